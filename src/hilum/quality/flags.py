@@ -1,0 +1,60 @@
+"""A quality flag: what is doubtful about a scan or a result, and what a person can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Flag", "Severity"]
+
+
+class Severity(str, Enum):
+    """How much a flag matters."""
+
+    INFO = "info"
+    """Worth knowing; all values stand."""
+    WARNING = "warning"
+    """Values stand, but a person should look."""
+    ERROR = "error"
+    """Values that depend on it are withheld."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One finding of the quality gate.
+
+    Attributes:
+        code: Stable snake_case identifier, such as ``calibration_off``.
+        severity: How much it matters.
+        message: One sentence that tells a person what was seen and what to do.
+        regions: Regions it concerns (``right_lung``, ``left_lung``, ``lungs``); empty means all.
+        forbids: Groups of measures that this flag makes unknown (see ``hilum.measures.registry.Group``).
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    regions: tuple[str, ...] = ()
+    forbids: tuple[str, ...] = ()
+
+    def concerns(self, region: str) -> bool:
+        """Whether this flag holds for ``region`` (a sub-region such as ``right_lung_apical`` counts)."""
+        return not self.regions or any(region == r or region.startswith(r + "_") for r in self.regions)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        out: dict[str, object] = {
+            "code": self.code,
+            "severity": self.severity.value,
+            "message": self.message,
+        }
+        if self.regions:
+            out["regions"] = list(self.regions)
+        return out
+
+
+def worst(flags: Iterable[Flag]) -> Severity | None:
+    """Return the highest severity among ``flags``, None where there are none."""
+    order = [Severity.INFO, Severity.WARNING, Severity.ERROR]
+    return max((f.severity for f in flags), key=order.index, default=None)

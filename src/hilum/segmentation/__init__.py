@@ -1,0 +1,1 @@
+"""Models that find structures in a CT."""

@@ -1,0 +1,78 @@
+"""What a segmentation model takes and gives, whatever stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.volume import Volume
+
+__all__ = ["Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
+
+#: Called with the fraction done (0 to 1) and a short sentence.
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model made a segmentation. ``sha256`` is of the weights, empty where there are none."""
+
+    name: str
+    version: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What a segmenter met on its way, of use to the quality gate. None is "not seen".
+
+    Attributes:
+        outside_air_hu: Median HU of the air around the body.
+        tracheal_air_hu: Median HU deep in the trachea, away from its wall.
+        trachea_ml: Volume of trachea and main bronchi that were cut away.
+    """
+
+    outside_air_hu: float | None = None
+    tracheal_air_hu: float | None = None
+    trachea_ml: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A label map on the grid of the volume it was made from.
+
+    Attributes:
+        labels: uint8 array of the volume's shape (i, j, k); values are those of :class:`hilum.labels.Lung`.
+        model: The model that made it.
+        landmarks: What was met on the way.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    model: ModelInfo
+    landmarks: Landmarks = field(default_factory=Landmarks)
+
+
+class Segmenter(Protocol):
+    """A model that finds the lungs. Learned models and ``classic`` stand behind the same interface."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and hash of the model."""
+        ...
+
+    def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
+        """Find the lungs.
+
+        Raises:
+            NotAChestError: Nothing in the scan looks like a lung.
+        """
+        ...
+
+
+def empty_labels(volume: Volume) -> npt.NDArray[Any]:
+    """Return a label map of zeros on the grid of ``volume``."""
+    return np.zeros(volume.shape, np.uint8)
