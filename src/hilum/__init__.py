@@ -41,7 +41,7 @@ _HOME = {
 
 __all__ = ["__version__", *sorted(_HOME)]
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for type checkers and editors; at run time names load on first use
     from hilum.api import check, inspect, measure, phantom, segment
     from hilum.errors import (
         GeometryError,
