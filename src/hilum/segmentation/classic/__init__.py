@@ -1,0 +1,5 @@
+"""Lungs by classical image analysis."""
+
+from hilum.segmentation.classic.model import Classic
+
+__all__ = ["Classic"]

@@ -1,0 +1,156 @@
+"""Where the body is, and which air lies in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.segmentation.classic.morphology import Mask, components, components_2d, dilate, erode
+from hilum.segmentation.grid import PADDING_HU, Reduced
+
+__all__ = ["Levels", "find_inner_air", "find_levels", "normalise"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """HU of air and of soft tissue as this scan has them, and the threshold between lung and tissue."""
+
+    air: float
+    tissue: float
+
+
+def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
+    """Read off where air and soft tissue lie.
+
+    A scan in true HU has its darkest voxels near -1000 and is taken as it is; only one whose darkest
+    voxels are far from that (a picture with squeezed values) is rescaled, for finding the lungs only.
+    """
+    from scipy import ndimage
+
+    # Blocks at the rim of the padding mix it with air, so they tell nothing.
+    padding = ndimage.binary_dilation(hu <= PADDING_HU, iterations=2)
+    values = hu[~padding]
+    if values.size == 0:
+        return Levels(-1000.0, 0.0)
+    darkest = float(np.percentile(values, 0.2))
+    if darkest < -930:
+        return Levels(-1000.0, 0.0)
+    dark = values[values < -450]
+    if dark.size < 0.02 * values.size:
+        return Levels(-1000.0, 0.0)
+    counts, edges = np.histogram(values, bins=np.arange(-150, 151, 10))
+    tissue = float(edges[int(counts.argmax())] + 5)
+    rim = hu[_side_border(hu.shape, 0.06) & ~padding]
+    rim = rim[rim < -450]
+    air = float(np.percentile(dark, 5))
+    if rim.size > 200 and float(np.median(rim)) < float(np.median(dark)) + 20:
+        air = float(np.median(rim))  # the room round the body
+    return Levels(min(-600.0, air), min(tissue, 50.0))
+
+
+def normalise(hu: npt.NDArray[np.float32], levels: Levels) -> npt.NDArray[np.float32]:
+    """Map ``levels`` onto -1000 and 0; padding becomes air."""
+    if levels == Levels(-1000.0, 0.0):
+        return np.maximum(hu, np.float32(-1024.0))
+    scaled = (hu - levels.air) * (1000.0 / (levels.tissue - levels.air)) - 1000.0
+    scaled[hu <= PADDING_HU] = -1024.0
+    return np.clip(scaled, -1024.0, 700.0).astype(np.float32, copy=False)
+
+
+def optimal_threshold(hu: npt.NDArray[np.float32]) -> float:
+    """Threshold half-way between the mean of what is below and above it (Ridler 1978; Hu 2001)."""
+    values = hu[(hu > -1020) & (hu < 300)]
+    if values.size == 0:
+        return -500.0
+    counts, edges = np.histogram(values, bins=np.arange(-1020, 305, 5))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below_n, below_s = np.cumsum(counts), np.cumsum(counts * centres)
+    threshold = -500.0
+    for _ in range(50):
+        i = int(np.searchsorted(edges, threshold)) - 1
+        n_low, n_high = below_n[i], below_n[-1] - below_n[i]
+        if n_low == 0 or n_high == 0:
+            return -500.0
+        new = 0.5 * (below_s[i] / n_low + (below_s[-1] - below_s[i]) / n_high)
+        if abs(new - threshold) < 1:
+            break
+        threshold = float(new)
+    return float(np.clip(threshold, -550.0, -380.0))
+
+
+def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
+    """Mark the voxels at the left, right, front and back of the picture, ``share`` of its width deep."""
+    border = np.ones(shape, bool)
+    x, y = (max(1, round(share * n)) for n in shape[:2])
+    border[x:-x, y:-y] = False
+    return border
+
+
+def _reached_in_plane(region: Mask, start: Mask) -> Mask:
+    """Return the parts of ``region`` that touch ``start``, slice by slice."""
+    labels, count = components_2d(region)
+    hit = np.zeros(count + 1, bool)
+    hit[labels[start & region]] = True
+    hit[0] = False
+    return np.asarray(hit[labels])
+
+
+def _split_border_air(hu: npt.NDArray[np.float32], air: Mask, body: Mask, border: Mask) -> tuple[Mask, Mask]:
+    """Part the air that reaches the sides of the picture into the room's air and lung that the crop cuts.
+
+    The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
+    thing that is not body. A cut lung is bright and has the body all round it.
+    """
+    labels, count = components_2d(air)
+    sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
+    mean = np.bincount(labels.ravel(), weights=hu.ravel(), minlength=count + 1) / sizes
+    at_border = np.zeros(count + 1, bool)
+    at_border[labels[border & air]] = True
+    at_border[0] = False
+    by_body, by_thing = (_contacts(labels, what, count) for what in (body, ~air & ~body))
+    room = at_border & ((mean < -935) | (by_thing > 0.15 * (by_body + by_thing)))
+    return np.asarray(room[labels]), np.asarray((at_border & ~room)[labels])
+
+
+def _contacts(labels: npt.NDArray[np.int32], what: Mask, count: int) -> npt.NDArray[np.int64]:
+    """Count, for each 2-D component, its in-plane faces with ``what``."""
+    total = np.zeros(count + 1, np.int64)
+    for axis in (0, 1):
+        ahead = np.moveaxis(what, axis, 0)
+        mine = np.moveaxis(labels, axis, 0)
+        total += np.bincount(mine[:-1][ahead[1:]], minlength=count + 1)
+        total += np.bincount(mine[1:][ahead[:-1]], minlength=count + 1)
+    return total
+
+
+def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float) -> tuple[Mask, Mask]:
+    """Find the air inside the body.
+
+    Outside air is flooded from the sides slice by slice, so that an open mouth, a cut at the neck or a lung
+    at the edge of a cropped scan does not let it in. Table and blankets fall away because only the largest
+    piece of tissue is the body.
+
+    Args:
+        hu: Normalised block means.
+        reduced: The grid.
+        threshold: HU between lung and tissue.
+
+    Returns:
+        Masks of the air inside the body, and of the air outside it.
+    """
+    spacing = reduced.spacing
+    air = hu < threshold
+    border = _side_border(hu.shape)
+    tissue = ~air
+    core = erode(tissue, 2.4, spacing) if min(hu.shape[:2]) > 8 else tissue
+    labels, counts = components(core)
+    if counts.size < 2:
+        return np.zeros_like(air), air
+    counts[0] = 0
+    body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
+    outside, cut_lung = _split_border_air(hu, air, body, border)
+    start = border & (outside | (tissue & ~body))
+    not_body = _reached_in_plane(~body & ~cut_lung, start)
+    return air & ~outside & ~not_body, outside

@@ -1,0 +1,96 @@
+"""Binary morphology in millimetres, by exact Euclidean distance."""
+
+from __future__ import annotations
+
+import cc3d
+import edt
+import numpy as np
+import numpy.typing as npt
+
+from hilum.segmentation.grid import thread_count
+
+__all__ = [
+    "bounding_box",
+    "close_",
+    "components",
+    "components_2d",
+    "depth",
+    "dilate",
+    "distance_to",
+    "erode",
+    "open_",
+]
+
+Mask = npt.NDArray[np.bool_]
+Spacing = tuple[float, float, float]
+
+
+def depth(mask: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
+    """Distance in mm of each voxel of ``mask`` to the nearest voxel outside; the array's border is no edge."""
+    out: npt.NDArray[np.float32] = edt.edt(
+        mask, anisotropy=spacing, black_border=False, parallel=thread_count()
+    )
+    if mask.all():  # no edge anywhere: edt gives infinity
+        out = np.full(mask.shape, np.float32(1e6))
+    return out
+
+
+def distance_to(mask: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
+    """Distance in mm of each voxel to the nearest voxel of ``mask``, 0 inside; 1e6 where it is empty."""
+    return depth(~mask, spacing)
+
+
+def dilate(mask: Mask, radius: float, spacing: Spacing) -> Mask:
+    """Grow ``mask`` by ``radius`` mm."""
+    return np.asarray(distance_to(mask, spacing) <= radius)
+
+
+def erode(mask: Mask, radius: float, spacing: Spacing) -> Mask:
+    """Shrink ``mask`` by ``radius`` mm."""
+    return np.asarray(depth(mask, spacing) > radius)
+
+
+def open_(mask: Mask, radius: float, spacing: Spacing) -> Mask:
+    """Remove what is narrower than ``2 * radius`` mm."""
+    return dilate(erode(mask, radius, spacing), radius, spacing)
+
+
+def close_(mask: Mask, radius: float, spacing: Spacing) -> Mask:
+    """Fill what is narrower than ``2 * radius`` mm, also at the border of the array."""
+    box = bounding_box(mask, pad_mm=radius + max(spacing), spacing=spacing)
+    out = mask.copy()
+    if box is not None:
+        grown = dilate(mask[box], radius, spacing)
+        out[box] |= erode(grown, radius, spacing)
+    return out
+
+
+def bounding_box(
+    mask: Mask, pad_mm: float = 0.0, spacing: Spacing = (1, 1, 1)
+) -> tuple[slice, slice, slice] | None:
+    """Return the slices that hold ``mask``, widened by ``pad_mm``; None where it is empty."""
+    box = []
+    for axis in range(3):
+        other = tuple(a for a in range(3) if a != axis)
+        hit = np.flatnonzero(mask.any(axis=other))
+        if hit.size == 0:
+            return None
+        pad = int(np.ceil(pad_mm / spacing[axis]))
+        box.append(slice(max(0, int(hit[0]) - pad), min(mask.shape[axis], int(hit[-1]) + 1 + pad)))
+    return box[0], box[1], box[2]
+
+
+def components(mask: Mask, connectivity: int = 6) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Label connected components in 3-D; return the labels and the voxel count of each (index 0: outside)."""
+    labels = cc3d.connected_components(mask, connectivity=connectivity)
+    return labels.astype(np.uint32, copy=False), np.bincount(labels.ravel())
+
+
+def components_2d(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
+    """Label connected components within each axial slice (4-connected); numbers are unique over slices."""
+    from scipy import ndimage
+
+    plane = np.zeros((3, 3, 3), bool)
+    plane[:, 1, 1] = plane[1, :, 1] = True
+    labels, count = ndimage.label(mask, structure=plane)
+    return labels, int(count)

@@ -1,0 +1,100 @@
+"""Working on a coarser grid, and coming back to the native one.
+
+A lung's shape is decided on a grid of about 2 mm; only its surface needs the native voxels.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Reduced", "interpolation_matrix", "reduce_volume", "thread_count"]
+
+#: HU below this are padding round the scanner's circle, not air.
+PADDING_HU = -1060.0
+_CLIP = (-1100, 700)
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """Block means of a volume.
+
+    Attributes:
+        hu: float32 array (x, y, z), clipped to [-1100, 700]; below :data:`PADDING_HU` is padding.
+        factors: Number of native voxels in a block along x, y, z.
+        spacing: Size of a block in mm.
+        full_shape: Shape of the native grid.
+    """
+
+    hu: npt.NDArray[np.float32]
+    factors: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    full_shape: tuple[int, int, int]
+
+
+def thread_count() -> int:
+    """Return the number of threads to use: the cores this process may run on, at most four."""
+    import os
+
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(4, cores))
+
+
+def reduce_volume(
+    hu: npt.NDArray[Any], spacing: tuple[float, float, float], target_mm: float = 2.2
+) -> Reduced:
+    """Average blocks of voxels so that each is about ``target_mm`` wide.
+
+    Args:
+        hu: Native HU, shape (x, y, z), any strides.
+        spacing: Native spacing in mm.
+        target_mm: Wanted block size; an axis that is coarser already stays as it is.
+
+    Returns:
+        The block means. A border that does not fill a block repeats its last voxels.
+    """
+    fx, fy, fz = (max(1, round(target_mm / s)) for s in spacing)
+    nx, ny, nz = hu.shape
+    shape = (-(-nx // fx), -(-ny // fy), -(-nz // fz))
+    out = np.empty(shape, np.float32)
+    rows = np.minimum(np.arange(shape[0] * fx), nx - 1) if nx % fx else None
+    cols = np.minimum(np.arange(shape[1] * fy), ny - 1) if ny % fy else None
+
+    def one(k: int) -> None:
+        total = np.zeros(shape[:2], np.float32)
+        for z in range(k * fz, (k + 1) * fz):
+            plane = np.clip(hu[:, :, min(z, nz - 1)], *_CLIP)
+            if rows is not None:
+                plane = plane[rows]
+            if cols is not None:
+                plane = plane[:, cols]
+            kind = np.int32 if plane.dtype.kind == "i" else np.float32
+            total += plane.reshape(shape[0], fx, shape[1], fy).sum(axis=(1, 3), dtype=kind)
+        out[:, :, k] = total / (fx * fy * fz)
+
+    with ThreadPoolExecutor(thread_count()) as pool:
+        list(pool.map(one, range(shape[2])))
+    sx, sy, sz = spacing
+    return Reduced(out, (fx, fy, fz), (sx * fx, sy * fy, sz * fz), (nx, ny, nz))
+
+
+def interpolation_matrix(coarse: int, fine: int, factor: int) -> npt.NDArray[np.float32]:
+    """Return the (fine, coarse) matrix that interpolates linearly from block centres to voxel centres.
+
+    Voxel ``i`` lies at ``(i + 0.5) / factor - 0.5`` in units of blocks; beyond the outer block centres the
+    outer value is repeated.
+    """
+    position = np.clip((np.arange(fine) + 0.5) / factor - 0.5, 0, coarse - 1)
+    low = np.minimum(position.astype(int), max(coarse - 2, 0))
+    weight = (position - low).astype(np.float32)
+    matrix = np.zeros((fine, coarse), np.float32)
+    matrix[np.arange(fine), low] = 1 - weight
+    matrix[np.arange(fine), np.minimum(low + 1, coarse - 1)] += weight
+    return matrix
