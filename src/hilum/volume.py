@@ -151,7 +151,7 @@ class Volume:
             labels: Array of the canonical shape (i, j, k).
 
         Returns:
-            The same voxels in this volume's axis order, C-contiguous, shape ``self.shape``.
+            A view of the same voxels in this volume's axis order, shape ``self.shape``.
 
         Raises:
             UsageError: The shape is not that of ``self.canonical()``.
@@ -165,7 +165,8 @@ class Volume:
         inverse = np.zeros_like(ornt)
         for axis, (target, flip) in enumerate(ornt):
             inverse[int(target)] = (axis, flip)
-        return np.ascontiguousarray(nib.apply_orientation(labels, inverse))
+        back: npt.NDArray[Any] = nib.apply_orientation(labels, inverse)
+        return back
 
     def stored(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Give ``labels`` (shape ``self.shape``) the shape that the file had, such as 2-D for a slice."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hilum.segmentation.classic.morphology import Mask, components, components_2d, dilate, erode
 from hilum.segmentation.grid import PADDING_HU, Reduced
 
-__all__ = ["Levels", "find_inner_air", "find_levels", "normalise"]
+__all__ = ["BodyAir", "Levels", "find_inner_air", "find_levels", "normalise"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,15 @@ class Levels:
 
     air: float
     tissue: float
+
+
+@dataclass(frozen=True, eq=False)
+class BodyAir:
+    """Masks on the working grid: air inside the body, air of the room, and the body with its air."""
+
+    inner: Mask
+    outside: Mask
+    filled: Mask
 
 
 def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
@@ -101,7 +110,8 @@ def _split_border_air(hu: npt.NDArray[np.float32], air: Mask, body: Mask, border
     """Part the air that reaches the sides of the picture into the room's air and lung that the crop cuts.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
-    thing that is not body. A cut lung is bright and has the body all round it.
+    thing that is not body, or along much of the picture's edge. A cut lung is bright and has the body all
+    round it.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -110,7 +120,9 @@ def _split_border_air(hu: npt.NDArray[np.float32], air: Mask, body: Mask, border
     at_border[labels[border & air]] = True
     at_border[0] = False
     by_body, by_thing = (_contacts(labels, what, count) for what in (body, ~air & ~body))
-    room = at_border & ((mean < -935) | (by_thing > 0.15 * (by_body + by_thing)))
+    by_edge = np.bincount(labels[border & air], minlength=count + 1)
+    faces = by_body + by_thing + by_edge
+    room = at_border & ((mean < -935) | (by_thing > 0.15 * faces) | (by_edge > 0.3 * faces))
     return np.asarray(room[labels]), np.asarray((at_border & ~room)[labels])
 
 
@@ -125,7 +137,7 @@ def _contacts(labels: npt.NDArray[np.int32], what: Mask, count: int) -> npt.NDAr
     return total
 
 
-def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float) -> tuple[Mask, Mask]:
+def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float) -> BodyAir:
     """Find the air inside the body.
 
     Outside air is flooded from the sides slice by slice, so that an open mouth, a cut at the neck or a lung
@@ -138,7 +150,7 @@ def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: flo
         threshold: HU between lung and tissue.
 
     Returns:
-        Masks of the air inside the body, and of the air outside it.
+        The air inside the body and outside it.
     """
     spacing = reduced.spacing
     air = hu < threshold
@@ -147,10 +159,11 @@ def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: flo
     core = erode(tissue, 2.4, spacing) if min(hu.shape[:2]) > 8 else tissue
     labels, counts = components(core)
     if counts.size < 2:
-        return np.zeros_like(air), air
+        return BodyAir(np.zeros_like(air), air, np.zeros_like(air))
     counts[0] = 0
     body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
     outside, cut_lung = _split_border_air(hu, air, body, border)
     start = border & (outside | (tissue & ~body))
     not_body = _reached_in_plane(~body & ~cut_lung, start)
-    return air & ~outside & ~not_body, outside
+    filled = ~outside & ~not_body
+    return BodyAir(air & filled, outside, filled)

@@ -13,7 +13,6 @@ from hilum.segmentation.classic.morphology import (
     close_,
     components,
     dilate,
-    distance_to,
 )
 
 __all__ = ["fill_lungs"]
@@ -79,13 +78,7 @@ def cut_airways(lungs: npt.NDArray[np.uint8], lumen: Mask, spacing: Spacing) -> 
     central = lumen & (lungs == 0)
     labels, counts = components(central)
     if counts.size < 2:
-        return central
+        return np.asarray(central)
     counts[0] = 0
-    return np.asarray(dilate(labels == counts.argmax(), 1.2 * max(spacing[:2]), spacing) & (lungs == 0))
-
-
-def nearest_side(region: Mask, sides: npt.NDArray[np.uint8], spacing: Spacing) -> npt.NDArray[np.uint8]:
-    """Give each voxel of ``region`` the side of the nearer lung."""
-    right = distance_to(sides == Lung.RIGHT, spacing)
-    left = distance_to(sides == Lung.LEFT, spacing)
-    return np.where(region, np.where(right <= left, Lung.RIGHT, Lung.LEFT), 0).astype(np.uint8)
+    walled = dilate(labels == counts.argmax(), 1.2 * max(spacing[:2]), spacing)
+    return np.asarray(walled & (lungs == 0), dtype=bool)

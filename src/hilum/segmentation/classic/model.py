@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,18 +11,20 @@ from hilum.errors import NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.airways import CentralAirways, find_central_airways, wall_of
-from hilum.segmentation.classic.body import find_inner_air, find_levels, normalise, optimal_threshold
+from hilum.segmentation.classic.body import BodyAir, find_inner_air, find_levels, normalise, optimal_threshold
 from hilum.segmentation.classic.fill import cut_airways, fill_lungs
-from hilum.segmentation.classic.morphology import Mask, erode
+from hilum.segmentation.classic.morphology import Mask, Spacing, depth, erode
 from hilum.segmentation.classic.refine import refine
-from hilum.segmentation.classic.select import remove_gas_bubbles, select_lungs
+from hilum.segmentation.classic.select import remove_gas_bubbles, select_lungs, share_of_body
 from hilum.segmentation.classic.sides import assign_sides
-from hilum.segmentation.grid import Reduced, reduce_volume
+from hilum.segmentation.grid import PADDING_HU, Reduced, reduce_volume
 from hilum.volume import Volume
 
 __all__ = ["Classic"]
 
 
+#: A chest has an axial slice with at least this share of lung.
+_LEAST_SHARE = 0.08
 #: Width that a chest picture without a scale is taken to have, mm.
 _USUAL_WIDTH_MM = 370.0
 
@@ -34,6 +38,20 @@ def working_spacing(volume: Volume) -> tuple[float, float, float]:
         return volume.spacing
     guess = _USUAL_WIDTH_MM / max(volume.shape[:2])
     return guess, guess, volume.spacing[2]
+
+
+def _require_chest(lungs: Mask, filled: Mask) -> None:
+    """Raise :class:`NotAChestError` where what looks like lung is bowel gas or the lungs' tips only."""
+    share = share_of_body(lungs, filled)
+    planes = np.flatnonzero(lungs.any(axis=(0, 1)))
+    height = lungs.shape[2]
+    tips = planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
+    if share < _LEAST_SHARE or (height > 1 and tips):
+        raise NotAChestError(
+            f"This is not a chest: what looks like lung takes at most {100 * share:.0f} % of the body's "
+            f"cross-section, in {planes.size} of {height} slices.",
+            "Give a chest CT; an abdomen may show the tips of the lungs, but not enough to measure.",
+        )
 
 
 class Classic:
@@ -57,27 +75,26 @@ class Classic:
         hu = normalise(reduced.hu, levels)
         threshold = optimal_threshold(hu)
         tell(0.3, "finding lungs")
-        inner, outside = find_inner_air(hu, reduced, threshold)
-        airways = find_central_airways(hu, inner, reduced.spacing)
-        lungs, dense, keep_out = self._lungs(hu, inner, outside, airways, reduced)
+        found = find_inner_air(hu, reduced, threshold)
+        airways = find_central_airways(hu, found.inner, reduced.spacing)
+        lungs, dense, keep_out = self._lungs(hu, found, airways, reduced.spacing)
         tell(0.6, "refining the surface")
         native = levels.air + (threshold + 1000.0) * (levels.tissue - levels.air) / 1000.0
         labels = refine(canonical.hu, reduced, lungs, dense, keep_out, native)
         tell(1.0, "done")
-        return Segmentation(volume.restore(labels), self.info, self._landmarks(reduced, outside, airways))
+        landmarks = self._landmarks(canonical.hu, reduced, found.outside, airways)
+        return Segmentation(volume.restore(labels), self.info, landmarks)
 
     def _lungs(
         self,
         hu: npt.NDArray[np.float32],
-        inner: Mask,
-        outside: Mask,
+        found: BodyAir,
         airways: CentralAirways | None,
-        reduced: Reduced,
+        spacing: Spacing,
     ) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
-        spacing = reduced.spacing
-        air = remove_gas_bubbles(hu, inner, spacing)
-        gas = inner & ~air
-        lumen = np.zeros_like(inner) if airways is None else airways.lumen
+        air = remove_gas_bubbles(hu, found.inner, spacing)
+        gas = found.inner & ~air
+        lumen = np.zeros_like(air) if airways is None else airways.lumen
         if airways is not None:
             air &= ~wall_of(airways, spacing)
         labels, pieces = select_lungs(hu, air, spacing)
@@ -87,8 +104,9 @@ class Classic:
                 "Check that it is a chest CT and not another body part; "
                 "lungs without any air cannot be found by the model 'classic'.",
             )
+        _require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
         sides = assign_sides(hu, labels, pieces, spacing)
-        keep_out = outside | (gas & (sides == 0))
+        keep_out = found.outside | (gas & (sides == 0))
         lungs = fill_lungs(sides, keep_out, spacing)
         central = cut_airways(lungs, lumen, spacing)
         lungs[central] = Lung.BACKGROUND
@@ -96,15 +114,27 @@ class Classic:
         return lungs, dense, keep_out | central
 
     @staticmethod
-    def _landmarks(reduced: Reduced, outside: Mask, airways: CentralAirways | None) -> Landmarks:
-        def median(mask: Mask) -> float | None:
-            values = reduced.hu[mask]
-            values = values[values > -1060]
-            return float(np.median(values)) if values.size >= 20 else None
-
-        air = median(erode(outside, 4.0, reduced.spacing)) if outside.any() else None
+    def _landmarks(
+        native: npt.NDArray[Any], reduced: Reduced, outside: Mask, airways: CentralAirways | None
+    ) -> Landmarks:
+        spacing = reduced.spacing
+        air = median_hu(native, reduced, erode(outside, 6.0, spacing))
         if airways is None:
             return Landmarks(outside_air_hu=air)
-        lumen = erode(airways.trachea, 1.3 * max(reduced.spacing[:2]), reduced.spacing)
-        ml = float(airways.lumen.sum() * np.prod(reduced.spacing)) / 1000.0
-        return Landmarks(outside_air_hu=air, tracheal_air_hu=median(lumen), trachea_ml=ml)
+        deep = depth(airways.trachea, spacing)
+        # Only the middle of the lumen: its wall brightens the voxels beside it.
+        core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
+        ml = float(airways.lumen.sum() * np.prod(spacing)) / 1000.0
+        return Landmarks(outside_air_hu=air, tracheal_air_hu=median_hu(native, reduced, core), trachea_ml=ml)
+
+
+def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float | None:
+    """Median of the native voxels at the middle of the blocks of ``where``; None below 20 of them."""
+    blocks = np.nonzero(where)
+    index = tuple(
+        np.minimum(b * f + f // 2, n - 1)
+        for b, f, n in zip(blocks, reduced.factors, reduced.full_shape, strict=True)
+    )
+    values = native[index]
+    values = values[values > PADDING_HU]
+    return float(np.median(values)) if values.size >= 20 else None

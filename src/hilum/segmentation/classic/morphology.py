@@ -26,7 +26,7 @@ Spacing = tuple[float, float, float]
 
 
 def depth(mask: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
-    """Distance in mm of each voxel of ``mask`` to the nearest voxel outside; the array's border is no edge."""
+    """Distance in mm of each voxel of ``mask`` to the nearest one outside; the array's rim is no edge."""
     out: npt.NDArray[np.float32] = edt.edt(
         mask, anisotropy=spacing, black_border=False, parallel=thread_count()
     )

@@ -14,11 +14,10 @@ from hilum.segmentation.classic.morphology import (
     components,
     depth,
     dilate,
-    erode,
     open_,
 )
 
-__all__ = ["Piece", "remove_gas_bubbles", "select_lungs"]
+__all__ = ["Piece", "remove_gas_bubbles", "select_lungs", "share_of_body"]
 
 #: As dark as this all through: free gas, not lung.
 GAS_HU = -955.0
@@ -119,7 +118,9 @@ def _like_lung(piece: Piece, flat: bool) -> bool:
     Free gas is uniformly dark; a lung has vessels and tissue in every voxel, and even one destroyed by
     emphysema is not dark throughout. It is also thick, where folds of fat or cushions are thin.
     """
-    if piece.gas_share > (0.5 if piece.size < (60 if flat else 600) else 0.85):
+    small, medium = (15, 60) if flat else (100, 600)
+    limit = 0.25 if piece.size < small else 0.5 if piece.size < medium else 0.85
+    if piece.gas_share > limit:
         return False
     return piece.radius > 7.0 and -985 < piece.median_hu < -450
 
@@ -154,12 +155,18 @@ def select_lungs(
     return labels, chosen
 
 
+def share_of_body(lungs: Mask, filled: Mask) -> float:
+    """Return the largest share of the body's cross-section that lung takes in an axial slice.
+
+    A chest gives 0.2 to 0.6, however short the scan; the tips of the lungs above an abdomen, or gas in the
+    bowel, a few hundredths.
+    """
+    body = filled.sum(axis=(0, 1))
+    lung = lungs.sum(axis=(0, 1))
+    usable = body > 0.25 * body.max(initial=1)
+    return float((lung[usable] / body[usable]).max(initial=0.0))
+
+
 def _height(labels: npt.NDArray[np.uint32], piece: Piece) -> tuple[int, int]:
     planes = np.flatnonzero((labels == piece.label).any(axis=(0, 1)))
     return int(planes[0]), int(planes[-1])
-
-
-def shrink_leaks(mask: Mask, spacing: Spacing) -> Mask:
-    """Cut thin bridges between a lung and what lies beside it."""
-    core = erode(mask, 2.0, spacing)
-    return dilate(core, 3.0, spacing) & mask
