@@ -1,0 +1,50 @@
+"""``hilum measure``: measures and report from a CT and a mask that is there already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.cli.options import Calibrate, Json, Quiet, Resample, Series, progress_bar, say, say_flags
+from hilum.errors import UsageError
+
+__all__ = ["command"]
+
+
+def command(
+    ct: Annotated[str, typer.Argument(help="The CT, as in hilum segment.", show_default=False)],
+    labels: Annotated[
+        str, typer.Argument(help="Label map: 1 = right lung, 2 = left lung.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for the results, a folder for the scan in it.")
+    ] = None,
+    series: Series = None,
+    resample: Resample = False,
+    calibrate: Calibrate = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Measure lungs whose mask is given."""
+    import hilum
+    from hilum.output import folder_names, summary_line, write_result
+
+    if out is None and not as_json:
+        raise UsageError(
+            "No folder for the results was given.", "Add -o FOLDER, or --json to print measures only."
+        )
+    (name,) = folder_names([ct])
+    with progress_bar(name, quiet) as progress:
+        result = hilum.measure(
+            ct, labels, series=series, resample=resample, calibrate=calibrate, progress=progress
+        )
+        where = None if out is None else write_result(result, out / name, formats=(), report=report)
+    say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
+    say_flags(result.flags, quiet=quiet, to_stderr=as_json)
+    if as_json:
+        print(json.dumps({"name": name, **result.measures.as_dict()}, indent=2, ensure_ascii=False))
+    return 0

@@ -1,0 +1,50 @@
+"""``hilum phantom``: digital chests with exact truth, as NIfTI pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.cli.options import Quiet, progress_bar, say
+
+__all__ = ["command"]
+
+
+def command(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pairs.", show_default=False)],
+    subjects: Annotated[int, typer.Option(min=1, help="How many chests.")] = 1,
+    injury: Annotated[
+        str | None,
+        typer.Option(help="Injuries with a severity of 0 to 1, such as ground_glass=0.5,effusion=0.3."),
+    ] = None,
+    spacing: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "1,1,1",
+    noise: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise in HU.")] = 15.0,
+    seed: Annotated[int, typer.Option(help="Seed of the first chest; the others count on from it.")] = 0,
+    quiet: Quiet = False,
+) -> int:
+    """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json."""
+    import hilum
+    from hilum.errors import UsageError
+    from hilum.output import write_phantoms
+    from hilum.phantoms import parse_injury
+
+    try:
+        sizes = tuple(float(part) for part in spacing.split(","))
+    except ValueError as error:
+        raise UsageError(f"spacing is {spacing!r}, expected three numbers such as 1,1,1.") from error
+    if len(sizes) != 3:
+        raise UsageError(f"spacing is {spacing!r}, expected three numbers such as 1,1,1.")
+    injuries = parse_injury(injury) if injury else None
+    with progress_bar("phantom", quiet) as progress:
+
+        def chests():  # type: ignore[no-untyped-def]
+            for index in range(subjects):
+                if progress:
+                    progress(index / subjects, f"chest {index + 1} of {subjects}")
+                yield hilum.phantom(seed=seed + index, spacing=sizes, injury=injuries, noise_hu=noise)
+
+        written = write_phantoms(chests(), out)
+    say(f"{subjects} chest{'s' if subjects != 1 else ''} written to {written}", quiet=quiet)
+    return 0

@@ -1,0 +1,186 @@
+"""What a run leaves on disk. Files appear whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hilum
+from hilum.errors import UsageError
+from hilum.io.names import scan_name
+from hilum.labels import contract
+from hilum.result import Result
+
+if TYPE_CHECKING:
+    from hilum.phantoms import Phantom
+
+__all__ = [
+    "Format",
+    "folder_names",
+    "parse_formats",
+    "summary_line",
+    "write_phantoms",
+    "write_result",
+]
+
+RUN_SCHEMA = "hilum.run/1"
+
+
+class Format(str, Enum):
+    """File format of a label map."""
+
+    NIFTI = "nifti"
+    NRRD = "nrrd"
+    DICOM_SEG = "dicom-seg"
+
+
+def parse_formats(text: str) -> tuple[Format, ...]:
+    """Read a comma-separated list of formats.
+
+    Raises:
+        UsageError: A format is unknown, or none is named.
+    """
+    known = [f.value for f in Format]
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"format is {name!r}, expected one of {', '.join(known)}.")
+    if not names:
+        raise UsageError(f"No format was named, expected one of {', '.join(known)}.")
+    return tuple(dict.fromkeys(Format(name) for name in names))
+
+
+def folder_names(sources: Sequence[str]) -> list[str]:
+    """Return one folder name an input, from its file or folder name; equal names get a number.
+
+    Examples:
+        >>> folder_names(["a/chest.nii.gz", "b/chest.nii.gz", "c/other.mha"])
+        ['chest', 'chest-2', 'other']
+    """
+    names: list[str] = []
+    for source in sources:
+        base = scan_name(Path(source).resolve() if Path(source).name in ("", ".", "..") else source)
+        name, number = base, 1
+        while name.lower() in {taken.lower() for taken in names}:
+            number += 1
+            name = f"{base}-{number}"
+        names.append(name)
+    return names
+
+
+def write_result(
+    result: Result,
+    folder: str | Path,
+    *,
+    formats: Iterable[Format | str] = (Format.NIFTI,),
+    report: bool = True,
+) -> Path:
+    """Write masks, measures, report and manifest into ``folder``.
+
+    Args:
+        result: What :func:`hilum.segment` or :func:`hilum.measure` returned.
+        folder: Folder for this scan; a former result of hilum there is replaced as a whole.
+        formats: Formats of the label map; none for no label map.
+        report: Whether to write ``report.html``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: It cannot be written; then nothing of it is left.
+        UsageError: A DICOM SEG is wanted of a scan that was not read from DICOM.
+    """
+    from hilum.io import OutputFolder, write_csv, write_json, write_labels, write_text
+
+    with OutputFolder(Path(folder)) as out:
+        for format in formats:
+            kind = Format(format)
+            if kind is Format.DICOM_SEG:
+                from hilum.io.dicom.seg import write_dicom_seg
+
+                write_dicom_seg(out / "lungs.dcm", result.segmentation.labels, result.volume)
+            else:
+                suffix = ".nii.gz" if kind is Format.NIFTI else ".nrrd"
+                write_labels(out / f"lungs{suffix}", result.segmentation.labels, result.volume, kind.value)
+        write_json(out / "measures.json", result.measures.as_dict())
+        write_csv(out / "measures.csv", result.measures.rows())
+        if report:
+            from hilum.report import render_report
+
+            write_text(out / "report.html", render_report(result))
+        write_json(out / "run.json", run_manifest(result))
+    return Path(folder)
+
+
+def run_manifest(result: Result) -> dict[str, object]:
+    """Return how a result came to be as plain data for ``run.json``; no patient identifier is in it."""
+    meta = result.volume.meta
+    return {
+        "schema": RUN_SCHEMA,
+        **asdict(result.run),
+        "input": {
+            "name": meta.name,
+            "format": meta.source_format,
+            "shape": list(meta.stored_shape),
+            "spacing_mm": [round(s, 6) for s in result.volume.spacing] if meta.spacing_known else None,
+            "axes": "".join(result.volume.axcodes) if meta.orientation_known else None,
+            "modality": meta.modality or None,
+            "kernel": meta.kernel or None,
+            "kvp": meta.kvp,
+            "slice_thickness_mm": meta.slice_thickness,
+            "patient_position": meta.patient_position or None,
+            "contrast": meta.contrast,
+            "manufacturer": meta.manufacturer or None,
+        },
+        "label_contract": contract(),
+        "quality": [flag.as_dict() for flag in result.flags],
+    }
+
+
+def summary_line(name: str, result: Result, where: Path | None) -> str:
+    """Return one line on a result for a terminal or a log."""
+    lungs = result.measures["lungs"]
+
+    def show(region: str, measure: str, scale: float, unit: str, digits: int) -> str:
+        value = result.measures[region][measure].value
+        return "unknown" if value is None else f"{value * scale:.{digits}f} {unit}"
+
+    parts = [
+        f"right {show('right_lung', 'volume', 1e-3, 'L', 2)}",
+        f"left {show('left_lung', 'volume', 1e-3, 'L', 2)}",
+        f"weight {show('lungs', 'tissue_mass', 1, lungs['tissue_mass'].unit, 0)}",
+        f"air {show('lungs', 'air_volume', 1e-3, 'L', 2)}",
+        f"{len(result.flags)} flag{'s' if len(result.flags) != 1 else ''}",
+    ]
+    line = f"{name}: {', '.join(parts)}"
+    return line if where is None else f"{line} -> {where}"
+
+
+def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
+    """Write digital chests as NIfTI pairs with ``truth.json``; return the folder.
+
+    Raises:
+        OutputError: It cannot be written; then nothing of it is left.
+    """
+    from hilum.io import OutputFolder, write_json, write_labels, write_volume
+
+    truth: dict[str, object] = {}
+    with OutputFolder(folder) as out:
+        for chest in chests:
+            name = chest.volume.meta.name
+            write_volume(out / f"{name}_ct.nii.gz", chest.volume)
+            write_labels(out / f"{name}_lungs.nii.gz", chest.labels, chest.volume, "nifti")
+            truth[name] = {
+                "seed": chest.seed,
+                "parameters": chest.parameters,
+                "truth": chest.truth.as_dict(),
+            }
+        write_json(out / "truth.json", {"hilum": hilum.__version__, "subjects": truth})
+        write_json(
+            out / "run.json",
+            {"schema": RUN_SCHEMA, "hilum": hilum.__version__, "verb": "phantom", "subjects": len(truth)},
+        )
+    return folder

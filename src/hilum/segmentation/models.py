@@ -1,0 +1,85 @@
+"""Models by name. A learned model slots in here behind the same interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from hilum.errors import ModelError, UsageError
+from hilum.segmentation.base import Segmenter
+
+__all__ = ["DEFAULT_MODEL", "Device", "Task", "available_models", "load_model", "parse_tasks"]
+
+DEFAULT_MODEL = "classic"
+
+
+class Device(str, Enum):
+    """Where a model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Task(str, Enum):
+    """What can be segmented."""
+
+    LUNGS = "lungs"
+
+
+def _classic() -> Segmenter:
+    from hilum.segmentation.classic import Classic
+
+    return Classic()
+
+
+_MODELS: dict[str, Callable[[], Segmenter]] = {"classic": _classic}
+
+
+def available_models() -> tuple[str, ...]:
+    """Return the names that :func:`load_model` takes."""
+    return tuple(sorted(_MODELS))
+
+
+def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) -> Segmenter:
+    """Return the model called ``name``.
+
+    Args:
+        name: One of :func:`available_models`.
+        device: Where to run it. ``classic`` runs on the CPU only.
+
+    Raises:
+        ModelError: No model has this name, or it cannot run on this device.
+        UsageError: ``device`` is not a :class:`Device`.
+    """
+    try:
+        wanted = Device(device)
+    except ValueError as error:
+        raise UsageError(
+            f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
+        ) from error
+    if name not in _MODELS:
+        raise ModelError(
+            f"There is no model called {name!r}.", f"Models: {', '.join(available_models())}."
+        )
+    if wanted is Device.GPU:
+        raise ModelError(
+            f"The model {name!r} runs on the CPU only.", "Leave --device away, or choose auto or cpu."
+        )
+    return _MODELS[name]()
+
+
+def parse_tasks(text: str) -> tuple[Task, ...]:
+    """Read a comma-separated list of tasks.
+
+    Raises:
+        UsageError: A task is unknown, or none is named.
+    """
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    known = [task.value for task in Task]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"task is {name!r}, expected one of {', '.join(known)}.")
+    if not names:
+        raise UsageError(f"No task was named, expected one of {', '.join(known)}.")
+    return tuple(dict.fromkeys(Task(name) for name in names))
