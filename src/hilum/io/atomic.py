@@ -1,0 +1,338 @@
+"""Files that appear whole or not at all.
+
+:func:`atomic_file` does it for one file, :class:`OutputFolder` for a folder of results: everything is staged
+in a hidden folder on the same file system, flushed to the disk, and swapped in by renaming.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from hilum.errors import OutputError
+
+__all__ = ["OutputFolder", "atomic_file", "writable"]
+
+#: A folder with one of these files, made by hilum (they say so under the key ``hilum``), may be replaced.
+MARKERS = ("run.json", "truth.json")
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+_OURS = ".hilum-"  # part of the names of all that is hidden
+
+
+def _sentence(error: OSError, where: Path) -> OutputError | None:
+    """Say what an error of the operating system means for an output; None where it is not about outputs."""
+    code = error.errno
+    if code in _FULL:
+        return OutputError(f"The disk of {where} is full; nothing was written.", "Free some space.")
+    if code == errno.EROFS:
+        return OutputError(f"{where} lies on a read-only disk.", "Give another folder with -o.")
+    if code in _FORBIDDEN:
+        return OutputError(f"{where} may not be written by this user.", "Give another folder with -o.")
+    if code == errno.ENAMETOOLONG:
+        return OutputError(
+            f"The name of the output {where.name[:40]}... is too long.", "Give a shorter name."
+        )
+    if code in (errno.ENOTDIR, errno.EEXIST):
+        return OutputError(
+            f"{where} cannot be made: a file is in the place of a folder.", "Give another folder with -o."
+        )
+    if code in (errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENODEV, errno.ELOOP, errno.EBUSY):
+        return OutputError(f"{where} cannot be written: {error.strerror}.", "Give another folder with -o.")
+    return None
+
+
+@contextmanager
+def writable(where: Path) -> Iterator[None]:
+    """Turn errors of the operating system met while ``where`` is written into :class:`OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        said = _sentence(error, where)
+        raise said or OutputError(f"{where} cannot be written: {error}.", "Give another place.") from error
+
+
+@contextmanager
+def atomic_file(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success it becomes ``path``, on any error it vanishes.
+
+    Examples:
+        >>> with atomic_file("a.txt") as part:  # doctest: +SKIP
+        ...     part.write_text("hello")
+
+    Raises:
+        OutputError: The file cannot be written (disk full, forbidden, name too long).
+    """
+    path = Path(path)
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays, because some writers choose the format by it.
+        suffix = "".join(path.suffixes[-2:])[-20:]
+        handle, name = tempfile.mkstemp(prefix=_OURS, suffix=suffix, dir=path.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            part.chmod(0o666 & ~_umask())  # mkstemp makes it private, a result is not
+            yield part
+            _sync(part)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+class OutputFolder:
+    """A folder of results that appears whole or not at all.
+
+    Used as a context manager: the value is the staging folder to write into. When the block ends well, the
+    staging folder takes the place of ``path``; when it ends with any exception, KeyboardInterrupt included,
+    nothing remains, also no parent folder that was made for it. What a killed process leaves (one hidden
+    folder) is removed by the next run with the same ``path``.
+
+    A folder that is a mount point, a working directory or in a place that cannot be written itself cannot be
+    swapped; there, the staging folder lies inside and its files are moved one by one, each whole.
+
+    Args:
+        path: Folder to make. It may exist if it is empty or holds a former result of hilum; that is replaced.
+
+    Raises:
+        OutputError: It cannot be written, holds files of others, or another process writes to it.
+
+    Examples:
+        >>> with OutputFolder("out/case-7") as folder:  # doctest: +SKIP
+        ...     write_json(folder / "run.json", {"hilum": "0.1.0"})
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._given = Path(path)
+
+    def __enter__(self) -> Path:
+        with writable(self._given):
+            # A link to a folder stays a link: its target is swapped.
+            self.path = Path(os.path.realpath(self._given))
+            self._made: list[Path] = []
+            self._lock: FileLock | None = None
+            try:
+                self._check_kind()
+                self._make_parents()
+                self._choose_places()
+                self._take_lock()
+                self._recover()
+                self._check_replaceable()
+                self.staging.mkdir()
+            except BaseException:
+                self._clean()
+                raise
+        return self.staging
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with writable(self._given):
+                    self._commit()
+                self._made = []
+        finally:
+            self._clean()
+        if isinstance(error, OSError) and self._concerns_output(error):
+            said = _sentence(error, self._given)
+            if said is not None:
+                raise said from error
+
+    # -- entering ---------------------------------------------------------------------------------------
+
+    def _check_kind(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self._given} is a file, not a folder.", "Give another folder with -o.")
+
+    def _make_parents(self) -> None:
+        missing = []
+        parent = self.path.parent
+        while not parent.exists():
+            missing.append(parent)
+            parent = parent.parent
+        for folder in reversed(missing):
+            with suppress(
+                FileExistsError
+            ):  # another process made it meanwhile, then it is not ours to remove
+                folder.mkdir()
+                self._made.insert(0, folder)
+        if not self.path.parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+
+    def _choose_places(self) -> None:
+        parent, name = self.path.parent, self.path.name or "root"
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]  # names may be as long as the system allows
+        outside = os.access(parent, os.W_OK) and parent != self.path
+        base = parent if outside else self.path
+        self._prefix = f"{_OURS}{digest}"
+        self._lock_path = base / f"{self._prefix}.lock"
+        self._inside = self.path.is_dir() and (not outside or self._cannot_be_renamed())
+        home = self.path if self._inside else parent
+        self.staging = home / f"{self._prefix}.part"
+        self._former = parent / f"{self._prefix}.old"
+
+    def _cannot_be_renamed(self) -> bool:
+        with suppress(OSError):
+            here = Path(os.path.realpath(Path.cwd()))
+            if here == self.path or self.path in here.parents:
+                return True
+        return self.path.is_mount()
+
+    def _take_lock(self) -> None:
+        lock = FileLock(self._lock_path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise OutputError(
+                f"Another process is writing to {self._given}.",
+                "Wait until it is done, or give another folder.",
+            ) from error
+        self._lock = lock
+
+    def _recover(self) -> None:
+        """Put right what a killed process left: the former result comes back, half a new one goes."""
+        if self._former.is_dir():
+            if self.path.exists():
+                shutil.rmtree(self._former)
+            else:
+                self._former.rename(self.path)
+        for home in {self.path, self.path.parent}:
+            stale = home / self.staging.name
+            if stale.is_dir():
+                shutil.rmtree(stale)
+
+    def _check_replaceable(self) -> None:
+        entries = self._entries()
+        if not entries:
+            return
+        written = _written_by_hilum(self.path)
+        if written is None:
+            raise OutputError(
+                f"{self._given} is not empty and holds no result of hilum, so it is not touched.",
+                "Give another folder with -o.",
+            )
+        foreign = sorted(set(entries) - written) if written else []
+        if foreign:
+            raise OutputError(
+                f"{self._given} holds a file that hilum did not write ({foreign[0]}), so it is not replaced.",
+                "Move it away, or give another folder with -o.",
+            )
+
+    def _entries(self) -> list[str]:
+        if not self.path.is_dir():
+            return []
+        return [
+            p.name for p in self.path.iterdir() if not p.name.startswith(_OURS) and p.name != "lost+found"
+        ]
+
+    # -- leaving ----------------------------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        for file in sorted(self.staging.rglob("*")):
+            _sync(file)
+        _sync(self.staging)
+        if self._inside:
+            self._move_in()
+        else:
+            self._swap()
+        _sync(self.path)
+        _sync(self.path.parent)
+
+    def _swap(self) -> None:
+        if self.path.is_dir():
+            self.staging.chmod(self.path.stat().st_mode & 0o7777)
+            self.path.rename(self._former)
+            try:
+                self.staging.rename(self.path)
+            except BaseException:
+                self._former.rename(self.path)
+                raise
+            shutil.rmtree(self._former, ignore_errors=True)
+        else:
+            self.staging.rename(self.path)
+
+    def _move_in(self) -> None:
+        """Move the files one by one, those that mark a result last, then drop the rest of a former one."""
+        new = sorted(self.staging.iterdir(), key=lambda p: (p.name in MARKERS, p.name))
+        former = set(self._entries())
+        for entry in new:
+            target = self.path / entry.name
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            entry.replace(target)
+        for name in former - {entry.name for entry in new}:
+            stale = self.path / name
+            if stale.is_dir() and not stale.is_symlink():
+                shutil.rmtree(stale)
+            else:
+                stale.unlink()
+
+    def _clean(self) -> None:
+        """Remove the staging folder, the lock and the parents that were made; never fails.
+
+        Without the lock nothing is removed: the staging folder then belongs to the process that holds it.
+        """
+        if self._lock is not None:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            with suppress(OSError):
+                # While the lock is held: a process that has this file open notices that it is gone.
+                self._lock_path.unlink()
+            self._lock.release()
+            self._lock = None
+        for folder in reversed(self._made):
+            with suppress(OSError):  # not empty: another process uses it
+                folder.rmdir()
+        self._made = []
+
+    def _concerns_output(self, error: OSError) -> bool:
+        if error.errno in _FULL or error.errno == errno.EROFS:
+            return True
+        names = [
+            Path(os.fsdecode(n)) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))
+        ]
+        return any(self.staging == n or self.staging in n.parents for n in names)
+
+
+def _written_by_hilum(folder: Path) -> set[str] | None:
+    """Names that a former result lists as its files, empty where it lists none; None where there is none."""
+    for marker in MARKERS:
+        with suppress(OSError, ValueError):
+            content = json.loads((folder / marker).read_text("utf-8"))
+            if isinstance(content, dict) and "hilum" in content:
+                files = content.get("files")
+                return {marker, *(str(f).split("/")[0] for f in files)} if isinstance(files, list) else set()
+    return None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder to the disk. Folders cannot be flushed everywhere, which is no error."""
+    if path.is_symlink():
+        return
+    if path.is_dir():
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+        return
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,214 @@
+"""One door for all formats: content decides first, the file name second."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+
+from hilum.errors import InputError
+from hilum.io.names import VOLUME_SUFFIXES
+from hilum.io.stream import open_stream, read_head, readable
+from hilum.volume import Volume
+
+__all__ = ["FileKind", "kind_of", "read"]
+
+_FORMATS = "hilum reads NIfTI, NRRD, MHA/MHD, HU TIFF slices, DICOM, and zip of them."
+_PICTURES = (b"\xff\xd8\xff", b"GIF8", b"BM")
+_ARCHIVES = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_DICOM_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
+_LISTED = 3
+
+
+class FileKind(Enum):
+    """What a file is, judged by its content."""
+
+    NIFTI = "NIfTI"
+    NRRD = "NRRD"
+    METAIMAGE = "MetaImage"
+    TIFF = "TIFF"
+    PNG = "PNG"
+    PICTURE = "picture"
+    DICOM = "DICOM"
+    ZIP = "zip"
+    ARCHIVE = "archive"
+    HDF5 = "HDF5"
+    GZIP = "gzip"
+    UNKNOWN = "unknown"
+
+
+def read(path: Path | str, *, series: str | None = None, resample: bool = False) -> Volume:
+    """Read a chest CT from a file or folder.
+
+    Args:
+        path: NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), NRRD, MHA/MHD, a TIFF slice in HU, a DICOM
+            file, a folder that holds DICOM at any depth, or a zip of any of these.
+        series: DICOM: the series to take (see ``hilum inspect``); without it hilum picks by stated rules.
+        resample: DICOM: interpolate across a gap or a tilted gantry instead of refusing.
+
+    Returns:
+        The scan in HU with its place in space.
+
+    Raises:
+        InputError: It cannot be read, or is not CT in HU.
+        GeometryError: It was read, but where its voxels lie cannot be trusted.
+    """
+    path = Path(path)
+    if _mode(path, stat.S_ISDIR):
+        _refuse_folder_of_volumes(path)
+        from hilum.io.dicom import read_dicom
+
+        return read_dicom(path, series=series, resample=resample)
+    kind = kind_of(path)
+    if kind is FileKind.NIFTI:
+        from hilum.io.nifti import read_nifti
+
+        return read_nifti(path)
+    if kind in (FileKind.NRRD, FileKind.METAIMAGE):
+        from hilum.io.itk import read_itk
+
+        return read_itk(path)
+    if kind is FileKind.TIFF:
+        from hilum.io.tiff import read_tiff
+
+        return read_tiff(path)
+    if kind is FileKind.ZIP:
+        from hilum.io.archive import read_zip
+
+        return read_zip(path, series=series, resample=resample)
+    if kind is FileKind.DICOM:
+        from hilum.io.dicom import read_dicom
+
+        return read_dicom(path, series=series, resample=resample)
+    raise _refusal(path, kind)
+
+
+def kind_of(path: Path | str) -> FileKind:
+    """Say what a file is. The name counts only where the content has no mark of its own.
+
+    Raises:
+        InputError: The file is missing, empty, forbidden, no regular file or gzip that cannot be undone.
+    """
+    path = Path(path)
+    if not _mode(path, stat.S_ISREG):
+        raise InputError(f"{path.name} is neither a file nor a folder.", "Give a file or a folder.")
+    head = read_head(path)
+    if not head:
+        raise InputError(f"{path.name} is empty.", "Get the file again.")
+    if head[:2] == b"\x1f\x8b":
+        with readable(path), open_stream(path, ahead=False) as stream:
+            return FileKind.NIFTI if _is_nifti(stream.read(352)) else _by_gzip_name(path)
+    return _by_content(head) or _by_name(path, head)
+
+
+def _by_content(head: bytes) -> FileKind | None:
+    if _is_nifti(head):
+        return FileKind.NIFTI
+    if head[128:132] == b"DICM":
+        return FileKind.DICOM
+    marks = {
+        b"NRRD0": FileKind.NRRD,
+        b"II*\0": FileKind.TIFF,
+        b"MM\0*": FileKind.TIFF,
+        b"II+\0": FileKind.TIFF,
+        b"MM\0+": FileKind.TIFF,
+        b"\x89PNG": FileKind.PNG,
+        b"PK\x03\x04": FileKind.ZIP,
+        b"PK\x05\x06": FileKind.ZIP,
+        b"\x89HDF": FileKind.HDF5,
+        **dict.fromkeys(_PICTURES, FileKind.PICTURE),
+        **dict.fromkeys(_ARCHIVES, FileKind.ARCHIVE),
+    }
+    for mark, kind in marks.items():
+        if head.startswith(mark):
+            return kind
+    if head[257:262] == b"ustar":
+        return FileKind.ARCHIVE
+    if head[:64].lstrip().startswith((b"ObjectType", b"NDims")) and b"=" in head[:64]:
+        return FileKind.METAIMAGE
+    return None
+
+
+def _by_name(path: Path, head: bytes) -> FileKind:
+    name = path.name.lower()
+    if name.endswith((".nii", ".hdr", ".img", ".nii.gz")):
+        return FileKind.NIFTI  # an .img has no mark; for the others the NIfTI reader says what is wrong
+    if name.endswith((".mha", ".mhd")) and b"=" in head:
+        return FileKind.METAIMAGE
+    # DICOM without preamble starts with an element of group 2 or 8; text and the like does not.
+    starts_dicom = head[:4] in (
+        b"\x08\0\x05\0",
+        b"\x08\0\0\0",
+        b"\x08\0\x01\0",
+        b"\x08\0\x08\0",
+        b"\x02\0\0\0",
+    )
+    if starts_dicom or (path.suffix.lower() in _DICOM_SUFFIXES and b"\0" in head):
+        return FileKind.DICOM
+    return FileKind.UNKNOWN
+
+
+def _by_gzip_name(path: Path) -> FileKind:
+    name = path.name.lower()
+    if name.endswith((".nii.gz", ".hdr.gz", ".img.gz")):
+        return FileKind.NIFTI
+    return FileKind.ARCHIVE if name.endswith((".tar.gz", ".tgz")) else FileKind.GZIP
+
+
+def _is_nifti(head: bytes) -> bool:
+    """Whether the bytes are a NIfTI header; the same test as in the reader, without its imports."""
+    size = {int.from_bytes(head[:4], order) for order in ("little", "big")}
+    return (348 in size and head[344:348] in (b"n+1\0", b"ni1\0")) or (
+        540 in size and head[4:8] in (b"n+2\0", b"ni2\0")
+    )
+
+
+def _refusal(path: Path, kind: FileKind) -> InputError:
+    name = path.name
+    if kind in (FileKind.PNG, FileKind.PICTURE):
+        return InputError(
+            f"{name} is an 8-bit windowed picture: HU cannot be recovered from it.",
+            "Export the scan from DICOM as NIfTI, or slices as 16-bit HU TIFF.",
+        )
+    if kind is FileKind.ARCHIVE:
+        return InputError(f"{name} is an archive that hilum does not open.", "Unpack it, or make it a zip.")
+    if kind is FileKind.GZIP:
+        return InputError(f"{name} is gzip, but no NIfTI is in it.", _FORMATS)
+    return InputError(f"The format of {name} is not known.", _FORMATS)
+
+
+def _mode(path: Path, test: Callable[[int], bool]) -> bool:
+    """Whether what lies at ``path`` passes a test of :mod:`stat`; missing or forbidden raises."""
+    with readable(path):
+        return test(path.stat().st_mode)
+
+
+def _refuse_folder_of_volumes(folder: Path) -> None:
+    """Raise where a folder holds volumes but no DICOM; other folders are for the DICOM reader to judge."""
+    with readable(folder):
+        next(os.scandir(folder), None)  # os.walk would pass over a folder that may not be listed
+    volumes: list[Path] = []
+    for root, _, names in os.walk(folder):
+        for name in sorted(names):
+            file = Path(root) / name
+            if name.lower().endswith(VOLUME_SUFFIXES):
+                volumes.append(file)
+            elif not name.startswith(".") and _looks_like_dicom(file):
+                return
+    if volumes:
+        shown = ", ".join(v.name for v in volumes[:_LISTED]) + (", ..." if len(volumes) > _LISTED else "")
+        raise InputError(
+            f"The folder holds no DICOM but {len(volumes)} file(s) with volumes ({shown}).",
+            "Give the files themselves, such as FOLDER/*.nii.gz.",
+        )
+
+
+def _looks_like_dicom(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(132)
+    except OSError:
+        return False
+    return head[128:132] == b"DICM" or head[:2] in (b"\x08\0", b"\x02\0") or file.suffix.lower() == ".zip"

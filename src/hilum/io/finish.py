@@ -1,0 +1,199 @@
+"""What every reader does last: check that the voxels are numbers with a place in space, in HU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import GeometryError, InputError
+from hilum.io.units import check_units
+from hilum.volume import ScanMeta, Volume, check_affine
+
+__all__ = ["MAX_VOXELS", "HuBuffer", "RawImage", "check_size", "finish", "narrow", "spatial_shape"]
+
+#: More than the largest chest CT by a factor of ten (1024 x 1024 x 4096); above it a header is broken.
+MAX_VOXELS = 2**32
+#: deflate cannot shrink data by more than this factor (zlib manual), so a header that asks for more lies.
+MAX_DEFLATE_RATIO = 1032
+_SLAB = 4 * 2**20  # voxels a slab: small beside a scan, large beside the overhead of a call
+_SPACING_MM = (0.01, 100.0)
+_INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True, eq=False)
+class RawImage:
+    """An array with geometry as a file gave it, before anything is said about its intensities.
+
+    Attributes:
+        array: Three axes, int16 or float32, file order i, j, k.
+        affine: 4 x 4, voxel to RAS millimetres.
+        meta: What the file told.
+    """
+
+    array: npt.NDArray[Any]
+    affine: npt.NDArray[np.float64]
+    meta: ScanMeta
+
+
+def finish(raw: RawImage) -> Volume:
+    """Check geometry and intensities of what a reader found and make it a :class:`Volume`.
+
+    Raises:
+        InputError: Voxels that are not numbers, a constant image, or intensities that are not HU.
+        GeometryError: Spacing zero or absurd, or an affine that is singular.
+    """
+    check_affine(raw.affine)
+    _check_spacing(raw.affine)
+    array = raw.array
+    low, high = array.min(), array.max()  # both are NaN where any voxel is, and infinite where one is
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = _count_not_finite(array)
+        raise InputError(
+            f"{bad} of {array.size} voxels are NaN or infinite, so the measures would be wrong.",
+            "Replace them by the padding value of the scan (such as -1024) or convert again from DICOM.",
+        )
+    if low == high:
+        raise InputError(
+            f"Every voxel has the same value ({low:g}): the image is empty.",
+            "Check the file in a viewer, and convert again from DICOM.",
+        )
+    check_units(array)
+    return Volume(array, raw.affine, raw.meta)
+
+
+def spatial_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """Reduce the shape in a file to three axes, or say why it cannot be.
+
+    Args:
+        shape: Two or more axes as stored. Trailing axes of length 1 are dropped; a single slice gets an axis.
+
+    Raises:
+        InputError: Fewer than two axes, an axis without length, or more than one time point or channel.
+    """
+    if len(shape) < 2:
+        raise InputError(f"The image has {len(shape)} axis, a scan has two or three.", "Check the file.")
+    if any(n < 1 for n in shape):
+        raise InputError(
+            f"The header gives the shape {tuple(shape)}, which holds no voxel.", "Check the file."
+        )
+    i, j, k, *rest = [*shape, 1] if len(shape) == 2 else list(shape)
+    if prod(rest) > 1:
+        raise InputError(
+            f"The image has {len(shape)} axes and holds {prod(rest)} volumes "
+            "(time points or channels), not one.",
+            "Save the volume that you want as a 3-D file and give that.",
+        )
+    return i, j, k
+
+
+def check_size(shape: Sequence[int], itemsize: int, file_bytes: int, *, compressed: bool) -> None:
+    """Refuse a header that asks for more voxels than the file can hold, before memory is taken for them.
+
+    Args:
+        shape: Shape the header gives.
+        itemsize: Bytes a voxel.
+        file_bytes: Bytes of the file that can be voxels.
+        compressed: Whether they may be deflated.
+
+    Raises:
+        InputError: The file is truncated or its header is broken.
+    """
+    voxels = prod(int(n) for n in shape)
+    held = file_bytes * (MAX_DEFLATE_RATIO if compressed else 1)
+    dims = " x ".join(str(n) for n in shape)
+    if voxels > MAX_VOXELS:
+        raise InputError(
+            f"The header asks for {dims} voxels, more than any CT has, so it is broken.",
+            "Get the file again or convert it again from DICOM.",
+        )
+    if voxels * itemsize > held:
+        raise InputError(
+            f"The header asks for {dims} voxels ({_megabytes(voxels * itemsize)}), but the file can hold "
+            f"only {_megabytes(held)}: it is truncated or its header is broken.",
+            "Get the file again or convert it again from DICOM.",
+        )
+
+
+def narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give an array the type of :class:`Volume`: int16 where the values are whole and fit, else float32.
+
+    Returns:
+        The same array where its type is right already; otherwise a new one with the same memory order.
+
+    Raises:
+        InputError: Voxels that are not real numbers (complex, records).
+    """
+    if array.dtype in (np.dtype(np.int16), np.dtype(np.float32)):
+        return array
+    if array.dtype.kind not in "iufb":
+        raise InputError(
+            f"Voxels of type {array.dtype} are not intensities of a CT.", "Save the scan as 16-bit HU."
+        )
+    if array.dtype.kind == "b":
+        return array.astype(np.int16, order="K")
+    if array.dtype.kind in "iu" and array.min() >= _INT16.min and array.max() <= _INT16.max:
+        return array.astype(np.int16, order="K")
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite and is reported by finish()
+        return array.astype(np.float32, order="K")
+
+
+class HuBuffer:
+    """Takes voxels slab by slab: int16 as long as they are whole and fit, float32 from the first that is not.
+
+    Peak memory is the result plus a slab; where int16 has to be given up, one and a half results.
+
+    Args:
+        voxels: Number of voxels to come.
+    """
+
+    def __init__(self, voxels: int) -> None:
+        self._data: npt.NDArray[Any] = np.empty(voxels, np.int16)
+        self._filled = 0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Append a flat slab of real numbers."""
+        if self._data.dtype == np.int16 and not _fits_int16(values):
+            wide = np.empty(self._data.size, np.float32)
+            wide[: self._filled] = self._data[: self._filled]
+            self._data = wide
+        with np.errstate(over="ignore"):
+            self._data[self._filled : self._filled + values.size] = values
+        self._filled += values.size
+
+    def take(self) -> npt.NDArray[Any]:
+        """Return the flat array of all voxels."""
+        return self._data
+
+
+def _fits_int16(values: npt.NDArray[Any]) -> bool:
+    if values.dtype.kind not in "iub":
+        return False
+    return bool(values.min() >= _INT16.min and values.max() <= _INT16.max)
+
+
+def _check_spacing(affine: npt.NDArray[np.float64]) -> None:
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    low, high = _SPACING_MM
+    if spacing.min() < low or spacing.max() > high:
+        text = " x ".join(f"{s:.3g}" for s in spacing)
+        raise GeometryError(
+            f"The voxel spacing is {text} mm, which no CT has, so volumes cannot be measured.",
+            "Check the spacing and its unit in the header, or convert again from DICOM.",
+        )
+
+
+def _count_not_finite(array: npt.NDArray[Any]) -> int:
+    flat = array.ravel(order="K")
+    return sum(
+        int(np.count_nonzero(~np.isfinite(flat[start : start + _SLAB])))
+        for start in range(0, flat.size, _SLAB)
+    )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count < 1e10 else f"{count / 1e9:,.0f} GB"

@@ -1,0 +1,328 @@
+"""Single slices as TIFF: HU in 16 bits, and the geometry where the file tells it.
+
+A picture is an array [row, column]. It becomes a volume of shape (rows, columns, 1), so that a label map has
+the shape of the picture. hilum writes int16 (signed) rather than uint16 with an offset: every reader of TIFF
+honours the sample format, while an offset in a tag gets lost with the first program that saves again. The
+geometry stands as JSON in the ImageDescription.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from hilum.errors import InputError, UsageError
+from hilum.io.atomic import atomic_file
+from hilum.io.finish import RawImage, check_size, finish, narrow
+from hilum.io.names import scan_name
+from hilum.io.stream import readable
+from hilum.volume import ScanMeta, Volume, check_affine
+
+__all__ = ["Plane", "load_tiff", "read_tiff", "write_hu_tiff"]
+
+_SCHEMA = "hilum-ct-slice"
+_MM_PER_UNIT = {
+    "mm": 1.0,
+    "millimeter": 1.0,
+    "cm": 10.0,
+    "inch": 25.4,
+    "um": 1e-3,
+    "µm": 1e-3,
+    "micron": 1e-3,
+}
+#: What picture programs write when they mean "no idea"; such a resolution is not a voxel size.
+_PRINT_DPI = {72, 75, 90, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600, 720, 1200, 2400}
+_PLAUSIBLE_MM = (0.05, 10.0)
+_EXPORT_HINT = "Export the slice again from DICOM as 16-bit HU."
+_TIFF_ERRORS = (
+    tifffile.TiffFileError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+
+
+class Plane(str, Enum):
+    """How a picture cuts the patient, drawn as a radiologist hangs it."""
+
+    AXIAL = "axial"
+    """Rows grow to the back, columns to the patient's left."""
+    CORONAL = "coronal"
+    """Rows grow to the feet, columns to the patient's left."""
+    SAGITTAL = "sagittal"
+    """Rows grow to the feet, columns to the back."""
+
+
+#: RAS directions in which rows, columns and the stack grow, by plane; columns of a matrix.
+_DIRECTIONS: dict[Plane, npt.NDArray[np.float64]] = {
+    Plane.AXIAL: np.array([[0, -1, 0], [-1, 0, 0], [0, 0, 1]], np.float64).T,
+    Plane.CORONAL: np.array([[0, 0, -1], [-1, 0, 0], [0, 1, 0]], np.float64).T,
+    Plane.SAGITTAL: np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]], np.float64).T,
+}
+
+
+def read_tiff(path: Path) -> Volume:
+    """Read one CT slice from TIFF: shape (rows, columns, 1).
+
+    Spacing comes from hilum's own description, from ImageJ's, or from the resolution tags where they name a
+    unit; otherwise it is 1 mm and ``meta.spacing_known`` is False. A file that does not name its plane is
+    taken as axial with the front up and the patient's left on the right, and ``meta.orientation_known`` is
+    False.
+
+    Raises:
+        InputError: Several pages, colours, 8 bits, truncated, or not HU.
+    """
+    return finish(load_tiff(path))
+
+
+def load_tiff(path: Path, *, labels: bool = False) -> RawImage:
+    """Read array and geometry without a word on the intensities.
+
+    Args:
+        path: The file.
+        labels: Allow 8-bit and 1-bit pictures, which are masks.
+    """
+    with readable(path):
+        try:
+            with tifffile.TiffFile(path) as file:
+                page = _single_page(file, path)
+                _check_page(page, path, labels=labels)
+                picture = page.asarray()
+                description = str(page.description or "")
+                imagej = dict(file.imagej_metadata or {})
+                resolution = _imagej_spacing(page, imagej) if imagej else _resolution(page)
+        except _TIFF_ERRORS as error:
+            if "imagecodecs" in str(error):
+                raise InputError(
+                    f"{path.name} uses a TIFF compression that hilum does not read.",
+                    "Save it uncompressed or with deflate.",
+                ) from error
+            raise InputError(
+                f"{path.name} is truncated or not a valid TIFF.", "Get the file again."
+            ) from error
+    if picture.ndim != 2:
+        raise InputError(f"{path.name} is not a plain picture: its shape is {picture.shape}.", _EXPORT_HINT)
+    array = narrow(_calibrated(picture, imagej))
+    affine, known = _geometry(description, resolution)
+    check_affine(affine)
+    notes = _notes(known)
+    meta = ScanMeta(
+        name=scan_name(path),
+        source_format="tiff",
+        stored_shape=array.shape,
+        spacing_known=known["spacing"],
+        orientation_known=known["plane"],
+        notes=notes,
+    )
+    return RawImage(array[:, :, np.newaxis], affine, meta)
+
+
+def write_hu_tiff(
+    path: Path | str,
+    hu: npt.NDArray[Any],
+    spacing: tuple[float, float] | None,
+    *,
+    plane: Plane | str = Plane.AXIAL,
+    thickness: float | None = None,
+    affine: npt.NDArray[np.float64] | None = None,
+) -> Path:
+    """Write one slice in HU so that :func:`read_tiff` gives back exactly the same values and geometry.
+
+    Args:
+        path: File to write; it appears whole or not at all.
+        hu: Array [row, column]; whole numbers in the range of int16 are stored as int16, float32 as float32.
+        spacing: Distance of neighbouring rows and of neighbouring columns in mm; None where it is not known.
+        plane: How the picture cuts the patient.
+        thickness: Distance to the next slice in mm, None where it is not known.
+        affine: 4 x 4 matrix from (row, column, 0) to RAS mm, to keep the place in the scan; overrides
+            ``spacing``, ``plane`` and ``thickness`` when the file is read.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        UsageError: An argument is not what it should be.
+        OutputError: The file cannot be written.
+    """
+    if hu.ndim != 2 or hu.size == 0:
+        raise UsageError(f"hu must be an array [row, column], it has the shape {hu.shape}.")
+    stored = narrow(hu)
+    if hu.dtype.kind in "iu" and stored.dtype != np.int16:
+        raise UsageError("hu holds whole numbers outside of the range of int16 (-32768 to 32767).")
+    if spacing is not None and not (len(spacing) == 2 and all(np.isfinite(s) and s > 0 for s in spacing)):
+        raise UsageError(f"spacing must be two positive numbers in mm, it is {spacing}.")
+    if thickness is not None and not thickness > 0:
+        raise UsageError(f"thickness must be a positive number in mm, it is {thickness}.")
+    if affine is not None:
+        check_affine(np.asarray(affine, np.float64))
+    description = {
+        "schema": _SCHEMA,
+        "version": 1,
+        "unit": "HU",
+        "plane": Plane(plane).value,
+        "spacing_mm": None if spacing is None else [float(s) for s in spacing],
+        "thickness_mm": None if thickness is None else float(thickness),
+        "affine_ras_mm": None if affine is None else np.asarray(affine, np.float64).tolist(),
+    }
+    path = Path(path)
+    with atomic_file(path) as part:
+        tifffile.imwrite(
+            part,
+            stored,
+            photometric="minisblack",
+            compression="zlib",
+            predictor=stored.dtype.kind == "i",
+            description=json.dumps(description),
+            metadata=None,
+            software="hilum",
+            resolution=None if spacing is None else (10.0 / spacing[1], 10.0 / spacing[0]),
+            resolutionunit="NONE" if spacing is None else "CENTIMETER",
+        )
+    return path
+
+
+def _single_page(file: Any, path: Path) -> Any:
+    pages = len(file.pages)
+    if pages != 1:
+        raise InputError(
+            f"{path.name} holds {pages} pictures; a TIFF stack does not tell the distance of its slices.",
+            "Give one slice a file, or the scan as NIfTI or DICOM.",
+        )
+    return file.pages[0]
+
+
+def _check_page(page: Any, path: Path, *, labels: bool) -> None:
+    windowed = InputError(
+        f"{path.name} is an 8-bit or colour picture, made with a window: HU cannot be recovered from it.",
+        _EXPORT_HINT,
+    )
+    if page.samplesperpixel != 1 or page.photometric in (
+        tifffile.PHOTOMETRIC.RGB,
+        tifffile.PHOTOMETRIC.PALETTE,
+        tifffile.PHOTOMETRIC.YCBCR,
+    ):
+        raise windowed
+    if page.dtype is None:
+        raise InputError(f"{path.name} has a sample type that TIFF does not define.", _EXPORT_HINT)
+    if page.dtype.itemsize == 1 and not labels:
+        raise windowed
+    size = path.stat().st_size
+    compressed = page.compression != tifffile.COMPRESSION.NONE
+    check_size(page.shape, page.dtype.itemsize if page.bitspersample >= 8 else 0, size, compressed=compressed)
+    ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    if max(ends, default=0) > size:
+        raise InputError(f"{path.name} is truncated: it ends before the picture does.", "Get the file again.")
+
+
+def _resolution(page: Any) -> tuple[float, float] | None:
+    """Spacing of rows and columns in mm from the resolution tags; None where they name no usable unit."""
+    tags = page.tags
+    unit = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else None
+    mm = {2: 25.4, 3: 10.0}.get(int(unit)) if unit is not None else None
+    per_unit = _pixels_per_unit(page)
+    if mm is None or per_unit is None:
+        return None
+    if mm == 25.4 and all(round(v, 3) in _PRINT_DPI for v in per_unit):
+        return None
+    return _plausible((mm / per_unit[0], mm / per_unit[1]))
+
+
+def _imagej_spacing(page: Any, imagej: dict[str, Any]) -> tuple[float, float] | None:
+    """Spacing of rows and columns in mm from ImageJ, which names its unit in the description."""
+    mm = _MM_PER_UNIT.get(str(imagej.get("unit", "")).replace("\\u00B5", "µ").lower())
+    per_unit = _pixels_per_unit(page)
+    if mm is None or per_unit is None:
+        return None
+    return _plausible((mm / per_unit[0], mm / per_unit[1]))
+
+
+def _pixels_per_unit(page: Any) -> tuple[float, float] | None:
+    """Pixels per unit along rows (Y) and columns (X)."""
+    values = []
+    for tag in ("YResolution", "XResolution"):
+        if tag not in page.tags:
+            return None
+        numerator, denominator = page.tags[tag].value
+        if not numerator or not denominator:
+            return None
+        values.append(numerator / denominator)
+    return values[0], values[1]
+
+
+def _plausible(spacing: Sequence[float]) -> tuple[float, float] | None:
+    low, high = _PLAUSIBLE_MM
+    rows, columns = spacing
+    return (float(rows), float(columns)) if all(low <= s <= high for s in spacing) else None
+
+
+def _calibrated(picture: npt.NDArray[Any], imagej: dict[str, Any]) -> npt.NDArray[Any]:
+    """Apply ImageJ's straight-line calibration: signed 16-bit pictures are stored with an offset of 32768."""
+    c0, c1 = imagej.get("c0"), imagej.get("c1", 1)
+    if c0 is None or imagej.get("cf", 0) != 0:
+        return picture
+    if picture.dtype.kind in "iu" and float(c0).is_integer() and float(c1).is_integer():
+        return picture.astype(np.int64) * int(c1) + int(c0)
+    return picture.astype(np.float64) * float(c1) + float(c0)
+
+
+def _geometry(
+    description: str, resolution: tuple[float, float] | None
+) -> tuple[npt.NDArray[np.float64], dict[str, bool]]:
+    """Affine from (row, column, 0) to RAS mm, and what of it the file told."""
+    own = _own_description(description)
+    if own is not None and own.get("affine_ras_mm") is not None:
+        told = {"spacing": True, "thickness": True, "plane": True}
+        return np.asarray(own["affine_ras_mm"], np.float64), told
+    spacing, plane, thickness = resolution, Plane.AXIAL, None
+    if own is not None:
+        spacing, plane, thickness = own.get("spacing_mm"), Plane(own["plane"]), own.get("thickness_mm")
+    affine = np.eye(4)
+    steps = [*(spacing or (1.0, 1.0)), thickness or 1.0]
+    affine[:3, :3] = _DIRECTIONS[plane] * steps
+    return affine, {
+        "spacing": spacing is not None,
+        "thickness": thickness is not None,
+        "plane": own is not None,
+    }
+
+
+def _own_description(description: str) -> dict[str, Any] | None:
+    """The JSON that :func:`write_hu_tiff` left; None for the files of others."""
+    if _SCHEMA not in description:
+        return None
+    try:
+        own = json.loads(description)
+        Plane(own["plane"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return own if isinstance(own, dict) else None
+
+
+def _notes(known: dict[str, bool]) -> tuple[tuple[str, str], ...]:
+    notes = []
+    if not known["plane"]:
+        notes.append(
+            (
+                "orientation_assumed",
+                "The picture does not say how the patient lies: it was taken as axial, front up, the "
+                "patient's left on the right side.",
+            )
+        )
+    if not known["spacing"]:
+        notes.append(("spacing_unknown", "The picture holds no pixel spacing; 1 mm was taken."))
+    elif not known["thickness"]:
+        notes.append(("slice_thickness_unknown", "The picture holds no slice thickness; 1 mm was taken."))
+    return tuple(notes)

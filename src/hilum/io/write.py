@@ -1,0 +1,280 @@
+"""Writers: label maps on exactly the grid that was read, volumes, and JSON, CSV and text.
+
+All files are the same byte for byte when written twice from the same data: no time, no machine, no user.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from isal import igzip
+
+from hilum.errors import UsageError
+from hilum.io.atomic import atomic_file
+from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS, LabelInfo
+from hilum.volume import Volume
+
+__all__ = ["LabelFormat", "write_csv", "write_json", "write_labels", "write_text", "write_volume"]
+
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+_SLAB_VOXELS = 8 * 2**20
+_SCANNER, _ALIGNED, _UNKNOWN = 1, 2, 0  # NIfTI codes: scanner-based, aligned to something, not told
+#: A qform holds a rotation in float32; it is used where it puts every voxel at its place to this accuracy.
+_QFORM_TOLERANCE_MM = 1e-2
+
+
+class LabelFormat(str, Enum):
+    """File formats of label maps."""
+
+    NIFTI = "nifti"
+    NRRD = "nrrd"
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the file name, with the dot."""
+        return {"nifti": ".nii.gz", "nrrd": ".nrrd"}[self.value]
+
+
+def write_labels(
+    path: Path | str,
+    labels: npt.NDArray[Any],
+    volume: Volume,
+    fmt: LabelFormat | str = LabelFormat.NIFTI,
+    *,
+    names: Iterable[LabelInfo] = tuple(LUNGS.values()),
+    title: str = "lungs",
+) -> Path:
+    """Write a label map as uint8 on exactly the grid of the scan.
+
+    NIfTI gets the shape that the scan had in its file (two axes for a picture) and its affine to the float32
+    precision of the format. NRRD always has three axes, float64 geometry in LPS, and the names and colours
+    that 3D Slicer shows as segments.
+
+    Args:
+        path: File to write; it appears whole or not at all.
+        labels: Whole numbers 0 to 255 of shape ``volume.shape``.
+        volume: The scan that was read.
+        fmt: ``nifti`` (compressed where the name ends with ``.gz``) or ``nrrd``.
+        names: Meaning of the values, written into NRRD.
+        title: What the labels show, written into the header.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        UsageError: ``labels`` has another shape or holds values that are no labels.
+        OutputError: The file cannot be written.
+    """
+    if labels.shape != volume.shape:
+        raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
+    array = _as_uint8(labels)
+    path = Path(path)
+    if LabelFormat(fmt) is LabelFormat.NRRD:
+        header = _nrrd_header(volume, array, tuple(names), title)
+        with atomic_file(path) as part, part.open("wb") as file:
+            file.write(header)
+            with _gzip(file) as stream:
+                _write_fortran(stream, array)
+        return path
+    nifti = _nifti_header(volume, array.dtype)
+    nifti.set_intent("label", name=f"hilum {title}"[:15])
+    nifti["descrip"] = f"hilum {title}, label contract {LABEL_CONTRACT_VERSION}".encode()[:79]
+    nifti["cal_max"] = int(array.max())
+    _write_nifti(path, nifti, array)
+    return path
+
+
+def write_volume(path: Path | str, volume: Volume) -> Path:
+    """Write a scan as NIfTI in HU (int16 or float32 as held), in its stored shape.
+
+    Args:
+        path: File to write (``.nii`` or ``.nii.gz``); it appears whole or not at all.
+        volume: The scan.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    path = Path(path)
+    header = _nifti_header(volume, volume.hu.dtype)
+    header["descrip"] = b"hilum CT in HU"
+    _write_nifti(path, header, volume.hu)
+    return path
+
+
+def write_json(path: Path | str, data: Any) -> Path:
+    """Write plain data, dataclasses, enums, paths and numpy scalars as indented UTF-8 JSON.
+
+    Raises:
+        ValueError: A number is NaN or infinite; what is unknown has to be None.
+        OutputError: The file cannot be written.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    return write_text(path, text + "\n")
+
+
+def write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    """Write a table as CSV (RFC 4180 quoting, UTF-8, line feed); None becomes an empty field.
+
+    Raises:
+        UsageError: A row is not as long as the header.
+        OutputError: The file cannot be written.
+    """
+    path = Path(path)
+    with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            if len(row) != len(header):
+                raise UsageError(f"A row has {len(row)} fields, the header of {path.name} has {len(header)}.")
+            writer.writerow(row)
+    return path
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write text as UTF-8 with line feeds.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    path = Path(path)
+    with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+    return path
+
+
+def _plain(value: object) -> object:
+    """Give json what it knows."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _as_uint8(labels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    if labels.dtype == np.uint8:
+        return labels
+    if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() > 255:
+        raise UsageError("labels must hold whole numbers from 0 to 255.")
+    return labels.astype(np.uint8, order="K")
+
+
+def _nifti_header(volume: Volume, dtype: np.dtype[Any]) -> Any:
+    """Header with the stored shape and the affine in sform and, where it is a rotation, in qform."""
+    shape = volume.meta.stored_shape
+    header = nib.Nifti2Header() if max(shape) > np.iinfo(np.int16).max else nib.Nifti1Header()
+    header.set_data_shape(shape)
+    header.set_data_dtype(dtype)
+    header["pixdim"][:4] = (1.0, *volume.spacing)
+    header.set_xyzt_units("mm")
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    if not volume.meta.orientation_known and np.allclose(header.get_base_affine(), volume.affine, atol=1e-3):
+        return header  # read from a file that did not tell either: stays unknown, at the same place
+    code = _SCANNER if volume.meta.orientation_known else _ALIGNED
+    header.set_sform(volume.affine, code=code)
+    header.set_qform(volume.affine, code=code, strip_shears=True)
+    if _corner_error(header.get_qform(), volume) > _QFORM_TOLERANCE_MM:
+        header["qform_code"] = _UNKNOWN
+        header["pixdim"][:4] = (1.0, *volume.spacing)
+    return header
+
+
+def _corner_error(affine: npt.NDArray[np.float64], volume: Volume) -> float:
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.shape], [1], indexing="ij")).reshape(4, -1)
+    return float(np.abs((affine - volume.affine) @ corners)[:3].max())
+
+
+def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:
+    two = isinstance(header, nib.Nifti2Header)
+    header["vox_offset"] = 544 if two else 352
+    with atomic_file(path) as part, part.open("wb") as file:
+        if path.name.lower().endswith(".gz"):
+            with _gzip(file) as stream:
+                stream.write(header.binaryblock + b"\0\0\0\0")
+                _write_fortran(stream, array)
+        else:
+            file.write(header.binaryblock + b"\0\0\0\0")
+            _write_fortran(file, array)
+
+
+@contextmanager
+def _gzip(file: BinaryIO) -> Iterator[BinaryIO]:
+    """A gzip stream without name and time, so that equal data give equal files."""
+    with igzip.GzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0) as stream:
+        yield cast(BinaryIO, stream)
+
+
+def _write_fortran(stream: BinaryIO, array: npt.NDArray[Any]) -> None:
+    """Write voxels with the first axis fastest, a few slices at a time to spare memory."""
+    step = max(1, _SLAB_VOXELS // max(1, array.shape[0] * array.shape[1]))
+    for start in range(0, array.shape[2], step):
+        slab = np.asfortranarray(array[:, :, start : start + step])
+        stream.write(memoryview(cast(Any, slab.reshape(-1, order="F"))).cast("B"))
+
+
+def _nrrd_header(
+    volume: Volume, labels: npt.NDArray[np.uint8], names: tuple[LabelInfo, ...], title: str
+) -> bytes:
+    """Text header of a NRRD in LPS with the fields of 3D Slicer's segmentations.
+
+    Format: Kindlmann, Definition of NRRD file format (2009), https://teem.sourceforge.net/nrrd/format.html.
+    """
+    directions = (_RAS_TO_LPS @ volume.affine[:3, :3]).T
+    origin = _RAS_TO_LPS @ volume.affine[:3, 3]
+    lines = [
+        "NRRD0004",
+        "# Complete NRRD file format specification at:",
+        "# http://teem.sourceforge.net/nrrd/format.html",
+        "type: uint8",
+        "dimension: 3",
+        "space: left-posterior-superior",
+        "sizes: " + " ".join(str(n) for n in volume.shape),
+        "space directions: " + " ".join(_vector(row) for row in directions),
+        "kinds: domain domain domain",
+        "encoding: gzip",
+        "space origin: " + _vector(origin),
+        f"content: hilum {title}",
+        f"hilum_label_contract:={LABEL_CONTRACT_VERSION}",
+    ]
+    extent = " ".join(f"0 {n - 1}" for n in volume.shape)
+    for index, info in enumerate(names):
+        colour = " ".join(f"{c / 255:.6f}" for c in info.colour)
+        lines += [
+            f"Segment{index}_ID:={info.name}",
+            f"Segment{index}_Name:={info.title}",
+            f"Segment{index}_NameAutoGenerated:=0",
+            f"Segment{index}_Color:={colour}",
+            f"Segment{index}_ColorAutoGenerated:=0",
+            f"Segment{index}_LabelValue:={info.value}",
+            f"Segment{index}_Layer:=0",
+            f"Segment{index}_Extent:={extent}",
+        ]
+    return ("\n".join(lines) + "\n\n").encode("ascii", "replace")
+
+
+def _vector(values: npt.NDArray[np.float64]) -> str:
+    # + 0.0 turns -0.0 into 0.0; repr keeps every digit
+    return "(" + ",".join(repr(float(v) + 0.0) for v in values) + ")"
