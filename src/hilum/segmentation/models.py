@@ -59,9 +59,7 @@ def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) ->
             f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
         ) from error
     if name not in _MODELS:
-        raise ModelError(
-            f"There is no model called {name!r}.", f"Models: {', '.join(available_models())}."
-        )
+        raise ModelError(f"There is no model called {name!r}.", f"Models: {', '.join(available_models())}.")
     if wanted is Device.GPU:
         raise ModelError(
             f"The model {name!r} runs on the CPU only.", "Leave --device away, or choose auto or cpu."

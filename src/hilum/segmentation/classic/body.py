@@ -106,12 +106,14 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
     return np.asarray(hit[labels])
 
 
-def _split_border_air(hu: npt.NDArray[np.float32], air: Mask, body: Mask, border: Mask) -> tuple[Mask, Mask]:
-    """Part the air that reaches the sides of the picture into the room's air and lung that the crop cuts.
+def _part_air(
+    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask
+) -> tuple[Mask, Mask]:
+    """Part air into the room's, which reaches the sides of the picture, and air that the body holds.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
-    thing that is not body, or along much of the picture's edge. A cut lung is bright and has the body all
-    round it.
+    thing that is not body, or along much of the picture's edge. A lung that the crop cuts is bright
+    and has the body all round it.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -119,11 +121,23 @@ def _split_border_air(hu: npt.NDArray[np.float32], air: Mask, body: Mask, border
     at_border = np.zeros(count + 1, bool)
     at_border[labels[border & air]] = True
     at_border[0] = False
-    by_body, by_thing = (_contacts(labels, what, count) for what in (body, ~air & ~body))
+    by_body, by_thing = (_contacts(labels, what, count) for what in (body, thing))
     by_edge = np.bincount(labels[border & air], minlength=count + 1)
     faces = by_body + by_thing + by_edge
     room = at_border & ((mean < -935) | (by_thing > 0.15 * faces) | (by_edge > 0.3 * faces))
-    return np.asarray(room[labels]), np.asarray((at_border & ~room)[labels])
+    held = ~room & (by_body > 0.7 * faces)
+    held[0] = False
+    return np.asarray(room[labels]), np.asarray(held[labels])
+
+
+def _things(loose: Mask, spacing: tuple[float, float, float]) -> Mask:
+    """Return the pieces of what is not body that are too large for a vessel in the lung: table, cushion."""
+    labels, counts = components(loose)
+    flat = loose.shape[2] == 1
+    size = counts * (spacing[0] * spacing[1] / 100.0 if flat else float(np.prod(spacing)) / 1000.0)
+    large = size > (3.0 if flat else 40.0)
+    large[0] = False
+    return np.asarray(large[labels])
 
 
 def _contacts(labels: npt.NDArray[np.int32], what: Mask, count: int) -> npt.NDArray[np.int64]:
@@ -162,8 +176,9 @@ def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: flo
         return BodyAir(np.zeros_like(air), air, np.zeros_like(air))
     counts[0] = 0
     body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
-    outside, cut_lung = _split_border_air(hu, air, body, border)
+    thing = _things(tissue & ~body, spacing)
+    outside, held = _part_air(hu, air, body, thing, border)
     start = border & (outside | (tissue & ~body))
-    not_body = _reached_in_plane(~body & ~cut_lung, start)
+    not_body = _reached_in_plane(~body & ~held, start)
     filled = ~outside & ~not_body
     return BodyAir(air & filled, outside, filled)
