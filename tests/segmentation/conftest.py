@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.plain_chest import Chest, build_chest
 
 

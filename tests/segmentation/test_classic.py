@@ -4,12 +4,12 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from support.plain_chest import build_chest, dice
 
 from hilum.errors import NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.classic import Classic
 from hilum.volume import ScanMeta, Volume
+from support.plain_chest import build_chest, dice
 
 
 def side_dice(found, true):

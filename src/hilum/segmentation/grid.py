@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Reduced", "interpolation_matrix", "reduce_volume", "thread_count"]
+__all__ = ["Interpolation", "Reduced", "reduce_volume", "thread_count"]
 
 #: HU below this are padding round the scanner's circle, not air.
 PADDING_HU = -1060.0
@@ -85,16 +85,35 @@ def reduce_volume(
     return Reduced(out, (fx, fy, fz), (sx * fx, sy * fy, sz * fz), (nx, ny, nz))
 
 
-def interpolation_matrix(coarse: int, fine: int, factor: int) -> npt.NDArray[np.float32]:
-    """Return the (fine, coarse) matrix that interpolates linearly from block centres to voxel centres.
+@dataclass(frozen=True, eq=False)
+class Interpolation:
+    """Linear interpolation along one axis from block centres to voxel centres.
 
     Voxel ``i`` lies at ``(i + 0.5) / factor - 0.5`` in units of blocks; beyond the outer block centres the
-    outer value is repeated.
+    outer value is repeated. Plain arithmetic and no BLAS, so that the result does not depend on threads.
     """
-    position = np.clip((np.arange(fine) + 0.5) / factor - 0.5, 0, coarse - 1)
-    low = np.minimum(position.astype(int), max(coarse - 2, 0))
-    weight = (position - low).astype(np.float32)
-    matrix = np.zeros((fine, coarse), np.float32)
-    matrix[np.arange(fine), low] = 1 - weight
-    matrix[np.arange(fine), np.minimum(low + 1, coarse - 1)] += weight
-    return matrix
+
+    low: npt.NDArray[np.intp]
+    high: npt.NDArray[np.intp]
+    weight: npt.NDArray[np.float32]
+
+    @classmethod
+    def between(cls, coarse: int, fine: int, factor: int) -> Interpolation:
+        """Prepare the way from ``coarse`` blocks to ``fine`` voxels, ``factor`` voxels a block."""
+        position = np.clip((np.arange(fine) + 0.5) / factor - 0.5, 0, coarse - 1)
+        low = np.minimum(position.astype(np.intp), max(coarse - 2, 0))
+        high = np.minimum(low + 1, coarse - 1)
+        return cls(low, high, (position - low).astype(np.float32))
+
+    def rows(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Interpolate along the first axis."""
+        weight = self.weight.reshape((-1,) + (1,) * (values.ndim - 1))
+        below = values[self.low]
+        out: npt.NDArray[np.float32] = below + weight * (values[self.high] - below)
+        return out
+
+    def one(self, values: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:
+        """Interpolate along the last axis at one voxel."""
+        below = values[..., self.low[index]]
+        out: npt.NDArray[np.float32] = below + self.weight[index] * (values[..., self.high[index]] - below)
+        return out

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hilum.labels import Lung
 from hilum.segmentation.classic.morphology import Mask, bounding_box, depth, distance_to
-from hilum.segmentation.grid import Reduced, interpolation_matrix, thread_count
+from hilum.segmentation.grid import Interpolation, Reduced, thread_count
 
 __all__ = ["refine"]
 
@@ -52,20 +52,18 @@ def refine(
         slice(s.start * f, min(s.stop * f, n))
         for s, f, n in zip(box, reduced.factors, reduced.full_shape, strict=True)
     )
-    wx, wy, wz = (
-        interpolation_matrix(s.stop - s.start, n.stop - n.start, f)
+    along_x, along_y, along_z = (
+        Interpolation.between(s.stop - s.start, n.stop - n.start, f)
         for s, n, f in zip(box, native, reduced.factors, strict=True)
     )
     band = 1.25 * max(spacing[:2])
     view, target = hu[native], out[native]
 
     def plane(z: int) -> None:
-        weights = wz[z]
-        used = np.flatnonzero(weights)
-        mix = [np.tensordot(f[:, :, used], weights[used], 1) for f in (*fields, blocked, solid)]
-        if max(mix[0].max(), mix[1].max()) < -2 * band:
+        coarse = [along_z.one(field, z) for field in (*fields, blocked, solid)]
+        if max(coarse[0].max(), coarse[1].max()) < -2 * band:
             return
-        right, left, shut, firm = (wx @ m @ wy.T for m in mix)
+        right, left, shut, firm = (along_y.rows(along_x.rows(field).T).T for field in coarse)
         inside = np.maximum(right, left)
         aerated = view[:, :, z] < threshold
         take = (inside > band) | ((inside > -0.9 * band) & aerated) | ((inside > 0) & (firm > 0.5))
