@@ -1,0 +1,87 @@
+"""What sort of image a DICOM file holds, judged by its header."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.headers import FileHeader, Plane
+
+__all__ = ["Kind", "kind_of", "left_out"]
+
+_CT = "1.2.840.10008.5.1.4.1.1.2"
+_CT_CLASSES = {_CT, f"{_CT}.1", f"{_CT}.2"}  # classic, enhanced, legacy converted enhanced
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+#: Values of ImageType that name a picture made from a volume, whose pixels are no HU of a place.
+_PROJECTIONS = {
+    "MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VOLUME_RENDER", "VRT", "SSD", "SURFACE_RENDER",
+    "VOLREN", "CURVED_MPR", "COLLAGE", "SCREEN SAVE", "SCREENSHOT", "DOSE_INFO", "PERFUSION", "SUBTRACTION",
+}  # fmt: skip
+_HU_TYPES = {"", "HU", "HU_MOD", "US"}  # US is "unspecified", which many scanners write for HU
+
+
+class Kind(Enum):
+    """What sort of image it is; the value is the word that ``hilum inspect`` shows."""
+
+    VOLUME = "volume"
+    SLICE = "slice"
+    LOCALIZER = "localizer"
+    PROJECTION = "projection"
+    SECONDARY = "secondary capture"
+    NOT_HU = "not HU"
+    OTHER = "other modality"
+    NO_IMAGE = "no image"
+
+
+def kind_of(plane: Plane) -> Kind:
+    """Judge one image plane; a CT plane counts as :attr:`Kind.VOLUME` until its stack is known."""
+    head = plane.head
+    if not is_ct(head):
+        return Kind.OTHER
+    if head.sop_class.startswith(_SECONDARY_CAPTURE):
+        return Kind.SECONDARY
+    words = {*head.image_type, *(plane.phase[4] if isinstance(plane.phase[4], tuple) else ())}
+    if "LOCALIZER" in words or "SCOUT" in words:
+        return Kind.LOCALIZER
+    if words & _PROJECTIONS:
+        return Kind.PROJECTION
+    if head.samples > 1 or 0 < min(head.bits) <= 8 or head.rescale_type not in _HU_TYPES:
+        return Kind.NOT_HU
+    return Kind.VOLUME
+
+
+def is_ct(head: FileHeader) -> bool:
+    """Whether the file says that it is CT; its class decides where the modality is missing."""
+    return head.modality == "CT" or (not head.modality and head.sop_class in _CT_CLASSES)
+
+
+def left_out(kind: Kind, head: FileHeader) -> Finding:
+    """Say why images of a kind are not read as a CT volume."""
+    if kind is Kind.OTHER:
+        name = head.modality or "unknown"
+        return Finding("not_ct", f"The modality is {name}, not CT.", Effect.LEFT_OUT, "Give a chest CT.")
+    if kind is Kind.NO_IMAGE:
+        return Finding("no_image", "The files hold no image.", Effect.LEFT_OUT, "Give the CT series.")
+    if kind is Kind.LOCALIZER:
+        sentence = "It is a localizer (scout view), not slices."
+        return Finding("localizer", sentence, Effect.LEFT_OUT, "Give the axial CT series.")
+    if kind is Kind.PROJECTION:
+        sentence = (
+            "The image type says that it is a picture made from a volume (such as a MIP), not CT slices."
+        )
+        return Finding("projection", sentence, Effect.LEFT_OUT, "Give the series that it was made from.")
+    if kind is Kind.SECONDARY:
+        sentence = "It is a secondary capture, which holds no HU to rely on."
+        return Finding("secondary_capture", sentence, Effect.LEFT_OUT, "Give the original CT series.")
+    return _not_hu(head)
+
+
+def _not_hu(head: FileHeader) -> Finding:
+    hint = "Give the original CT series."
+    if head.samples > 1:
+        return Finding("colour", "The images are in colour, so they hold no HU.", Effect.LEFT_OUT, hint)
+    if 0 < min(head.bits) <= 8:
+        sentence = "The images are 8-bit windowed pictures: HU cannot be recovered from them."
+        return Finding("eight_bit", sentence, Effect.LEFT_OUT, hint)
+    sentence = f"The values are given in {head.rescale_type[:16]}, not in HU (such as a material map)."
+    return Finding("not_hu", sentence, Effect.LEFT_OUT, hint)

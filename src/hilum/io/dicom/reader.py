@@ -1,0 +1,181 @@
+"""From a DICOM file or folder to a Volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hilum.errors import GeometryError, InputError
+from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.geometry import Grid
+from hilum.io.dicom.headers import Plane
+from hilum.io.dicom.pixels import read_pixels
+from hilum.io.dicom.resample import resample as resample_stack
+from hilum.io.dicom.scan import Scan, scan
+from hilum.io.dicom.select import choose
+from hilum.io.dicom.stacks import Stack, build_stacks
+from hilum.io.finish import RawImage, check_size, finish
+from hilum.io.names import scan_name
+from hilum.volume import ScanMeta, Volume
+
+__all__ = ["read_dicom"]
+
+_LISTED = 3
+
+
+def read_dicom(path: Path | str, *, series: str | None = None, resample: bool = False) -> Volume:
+    """Read a CT from a DICOM file or a folder of any depth.
+
+    A file is read alone: one slice, or all frames of an enhanced multi-frame image. In a folder, images are
+    grouped into stacks, one is chosen by the rules in :mod:`hilum.io.dicom.select`, and its slices are put in
+    the order of their place. Axis i counts columns, j rows, k slices from feet to head (for other planes:
+    towards the back or the left). Files whose header cannot be read are named in a note; a damaged file that belongs to
+    the chosen stack is an error, because the lung it shows would be missing.
+
+    Args:
+        path: File (suffix and preamble are not needed) or folder.
+        series: Series to take; see :func:`hilum.io.dicom.select.choose`. Without it the rules choose.
+        resample: Interpolate linearly where slices are missing, uneven, shifted or tilted; else refuse.
+
+    Returns:
+        The scan in HU, int16 unless a rescale is not whole. ``meta.notes`` says what was met and done.
+
+    Raises:
+        UsageError: ``series`` fits nothing or more than one series.
+        InputError: There is no DICOM or no CT in it, or a file is damaged or cannot be decoded or rescaled.
+        GeometryError: Slices are missing, uneven, tilted or shifted and ``resample`` is False; two different
+            images lie at the same place; or the header does not say where they lie.
+    """
+    path = Path(path)
+    found = scan(path)
+    stacks = stacks_of(found, path)
+    choice = choose(stacks, series)
+    stack = choice.stack
+    notes = [Finding("series_chosen", choice.why)] if choice.why else []
+    notes += _company(found, stacks, stack)
+    _refuse(stack, found, resample)
+    if stack.grid is None:  # findings of a stack without grid always refuse
+        raise GeometryError("The place of the images is unknown.", "Export the series again.")
+    notes += [f for f in stack.findings if f.effect is Effect.NOTE and f.code != "duplicate_slices"]
+    notes += _compare_duplicates(stack.grid)
+    return _assemble(path, stack, stack.grid, notes)
+
+
+def stacks_of(found: Scan, path: Path) -> list[Stack]:
+    """Return the stacks of a scan of ``path``.
+
+    Raises:
+        InputError: There is no image.
+    """
+    if found.planes:
+        return build_stacks(found.planes, lone=path.is_file())
+    if found.broken:
+        name, why = found.broken[0]
+        more = f" ({len(found.broken) - 1} more are broken too)" if len(found.broken) > 1 else ""
+        raise InputError(f"{name} is broken: {why}{more}.", "Get the files again.")
+    if found.imageless:
+        names = ", ".join(sorted({h.modality or "unknown" for h in found.imageless}))
+        raise InputError(f"{path.name} holds DICOM without images ({names}).", "Give the CT series.")
+    raise InputError(
+        f"The folder {path.name or path} holds no DICOM file.", "Give the folder of a CT series."
+    )
+
+
+def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
+    """Raise the first finding that forbids to read the stack."""
+    stopping = {Effect.INPUT, Effect.GEOMETRY} | (set() if resample else {Effect.RESAMPLE})
+    for finding in sorted(stack.findings, key=lambda f: f.effect is Effect.RESAMPLE):
+        if finding.effect not in stopping:
+            continue
+        if finding.effect is Effect.RESAMPLE and found.broken:
+            names = ", ".join(name for name, _ in found.broken[:_LISTED])
+            finding = replace(finding, hint=f"{finding.hint} Files that could not be read: {names}.")
+        raise finding.error()
+
+
+def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding]:
+    """Say what else lay there: other studies, images left out, broken files."""
+    notes = []
+    studies = {s.head.study_uid for s in stacks}
+    if len(studies) > 1:
+        sentence = (
+            f"The folder holds {len(studies)} studies, perhaps of several patients; one series was read."
+        )
+        notes.append(Finding("several_studies", sentence))
+    others: dict[str, int] = {}
+    for s in stacks:
+        if not s.readable:
+            others[s.kind.value] = others.get(s.kind.value, 0) + len(s.planes)
+    if others:
+        what = ", ".join(f"{n} of kind {kind!r}" for kind, n in sorted(others.items()))
+        notes.append(Finding("images_left_out", f"Images that are no CT slices were left out: {what}."))
+    if found.broken:
+        shown = "; ".join(f"{name}: {why}" for name, why in found.broken[:_LISTED])
+        n = len(found.broken)
+        subject = "1 file" if n == 1 else f"{n} files"
+        sentence = f"{subject} could not be read and may be missing at an end of the scan ({shown})."
+        notes.append(Finding("files_unreadable", sentence))
+    return notes
+
+
+def _compare_duplicates(grid: Grid) -> list[Finding]:
+    """Compare what lies at the same place: equal images are dropped with a note, others are an error."""
+    for place, plane in grid.duplicates:
+        first, second = (read_pixels([p]).hu for p in (grid.planes[place], plane))
+        if not np.array_equal(first, second):
+            raise GeometryError(
+                f"Two different images lie at {grid.say(grid.places[place])} "
+                f"({grid.planes[place].head.path.name} and {plane.head.path.name}).",
+                "Take away what does not belong to the series.",
+            )
+    if not grid.duplicates:
+        return []
+    n = len(grid.duplicates)
+    what = "1 image that repeats another one was" if n == 1 else f"{n} images that repeat others were"
+    return [Finding("duplicates_dropped", f"{what} left out; the pixels are the same.")]
+
+
+def _assemble(path: Path, stack: Stack, grid: Grid, notes: list[Finding]) -> Volume:
+    head = stack.head
+    _check_memory(stack, grid)
+    pixels = read_pixels(grid.planes)
+    hu, affine = pixels.hu, grid.affine()
+    notes = [*notes, *pixels.findings]
+    if not grid.even:
+        made = resample_stack(hu, grid)
+        hu, affine = made.hu, made.affine
+        notes += [*(replace(f, effect=Effect.NOTE) for f in stack.findings if f.effect is Effect.RESAMPLE)]
+        notes.append(made.finding)
+    meta = ScanMeta(
+        name=scan_name(path.resolve() if path.name in ("", "..") else path),
+        source_format="dicom",
+        modality="CT",
+        kernel=stack.kernel,
+        kvp=head.kvp,
+        slice_thickness=grid.planes[0].thickness,
+        patient_position=head.position,
+        contrast=head.contrast,
+        manufacturer=head.manufacturer,
+        body_part=head.body_part,
+        series_uid=head.series_uid,
+        files=_files(grid.planes),
+        notes=tuple((f.code, f.sentence) for f in notes),
+    )
+    # (k, j, i) in memory, so that a slice is written in one piece; seen as (i, j, k).
+    return finish(RawImage(hu.transpose(2, 1, 0), affine, meta))
+
+
+def _check_memory(stack: Stack, grid: Grid) -> None:
+    """Refuse headers that ask for more pixels than their files can hold, before memory is taken."""
+    files = {p.head.path for p in grid.planes}
+    size = sum(f.stat().st_size for f in files)
+    shape = (stack.head.columns, stack.head.rows, len(grid.planes))
+    check_size(shape, max(1, stack.head.bits[0] // 8), size, compressed=True)
+
+
+def _files(planes: Sequence[Plane]) -> tuple[str, ...]:
+    """Return the files in slice order, each once (an enhanced file holds many slices)."""
+    return tuple(dict.fromkeys(str(p.head.path) for p in planes))
