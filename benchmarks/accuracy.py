@@ -1,0 +1,126 @@
+"""Masks of a model against reference masks, and measures against the truth of digital chests.
+
+Real scans are read from the folder in ``HILUM_DATA`` (or ``../shared/data`` beside the repository); what is
+not there is said and left out. Prints a table and writes ``benchmarks/out/accuracy.json``, summed over
+cases only.
+
+    python benchmarks/accuracy.py [--model classic]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import edt
+import numpy as np
+
+import hilum
+from hilum.io import read_labels
+from hilum.segmentation.models import load_model
+
+HERE = Path(__file__).parent
+DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data"))
+#: Dense recall counts reference voxels above this, deeper than that.
+DENSE_HU, DEEP_MM = -450, 3.0
+
+
+def dice(found: np.ndarray, true: np.ndarray) -> float:
+    return float(2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true)))
+
+
+def dense_recall(found: np.ndarray, true: np.ndarray, volume: hilum.Volume) -> float | None:
+    deep = edt.edt(true, anisotropy=volume.spacing, black_border=False) > DEEP_MM
+    dense = deep & (volume.hu > DENSE_HU)
+    return float(found[dense].mean()) if dense.any() else None
+
+
+def volumes(model) -> list[dict[str, object]]:
+    rows = []
+    for reference in sorted((DATA / "volumes").glob("*_lungs.*")):
+        scan = reference.with_name(reference.name.replace("_lungs", ""))
+        volume = hilum.read(scan)
+        true = read_labels(reference, volume) > 0
+        found = model(volume).labels > 0
+        off = (np.count_nonzero(found) - np.count_nonzero(true)) * volume.voxel_volume_ml
+        rows.append(
+            {"dice": dice(found, true), "dense_recall": dense_recall(found, true, volume), "off_ml": off}
+        )
+    return rows
+
+
+def slices(model) -> list[float]:
+    scores = []
+    for path in sorted((DATA / "slices" / "images").glob("*.tif")):
+        volume = hilum.read(path)
+        mask = next((DATA / "slices" / "masks").glob(f"{path.stem}.*"))
+        true = read_labels(mask, volume) > 0
+        try:
+            found = model(volume).labels > 0
+        except hilum.NotAChestError:
+            found = np.zeros(true.shape, bool)
+        scores.append(dice(found, true))
+    return scores
+
+
+def phantoms(model_name: str, seeds: int) -> list[dict[str, float]]:
+    """Return errors in percent of volume, air and mass: with the true mask, and segmented."""
+    rows = []
+    for seed in range(seeds):
+        chest = hilum.phantom(seed=seed, spacing=(1.0, 1.0, 1.0))
+        truth = chest.truth.as_dict()["lungs"]
+        row: dict[str, float] = {}
+        for name, result in (
+            ("given", hilum.measure(chest.volume, chest.labels)),
+            ("found", hilum.segment(chest.volume, model=model_name)),
+        ):
+            for measure, key in (
+                ("volume", "volume_ml"),
+                ("air_volume", "air_ml"),
+                ("tissue_mass", "mass_g"),
+            ):
+                value = result.measures["lungs"][measure].value
+                row[f"{name}_{measure}"] = float("nan") if value is None else 100 * (value / truth[key] - 1)
+        row["dice"] = dice(result.segmentation.labels > 0, chest.labels > 0)
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="classic")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    model = load_model(arguments.model)
+    report: dict[str, object] = {"hilum": hilum.__version__, "model": arguments.model}
+
+    rows = phantoms(arguments.model, arguments.seeds)
+    print(f"digital chests, 1 mm, {len(rows)} seeds: error in % (mean, worst)")
+    for key in rows[0]:
+        values = np.array([row[key] for row in rows])
+        print(f"  {key:20s} {values.mean():+8.3f} {values[np.abs(values).argmax()]:+8.3f}")
+        report[f"phantom_{key}"] = {"mean": values.mean(), "worst": float(values[np.abs(values).argmax()])}
+
+    if not DATA.is_dir():
+        print("real scans: not here, left out")
+    else:
+        found = volumes(model)
+        scores = np.array([row["dice"] for row in found], float)
+        recall = np.array([row["dense_recall"] for row in found], float)
+        print(f"volumes with masks, n={len(found)}: Dice mean {scores.mean():.4f}, worst {scores.min():.4f};")
+        print(f"  dense recall mean {recall.mean():.3f}, worst {recall.min():.3f}")
+        flat = np.array(slices(model))
+        print(
+            f"single slices, n={flat.size}: Dice median {np.median(flat):.4f}, mean {flat.mean():.4f}, "
+            f"below 0.95: {np.count_nonzero(flat < 0.95)}, below 0.90: {np.count_nonzero(flat < 0.90)}"
+        )
+        report["volumes"] = {"n": len(found), "dice_mean": scores.mean(), "dice_worst": scores.min()}
+        report["slices"] = {"n": int(flat.size), "median": float(np.median(flat)), "mean": flat.mean()}
+    (HERE / "out").mkdir(exist_ok=True)
+    (HERE / "out" / "accuracy.json").write_text(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
