@@ -46,9 +46,10 @@ def make_volume(folder: Path, slices: int) -> Path:
 
 def run_once(path: Path, out: Path, model: str) -> tuple[float, float]:
     """Return seconds and peak memory in MB of one run of the program."""
+    command = ["segment", str(path), "-o", str(out), "--model", model, "--no-report", "--quiet"]
     script = (
-        "import sys; from hilum.cli.app import run; import resource;"
-        f"code = run(['segment', {str(path)!r}, '-o', {str(out)!r}, '--model', {model!r}, '--no-report', '--quiet']);"
+        "import resource, sys; from hilum.cli.app import run;"
+        f"code = run({command!r});"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
     )
     begin = time.perf_counter()
