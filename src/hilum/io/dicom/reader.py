@@ -32,8 +32,8 @@ def read_dicom(path: Path | str, *, series: str | None = None, resample: bool = 
     A file is read alone: one slice, or all frames of an enhanced multi-frame image. In a folder, images are
     grouped into stacks, one is chosen by the rules in :mod:`hilum.io.dicom.select`, and its slices are put in
     the order of their place. Axis i counts columns, j rows, k slices from feet to head (for other planes:
-    towards the back or the left). Files whose header cannot be read are named in a note; a damaged file that belongs to
-    the chosen stack is an error, because the lung it shows would be missing.
+    towards the back or the left). Files whose header cannot be read are named in a note; a damaged file that
+    belongs to the chosen stack is an error, because the lung it shows would be missing.
 
     Args:
         path: File (suffix and preamble are not needed) or folder.

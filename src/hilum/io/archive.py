@@ -1,0 +1,216 @@
+"""Zip archives: unpacked into a temporary folder that is always removed, with limits against bombs.
+
+A zip comes from anywhere. Names that climb out of the folder, links, encryption and sizes that no scan has
+are refused; sizes are checked as declared and again while the bytes are written, since a header can lie.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from hilum.errors import InputError, OutputError
+from hilum.io.names import VOLUME_SUFFIXES, scan_name
+from hilum.volume import Volume
+
+__all__ = ["ZipLimits", "read_zip", "unpacked"]
+
+_CHUNK = 2**20
+_ENCRYPTED = 0x1
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError)
+
+
+@dataclass(frozen=True)
+class ZipLimits:
+    """What an archive may ask for.
+
+    Attributes:
+        total_bytes: Size of everything unpacked.
+        ratio: Unpacked to packed size of a member that is larger than ``ratio_from_bytes``; CT compresses
+            by 2 to 5, an empty label map by some hundreds.
+        ratio_from_bytes: Members up to this size may have any ratio.
+        members: Number of files.
+    """
+
+    total_bytes: int = 8 * 2**30
+    ratio: float = 200.0
+    ratio_from_bytes: int = 16 * 2**20
+    members: int = 50_000
+
+
+_DEFAULT = ZipLimits()
+
+
+def read_zip(path: Path | str, *, series: str | None = None, resample: bool = False) -> Volume:
+    """Read a CT from a zip that holds DICOM files, or exactly one NIfTI, NRRD, MHA or TIFF file.
+
+    Args:
+        path: The archive.
+        series: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
+        resample: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
+
+    Returns:
+        The scan, named after the archive. ``meta.files`` is empty, because the unpacked files are gone.
+
+    Raises:
+        InputError: The archive is broken, encrypted, climbs out of its folder, is a bomb or holds no scan.
+        OutputError: The disk of the temporary folder is full.
+        UsageError: ``series`` fits nothing or more than one series.
+        GeometryError: As the readers.
+    """
+    path = Path(path)
+    with unpacked(path) as folder:
+        volume = _read_folder(path, folder, series, resample)
+    return replace(volume, meta=replace(volume.meta, name=scan_name(path), files=()))
+
+
+def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -> Volume:
+    from hilum.io.dicom import looks_like_dicom, read_dicom
+
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+    if any(looks_like_dicom(f) for f in files):
+        return read_dicom(folder, series=series, resample=resample)
+    return _read_single(path, volumes_in(files), series, resample)
+
+
+def volumes_in(files: list[Path]) -> list[Path]:
+    """Return the files that hold one volume each, judged by their name; ``.img`` belongs to its ``.hdr``."""
+    names = {f.name.lower() for f in files}
+    return [
+        f
+        for f in files
+        if f.name.lower().endswith(VOLUME_SUFFIXES)
+        and not (f.suffix.lower() == ".img" and f.with_suffix(".hdr").name.lower() in names)
+    ]
+
+
+def _read_single(path: Path, volumes: list[Path], series: str | None, resample: bool) -> Volume:
+    if not volumes:
+        raise InputError(
+            f"{path.name} holds no scan that hilum reads.",
+            "Put the DICOM files of a series, or one NIfTI, NRRD or MHA file, into the zip.",
+        )
+    if len(volumes) > 1:
+        raise InputError(
+            f"{path.name} holds {len(volumes)} volume files, so it is not clear which is meant.",
+            "Unpack it and give the files themselves.",
+        )
+    from hilum.io.dispatch import read
+
+    return read(volumes[0], series=series, resample=resample)
+
+
+@contextmanager
+def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
+    """Unpack an archive into a temporary folder and remove it afterwards, whatever happens.
+
+    Args:
+        path: The archive.
+        limits: What it may ask for.
+
+    Raises:
+        InputError: The archive is missing, broken or not to be trusted.
+        OutputError: The disk of the temporary folder is full.
+    """
+    path = Path(path)
+    with tempfile.TemporaryDirectory(prefix="hilum-", ignore_cleanup_errors=True) as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                _extract(archive, path.name, Path(folder), limits)
+        except FileNotFoundError:
+            raise InputError(f"{path} does not exist.", "Check the path.") from None
+        except _BROKEN as error:
+            sentence = f"{path.name} is truncated or no valid zip."
+            raise InputError(sentence, "Get the archive again.") from error
+        except NotImplementedError as error:
+            sentence = f"{path.name} is packed by a method that Python cannot undo."
+            raise InputError(sentence, "Pack it again with deflate.") from error
+        except OSError as error:
+            raise _system_error(path, error) from error
+        yield Path(folder)
+
+
+def _system_error(path: Path, error: OSError) -> InputError | OutputError:
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return OutputError(
+            f"The disk of the temporary folder is too full to unpack {path.name}.",
+            "Free some space, or set TMPDIR to another disk.",
+        )
+    return InputError(f"{path.name} cannot be unpacked: {error.strerror or error}.", "Unpack it by hand.")
+
+
+def _extract(archive: zipfile.ZipFile, name: str, folder: Path, limits: ZipLimits) -> None:
+    members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    _check_declared(archive, members, name, limits)
+    left = limits.total_bytes
+    for member in members:
+        target = folder.joinpath(*_safe_parts(member, name))
+        if target.exists():
+            raise InputError(f"{name} holds two files of the same name.", "Unpack it by hand and look.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        left -= _write(archive, member, target, name, min(left, _allowed(member, limits)))
+
+
+def _check_declared(
+    archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], name: str, limits: ZipLimits
+) -> None:
+    """Refuse by what the directory of the archive says, before anything is written."""
+    if len(members) > limits.members:
+        raise InputError(
+            f"{name} holds {len(members)} files, more than {limits.members}.", "Pack only the one series."
+        )
+    for member in archive.infolist():
+        _safe_parts(member, name)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise InputError(f"{name} holds a link or a special file.", "Pack the files themselves.")
+        if member.flag_bits & _ENCRYPTED:
+            raise InputError(f"{name} is encrypted.", "Unpack it with its password and give the folder.")
+    if sum(m.file_size for m in members) > limits.total_bytes or any(
+        m.file_size > _allowed(m, limits) for m in members
+    ):
+        raise _bomb(name)
+
+
+def _allowed(member: zipfile.ZipInfo, limits: ZipLimits) -> int:
+    """Return how many bytes a member may unpack to."""
+    return max(limits.ratio_from_bytes, int(limits.ratio * member.compress_size))
+
+
+def _bomb(name: str) -> InputError:
+    return InputError(
+        f"{name} unpacks to far more than a scan holds, as a zip bomb does, so it was not opened.",
+        "Unpack it by hand if you trust it, and give the folder.",
+    )
+
+
+def _safe_parts(member: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
+    """Return the parts of a member's path; refuse what would be written outside the folder."""
+    given = member.filename
+    windows = PureWindowsPath(given)
+    parts = PurePosixPath(given.replace("\\", "/")).parts
+    if given.startswith(("/", "\\")) or windows.drive or windows.root or ".." in parts or "\0" in given:
+        raise InputError(
+            f"{name} holds a path that climbs out of its folder, so it was not opened.",
+            "Do not trust this archive; pack the files again.",
+        )
+    return parts
+
+
+def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, name: str, allowed: int) -> int:
+    """Unpack one member, counting what really comes out; return the number of bytes."""
+    written = 0
+    with archive.open(member) as source, target.open("xb") as sink:
+        while chunk := source.read(_CHUNK):
+            written += len(chunk)
+            if written > allowed:
+                raise _bomb(name)
+            sink.write(chunk)
+    return written

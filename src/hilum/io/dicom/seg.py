@@ -1,0 +1,174 @@
+"""Lung labels as a DICOM Segmentation object (DICOM PS3.3 A.51) that points to its source series."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from highdicom.seg import Segmentation, SegmentDescription
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian
+
+from hilum import __version__
+from hilum.errors import InputError, UsageError
+from hilum.io.atomic import atomic_file
+from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS
+from hilum.volume import Volume
+
+__all__ = ["write_dicom_seg"]
+
+_PREFIX = "2.25."  # UIDs from hashes, PS3.5 B.2
+
+
+def write_dicom_seg(
+    path: Path | str,
+    labels: npt.NDArray[np.integer[Any]],
+    volume: Volume,
+    *,
+    series_number: int = 900,
+    algorithm: str = "hilum",
+) -> Path:
+    """Write lung labels as a binary DICOM SEG with one segment a lung.
+
+    **The file carries the identifying tags of the source** (name, patient ID, birth date, study): DICOM
+    demands them, so that an archive can file it with the scan. It is the only output of hilum that holds any,
+    and it is only written when asked for.
+
+    The UIDs are made from the source series, the labels and the version of hilum, so that the same result has
+    the same identity; only the dates of creation differ between two runs. Frames without label are left out.
+
+    Args:
+        path: File to make; it appears whole or not at all.
+        labels: Label map of shape ``volume.shape`` (i, j, k) with the values of :class:`hilum.labels.Lung`.
+        volume: The scan, read from DICOM files that are still there.
+        series_number: Series number of the new series.
+        algorithm: Name of the algorithm to write, at most 64 characters.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: The scan was not read from DICOM files, or the labels do not fit it.
+        InputError: A source file cannot be read any more, or its header lacks what a SEG needs.
+        OutputError: The file cannot be written.
+    """
+    path = Path(path)
+    if volume.meta.source_format != "dicom":
+        raise UsageError("--format dicom-seg needs a scan read from DICOM.", "Choose nifti or nrrd.")
+    if not volume.meta.series_uid:
+        raise UsageError(
+            "--format dicom-seg needs a series instance UID, which this scan lacks.", "Choose nifti or nrrd."
+        )
+    if not volume.meta.files:
+        raise UsageError(
+            "--format dicom-seg needs the DICOM files themselves, not a zip of them.",
+            "Unpack the zip and give the folder.",
+        )
+    if labels.shape != volume.shape:
+        raise UsageError(f"labels has shape {labels.shape}, expected {volume.shape}.")
+    frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
+    if frames.max(initial=0) > max(LUNGS):
+        raise UsageError(f"labels holds the value {int(frames.max())}, which is no lung.")
+    if not frames.any():
+        raise UsageError("The labels are empty, so there is no segment to write.")
+    sources = _sources(volume.meta.files)
+    try:
+        with warnings.catch_warnings():
+            # highdicom warns of unusual patient names and quotes them; no name may reach a log.
+            warnings.simplefilter("ignore", UserWarning)
+            seg = _segmentation(sources, frames, volume, series_number, algorithm[:64])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        lacking = getattr(error, "name", None)
+        what = f"its headers lack {lacking}" if isinstance(lacking, str) else "its headers are not complete"
+        # The text of the cause may quote a header, so it is not chained.
+        raise InputError(
+            f"No DICOM SEG can be made of this series: {what}.", "Choose nifti or nrrd."
+        ) from None
+    with atomic_file(path) as part:
+        seg.save_as(part)
+    return path
+
+
+def _sources(files: Sequence[str]) -> list[pydicom.Dataset]:
+    out = []
+    for file in files:
+        try:
+            ds = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        except OSError as error:
+            name = Path(file).name
+            raise InputError(f"{name} cannot be read any more.", "Keep the DICOM files in place.") from error
+        out.append(ds)
+    return out
+
+
+def _segmentation(
+    sources: list[pydicom.Dataset],
+    frames: npt.NDArray[np.uint8],
+    volume: Volume,
+    series_number: int,
+    algorithm: str,
+) -> Segmentation:
+    """Build the object; geometry is the volume's affine, so that resampled and sheared grids are right too."""
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
+    spacing = volume.spacing
+    row, column = lps[:3, 0] / spacing[0], lps[:3, 1] / spacing[1]
+    places = [lps[:3, 3] + k * lps[:3, 2] for k in range(volume.shape[2])]
+    step = abs(float(np.cross(row, column) @ lps[:3, 2]))
+    identity = [volume.meta.series_uid, __version__, sha256(frames.tobytes()).hexdigest(), str(series_number)]
+    return Segmentation(
+        source_images=sources,
+        pixel_array=frames,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=_descriptions(algorithm),
+        series_instance_uid=_uid("series", identity),
+        series_number=series_number,
+        sop_instance_uid=_uid("instance", identity),
+        instance_number=1,
+        manufacturer="hilum",
+        manufacturer_model_name="hilum",
+        software_versions=__version__,
+        device_serial_number="0",
+        content_description=f"Lungs, hilum label contract {LABEL_CONTRACT_VERSION}",
+        content_label="LUNGS",
+        series_description="hilum lungs",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        pixel_measures=hd.PixelMeasuresSequence(
+            pixel_spacing=(spacing[1], spacing[0]),
+            slice_thickness=volume.meta.slice_thickness or step,
+            spacing_between_slices=step,
+        ),
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", [*row, *column]),
+        plane_positions=[hd.PlanePositionSequence("PATIENT", tuple(p)) for p in places],
+    )
+
+
+def _descriptions(algorithm: str) -> list[SegmentDescription]:
+    identification = hd.AlgorithmIdentificationSequence(
+        name=algorithm, family=codes.cid7162.MorphologicalOperations, version=__version__
+    )
+    return [
+        SegmentDescription(
+            segment_number=info.value,
+            segment_label=info.title,
+            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_type=Code(info.snomed, "SCT", info.title),
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=identification,
+            display_color=hd.color.CIELabColor.from_rgb(*info.colour),
+        )
+        for info in LUNGS.values()
+    ]
+
+
+def _uid(what: str, identity: Sequence[str]) -> str:
+    """Return a UID that is the same for the same content."""
+    digest = sha256("\n".join((what, *identity)).encode()).digest()
+    return _PREFIX + str(int.from_bytes(digest[:16], "big"))

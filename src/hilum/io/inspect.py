@@ -1,0 +1,252 @@
+"""What lies in a file, a folder or a zip, and which series would be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hilum.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from hilum.io.dicom.scan import Scan
+    from hilum.io.dicom.select import Choice
+    from hilum.io.dicom.stacks import Stack
+
+__all__ = ["SeriesInfo", "inspect"]
+
+_PLANES = {"S": "axial", "I": "axial", "A": "coronal", "P": "coronal", "R": "sagittal", "L": "sagittal"}
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """One row: a DICOM series (or one of its stacks), or a volume file.
+
+    What is unknown is None or empty. Descriptions can hold identifiers and are left out unless asked for.
+
+    Attributes:
+        format: ``dicom``, ``nifti``, ``nrrd``, ``metaimage`` or ``tiff``.
+        kind: ``volume``, ``slice``, ``localizer``, ``projection``, ``secondary capture``, ``not HU``,
+            ``other modality`` or ``no image``.
+        modality: DICOM modality.
+        number: Series number.
+        part: Number of the stack within its series, where a series holds several; ``--series 3:2`` asks for
+            it.
+        uid: Series instance UID; ``--series`` takes it, or an end of it that is unique.
+        slices: Number of slices, repeated ones not counted; None where there is no image.
+        rows: Rows of a slice.
+        cols: Columns of a slice.
+        spacing: Distance of columns and of rows in mm.
+        step: Distance of slices in mm.
+        extent_mm: Length of the stack in mm.
+        thickness: Nominal slice thickness in mm.
+        kernel: Convolution kernel.
+        orientation: ``axial``, ``coronal``, ``sagittal`` or ``oblique``.
+        problems: (code, sentence) of all that is to be said.
+        chosen: Whether it would be read.
+        why: Why it was chosen among several.
+        description: Series description; None unless asked for.
+    """
+
+    format: str
+    kind: str
+    modality: str = ""
+    number: int | None = None
+    part: int | None = None
+    uid: str = ""
+    slices: int | None = None
+    rows: int | None = None
+    cols: int | None = None
+    spacing: tuple[float, float] | None = None
+    step: float | None = None
+    extent_mm: float | None = None
+    thickness: float | None = None
+    kernel: str = ""
+    orientation: str = ""
+    problems: tuple[tuple[str, str], ...] = field(default=())
+    chosen: bool = False
+    why: str = ""
+    description: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for JSON; the description only where it was asked for."""
+        out: dict[str, object] = asdict(self)
+        out["spacing"] = None if self.spacing is None else list(self.spacing)
+        out["problems"] = [{"code": code, "message": sentence} for code, sentence in self.problems]
+        if self.description is None:
+            del out["description"]
+        return out
+
+    def row(self) -> tuple[str, ...]:
+        """Cells of a table: chosen, series, format, kind, slices, size, spacing, kernel, plane, problems."""
+        series = "" if self.number is None else f"{self.number}"
+        if self.part is not None:
+            series += f":{self.part}"
+        if self.uid:
+            series = f"{series} (...{self.uid[-8:]})".strip()
+        size = "" if self.cols is None else f"{self.cols} x {self.rows}"
+        spacing = "" if self.spacing is None else " x ".join(f"{s:.3g}" for s in self.spacing)
+        if spacing and self.step is not None:
+            spacing += f" x {self.step:.3g}"
+        kind = f"{self.modality} {self.kind}".strip()
+        slices = "" if self.slices is None else str(self.slices)
+        problems = " ".join(sentence for _, sentence in self.problems)
+        mark = "*" if self.chosen else ""
+        return (
+            mark,
+            series,
+            self.format,
+            kind,
+            slices,
+            size,
+            spacing,
+            self.kernel,
+            self.orientation,
+            problems,
+        )
+
+
+def inspect(path: Path | str, *, series: str | None = None, descriptions: bool = False) -> list[SeriesInfo]:
+    """List what a file, a folder of any depth or a zip holds.
+
+    DICOM is judged by its headers alone, so a problem that only the pixels show (a file that cannot be
+    decoded) is not listed. Rows are ordered by study, series number, series UID and part, then come series
+    without images and files that cannot be read.
+
+    Args:
+        path: DICOM file or folder, zip, NIfTI, NRRD, MHA/MHD or TIFF.
+        series: Series to mark as chosen, as in :func:`hilum.io.dicom.read_dicom`; without it the rules
+            choose.
+        descriptions: Also give series descriptions. They are typed by people and can identify a patient.
+
+    Returns:
+        One entry a stack or volume. Where nothing can be read as chest CT, none is chosen.
+
+    Raises:
+        InputError: The path does not exist, or nothing there is known.
+        UsageError: ``series`` fits nothing or more than one series.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _inspect_dicom(path, series, descriptions)
+    from hilum.io.dispatch import FileKind, kind_of
+
+    kind = kind_of(path)
+    if kind is FileKind.DICOM:
+        return _inspect_dicom(path, series, descriptions)
+    if kind is FileKind.ZIP:
+        return _inspect_zip(path, series, descriptions)
+    return [_inspect_volume(path)]
+
+
+def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
+    from hilum.io.archive import unpacked, volumes_in
+    from hilum.io.dicom import looks_like_dicom
+
+    with unpacked(path) as folder:
+        files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+        if any(looks_like_dicom(f) for f in files):
+            return _inspect_dicom(folder, series, descriptions)
+        volumes = volumes_in(files)
+        if not volumes:
+            raise InputError(
+                f"{path.name} holds no scan that hilum reads.", "Give a zip of DICOM or of one volume."
+            )
+        return [_inspect_volume(v, chosen=len(volumes) == 1) for v in volumes]
+
+
+def _inspect_volume(path: Path, *, chosen: bool = True) -> SeriesInfo:
+    from hilum.io.dispatch import read
+
+    volume = read(path)
+    known = volume.meta.spacing_known
+    # The slice axis is the last one as a rule; axcodes name where it points.
+    x, y, z = volume.spacing
+    cols, rows, slices = volume.shape
+    return SeriesInfo(
+        format=volume.meta.source_format,
+        kind="slice" if slices == 1 else "volume",
+        modality=volume.meta.modality,
+        slices=slices,
+        rows=rows,
+        cols=cols,
+        spacing=(x, y) if known else None,
+        step=z if known and slices > 1 else None,
+        extent_mm=z * slices if known and slices > 1 else None,
+        thickness=volume.meta.slice_thickness,
+        kernel=volume.meta.kernel,
+        orientation=_PLANES[volume.axcodes[2]] if volume.meta.orientation_known else "",
+        problems=volume.meta.notes,
+        chosen=chosen,
+    )
+
+
+def _inspect_dicom(path: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
+    from hilum.io.dicom.reader import stacks_of
+    from hilum.io.dicom.scan import scan
+
+    found = scan(path, descriptions=descriptions)
+    if not found.planes and found.imageless and not found.broken:
+        return _imageless(found, descriptions)
+    stacks = stacks_of(found, path)
+    choice = _choice(stacks, series)
+    rows = [_from_stack(s, choice, descriptions) for s in stacks]
+    broken = tuple(("file_unreadable", f"{name} could not be read: {why}.") for name, why in found.broken)
+    extra = [SeriesInfo("dicom", "unreadable file", problems=(entry,)) for entry in broken]
+    return [*rows, *_imageless(found, descriptions), *extra]
+
+
+def _choice(stacks: Sequence[Stack], series: str | None) -> Choice | None:
+    from hilum.io.dicom.select import choose
+
+    try:
+        return choose(stacks, series)
+    except UsageError:
+        raise
+    except InputError:
+        return None  # nothing to read; the rows say why
+
+
+def _from_stack(stack: Stack, choice: Choice | None, descriptions: bool) -> SeriesInfo:
+    grid, head = stack.grid, stack.head
+    chosen = choice is not None and choice.stack is stack
+    return SeriesInfo(
+        format="dicom",
+        kind=stack.kind.value,
+        modality=head.modality,
+        number=head.number,
+        part=stack.part if stack.parts > 1 else None,
+        uid=head.series_uid,
+        slices=stack.slices,
+        rows=head.rows,
+        cols=head.columns,
+        spacing=grid.spacing if grid else None,
+        step=grid.step if grid and stack.slices > 1 else None,
+        extent_mm=grid.extent if grid else None,
+        thickness=stack.planes[0].thickness,
+        kernel=stack.kernel,
+        orientation=stack.plane,
+        problems=tuple((f.code, f.sentence) for f in stack.findings),
+        chosen=chosen,
+        why=choice.why if choice is not None and chosen else "",
+        description=head.description if descriptions else None,
+    )
+
+
+def _imageless(found: Scan, descriptions: bool) -> list[SeriesInfo]:
+    """One row a series of DICOM files without image, such as reports and structure sets."""
+    heads = {(h.study_uid, h.series_uid): h for h in found.imageless}
+    problem = (("no_image", "The files hold no image."),)
+    return [
+        SeriesInfo(
+            format="dicom",
+            kind="no image",
+            modality=head.modality,
+            number=head.number,
+            uid=head.series_uid,
+            problems=problem,
+            description=head.description if descriptions else None,
+        )
+        for _, head in sorted(heads.items())
+    ]
