@@ -70,7 +70,7 @@ def phantoms(model_name: str, seeds: int) -> list[dict[str, float]]:
     rows = []
     for seed in range(seeds):
         chest = hilum.phantom(seed=seed, spacing=(1.0, 1.0, 1.0))
-        truth = chest.truth.as_dict()["lungs"]
+        truth = chest.truth.as_dict()["regions"]["lungs"]
         row: dict[str, float] = {}
         for name, result in (
             ("given", hilum.measure(chest.volume, chest.labels)),
