@@ -271,7 +271,8 @@ def _enhanced_plane(head: FileHeader, ds: Dataset, shared: Dataset, item: Datase
 
 def _is_short(path: Path, syntax: str, pixel_bytes: int) -> bool:
     """Whether an uncompressed file is smaller than its pixels, which means that it was cut off."""
-    if syntax and (UID(syntax).is_compressed or not UID(syntax).is_transfer_syntax):
+    uid = UID(syntax)
+    if syntax and (not uid.is_transfer_syntax or uid.is_compressed or uid.is_deflated):
         return False
     return path.stat().st_size < pixel_bytes
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.pixels import iter_pixels
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
 
 from hilum.errors import InputError
 from hilum.io.dicom.findings import Finding
@@ -99,7 +107,8 @@ def _decode(planes: Sequence[Plane]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
             with warnings.catch_warnings():
                 # pydicom warns of padding bytes and the like; what matters is checked here.
                 warnings.simplefilter("ignore", UserWarning)
-                decoded = iter_pixels(_source(head), indices=frames, raw=True)
+                plugin = _plugin(head.transfer_syntax)
+                decoded = iter_pixels(_source(head), indices=frames, raw=True, decoding_plugin=plugin)
                 yield from zip(places, decoded, strict=True)
         except OSError as error:
             raise InputError(
@@ -111,11 +120,24 @@ def _decode(planes: Sequence[Plane]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
             raise _undecodable(head) from error
 
 
+@cache
+def _plugin(syntax: str) -> str:
+    """Return the decoder to use, empty for pydicom's choice.
+
+    GDCM ends the whole process on some broken JPEG 2000 streams where Pillow raises; both take as long.
+    """
+    if syntax not in (JPEG2000, JPEG2000Lossless):
+        return ""
+    return "pillow" if "pillow" in get_decoder(UID(syntax)).available_plugins else ""
+
+
 def _source(head: FileHeader) -> Any:
-    """Return what pydicom decodes from: the path, or, for a file without meta header, a dataset."""
-    if head.transfer_syntax:
+    """Return what pydicom decodes from: the path; of a deflated file or one without meta header a dataset."""
+    if head.transfer_syntax and not UID(head.transfer_syntax).is_deflated:
         return head.path
     ds = pydicom.dcmread(head.path, force=True, specific_tags=_PIXEL_TAGS)
+    if head.transfer_syntax:
+        return ds
     implicit, little = ds.original_encoding
     explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
     ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit

@@ -26,6 +26,7 @@ from hilum.volume import Volume
 __all__ = ["write_dicom_seg"]
 
 _PREFIX = "2.25."  # UIDs from hashes, PS3.5 B.2
+_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
 
 
 def write_dicom_seg(
@@ -85,13 +86,12 @@ def write_dicom_seg(
             # highdicom warns of unusual patient names and quotes them; no name may reach a log.
             warnings.simplefilter("ignore", UserWarning)
             seg = _segmentation(sources, frames, volume, series_number, algorithm[:64])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        lacking = getattr(error, "name", None)
-        what = f"its headers lack {lacking}" if isinstance(lacking, str) else "its headers are not complete"
+    except (AttributeError, KeyError, TypeError, ValueError):
         # The text of the cause may quote a header, so it is not chained.
-        raise InputError(
-            f"No DICOM SEG can be made of this series: {what}.", "Choose nifti or nrrd."
-        ) from None
+        lacking = [keyword for keyword in _NEEDED if keyword not in sources[0]]
+        what = f"its headers lack {', '.join(lacking)}" if lacking else "its headers are not complete"
+        sentence = f"No DICOM SEG can be made of this series: {what}."
+        raise InputError(sentence, "Choose nifti or nrrd.") from None
     with atomic_file(path) as part:
         seg.save_as(part)
     return path
@@ -116,7 +116,7 @@ def _segmentation(
     series_number: int,
     algorithm: str,
 ) -> Segmentation:
-    """Build the object; geometry is the volume's affine, so that resampled and sheared grids are right too."""
+    """Build the object; geometry is the volume's affine, so resampled and sheared grids are right too."""
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
     spacing = volume.spacing
     row, column = lps[:3, 0] / spacing[0], lps[:3, 1] / spacing[1]

@@ -1,0 +1,453 @@
+"""Reading whole series: order, geometry, selection by the user, and every trap on the way."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.errors import GeometryError, InputError, UsageError
+from hilum.io.dicom import read_dicom
+
+
+def codes(volume) -> set[str]:
+    return {code for code, _ in volume.meta.notes}
+
+
+def test_series_in_any_file_order_comes_out_from_feet_to_head(dicom, folder):
+    dicom.save_all(dicom.series(8), folder / "deep" / "er")
+    volume = read_dicom(folder)
+    assert volume.hu.dtype == np.int16
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+    # RAS of DICOM's LPS: columns lie 0.5 mm apart, rows 0.75 mm.
+    expected = np.diag([-0.5, -0.75, 2.0, 1.0])
+    expected[:3, 3] = (20.0, 30.0, -100.0)
+    np.testing.assert_allclose(volume.affine, expected)
+    assert volume.axcodes == ("L", "P", "S")
+    assert volume.hu.transpose(2, 1, 0).flags.c_contiguous
+
+
+def test_meta_tells_the_scan_and_not_the_patient(dicom, folder, has_no_canary):
+    paths = dicom.save_all(dicom.series(8, ContrastBolusAgent=f"{dicom.canary} 300"), folder)
+    meta = read_dicom(folder).meta
+    assert (meta.name, meta.source_format, meta.modality) == ("case", "dicom", "CT")
+    assert (meta.kernel, meta.kvp, meta.slice_thickness) == ("B40f", 120.0, 2.0)
+    assert (meta.patient_position, meta.contrast, meta.body_part) == ("HFS", True, "CHEST")
+    assert meta.manufacturer == "ACME One"
+    assert meta.series_uid == "1.2.3.4.5"
+    assert meta.files == tuple(str(p) for p in paths)
+    assert meta.notes == ()
+    has_no_canary(meta)
+
+
+def test_slices_stored_from_head_to_feet_give_the_same_volume(dicom, folder, tmp_path):
+    slices = dicom.series(8)
+    dicom.save_all(slices, folder)
+    for n, ds in enumerate(reversed(slices)):
+        ds.InstanceNumber = n + 1
+    dicom.save_all(slices, tmp_path / "down", seed=2)
+    up, down = read_dicom(folder), read_dicom(tmp_path / "down")
+    np.testing.assert_array_equal(up.hu, down.hu)
+    np.testing.assert_array_equal(up.affine, down.affine)
+
+
+@pytest.mark.parametrize("position", ["HFS", "FFS", "HFP", "FFP"])
+def test_patient_position_changes_nothing_but_prone_orientation_does(dicom, folder, position):
+    prone = position.endswith("P")
+    axes = (-1, 0, 0, 0, -1, 0) if prone else (1, 0, 0, 0, 1, 0)
+    dicom.save_all(dicom.series(8, orientation=axes, PatientPosition=position), folder)
+    volume = read_dicom(folder)
+    assert volume.axcodes == (("R", "A", "S") if prone else ("L", "P", "S"))
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+
+
+def random_axes(seed: int) -> np.ndarray:
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return q
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_oblique_affine_puts_each_voxel_where_dicom_says(dicom, folder, seed):
+    row, column, _ = random_axes(seed).T
+    normal = np.cross(row, column)
+    slices = dicom.series(8, orientation=(*row, *column), step=normal * 2.0)
+    dicom.save_all(slices, folder)
+    volume = read_dicom(folder)
+    for k, i, j in product((0, 7), (0, 31), (0, 31)):
+        lps = np.array(slices[k].ImagePositionPatient, float) + row * 0.5 * i + column * 0.75 * j
+        place = np.linalg.inv(volume.affine) @ [-lps[0], -lps[1], lps[2], 1.0]
+        index = tuple(np.rint(place[:3]).astype(int))
+        np.testing.assert_allclose(place[:3], index, atol=1e-3)
+        assert volume.hu[index] == dicom.chest(k)[j, i]
+
+
+def test_a_missing_slice_is_refused_with_its_place_and_the_way_on(dicom, folder):
+    slices = dicom.series(10)
+    del slices[4]
+    dicom.save_all(slices, folder)
+    with pytest.raises(GeometryError) as met:
+        read_dicom(folder)
+    assert met.value.message.startswith("1 slice is missing at z = -92.0 mm")
+    assert "--resample" in met.value.hint
+    assert met.value.exit_code == 4
+
+
+def test_several_missing_slices_are_counted(dicom, folder):
+    slices = dicom.series(30)
+    dicom.save_all([s for n, s in enumerate(slices) if n not in (4, 5, 20)], folder)
+    with pytest.raises(GeometryError, match=r"3 slices are missing in 2 places, first at z = -92\.0 mm"):
+        read_dicom(folder)
+
+
+def test_resample_fills_a_gap_by_linear_interpolation(dicom, folder):
+    slices = dicom.series(10)
+    dicom.save_all([s for n, s in enumerate(slices) if n != 4], folder)
+    volume = read_dicom(folder, resample=True)
+    truth = dicom.truth(range(10)).astype(float)
+    truth[..., 4] = np.rint((truth[..., 3] + truth[..., 5]) / 2)
+    np.testing.assert_array_equal(volume.hu, truth)
+    assert volume.hu.dtype == np.int16
+    assert volume.spacing[2] == pytest.approx(2.0)
+    assert {"missing_slices", "resampled"} <= codes(volume)
+    assert "1 of 10 slices" in dict(volume.meta.notes)["resampled"]
+
+
+def test_uneven_slices_are_refused_and_can_be_resampled(dicom, folder):
+    places = [0.0, 2.0, 4.0, 6.0, 9.0, 12.0, 15.0, 18.0]
+    slices = dicom.series(8)
+    for ds, z in zip(slices, places, strict=True):
+        ds.ImagePositionPatient = [-20.0, -30.0, z]
+    dicom.save_all(slices, folder)
+    with pytest.raises(GeometryError, match="not evenly spaced: neighbours lie 2 to 3 mm apart"):
+        read_dicom(folder)
+    volume = read_dicom(folder, resample=True)
+    assert volume.spacing[2] * (volume.shape[2] - 1) == pytest.approx(18.0)
+    np.testing.assert_array_equal(volume.hu[..., -1], dicom.chest(7).T)
+
+
+def test_positions_rounded_to_a_tenth_of_a_millimetre_are_accepted(dicom, folder):
+    slices = dicom.series(40)
+    for k, ds in enumerate(slices):
+        ds.ImagePositionPatient = [-20.0, -30.0, round(k * 0.625, 1)]
+    dicom.save_all(slices, folder)
+    assert read_dicom(folder).spacing[2] == pytest.approx(0.625, abs=0.002)
+
+
+def test_equal_images_at_one_place_are_dropped_with_a_note(dicom, folder):
+    slices = dicom.series(8)
+    dicom.save_all([*slices, slices[3], slices[3]], folder)
+    volume = read_dicom(folder)
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+    assert "2 images that repeat others" in dict(volume.meta.notes)["duplicates_dropped"]
+
+
+def test_a_folder_copied_into_itself_reads_as_one(dicom, folder):
+    slices = dicom.series(8)
+    dicom.save_all(slices, folder / "a")
+    dicom.save_all(slices, folder / "b", seed=3)
+    np.testing.assert_array_equal(read_dicom(folder).hu, dicom.truth(range(8)))
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_different_images_at_one_place_are_refused(dicom, folder, resample):
+    slices = dicom.series(8)
+    other = dicom.series(8)[3]
+    dicom.put_hu(other, dicom.chest(3) + 7)
+    paths = dicom.save_all([*slices, other], folder)
+    with pytest.raises(GeometryError, match=r"Two different images lie at z = -94\.0 mm") as met:
+        read_dicom(folder, resample=resample)
+    assert paths[3].name in str(met.value)
+    assert paths[-1].name in str(met.value)
+
+
+def tilted(dicom, degrees: float, count: int = 12):
+    shift = 2.0 * np.tan(np.radians(degrees))
+    return dicom.series(count, step=(0.0, shift, 2.0))
+
+
+def test_a_tilted_gantry_is_refused_with_its_angle(dicom, folder):
+    dicom.save_all(tilted(dicom, 12.0), folder)
+    with pytest.raises(GeometryError, match=r"tilted by 12\.0 degrees"):
+        read_dicom(folder)
+
+
+def test_a_tilted_gantry_resampled_puts_tissue_where_it_was(dicom, folder):
+    slices = tilted(dicom, 12.0)
+    dicom.save_all(slices, folder)
+    volume = read_dicom(folder, resample=True)
+    directions = volume.affine[:3, :3] / volume.spacing
+    np.testing.assert_allclose(directions.T @ directions, np.eye(3), atol=1e-9)
+    assert volume.hu.shape[1] > 32  # the plane grew, nothing is cut off
+    for k in (0, 5, 11):
+        # The centre of the right lung of this slice, half a voxel away from its edges at least.
+        lps = np.array(slices[k].ImagePositionPatient, float) + np.array([10 * 0.5, 15 * 0.75, 0])
+        place = np.linalg.inv(volume.affine) @ [-lps[0], -lps[1], lps[2], 1.0]
+        assert volume.hu[tuple(np.rint(place[:3]).astype(int))] == -850
+
+
+def test_a_small_tilt_is_kept_as_a_sheared_grid(dicom, folder):
+    slices = tilted(dicom, 0.8, count=40)
+    dicom.save_all(slices, folder)
+    volume = read_dicom(folder)
+    assert "small_tilt" in codes(volume)
+    last = volume.affine @ [0, 0, 39, 1]
+    x, y, z = (float(v) for v in slices[-1].ImagePositionPatient)
+    np.testing.assert_allclose(last[:3], (-x, -y, z), atol=1e-6)
+
+
+def test_slices_that_jump_sideways_are_refused(dicom, folder):
+    slices = dicom.series(10)
+    for ds in slices[5:]:
+        ds.ImagePositionPatient[0] = -10.0
+    dicom.save_all(slices, folder)
+    with pytest.raises(GeometryError, match="shifted sideways"):
+        read_dicom(folder)
+    volume = read_dicom(folder, resample=True)
+    assert volume.shape == (32 + 20, 32, 10)
+    np.testing.assert_array_equal(volume.hu[20:, :, 9], dicom.chest(9).T)
+
+
+def test_localizer_and_other_files_around_are_left_out(dicom, folder):
+    slices = dicom.series(8)
+    scout = dicom.base(
+        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], ImageOrientationPatient=[0, 1, 0, 0, 0, -1]
+    )
+    report = dicom.base(Modality="SR", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Rows=None, Columns=None)
+    dicom.save_all([*slices, scout, report], folder)
+    (folder / "README.txt").write_text("not DICOM " * 50)
+    (folder / ".hidden").write_bytes(b"x" * 500)
+    dicom.save(dicom.base(SOPClassUID="1.2.840.10008.1.3.10", Modality=None, Rows=None), folder / "DICOMDIR")
+    volume = read_dicom(folder)
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+    assert dict(volume.meta.notes)["images_left_out"].endswith("1 of kind 'localizer'.")
+
+
+def test_a_scout_without_its_mark_is_known_by_its_plane(dicom, folder):
+    scout = dicom.base(ImageOrientationPatient=[1, 0, 0, 0, 0, -1], SeriesInstanceUID="1.2.9", SeriesNumber=1)
+    dicom.save_all([*dicom.series(8), scout], folder)
+    assert read_dicom(folder).shape == (32, 32, 8)
+
+
+def test_time_points_in_one_series_are_kept_apart(dicom, folder):
+    early = dicom.series(8, TemporalPositionIndex=1)
+    late = dicom.series(8, TemporalPositionIndex=2)
+    for k, ds in enumerate(late):
+        dicom.put_hu(ds, dicom.chest(k) + 5)
+        ds.InstanceNumber = 9 + k
+    dicom.save_all([*late, *early], folder)
+    first, second = read_dicom(folder), read_dicom(folder, series="3:2")
+    np.testing.assert_array_equal(first.hu, dicom.truth(range(8)))
+    np.testing.assert_array_equal(second.hu, dicom.truth(range(8)) + 5)
+    assert "time points" in dict(first.meta.notes)["series_divided"]
+
+
+def test_two_acquisitions_that_overlap_are_kept_apart(dicom, folder):
+    chest = dicom.series(12, AcquisitionNumber=1)
+    belly = dicom.series(6, AcquisitionNumber=2, origin=(-20.0, -30.0, -106.0))
+    dicom.save_all([*belly, *chest], folder)
+    volume = read_dicom(folder)
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(12)))
+    assert "acquisitions" in dict(volume.meta.notes)["series_divided"]
+
+
+def test_phases_without_any_mark_are_told_by_instance_numbers(dicom, folder):
+    phases = [dicom.series(6) for _ in range(2)]
+    for k in range(6):
+        phases[0][k].InstanceNumber, phases[1][k].InstanceNumber = 2 * k + 1, 2 * k + 2
+        dicom.put_hu(phases[1][k], dicom.chest(k) + 5)
+    dicom.save_all([*phases[1], *phases[0]], folder)
+    np.testing.assert_array_equal(read_dicom(folder).hu, dicom.truth(range(6)))
+
+
+def test_images_of_another_orientation_in_the_series_are_not_mixed_in(dicom, folder):
+    coronal = dicom.series(5, orientation=(1, 0, 0, 0, 0, -1), step=(0, 2, 0))
+    dicom.save_all([*dicom.series(8), *coronal], folder)
+    volume = read_dicom(folder)
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+    assert "series_divided" in codes(volume)
+
+
+def test_one_file_is_one_slice(dicom, folder):
+    paths = dicom.save_all(dicom.series(8), folder)
+    volume = read_dicom(paths[3])
+    assert volume.shape == (32, 32, 1)
+    np.testing.assert_array_equal(volume.hu[..., 0], dicom.chest(3).T)
+    assert volume.spacing == pytest.approx((0.5, 0.75, 2.0))
+    assert volume.affine[2, 3] == -94.0
+    assert volume.meta.name == paths[3].stem
+
+
+def test_one_coronal_file_is_read_when_it_is_asked_for(dicom, folder):
+    path = dicom.save(dicom.base(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), folder / "c.dcm")
+    assert read_dicom(path).axcodes == ("L", "I", "P")
+
+
+def test_a_file_without_suffix_and_preamble(dicom, folder):
+    path = dicom.save(dicom.base(), folder / "x.dcm")
+    bare = folder / "IM000001"
+    bare.write_bytes(_without_meta(path.read_bytes()))
+    path.unlink()
+    np.testing.assert_array_equal(read_dicom(bare).hu[..., 0], dicom.chest(0).T)
+    np.testing.assert_array_equal(read_dicom(folder).hu[..., 0], dicom.chest(0).T)
+
+
+def _without_meta(data: bytes) -> bytes:
+    """Cut preamble and meta header (group 2) off; its length stands at byte 140."""
+    return data[144 + int.from_bytes(data[140:144], "little") :]
+
+
+def test_enhanced_multi_frame_with_frames_in_any_order(dicom, folder):
+    slices = dicom.series(6)
+    for k, ds in enumerate(slices):
+        dicom.put_hu(ds, dicom.chest(k), intercept=-1000 - k)
+    path = dicom.save(dicom.enhanced(slices, [3, 0, 5, 1, 4, 2]), folder / "e.dcm")
+    for source in (path, folder):
+        volume = read_dicom(source)
+        np.testing.assert_array_equal(volume.hu, dicom.truth(range(6)))
+        assert volume.spacing == pytest.approx((0.5, 0.75, 2.0))
+        assert volume.affine[2, 3] == -100.0
+        assert (volume.meta.kernel, volume.meta.files) == ("B30f", (str(path),))
+
+
+def test_enhanced_multi_frame_with_a_frame_missing(dicom, folder):
+    dicom.save(dicom.enhanced(dicom.series(8), [0, 1, 2, 4, 5, 6, 7]), folder / "e.dcm")
+    with pytest.raises(GeometryError, match="1 slice is missing"):
+        read_dicom(folder)
+
+
+def test_mr_is_refused_by_name(dicom, folder):
+    dicom.save_all(dicom.series(4, Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4"), folder)
+    with pytest.raises(InputError, match="modality is MR, not CT"):
+        read_dicom(folder)
+
+
+@pytest.mark.parametrize(
+    ("tags", "sentence"),
+    [
+        ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "MIP"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "secondary capture"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
+        ({"RescaleType": "MGML"}, "given in MGML"),
+        ({"BitsStored": 8, "HighBit": 7}, "8-bit"),
+        ({"SamplesPerPixel": 3, "PixelData": b"\0" * 32 * 32 * 6, "PlanarConfiguration": 0}, "colour"),
+    ],
+)
+def test_pictures_that_hold_no_hu_are_refused(dicom, folder, tags, sentence):
+    dicom.save(dicom.base(**tags), folder / "a.dcm")
+    for source in (folder, folder / "a.dcm"):
+        with pytest.raises(InputError, match=sentence):
+            read_dicom(source)
+
+
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"])
+def test_slices_without_a_place_are_refused(dicom, folder, keyword):
+    slices = dicom.series(4)
+    for ds in slices:
+        delattr(ds, keyword)
+    dicom.save_all(slices, folder)
+    with pytest.raises(GeometryError, match=keyword):
+        read_dicom(folder)
+
+
+def test_directions_that_are_not_at_right_angles_are_refused(dicom, folder):
+    dicom.save_all(dicom.series(4, orientation=(1, 0, 0, 0.5, 0.5, 0)), folder)
+    with pytest.raises(GeometryError, match="right angle"):
+        read_dicom(folder)
+
+
+def test_a_truncated_file_of_the_series_is_named(dicom, folder):
+    paths = dicom.save_all(dicom.series(8), folder)
+    paths[2].write_bytes(paths[2].read_bytes()[:-600])
+    with pytest.raises(InputError) as met:
+        read_dicom(folder)
+    assert f"{paths[2].name} is truncated" in met.value.message
+    paths[2].write_bytes(paths[2].read_bytes()[:-1400])
+    with pytest.raises(InputError, match=f"{paths[2].name} is truncated"):
+        read_dicom(folder)
+
+
+def test_a_file_with_a_broken_header_is_told_of(dicom, folder):
+    paths = dicom.save_all(dicom.series(8), folder)
+    paths[7].write_bytes(paths[7].read_bytes()[:200])
+    volume = read_dicom(folder)
+    assert volume.shape[2] == 7
+    assert paths[7].name in dict(volume.meta.notes)["files_unreadable"]
+    paths[3].write_bytes(paths[3].read_bytes()[:200])
+    with pytest.raises(GeometryError, match="1 slice is missing") as met:
+        read_dicom(folder)
+    assert paths[3].name in met.value.hint
+
+
+def test_only_broken_files(dicom, folder):
+    path = dicom.save(dicom.base(), folder / "a.dcm")
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"a\.dcm is broken"):
+        read_dicom(folder)
+
+
+def test_no_dicom_at_all(folder, tmp_path):
+    (folder / "a.txt").write_text("hello")
+    with pytest.raises(InputError, match="case holds no DICOM"):
+        read_dicom(folder)
+    with pytest.raises(InputError, match="is not a DICOM file"):
+        read_dicom(folder / "a.txt")
+    with pytest.raises(InputError, match="does not exist"):
+        read_dicom(tmp_path / "nowhere")
+
+
+def test_several_studies_in_a_folder_are_told_of(dicom, folder):
+    dicom.save_all(dicom.series(8), folder / "a")
+    dicom.save_all(dicom.series(6, StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1"), folder / "b")
+    volume = read_dicom(folder)
+    assert volume.shape[2] == 8
+    assert "2 studies" in dict(volume.meta.notes)["several_studies"]
+
+
+def test_no_error_and_no_note_holds_an_identifier(dicom, tmp_path, has_no_canary, recwarn, caplog):
+    """Every way to fail, with the canary in all identifying tags."""
+    gap = dicom.series(8)
+    del gap[3]
+    different = [*dicom.series(4), dicom.put_hu(dicom.series(4)[2], dicom.chest(9))]
+    cases = {
+        "gap": gap,
+        "different": different,
+        "tilt": tilted(dicom, 12.0),
+        "mr": dicom.series(3, Modality="MR"),
+        "rescale": dicom.series(3, RescaleSlope=None, RescaleIntercept=None, PixelRepresentation=0),
+        "place": dicom.series(3, PixelSpacing=None),
+    }
+    for name, slices in cases.items():
+        dicom.save_all(slices, tmp_path / name)
+        with pytest.raises((GeometryError, InputError)) as met:
+            read_dicom(tmp_path / name)
+        has_no_canary(met.value)
+    with pytest.raises(UsageError) as usage:
+        read_dicom(tmp_path / "gap", series="77")
+    has_no_canary(usage.value)
+    volume = read_dicom(tmp_path / "gap", resample=True)
+    has_no_canary(volume)
+    has_no_canary(caplog.text)
+    for warning in recwarn.list:
+        has_no_canary(warning.message)
+
+
+@pytest.mark.real
+def test_real_series_equal_simpleitk():
+    """Voxels and place of the public series agree with SimpleITK's reader."""
+    import SimpleITK as sitk
+
+    data = (
+        Path(os.environ.get("HILUM_DATA", Path(__file__).resolve().parents[4] / "shared" / "data")) / "dicom"
+    )
+    if not data.is_dir():
+        pytest.skip("the real scans are not there")
+    for folder in ("lungdx-a0002/2", "lungdx-a0002/3", "abdomen-ts"):
+        volume = read_dicom(data / folder)
+        image = sitk.ReadImage(list(volume.meta.files))
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(image).transpose(2, 1, 0), volume.hu)
+        np.testing.assert_allclose(image.GetSpacing(), volume.spacing, rtol=1e-6)
+        x, y, z = image.GetOrigin()
+        np.testing.assert_allclose(volume.affine[:3, 3], (-x, -y, z), atol=1e-6)
