@@ -29,7 +29,8 @@ class Flag:
         severity: How much it matters.
         message: One sentence that tells a person what was seen and what to do.
         regions: Regions it concerns (``right_lung``, ``left_lung``, ``lungs``); empty means all.
-        forbids: Groups of measures that this flag makes unknown (see ``hilum.measures.registry.Group``).
+        forbids: Groups of measures that this flag makes unknown (values of ``hilum.measures.Group``).
+        reason: Short form of the message, given with each value that is withheld; empty for the message.
     """
 
     code: str
@@ -37,6 +38,7 @@ class Flag:
     message: str
     regions: tuple[str, ...] = ()
     forbids: tuple[str, ...] = ()
+    reason: str = ""
 
     def concerns(self, region: str) -> bool:
         """Whether this flag holds for ``region`` (a sub-region such as ``right_lung_apical`` counts)."""

@@ -1,0 +1,175 @@
+"""From HU and labels to values: pure arithmetic on the native grid."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import UsageError
+from hilum.labels import LUNGS, Lung
+from hilum.measures.definition import Group
+from hilum.measures.regions import REGIONS, LungVoxels, Region, collect
+from hilum.measures.registry import REGISTRY, air_ml, mass_g
+from hilum.measures.result import Measures, Value
+from hilum.measures.sample import Sample
+from hilum.quality.flags import Flag, Severity
+from hilum.volume import Volume
+
+__all__ = ["compute"]
+
+_LOG = logging.getLogger(__name__)
+#: Groups that are amounts of a whole lung, not shares of what was seen.
+_AMOUNTS = (Group.VOLUME, Group.MASS)
+_TOLERANCE = 1e-6
+
+_NO_SPACING = "The file holds no voxel size, so amounts are unknown."
+_THIN = {
+    0: "The lung is fewer than three voxel layers thick from front to back.",
+    1: "The lung is fewer than three voxel layers thick from head to foot.",
+}
+_SIDE_WORD = {Lung.RIGHT: "right", Lung.LEFT: "left"}
+
+
+def compute(volume: Volume, labels: npt.NDArray[np.integer[Any]], flags: Sequence[Flag] = ()) -> Measures:
+    """Measure the lungs of a scan.
+
+    Every value is taken from the HU of the volume as they are, on the grid as it is. What cannot be known
+    is None with a reason: what a flag forbids, amounts where the file holds no voxel size, the thirds of a
+    lung that is fewer than three voxel layers thick, and everything of a lung that is not in the mask. If
+    only one lung is there, the amounts of ``lungs`` and all its thirds are unknown, while its densities are
+    those of the lung that was found.
+
+    Args:
+        volume: The scan.
+        labels: Integer array of the volume's shape: 1 = right lung, 2 = left lung, 0 elsewhere.
+        flags: Findings of the quality gate; groups of measures that they forbid become None.
+
+    Returns:
+        Values of all regions and measures.
+
+    Raises:
+        UsageError: The labels have another shape, are not integers or hold other values.
+
+    Examples:
+        >>> volume = Volume(np.full((10, 10, 10), -800, np.int16), np.diag([10.0, 10.0, 10.0, 1.0]))
+        >>> labels = np.ones(volume.shape, np.uint8)
+        >>> compute(volume, labels)["right_lung"]["tissue_mass"]
+        Value(value=200.0, unit='g', reason=None)
+    """
+    mask = _checked(labels, volume)
+    voxels = collect(volume, mask)
+    samples = {region.name: voxels.sample(region) for region in REGIONS if region.axis is None}
+    found = tuple(side for side in LUNGS if samples[LUNGS[side].name].size)
+    broken = _identity(samples, volume.voxel_volume_ml, mask)
+    every = (*flags, *broken)
+    worst_first = [*broken, *sorted(flags, key=_rank)]
+    values = {}
+    for region in REGIONS:
+        sample = samples[region.name] if region.axis is None else voxels.sample(region)
+        values[region.name] = _measure(region, sample, volume, found, voxels, worst_first)
+    return Measures(values, tuple(dict.fromkeys(every)))
+
+
+def _checked(labels: npt.NDArray[np.integer[Any]], volume: Volume) -> npt.NDArray[np.uint8]:
+    if labels.shape != volume.shape:
+        raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
+    if labels.dtype.kind not in "iu":
+        raise UsageError(f"labels has type {labels.dtype}, expected integers.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > max(Lung):
+        raise UsageError(f"labels holds values from {low} to {high}, expected 0, 1 (right) and 2 (left).")
+    return labels.astype(np.uint8, copy=False)
+
+
+def _rank(flag: Flag) -> int:
+    return [Severity.ERROR, Severity.WARNING, Severity.INFO].index(flag.severity)
+
+
+def _measure(
+    region: Region,
+    sample: Sample,
+    volume: Volume,
+    found: tuple[Lung, ...],
+    voxels: LungVoxels,
+    flags: Iterable[Flag],
+) -> dict[str, Value]:
+    """Return all measures of one region."""
+    nothing = _whole_region_unknown(region, sample, found, voxels)
+    reasons = {group: nothing or _group_unknown(group, region, volume, found, flags) for group in Group}
+    out = {}
+    for id_, entry in REGISTRY.items():
+        reason = reasons[entry.group]
+        value = None if reason else entry.compute(sample, volume.voxel_volume_ml)
+        if value is None:
+            out[id_] = Value(None, entry.unit, reason or entry.undefined)
+        else:
+            out[id_] = Value(value, entry.unit)
+    return out
+
+
+def _whole_region_unknown(
+    region: Region, sample: Sample, found: tuple[Lung, ...], voxels: LungVoxels
+) -> str | None:
+    """Say why nothing of a region can be known, None where something can."""
+    missing = [side for side in region.sides if side not in found]
+    if len(missing) == 2:
+        return "No lung was found in this scan."
+    if missing and len(region.sides) == 1:
+        return f"No {_SIDE_WORD[missing[0]]} lung was found in this scan."
+    if region.axis is None:
+        return None
+    if missing:
+        return _only_one(found)
+    if not voxels.has_thirds(region):
+        return _THIN[region.axis]
+    return None if sample.size else "The mask has no voxel in this part of the lung."
+
+
+def _group_unknown(
+    group: Group, region: Region, volume: Volume, found: tuple[Lung, ...], flags: Iterable[Flag]
+) -> str | None:
+    """Say why a group of measures of a region cannot be known, None where it can."""
+    if group in _AMOUNTS and not volume.meta.spacing_known:
+        return _NO_SPACING
+    if group in _AMOUNTS and any(side not in found for side in region.sides):
+        return _only_one(found)
+    spoiled = {Group.ALL.value, group.value}
+    if region.axis is not None:
+        spoiled.add(Group.THIRDS.value)
+    for flag in flags:
+        if flag.concerns(region.name) and spoiled.intersection(flag.forbids):
+            return flag.reason or flag.message
+    return None
+
+
+def _only_one(found: tuple[Lung, ...]) -> str:
+    return f"Only the {_SIDE_WORD[found[0]]} lung was found in this scan."
+
+
+def _identity(samples: dict[str, Sample], voxel_ml: float, labels: npt.NDArray[np.uint8]) -> tuple[Flag, ...]:
+    """Check that every voxel was counted and that air + tissue = volume where all HU are in [-1000, 0].
+
+    Either would be a bug of this program, so the values are withheld rather than printed.
+    """
+    broken = []
+    for side, info in LUNGS.items():
+        if samples[info.name].size != int(np.count_nonzero(labels == side)):
+            broken.append(info.name)
+    for name, sample in samples.items():
+        if not sample.size or sample.low < -1000 or sample.high > 0:
+            continue
+        volume = sample.size * voxel_ml
+        if abs(air_ml(sample, voxel_ml) + mass_g(sample, voxel_ml) - volume) > _TOLERANCE * volume:
+            broken.append(name)
+    if not broken:
+        return ()
+    _LOG.error("The identity air + tissue = volume does not hold in %s.", ", ".join(broken))
+    message = (
+        "Air and tissue do not add up to the volume, which is a bug in hilum; the values are withheld. "
+        "Report it with the scan's shape, spacing and type."
+    )
+    return (Flag("identity_failed", Severity.ERROR, message, tuple(broken), (Group.ALL.value,)),)

@@ -1,0 +1,217 @@
+"""The regions that are measured, and the voxels of each, in one pass over the lungs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.labels import LUNGS, Lung
+from hilum.measures.sample import Sample
+from hilum.volume import Volume
+
+__all__ = ["REGIONS", "LungVoxels", "Region", "collect"]
+
+#: Thirds along the patient's front-back and head-foot axis, in the order in which +y and +z of RAS grow.
+FRONT_BACK = ("dorsal", "mid_ap", "ventral")
+HEAD_FOOT = ("basal", "middle", "apical")
+_AXES = (1, 2)  # rows of the affine that those two axes are
+_SIDES = (Lung.RIGHT, Lung.LEFT)
+_CELLS = 18  # two sides, three by three thirds
+_SLAB = 2**20  # voxels a slab: some tens of MB of work space
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region by its name, the lungs it takes and the third of them, if any.
+
+    Attributes:
+        name: Name in every output.
+        sides: The lungs that belong to it.
+        axis: 0 for thirds from back to front, 1 for thirds from foot to head, None for whole lungs.
+        third: Which third, 0 to 2 in the order in which the axis grows.
+    """
+
+    name: str
+    sides: tuple[Lung, ...]
+    axis: int | None = None
+    third: int = 0
+
+
+def _regions() -> Iterator[Region]:
+    wholes = [(LUNGS[side].name, (side,)) for side in _SIDES] + [("lungs", _SIDES)]
+    for name, sides in wholes:
+        yield Region(name, sides)
+    for name, sides in wholes:
+        for axis, thirds in enumerate((FRONT_BACK, HEAD_FOOT)):
+            for third in (2, 1, 0):  # ventral to dorsal, apical to basal
+                yield Region(f"{name}_{thirds[third]}", sides, axis, third)
+
+
+#: All regions in the order of the outputs: right, left, both, then their thirds.
+REGIONS: tuple[Region, ...] = tuple(_regions())
+
+
+@dataclass(frozen=True, eq=False)
+class LungVoxels:
+    """HU of the lungs, parted by side and third.
+
+    Attributes:
+        histograms: Counts (18, HU steps) of an integer scan; None for a float scan.
+        low: HU of the first step.
+        values: The HU of each of the 18 cells of a float scan; None for an integer scan.
+        split: Whether the lung has thirds, (2 sides, 2 axes): it does not where it is fewer than three
+            voxel layers thick, as in a single slice.
+    """
+
+    histograms: npt.NDArray[np.int64] | None
+    low: int
+    values: list[npt.NDArray[np.float32]] | None
+    split: npt.NDArray[np.bool_]
+
+    def sample(self, region: Region) -> Sample:
+        """Return the voxels of ``region``."""
+        cells = np.zeros((2, 3, 3), bool)
+        for side in region.sides:
+            if region.axis is None:
+                cells[side - 1] = True
+            elif region.axis == 0:
+                cells[side - 1, region.third] = True
+            else:
+                cells[side - 1, :, region.third] = True
+        chosen = np.flatnonzero(cells)
+        if self.histograms is not None:
+            counts = self.histograms[chosen].sum(axis=0)
+            steps = np.flatnonzero(counts)
+            return Sample(steps + self.low, counts[steps])
+        assert self.values is not None
+        values = np.concatenate([self.values[cell] for cell in chosen])
+        values.sort()
+        return Sample(values)
+
+    def has_thirds(self, region: Region) -> bool:
+        """Whether the split that ``region`` belongs to can be made of all its lungs."""
+        return region.axis is None or all(self.split[side - 1, region.axis] for side in region.sides)
+
+
+def collect(volume: Volume, labels: npt.NDArray[np.uint8]) -> LungVoxels:
+    """Part the voxels of the lungs by side and third.
+
+    The thirds are those of each lung's extent (from the outer faces of its voxels) along the axes of the
+    patient: back to front (+y of RAS) and foot to head (+z), whatever the orientation of the grid. On an
+    oblique grid each voxel counts by where its centre lies. They are anatomical: in a prone patient the
+    dorsal third is the upper one.
+
+    Args:
+        volume: The scan.
+        labels: uint8 array of the volume's shape; 1 = right lung, 2 = left lung, 0 elsewhere.
+    """
+    grid = _Grid.of(volume, labels)
+    if grid is None:
+        return LungVoxels(np.zeros((_CELLS, 1), np.int64), 0, None, np.zeros((2, 2), bool))
+    cuts, split = _thirds(grid)
+    if grid.hu.dtype.kind == "f":
+        parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in range(_CELLS)]
+        for cell, hu in _slabs(grid, cuts):
+            for number in range(_CELLS):
+                parts[number].append(hu[cell == number])
+        return LungVoxels(None, 0, [np.concatenate(part) for part in parts], split)
+    low, high = int(grid.hu.min()), int(grid.hu.max())
+    steps = high - low + 1
+    total = np.zeros(_CELLS * steps, np.int64)
+    for cell, hu in _slabs(grid, cuts):
+        cell *= steps
+        cell += hu
+        cell -= low
+        total += np.bincount(cell, minlength=total.size)
+    return LungVoxels(total.reshape(_CELLS, steps), low, None, split)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """The box round the lungs, axes in memory order.
+
+    Attributes:
+        hu: HU in the box.
+        labels: Labels in the box.
+        rows: (2, 3) rows of the affine that give the patient's +y and +z, in mm a voxel step of the box,
+            counted from the first voxel of the box.
+    """
+
+    hu: npt.NDArray[Any]
+    labels: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, volume: Volume, labels: npt.NDArray[np.uint8]) -> _Grid | None:
+        """Crop to the lungs; None where there is no voxel of one."""
+        order = np.argsort([-abs(step) for step in volume.hu.strides], kind="stable")
+        hu, labels = volume.hu.transpose(order), labels.transpose(order)
+        flat = np.bitwise_or.reduce(labels, axis=0)
+        planes = np.array([plane.any() for plane in labels])
+        found = [np.flatnonzero(line) for line in (planes, flat.any(axis=1), flat.any(axis=0))]
+        if any(line.size == 0 for line in found):
+            return None
+        box = tuple(slice(int(line[0]), int(line[-1]) + 1) for line in found)
+        return cls(hu[box], labels[box], volume.affine[list(_AXES)][:, order])
+
+    def slabs(self) -> Iterator[slice]:
+        """Give pieces of the first axis of about ``_SLAB`` voxels."""
+        depth = max(1, _SLAB // (self.labels.shape[1] * self.labels.shape[2]))
+        for start in range(0, self.labels.shape[0], depth):
+            yield slice(start, min(start + depth, self.labels.shape[0]))
+
+    def places(self, axis: int, slab: slice) -> npt.NDArray[np.float32]:
+        """Return where the voxel centres of a slab lie along the patient's axis, in mm."""
+        a, b, c = self.rows[axis]
+        _, nj, nk = self.labels.shape
+        i, j, k = np.arange(slab.start, slab.stop), np.arange(nj), np.arange(nk)
+        plane = (b * j[:, None] + c * k[None, :]).astype(np.float32)
+        out: npt.NDArray[np.float32] = (a * i).astype(np.float32)[:, None, None] + plane
+        return out
+
+
+def _thirds(grid: _Grid) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return the (2 axes, 2 cuts, 2 sides) places of the cuts in mm, and whether each lung can be split."""
+    low = np.full((2, 2), np.inf)
+    high = np.full((2, 2), -np.inf)
+    last = grid.labels.shape[2] - 1
+    for slab in grid.slabs():
+        for side in _SIDES:
+            mask = grid.labels[slab] == side
+            i, j = np.nonzero(mask.any(axis=2))
+            if i.size == 0:
+                continue
+            # A linear function has its extremes over a line of voxels at the line's two ends.
+            lines = mask[i, j]
+            ends = np.stack([lines.argmax(axis=1), last - lines[:, ::-1].argmax(axis=1)])
+            for axis, (a, b, c) in enumerate(grid.rows):
+                place = a * (i + slab.start) + b * j + c * ends
+                low[axis, side - 1] = min(low[axis, side - 1], float(place.min()))
+                high[axis, side - 1] = max(high[axis, side - 1], float(place.max()))
+    layer = np.abs(grid.rows).sum(axis=1)[:, None]  # extent of one voxel along the axis
+    missing = ~np.isfinite(low)  # no voxel of this lung
+    extent = np.where(missing, 0.0, high - low + layer)
+    first = np.where(missing, 0.0, low - layer / 2)
+    cuts = np.stack([first + extent / 3, first + 2 * extent / 3], axis=1).astype(np.float32)
+    return cuts, (extent > 2.5 * layer).T
+
+
+def _slabs(
+    grid: _Grid, cuts: npt.NDArray[np.float32]
+) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]:
+    """Give cell number (0 to 17: side, back to front, foot to head) and HU of the lungs' voxels."""
+    for slab in grid.slabs():
+        marked = grid.labels[slab].ravel()
+        inside = np.flatnonzero(marked)
+        side = marked[inside] - np.uint8(1)
+        cell = side.astype(np.intp)
+        for axis in range(2):
+            place = grid.places(axis, slab).ravel()[inside]
+            third = (place > cuts[axis, 0][side]).view(np.uint8) + (place > cuts[axis, 1][side])
+            cell *= 3
+            cell += third
+        yield cell, grid.hu[slab].ravel()[inside]
