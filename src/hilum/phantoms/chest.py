@@ -100,16 +100,18 @@ def make_phantom(
         raise UsageError(f"kernel is {kernel!r}; it must be one of {names}.") from None
     severity = parse_injury(injury)
     seed = int(seed)
-    model, truth = _model(seed, float(size), bool(prone), bool(arms_down), tuple(sorted(severity.items())))
+    body = Body.draw(seed, float(size), bool(prone), bool(arms_down))
+    # The grid is checked before the long work begins.
     grid = make_grid(
         spacing=spacing,
         orientation=orientation,
         oblique_deg=oblique_deg,
         shape=shape,
         coverage=coverage,
-        size=model.body.size,
-        prone=bool(prone),
+        size=body.size,
+        prone=body.prone,
     )
+    model, truth = _model(body, seed, tuple(sorted(severity.items())))
     image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen)
     thickness = float(np.linalg.norm(grid.affine[:3, grid.slices]))
     meta = ScanMeta(
@@ -146,11 +148,9 @@ def make_phantom(
 
 
 @lru_cache(maxsize=16)
-def _model(
-    seed: int, size: float, prone: bool, arms_down: bool, severity: tuple[tuple[Injury, float], ...]
-) -> tuple[ChestModel, Truth]:
+def _model(body: Body, seed: int, severity: tuple[tuple[Injury, float], ...]) -> tuple[ChestModel, Truth]:
     """Build a chest and integrate its truth once for all its renderings."""
-    model = ChestModel(Body.draw(seed, size, prone, arms_down), seed, dict(severity))
+    model = ChestModel(body, seed, dict(severity))
     return model, integrate(model)
 
 

@@ -92,7 +92,14 @@ class Lattice:
         i, j, k = window
         start = np.array([i.start, j.start, k.start])
         shape = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
-        return Lattice(self.matrix, self.origin + self.matrix @ start, shape)
+        cropped = Lattice(self.matrix, self.origin + self.matrix @ start, shape)
+        # Views of the coordinates that are here already: thousands of small crops a slab are made.
+        views = [
+            c[tuple(w if n > 1 else slice(None) for w, n in zip(window, c.shape, strict=True))]
+            for c in self.coordinates
+        ]
+        cropped.__dict__["coordinates"] = (views[0], views[1], views[2])
+        return cropped
 
 
 class Profile:

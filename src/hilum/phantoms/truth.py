@@ -18,7 +18,7 @@ __all__ = ["REGIONS", "RegionTruth", "Truth", "integrate", "integrate_at"]
 
 REGIONS = ("right_lung", "left_lung", "lungs")
 #: Distances of the points of the two truth lattices in mm, in the frame of a chest of size 1.
-TRUTH_STEPS_MM = (1.2, 1.8)
+TRUTH_STEPS_MM = (1.5, 2.25)
 #: Points are taken slab by slab, so that memory stays small.
 SLAB = 12
 
