@@ -138,6 +138,10 @@ def enhanced(slices: Sequence[Dataset], order: Sequence[int] | None = None) -> D
         )
         transform.RescaleType = "HU"
         item.PlanePositionSequence = DicomSequence([place])
+        if "TemporalPositionIndex" in slices[n]:
+            content = Dataset()
+            content.TemporalPositionIndex = slices[n].TemporalPositionIndex
+            item.FrameContentSequence = DicomSequence([content])
         item.PixelValueTransformationSequence = DicomSequence([transform])
         frames.append(item)
     ds.SharedFunctionalGroupsSequence = DicomSequence([shared])

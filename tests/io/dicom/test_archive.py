@@ -110,6 +110,30 @@ def test_a_bomb_by_declared_ratio_and_size(pack):
         assert (out / "zeros.dcm").stat().st_size == 2**20
 
 
+def test_a_declared_bomb_is_refused_before_anything_is_written(pack, monkeypatch):
+    from hilum.io import archive
+
+    def write(*_):
+        pytest.fail("something was written")
+
+    monkeypatch.setattr(archive, "_write", write)
+    path = pack([("zeros.dcm", bytes(2**20))])
+    for limits in (ZipLimits(ratio_from_bytes=2**16), ZipLimits(total_bytes=2**19)):
+        with pytest.raises(InputError, match="zip bomb"), unpacked(path, limits):
+            pass
+
+
+def test_bytes_are_counted_while_they_are_written(pack, tmp_path):
+    from hilum.io.archive import _write
+
+    with zipfile.ZipFile(pack([("zeros.dcm", bytes(3 * 2**20))])) as archive:
+        member = archive.infolist()[0]
+        assert _write(archive, member, tmp_path / "all", "a.zip", 3 * 2**20) == 3 * 2**20
+        with pytest.raises(InputError, match="zip bomb"):
+            _write(archive, member, tmp_path / "part", "a.zip", 2**20)
+    assert (tmp_path / "part").stat().st_size <= 2**20
+
+
 def test_a_bomb_that_lies_about_its_size(pack):
     path = pack([("zeros.dcm", bytes(2**20))])
     data = path.read_bytes()

@@ -64,6 +64,13 @@ def test_patient_position_changes_nothing_but_prone_orientation_does(dicom, fold
     np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
 
 
+def test_columns_that_run_up_still_go_from_feet_to_head(dicom, folder):
+    dicom.save_all(dicom.series(8, orientation=(1, 0, 0, 0, -1, 0)), folder)
+    volume = read_dicom(folder)
+    assert volume.axcodes == ("L", "A", "S")
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+
+
 def random_axes(seed: int) -> np.ndarray:
     q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     return q
@@ -174,8 +181,9 @@ def test_a_tilted_gantry_is_refused_with_its_angle(dicom, folder):
         read_dicom(folder)
 
 
-def test_a_tilted_gantry_resampled_puts_tissue_where_it_was(dicom, folder):
-    slices = tilted(dicom, 12.0)
+@pytest.mark.parametrize("degrees", [12.0, -20.0])
+def test_a_tilted_gantry_resampled_puts_tissue_where_it_was(dicom, folder, degrees):
+    slices = tilted(dicom, degrees)
     dicom.save_all(slices, folder)
     volume = read_dicom(folder, resample=True)
     directions = volume.affine[:3, :3] / volume.spacing
@@ -312,6 +320,17 @@ def test_enhanced_multi_frame_with_frames_in_any_order(dicom, folder):
         assert (volume.meta.kernel, volume.meta.files) == ("B30f", (str(path),))
 
 
+def test_enhanced_multi_frame_with_time_points(dicom, folder):
+    early, late = (dicom.series(5, TemporalPositionIndex=n) for n in (1, 2))
+    for k, ds in enumerate(late):
+        dicom.put_hu(ds, dicom.chest(k) + 5)
+    path = dicom.save(dicom.enhanced([*early, *late], [0, 5, 1, 6, 2, 7, 3, 8, 9, 4]), folder / "e.dcm")
+    np.testing.assert_array_equal(read_dicom(path).hu, dicom.truth(range(5)))
+    second = read_dicom(path, series="3:2")
+    np.testing.assert_array_equal(second.hu, dicom.truth(range(5)) + 5)
+    assert "time points" in dict(second.meta.notes)["series_divided"]
+
+
 def test_enhanced_multi_frame_with_a_frame_missing(dicom, folder):
     dicom.save(dicom.enhanced(dicom.series(8), [0, 1, 2, 4, 5, 6, 7]), folder / "e.dcm")
     with pytest.raises(GeometryError, match="1 slice is missing"):
@@ -406,6 +425,16 @@ def test_several_studies_in_a_folder_are_told_of(dicom, folder):
     assert "2 studies" in dict(volume.meta.notes)["several_studies"]
 
 
+def test_descriptions_do_not_enter_the_program_unasked(dicom, folder):
+    from hilum.io.dicom.headers import read_header
+
+    path = dicom.save(dicom.base(), folder / "a.dcm")
+    assert read_header(path)[0].description == ""
+    asked, _ = read_header(path, descriptions=True)
+    assert asked.description == dicom.canary
+    assert dicom.canary not in repr(asked)
+
+
 def test_no_error_and_no_note_holds_an_identifier(dicom, tmp_path, has_no_canary, recwarn, caplog):
     """Every way to fail, with the canary in all identifying tags."""
     gap = dicom.series(8)
@@ -432,6 +461,19 @@ def test_no_error_and_no_note_holds_an_identifier(dicom, tmp_path, has_no_canary
     has_no_canary(caplog.text)
     for warning in recwarn.list:
         has_no_canary(warning.message)
+
+
+def test_a_broken_length_does_not_carry_names_into_messages(dicom, folder, has_no_canary):
+    """The modality of this file runs on over the tags behind it."""
+    path = dicom.save(dicom.base(), folder / "a.dcm")
+    data = path.read_bytes()
+    at = data.index(b"\x08\x00\x60\x00CS") + 6
+    path.write_bytes(data[:at] + (150).to_bytes(2, "little") + data[at + 2 :])
+    assert dicom.canary.encode() in data[at : at + 150]
+    try:
+        has_no_canary(read_dicom(path))
+    except InputError as error:
+        has_no_canary(error)
 
 
 @pytest.mark.real

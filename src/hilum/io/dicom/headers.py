@@ -165,6 +165,8 @@ def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, 
 def _file_header(path: Path, ds: Dataset, descriptions: bool) -> FileHeader:
     meta = getattr(ds, "file_meta", Dataset())
     syntax = str(meta.get("TransferSyntaxUID", "") or "")
+    if syntax and not UID(syntax).is_valid:
+        raise ValueError("transfer syntax")
     shared = _first(ds, "SharedFunctionalGroupsSequence")
     frame = _first(ds, "PerFrameFunctionalGroupsSequence")
     transform = _group(frame, shared, "PixelValueTransformationSequence")
@@ -304,8 +306,10 @@ def _values(ds: Dataset, keyword: str) -> list[Any]:
 
 
 def _text(ds: Dataset, keyword: str) -> str:
+    """Return the first value; nothing where a broken length made it swallow its neighbours (names, say)."""
     values = _values(ds, keyword)
-    return str(values[0]).strip() if values else ""
+    text = str(values[0]).strip() if values else ""
+    return text if text.isprintable() and len(text) <= 64 else ""
 
 
 def _number(ds: Dataset, keyword: str) -> float | None:
