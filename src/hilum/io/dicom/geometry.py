@@ -159,7 +159,7 @@ def _missing(planes: Sequence[Plane]) -> Finding | None:
         if lacking:
             return Finding(
                 "no_geometry",
-                f"A valid {what} is missing in {len(lacking)} of {len(planes)} images: their place is unknown.",
+                f"A valid {what} is missing in {len(lacking)} of {len(planes)} images, so the place is lost.",
                 Effect.GEOMETRY,
                 "Export the original series again, without changes.",
             )
