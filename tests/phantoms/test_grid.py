@@ -7,7 +7,7 @@ import pytest
 
 from hilum.errors import UsageError
 from hilum.phantoms import make_phantom
-from hilum.phantoms.grid import make_grid
+from hilum.phantoms.grid import FIELD_MM, make_grid
 
 DEFAULTS = {
     "spacing": (2.0, 2.0, 3.0),
@@ -61,7 +61,7 @@ def test_coverage_cuts_the_field_at_the_top() -> None:
     cut = make_grid(**{**DEFAULTS, "coverage": (0.0, 0.6)})
     top = [float((g.affine @ [0, 0, g.shape[2] - 1, 1])[2]) for g in (whole, cut)]
     bottom = [float(g.affine[2, 3]) for g in (whole, cut)]
-    assert top[0] - top[1] == pytest.approx(0.4 * 324, abs=4)
+    assert top[0] - top[1] == pytest.approx(0.4 * FIELD_MM[2], abs=4)
     assert bottom[0] == pytest.approx(bottom[1], abs=3)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hilum.phantoms import Phantom, make_phantom
-from hilum.phantoms.anatomy import Body
+from hilum.phantoms.anatomy import LUNG_BOX, Anatomy, Body
+from hilum.phantoms.grid import CENTRE_MM, FIELD_MM
 from hilum.phantoms.injury import parse_injury
 from hilum.phantoms.lung import ChestModel
 from hilum.phantoms.truth import REGIONS, integrate, integrate_at
@@ -20,8 +21,8 @@ def test_truth_has_converged() -> None:
     used, finer = integrate(model), integrate(model, (1.2, 1.8))
     for region in REGIONS:
         for quantity in QUANTITIES:
-            best = getattr(used.regions[region], quantity)
-            assert getattr(coarser.regions[region], quantity) == pytest.approx(best, rel=1e-3), (
+            best = getattr(finer.regions[region], quantity)
+            assert getattr(used.regions[region], quantity) == pytest.approx(best, rel=1e-3), (
                 region,
                 quantity,
             )
@@ -108,3 +109,19 @@ def test_truth_as_plain_data(healthy: Phantom) -> None:
     assert set(data["regions"]) == set(REGIONS)
     assert data["regions"]["lungs"]["mass_g"] == healthy.truth.lungs.mass_g
     assert np.isfinite(list(data["tissues_ml"].values())).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_boxes_hold_the_lungs_of_every_seed(seed: int) -> None:
+    anatomy = Anatomy(Body.draw(seed, 1.0, False, False))
+    low, high = LUNG_BOX[0] * 1.08, LUNG_BOX[1] * 1.08
+    axes = [np.arange(a - 12, b + 12, 4.0, dtype=np.float32) for a, b in zip(low, high, strict=True)]
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    inside = np.argwhere(np.minimum(anatomy.lung((x, y, z), 1), anatomy.lung((x, y, z), -1)) < 2)
+    first, last = (
+        np.array([axis[i] for axis, i in zip(axes, e, strict=True)]) for e in (inside.min(0), inside.max(0))
+    )
+    assert (first > low).all()
+    assert (last < high).all()
+    assert (first > CENTRE_MM - FIELD_MM / 2 + 5).all()
+    assert (last < CENTRE_MM + FIELD_MM / 2 - 5).all()

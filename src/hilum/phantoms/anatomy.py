@@ -16,7 +16,7 @@ from hilum.phantoms.fields import Array, Coordinates, Profile, ellipsoid, sectio
 __all__ = ["LUNG_BOX", "Anatomy", "Body"]
 
 #: Low and high corner of a box that holds both lungs of every seed.
-LUNG_BOX = (np.array([-150.0, -108.0, -172.0]), np.array([150.0, 108.0, 128.0]))
+LUNG_BOX = (np.array([-150.0, -108.0, -182.0]), np.array([150.0, 108.0, 128.0]))
 
 
 @dataclass(frozen=True)

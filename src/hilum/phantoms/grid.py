@@ -13,9 +13,9 @@ from hilum.phantoms.fields import Lattice
 __all__ = ["Grid", "make_grid"]
 
 #: Field of view of a chest of size 1 in mm: left-right, front-back, foot-head.
-FIELD_MM = np.array([400.0, 312.0, 324.0])
+FIELD_MM = np.array([400.0, 312.0, 344.0])
 #: Its centre; the table lies behind a supine patient, so the field is shifted to the back.
-CENTRE_MM = np.array([0.0, -12.0, -21.0])
+CENTRE_MM = np.array([0.0, -12.0, -31.0])
 #: Sub-points are about this far apart, in mm; a voxel is the mean over its sub-points.
 FINEST_MM = 1.75
 #: More voxels than this are taken for a slip of the pen.
