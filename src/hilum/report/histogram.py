@@ -32,7 +32,7 @@ class Peak:
     height: float
 
 
-def peaks(found: Survey, at_most: int = 2) -> list[Peak]:
+def peaks(found: Survey, at_most: int = 3) -> list[Peak]:
     """Find the peaks of each lung's smoothed histogram that stand out by a tenth of the highest.
 
     Args:
@@ -65,9 +65,11 @@ def outside_note(found: Survey) -> str:
     low, high = COMPARTMENTS[0].low, COMPARTMENTS[-1].high
     below = 100.0 * int(counts[EDGES[:-1] < low].sum()) / total
     above = 100.0 * int(counts[EDGES[:-1] >= high].sum()) / total
+    percent = "\N{NO-BREAK SPACE}%"
+    first, last = format_number(low), format_number(high)
     return (
-        f"Outside the bands, counted apart: {format_number(below, 1)} % of the voxels below "
-        f"{format_number(low)} HU and {format_number(above, 1)} % at or above {format_number(high)} HU."
+        f"Outside the bands, counted apart: {format_number(below, 1)}{percent} of the voxels below "
+        f"{first} HU and {format_number(above, 1)}{percent} at or above {last} HU."
     )
 
 

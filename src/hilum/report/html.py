@@ -141,7 +141,9 @@ def _plane_figures(found: Survey, plane: Plane) -> list[Figure]:
         shown = picture(found, plane, index)
         number, count = shown.number
         name = plane.value.capitalize() + (f" {n}" if plane is Plane.AXIAL and len(marks) > 1 else "")
-        caption = f"{name}: slice {number} of {count}"
+        caption = (
+            f"{name}: slice {number} of {count}" if meta.orientation_known else f"Slice {number} of {count}"
+        )
         drawn = plate(
             shown,
             title=f"{caption}, lung window, with the outlines of the lungs",

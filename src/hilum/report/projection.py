@@ -17,7 +17,7 @@ from hilum.report.words import format_number
 
 __all__ = ["Projection", "height_profile", "mean_hu", "projection_plate", "tissue_thickness"]
 
-_MEAN_HU_RANGE = (-950.0, -450.0)
+_MEAN_HU_RANGE = (-950.0, -150.0)
 
 
 @dataclass(frozen=True, eq=False)
