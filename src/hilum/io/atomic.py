@@ -10,8 +10,8 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +27,8 @@ __all__ = ["OutputFolder", "atomic_file", "writable"]
 MARKERS = ("run.json", "truth.json")
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
+#: What operating systems put into folders unasked.
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 _OURS = ".hilum-"  # part of the names of all that is hidden
 
 
@@ -78,11 +80,9 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays, because some writers choose the format by it.
         suffix = "".join(path.suffixes[-2:])[-20:]
-        handle, name = tempfile.mkstemp(prefix=_OURS, suffix=suffix, dir=path.parent)
-        os.close(handle)
-        part = Path(name)
+        part = path.with_name(f"{_OURS}{secrets.token_hex(8)}{suffix}")
         try:
-            part.chmod(0o666 & ~_umask())  # mkstemp makes it private, a result is not
+            part.touch(exist_ok=False)
             yield part
             _sync(part)
             part.replace(path)
@@ -145,10 +145,9 @@ class OutputFolder:
                 self._made = []
         finally:
             self._clean()
-        if isinstance(error, OSError) and self._concerns_output(error):
-            said = _sentence(error, self._given)
-            if said is not None:
-                raise said from error
+        said = self._said(error)
+        if said is not None:
+            raise said from error
 
     # -- entering ---------------------------------------------------------------------------------------
 
@@ -167,7 +166,7 @@ class OutputFolder:
                 FileExistsError
             ):  # another process made it meanwhile, then it is not ours to remove
                 folder.mkdir()
-                self._made.insert(0, folder)
+                self._made.append(folder)
         if not self.path.parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
 
@@ -233,9 +232,8 @@ class OutputFolder:
     def _entries(self) -> list[str]:
         if not self.path.is_dir():
             return []
-        return [
-            p.name for p in self.path.iterdir() if not p.name.startswith(_OURS) and p.name != "lost+found"
-        ]
+        names = [p.name for p in self.path.iterdir()]
+        return [n for n in names if not n.startswith(_OURS) and n not in _LITTER]
 
     # -- leaving ----------------------------------------------------------------------------------------
 
@@ -296,13 +294,21 @@ class OutputFolder:
                 folder.rmdir()
         self._made = []
 
-    def _concerns_output(self, error: OSError) -> bool:
-        if error.errno in _FULL or error.errno == errno.EROFS:
-            return True
+    def _said(self, error: BaseException | None) -> OutputError | None:
+        """Say what an error of the block means for the output, by the name the user gave."""
+        if isinstance(error, OutputError) and str(self.staging) in error.message:  # a writer of ours
+            if isinstance(error.__cause__, OSError) and (said := _sentence(error.__cause__, self._given)):
+                return said
+            return OutputError(error.message.replace(str(self.staging), str(self._given)), error.hint)
+        if not isinstance(error, OSError):
+            return None
         names = [
             Path(os.fsdecode(n)) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))
         ]
-        return any(self.staging == n or self.staging in n.parents for n in names)
+        within = any(self.staging == n or self.staging in n.parents for n in names)
+        if within or error.errno in _FULL or error.errno == errno.EROFS:
+            return _sentence(error, self._given)
+        return None
 
 
 def _written_by_hilum(folder: Path) -> set[str] | None:
@@ -314,12 +320,6 @@ def _written_by_hilum(folder: Path) -> set[str] | None:
                 files = content.get("files")
                 return {marker, *(str(f).split("/")[0] for f in files)} if isinstance(files, list) else set()
     return None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync(path: Path) -> None:
@@ -334,5 +334,5 @@ def _sync(path: Path) -> None:
             finally:
                 os.close(handle)
         return
-    with path.open("rb+") as file:
+    with suppress(PermissionError), path.open("rb+") as file:  # a writer may have made it read-only
         os.fsync(file.fileno())

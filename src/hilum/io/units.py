@@ -108,7 +108,8 @@ def _without_air(inside: npt.NDArray[np.float32]) -> InputError:
 
 def _looks_raw(inside: npt.NDArray[np.float32]) -> bool:
     """Whether air near 0-600 and soft tissue near 1024 stand apart, as in CT numbers without intercept."""
-    if np.quantile(inside, 0.005) < -100:
+    low, high = np.quantile(inside, (0.005, 0.995))
+    if low < -100 or high > 5120:  # 12 bits and some metal
         return False
     air, between, tissue = (_share(inside, a, b) for a, b in ((-100, 600), (600, 850), (850, 1224)))
     return air >= _MIN_SHARE and tissue >= 0.05 and between < tissue

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import hilum.io.dispatch as dispatch
+from hilum.errors import InputError
+from hilum.io import read
+from hilum.io.dispatch import FileKind, kind_of
+
+
+def test_missing(tmp_path):
+    with pytest.raises(InputError, match=r"no file or folder a\.nii\.gz") as caught:
+        read(tmp_path / "a.nii.gz")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.dcm", "a.tif", "a"])
+def test_empty(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(InputError, match="is empty"):
+        read(tmp_path / name)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.nii")
+    with pytest.raises(InputError, match="neither"):
+        read(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("action", ["open", "scandir"])
+def test_forbidden(tmp_path, monkeypatch, action):
+    """The tests may run as root, whom no permission stops, so the refusal is made."""
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "a.nii").write_bytes(b"1" * 400)
+    if action == "open":
+        monkeypatch.setattr(Path, "open", refuse)
+    else:
+        monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match="may not be read"):
+        read(tmp_path / "a.nii" if action == "open" else tmp_path)
+
+
+def test_content_beats_the_name(chest, save_nifti, tmp_path):
+    array = chest()
+    path = save_nifti(array, name="a.nii.gz")
+    for name in ("a.dcm", "a", "a.mha", "a.zip"):
+        np.testing.assert_array_equal(read(path.rename(tmp_path / name)).hu, array)
+        path = tmp_path / name
+    tifffile.imwrite(tmp_path / "b.nii.gz", chest((40, 30)))
+    assert read(tmp_path / "b.nii.gz").meta.source_format == "tiff"
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind"),
+    [
+        (b"NRRD0005\n", "x", FileKind.NRRD),
+        (b"ObjectType = Image\n", "x", FileKind.METAIMAGE),
+        (b"NDims = 3\n", "x.txt", FileKind.METAIMAGE),
+        (b"\x89PNG\r\n\x1a\n", "x", FileKind.PNG),
+        (b"\xff\xd8\xff\xe0", "x", FileKind.PICTURE),
+        (b"PK\x03\x04", "x.nii", FileKind.ZIP),
+        (b"\0" * 128 + b"DICM", "x.nii", FileKind.DICOM),
+        (b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100", "IM0001", FileKind.DICOM),
+        (b"Rar!\x1a\x07", "x", FileKind.ARCHIVE),
+        (b"%PDF-1.7", "x.pdf", FileKind.UNKNOWN),
+        (b"just text", "x", FileKind.UNKNOWN),
+        (gzip.compress(b"x" * 2000), "x.tar.gz", FileKind.ARCHIVE),
+        (gzip.compress(b"x" * 2000), "x.gz", FileKind.GZIP),
+    ],
+)
+def test_kind_of(tmp_path, head, name, kind):
+    (tmp_path / name).write_bytes(head)
+    assert kind_of(tmp_path / name) is kind
+
+
+@pytest.mark.parametrize(
+    ("head", "match"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "windowed picture"),
+        (b"\xff\xd8\xff\xe0", "windowed picture"),
+        (b"7z\xbc\xaf'\x1c", "archive"),
+        (gzip.compress(b"x" * 2000), "no NIfTI"),
+        (b"%PDF-1.7", "not known"),
+    ],
+)
+def test_refused_formats(tmp_path, head, match):
+    (tmp_path / "x").write_bytes(head)
+    with pytest.raises(InputError, match=match) as caught:
+        read(tmp_path / "x")
+    assert caught.value.hint
+
+
+def test_folder_of_volumes(chest, save_nifti, tmp_path):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        save_nifti(chest(), name=name)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=r"no DICOM but 2 file.*a\.nii\.gz, b\.nii\.gz") as caught:
+        read(tmp_path)
+    assert "themselves" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "zip"])
+def test_dicom_and_zip_go_to_their_readers(tmp_path, monkeypatch, kind, save_nifti, chest):
+    import types
+
+    calls = []
+    for module, name in (("hilum.io.dicom", "read_dicom"), ("hilum.io.archive", "read_zip")):
+        fake = types.ModuleType(module)
+        setattr(fake, name, lambda path, name=name, **options: calls.append((name, path, options)))
+        monkeypatch.setitem(sys.modules, module, fake)
+    target = tmp_path / "in"
+    if kind == "folder":
+        target.mkdir()
+        (target / "x").write_bytes(b"\0" * 128 + b"DICM")
+        save_nifti(chest())  # beside it, not in it
+    else:
+        target.write_bytes(b"PK\x03\x04" if kind == "zip" else b"\0" * 128 + b"DICM")
+    read(target, series="1.2", resample=True)
+    assert calls == [
+        ("read_zip" if kind == "zip" else "read_dicom", target, {"series": "1.2", "resample": True})
+    ]
+
+
+def test_the_package_is_light():
+    code = (
+        "import sys, hilum.io, hilum.io.atomic, hilum.io.names; "
+        "print([m for m in ('nibabel', 'SimpleITK', 'scipy', 'tifffile', 'pydicom') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_read_is_the_function_not_a_module():
+    import hilum
+    import hilum.io
+
+    assert hilum.io.read is dispatch.read
+    assert hilum.read is dispatch.read
