@@ -211,4 +211,4 @@ def _looks_like_dicom(file: Path) -> bool:
             head = stream.read(132)
     except OSError:
         return False
-    return head[128:132] == b"DICM" or head[:2] in (b"\x08\0", b"\x02\0") or file.suffix.lower() == ".zip"
+    return head[128:132] == b"DICM" or head[:2] in (b"\x08\0", b"\x02\0")
