@@ -102,6 +102,16 @@ def test_no_lungs_no_charts(boxes, make_result):
 
 def test_height_profile_is_in_grams_per_centimetre(boxes):
     # Right lung: 20 mm x 60 mm x 10 mm of height at 0.2 g/mL = 2.4 g; left: 4.8 g, so the axis ends at 5.
-    drawn = str(height_profile(survey(boxes)))
+    profile = height_profile(survey(boxes))
+    assert profile is not None
+    drawn = str(profile[0])
     assert ">5<" in drawn
     assert "g per cm of height" in drawn
+
+
+def test_steps_in_hu_are_not_peaks(boxes):
+    rng = np.random.default_rng(2)
+    noise = (np.rint(rng.normal(0, 60, boxes.volume.shape) / 16) * 16).astype(np.int16)
+    hu = np.where(boxes.segmentation.labels > 0, boxes.volume.hu + noise, 0).astype(np.int16)
+    found = peaks(survey(replace(boxes, volume=replace(boxes.volume, hu=hu))))
+    assert [peak.lung for peak in found] == [Lung.RIGHT, Lung.LEFT]

@@ -19,6 +19,8 @@ from hilum.report.words import COMPARTMENTS, format_number
 __all__ = ["Peak", "histogram", "outside_note", "peaks"]
 
 _LOW, _HIGH = -1050, 150
+#: Bins. Wide enough that a scan whose HU come in steps shows one peak and not a comb of them.
+_PEAK_SIGMA = 2.5
 _WIDTH, _HEIGHT = 560.0, 290.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 34.0, 34.0
 
@@ -41,15 +43,16 @@ def peaks(found: Survey, at_most: int = 3) -> list[Peak]:
     """
     out = []
     for lung in found.present:
-        smooth = _smooth(found.histograms[lung])
+        drawn = _smooth(found.histograms[lung])
+        smooth = gaussian_filter1d(drawn, _PEAK_SIGMA, mode="constant")
         places, traits = find_peaks(smooth, prominence=0.1 * smooth.max())
         order = np.argsort(-traits["prominences"], kind="stable")[:at_most]
-        out += [Peak(lung, float(EDGES[places[n]] + BIN_HU / 2), float(smooth[places[n]])) for n in order]
+        out += [Peak(lung, float(EDGES[places[n]] + BIN_HU / 2), float(drawn[places[n]])) for n in order]
     return out
 
 
 def _smooth(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Counts without the two open end bins, smoothed by one bin, for finding and drawing peaks."""
+    """Counts without the two open end bins, smoothed by one bin."""
     inner = counts.astype(np.float64)
     inner[[0, -1]] = 0
     smooth: npt.NDArray[np.float64] = gaussian_filter1d(inner, 1.0, mode="constant")

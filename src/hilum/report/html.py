@@ -166,7 +166,7 @@ def _projection_figures(found: Survey) -> list[Figure]:
             out.append(Figure(drawn, f"{shown.title} ({shown.unit})", width / height))
     profile = height_profile(found)
     if profile is not None and out:
-        out.append(Figure(profile, "CT lung weight by height", 0.62 * out[0].width))
+        out.append(Figure(profile[0], "CT lung weight by height", profile[1]))
     return out
 
 

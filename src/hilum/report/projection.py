@@ -168,16 +168,22 @@ def projection_plate(shown: Projection, letters: bool = True) -> Markup:
     )
 
 
-def height_profile(found: Survey) -> Markup | None:
-    """Draw the weight of each lung by height, head up, in g per cm; None for single slices."""
+def height_profile(found: Survey) -> tuple[Markup, float] | None:
+    """Draw the weight of each lung by height, head up, in g per cm.
+
+    Returns:
+        The drawing and the width of its frame over its height, which is that of the projections; None for
+        single slices.
+    """
     if not _can_project(found) or not found.volume.meta.spacing_known:
         return None
     box = shown_box(found)
     step_mm = found.volume.spacing[2]
     per_cm = 10.0 / step_mm * found.volume.voxel_volume_ml
     height = (box[2].stop - box[2].start) * step_mm
-    width = 0.62 * (box[0].stop - box[0].start) * found.volume.spacing[0]
-    unit = max((box[0].stop - box[0].start) * found.volume.spacing[0], height) / 100.0
+    across = (box[0].stop - box[0].start) * found.volume.spacing[0]
+    width = max(0.62 * across, 0.5 * height)
+    unit = max(across, height) / 100.0
     rows = {lung: (found.tissue[lung].sum(axis=0) * per_cm)[box[2]][::-1] for lung in found.present}
     top = max(float(values.max()) for values in rows.values())
     limit = next(
@@ -208,7 +214,7 @@ def height_profile(found: Survey) -> Markup | None:
         text(width / 2, below, "g per cm of height", text_anchor="middle", **label),
         text(width, below, format_number(float(limit)), text_anchor="end", **label),
     ]
-    return element(
+    drawing = element(
         "svg",
         *children,
         viewBox=f"0 0 {width:.2f} {height + 14 * unit:.2f}",
@@ -216,3 +222,4 @@ def height_profile(found: Survey) -> Markup | None:
         aria_label="Weight of each lung by height, apex at the top, in grams per centimetre",
         class_="projection",
     )
+    return drawing, width / height
