@@ -42,22 +42,25 @@ _HOME = {
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:  # for type checkers and editors; at run time names load on first use
-    from hilum.api import check, inspect, measure, phantom, segment
-    from hilum.errors import (
-        GeometryError,
-        HilumError,
-        InputError,
-        ModelError,
-        NotAChestError,
-        OutputError,
-        UsageError,
-    )
-    from hilum.io import read
-    from hilum.labels import Lung
-    from hilum.quality.flags import Flag, Severity
-    from hilum.result import Result
-    from hilum.segmentation.base import Segmentation
-    from hilum.volume import Volume
+    from hilum.api import check as check
+    from hilum.api import inspect as inspect
+    from hilum.api import measure as measure
+    from hilum.api import phantom as phantom
+    from hilum.api import segment as segment
+    from hilum.errors import GeometryError as GeometryError
+    from hilum.errors import HilumError as HilumError
+    from hilum.errors import InputError as InputError
+    from hilum.errors import ModelError as ModelError
+    from hilum.errors import NotAChestError as NotAChestError
+    from hilum.errors import OutputError as OutputError
+    from hilum.errors import UsageError as UsageError
+    from hilum.io import read as read
+    from hilum.labels import Lung as Lung
+    from hilum.quality.flags import Flag as Flag
+    from hilum.quality.flags import Severity as Severity
+    from hilum.result import Result as Result
+    from hilum.segmentation.base import Segmentation as Segmentation
+    from hilum.volume import Volume as Volume
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform as _platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
@@ -233,7 +233,7 @@ def _finish(
         timings_s=clock.timings,
         platform=_versions(),
     )
-    return Result(trusted, found, measures, flags, run)
+    return Result(trusted, found, measures, _worst_first(measures.flags), run)
 
 
 def _worst_first(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
@@ -247,7 +247,7 @@ def _arguments(source: Source, **values: object) -> dict[str, object]:
     return {"source": name, **values}
 
 
-def _versions() -> Mapping[str, str] | dict[str, str]:
+def _versions() -> dict[str, str]:
     out = {"python": _platform.python_version(), "system": f"{_platform.system()} {_platform.machine()}"}
     for package in ("numpy", "scipy", "nibabel", "SimpleITK", "pydicom"):
         out[package] = metadata.version(package)

@@ -94,6 +94,7 @@ def write_result(
         UsageError: A DICOM SEG is wanted of a scan that was not read from DICOM.
     """
     from hilum.io import OutputFolder, write_csv, write_json, write_labels, write_text
+    from hilum.measures import COLUMNS
 
     with OutputFolder(Path(folder)) as out:
         for format in formats:
@@ -101,17 +102,21 @@ def write_result(
             if kind is Format.DICOM_SEG:
                 from hilum.io.dicom.seg import write_dicom_seg
 
-                write_dicom_seg(out / "lungs.dcm", result.segmentation.labels, result.volume)
+                name = f"hilum {result.segmentation.model.name}"
+                write_dicom_seg(
+                    out / "lungs.dcm", result.segmentation.labels, result.volume, algorithm=name
+                )
             else:
                 suffix = ".nii.gz" if kind is Format.NIFTI else ".nrrd"
                 write_labels(out / f"lungs{suffix}", result.segmentation.labels, result.volume, kind.value)
         write_json(out / "measures.json", result.measures.as_dict())
-        write_csv(out / "measures.csv", result.measures.rows())
+        write_csv(out / "measures.csv", COLUMNS, result.measures.rows())
         if report:
             from hilum.report import render_report
 
             write_text(out / "report.html", render_report(result))
-        write_json(out / "run.json", run_manifest(result))
+        files = sorted([*(path.name for path in out.iterdir()), "run.json"])
+        write_json(out / "run.json", {**run_manifest(result), "files": files})
     return Path(folder)
 
 
@@ -179,8 +184,9 @@ def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
                 "truth": chest.truth.as_dict(),
             }
         write_json(out / "truth.json", {"hilum": hilum.__version__, "subjects": truth})
+        files = sorted([*(path.name for path in out.iterdir()), "run.json"])
         write_json(
             out / "run.json",
-            {"schema": RUN_SCHEMA, "hilum": hilum.__version__, "verb": "phantom", "subjects": len(truth)},
+            {"schema": RUN_SCHEMA, "hilum": hilum.__version__, "verb": "phantom", "files": files},
         )
     return folder

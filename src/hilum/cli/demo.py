@@ -31,7 +31,7 @@ def command(
     say("  measured against the truth of the digital chest:", quiet=quiet)
     for measure, key in (("volume", "volume_ml"), ("air_volume", "air_ml"), ("tissue_mass", "mass_g")):
         value = result.measures["lungs"][measure]
-        true = scan.truth.as_dict()["regions"]["lungs"][key]
+        true = getattr(scan.truth.regions["lungs"], key)
         if value.value is not None:
             off = 100 * (value.value / true - 1)
             say(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hilum.cli.options import Quiet, progress_bar, say
+
+if TYPE_CHECKING:
+    from hilum.phantoms import Phantom
 
 __all__ = ["command"]
 
@@ -17,7 +21,7 @@ def command(
     subjects: Annotated[int, typer.Option(min=1, help="How many chests.")] = 1,
     injury: Annotated[
         str | None,
-        typer.Option(help="Injuries with a severity of 0 to 1, such as ground_glass=0.5,effusion=0.3."),
+        typer.Option(help="Injuries with a severity of 0 to 1, such as ground_glass:0.5,effusion:0.3."),
     ] = None,
     spacing: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "1,1,1",
     noise: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise in HU.")] = 15.0,
@@ -28,7 +32,6 @@ def command(
     import hilum
     from hilum.errors import UsageError
     from hilum.output import write_phantoms
-    from hilum.phantoms import parse_injury
 
     try:
         sizes = tuple(float(part) for part in spacing.split(","))
@@ -36,14 +39,13 @@ def command(
         raise UsageError(f"spacing is {spacing!r}, expected three numbers such as 1,1,1.") from error
     if len(sizes) != 3:
         raise UsageError(f"spacing is {spacing!r}, expected three numbers such as 1,1,1.")
-    injuries = parse_injury(injury) if injury else None
     with progress_bar("phantom", quiet) as progress:
 
-        def chests():  # type: ignore[no-untyped-def]
+        def chests() -> Iterator[Phantom]:
             for index in range(subjects):
                 if progress:
                     progress(index / subjects, f"chest {index + 1} of {subjects}")
-                yield hilum.phantom(seed=seed + index, spacing=sizes, injury=injuries, noise_hu=noise)
+                yield hilum.phantom(seed=seed + index, spacing=sizes, injury=injury, noise_hu=noise)
 
         written = write_phantoms(chests(), out)
     say(f"{subjects} chest{'s' if subjects != 1 else ''} written to {written}", quiet=quiet)
