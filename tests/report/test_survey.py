@@ -68,6 +68,15 @@ def test_metal_does_not_overflow(boxes):
     assert found.tissue[Lung.RIGHT][30, 10] == pytest.approx(19 * 0.2 + 31.0)
 
 
+def test_voxels_that_are_no_number_are_left_out(boxes):
+    hu = boxes.volume.hu.astype(np.float32)
+    hu[30, 10, 10], hu[30, 11, 10], hu[30, 12, 10] = np.nan, np.inf, -np.inf
+    found = survey(replace(boxes, volume=replace(boxes.volume, hu=hu)))
+    assert found.histograms[Lung.RIGHT].sum() == 10 * 20 * 14 - 3
+    assert found.tissue[Lung.RIGHT][30, 10] == pytest.approx(17 * 0.2)
+    assert np.isfinite(found.hu_sum).all()
+
+
 def test_empty_mask(boxes, make_result):
     found = survey(make_result(boxes.volume, np.zeros(boxes.volume.shape, np.uint8)))
     assert found.box is None

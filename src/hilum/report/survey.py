@@ -99,8 +99,10 @@ def survey(result: Result) -> Survey:
 
 
 def _add_slab(found: Survey, part: Box) -> None:
-    """Add the voxels of one slab to all sums."""
+    """Add the voxels of one slab to all sums; a voxel that is no number is in none of them."""
     hu, labels = found.volume.hu[part], found.labels[part]
+    if hu.dtype.kind == "f" and not (finite := np.isfinite(hu)).all():
+        hu, labels = np.where(finite, hu, hu.dtype.type(0)), np.where(finite, labels, labels.dtype.type(0))
     across = (part[0], part[2])
     for lung in LUNGS:
         inside = labels == lung
