@@ -146,7 +146,7 @@ def _plane_figures(found: Survey, plane: Plane) -> list[Figure]:
         )
         drawn = plate(
             shown,
-            title=f"{caption} across axis {shown.file_axis} of the file, lung window, with the lungs outlined",
+            title=f"{caption} on axis {shown.file_axis} of the file, lung window, lungs outlined",
             scale=meta.spacing_known,
             letters=meta.orientation_known,
             marks=marks if len(marks) > 1 else (),
