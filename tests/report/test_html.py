@@ -217,6 +217,17 @@ def test_single_slice_has_one_picture(boxes, make_result):
     assert "too few slices" in document.text
 
 
+def test_projections_do_not_show_what_is_withheld(boxes, make_result):
+    labels = boxes.segmentation.labels
+    no_hu = Flag("not_hu", Severity.ERROR, "Not HU.", (), ("mass", "density"))
+    assert not Document(render_report(make_result(boxes.volume, labels, (no_hu,)))).of_class("projection")
+    cut = Flag("cut", Severity.ERROR, "Cut.", (), ("volume", "mass"))
+    document = Document(render_report(make_result(boxes.volume, labels, (cut,))))
+    assert len(document.of_class("projection")) == 3
+    assert "the pictures show what was imaged" in document.text
+    assert "adds up to the CT lung weight" not in document.text
+
+
 def test_empty_mask_still_reports(boxes, make_result):
     document = Document(render_report(make_result(boxes.volume, np.zeros(boxes.volume.shape, np.uint8))))
     assert len(document.of_class("plate")) == 3

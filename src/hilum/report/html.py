@@ -82,7 +82,8 @@ def render_report(result: Result) -> str:
             outside=outside_note(found),
             axial=_plane_figures(found, Plane.AXIAL),
             long_axis=_plane_figures(found, Plane.CORONAL) + _plane_figures(found, Plane.SAGITTAL),
-            projections=_projection_figures(found),
+            projections=_projection_figures(found) if _trusted(result, "mean_hu") else [],
+            weight_known=_trusted(result, "tissue_mass"),
             picture_notes=_picture_notes(result),
             window=WINDOW,
             level=format_number(LEVEL),
@@ -154,6 +155,11 @@ def _plane_figures(found: Survey, plane: Plane) -> list[Figure]:
         width, height = shown.size_mm
         out.append(Figure(drawn, caption, width / height))
     return out
+
+
+def _trusted(result: Result, measure: str) -> bool:
+    """Whether a measure of both lungs is known: pictures must not show by colour what the gate withholds."""
+    return tables.lookup(result.measures, "lungs", measure)[0] is not None
 
 
 def _projection_figures(found: Survey) -> list[Figure]:
