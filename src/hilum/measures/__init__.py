@@ -5,8 +5,8 @@ Pure arithmetic on arrays: nothing here reads a file or knows a model.
 
 from __future__ import annotations
 
-from hilum.measures.engine import compute
 from hilum.measures.definition import Group, MeasureDef
+from hilum.measures.engine import compute
 from hilum.measures.regions import REGIONS, Region
 from hilum.measures.registry import AERATION, REGISTRY, describe
 from hilum.measures.result import COLUMNS, SCHEMA, Measures, Value

@@ -1,0 +1,155 @@
+"""Every flag code: what it means, and what a person can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from hilum.quality.flags import Severity
+
+__all__ = ["CODES", "FlagInfo"]
+
+_INFO, _WARNING, _ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
+
+
+@dataclass(frozen=True)
+class FlagInfo:
+    """One flag code.
+
+    Attributes:
+        code: The code.
+        topic: What it is about, for the order of the documentation.
+        severities: The severities it can have.
+        meaning: When it is raised, with the limits.
+        todo: What a person can do.
+    """
+
+    code: str
+    topic: str
+    severities: tuple[Severity, ...]
+    meaning: str
+    todo: str
+
+
+_HU = "HU scale"
+_GEOMETRY = "Geometry"
+_ACQUISITION = "Acquisition"
+_COVERAGE = "Coverage"
+_LUNGS = "Lungs"
+_READER = "From the reader"
+_PROGRAM = "The program itself"
+
+_ALL = (
+    FlagInfo("calibration_off", _HU, (_WARNING, _ERROR),
+        "Air round the body lies more than 30 HU (error: more than 60) from -1000. Where no such air is in the "
+        "picture: air in the trachea lies more than 30 (error: 90) beyond -1015 to -930. Warning also where soft "
+        "tissue lies outside 5 to 110 HU. An error withholds density, air and weight; volume stands.",
+        "Get the scan again in true HU; or run with --calibrate, which maps air to -1000 and soft tissue into "
+        "20 to 60 HU linearly."),
+    FlagInfo("calibration_unknown", _HU, (_INFO,),
+        "Neither air round the body nor air in the trachea is in the picture; padding is no air.",
+        "Compare with another scan of the same scanner."),
+    FlagInfo("calibrated", _HU, (_WARNING,),
+        "The HU scale was corrected on request; the message gives slope and offset.",
+        "Compare with uncorrected scans with care."),
+    FlagInfo("calibration_not_needed", _HU, (_INFO,),
+        "A correction was asked for, but air lies within 30 HU of -1000; nothing was changed.", "Nothing."),
+    FlagInfo("calibration_not_possible", _HU, (_WARNING,),
+        "A correction was asked for, but no air round the body is in the picture; nothing was changed.",
+        "Give a scan with a wider field of view."),
+    FlagInfo("spacing_unknown", _GEOMETRY, (_ERROR,),
+        "The file holds no voxel size. Volume, air and weight are withheld; percentages and densities stand.",
+        "Give the original DICOM, or a format that holds the voxel size."),
+    FlagInfo("slice_thickness_unknown", _GEOMETRY, (_INFO, _ERROR),
+        "The file of a single slice holds no thickness, so volume, air and weight are withheld.",
+        "Give the original DICOM."),
+    FlagInfo("spacing_implausible", _GEOMETRY, (_ERROR,),
+        "Pixels below 0.2 or above 10 mm, or a picture narrower than 80 mm or wider than 1 m. Volume, air and "
+        "weight are withheld.",
+        "Check the unit of the spacing in the header."),
+    FlagInfo("few_slices", _GEOMETRY, (_ERROR,),
+        "Fewer than 10 slices: whole lungs are not in the scan, so volume, air and weight are withheld; "
+        "percentages and densities are those of the slices.",
+        "Give the whole series."),
+    FlagInfo("thick_slices", _GEOMETRY, (_WARNING,),
+        "Slices thicker, or further apart, than 5 mm: LAA, percentiles and aeration move towards the mean.",
+        "Reconstruct at 1 to 3 mm, or compare with scans of the same thickness only."),
+    FlagInfo("slice_gaps", _GEOMETRY, (_WARNING,),
+        "Slices thinner than 90 % of their distance: part of the chest was not imaged.",
+        "Volume and weight assume that the gaps are like the slices."),
+    FlagInfo("anisotropic", _GEOMETRY, (_INFO,),
+        "Slices lie more than five pixels apart.", "Nothing; thirds from head to foot are coarse."),
+    FlagInfo("oblique", _GEOMETRY, (_INFO,),
+        "The planes stand more than 2 degrees from the patient's axes.",
+        "Nothing; thirds follow the patient's axes."),
+    FlagInfo("orientation_unknown", _GEOMETRY, (_WARNING,),
+        "The file does not say how the patient lies: right and left may be swapped, front and back too.",
+        "Compare with the original."),
+    FlagInfo("orientation_assumed", _GEOMETRY, (_WARNING,),
+        "A bare picture was taken as an axial slice in the usual display.", "Compare with the original."),
+    FlagInfo("sharp_kernel", _ACQUISITION, (_WARNING,),
+        "A lung, bone or edge kernel by its name (Siemens number from 50, Canon FC5x and FC8x, GE LUNG, BONE, "
+        "BONEPLUS, EDGE, ULTRA, Philips L, E, YD). Its noise raises LAA and lowers the low percentiles.",
+        "Take a soft reconstruction for densities; volume, weight and air hold."),
+    FlagInfo("contrast", _ACQUISITION, (_INFO,),
+        "The header names a contrast agent, which adds to the CT lung weight.", "Compare like with like."),
+    FlagInfo("prone", _ACQUISITION, (_INFO,),
+        "The header says prone. Ventral and dorsal stay the patient's own front and back.", "Nothing."),
+    FlagInfo("lateral_position", _ACQUISITION, (_INFO,),
+        "The header says that the patient lies on the side.", "Compare right and left with care."),
+    FlagInfo("feet_first", _ACQUISITION, (_INFO,), "The header says feet first.", "Nothing."),
+    FlagInfo("modality_mismatch", _ACQUISITION, (_WARNING,),
+        "The header names a modality other than CT.", "Make sure that the values are HU."),
+    FlagInfo("body_part_mismatch", _ACQUISITION, (_WARNING,),
+        "The header names a body part that holds no chest.", "Look at the masks; headers are often wrong."),
+    FlagInfo("cut_top", _COVERAGE, (_WARNING, _ERROR),
+        "A lung fills more than 1 cm2 (error: 4 cm2) of the uppermost slice. An error withholds volume, air, "
+        "weight and thirds of that lung, and those of both lungs together; densities are those of the part that "
+        "was imaged.",
+        "Scan or export from above the lungs' tips."),
+    FlagInfo("cut_bottom", _COVERAGE, (_WARNING, _ERROR),
+        "The same in the lowest slice.", "Scan or export down to below the diaphragm."),
+    FlagInfo("cut_side", _COVERAGE, (_WARNING, _ERROR),
+        "The same at the sides of the picture, or where a lung meets the padding round the scanner's circle.",
+        "Reconstruct or export with a wider field of view."),
+    FlagInfo("padding_inside_lung", _COVERAGE, (_WARNING, _ERROR),
+        "More than 0.1 % (error: 2 %) of the lung's voxels lie below -1250 HU. An error withholds everything.",
+        "Look at the mask."),
+    FlagInfo("not_a_chest", _LUNGS, (_ERROR,),
+        "Nothing in the scan looks like lungs (hilum check only; hilum segment ends with exit code 5).",
+        "Give a chest CT."),
+    FlagInfo("mask_empty", _LUNGS, (_ERROR,), "The mask marks no voxel.", "Look at the scan."),
+    FlagInfo("lung_missing", _LUNGS, (_WARNING,),
+        "One lung has no voxel. Amounts and thirds of both lungs together are withheld.",
+        "Look at the scan: cut, without air, removed, or missed."),
+    FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
+        "Error: the mask of the right lung lies on the patient's left; values by side are withheld. Warning: the "
+        "heart stands more than 5 mm to the patient's right.",
+        "Check right and left with the original: mirrored header, shrunken right lung, or situs inversus."),
+    FlagInfo("volume_implausible", _LUNGS, (_WARNING, _ERROR),
+        "Warning: a lung below 150 mL. Error: a lung above 6 L or both above 10 L, which no person has; volume, "
+        "air and weight are withheld.",
+        "Check the voxel size and the mask."),
+    FlagInfo("side_ratio", _LUNGS, (_WARNING,),
+        "One lung has less than half the volume of the other.", "Look at the mask."),
+    FlagInfo("mask_fragmented", _LUNGS, (_WARNING,),
+        "Less than 95 % of a lung's mask hangs together.", "Look at the mask."),
+    FlagInfo("lung_hu_implausible", _LUNGS, (_WARNING,),
+        "The mean of a lung lies below -960 or above -250 HU.", "Look at the mask and the HU scale."),
+    FlagInfo("identity_failed", _PROGRAM, (_ERROR,),
+        "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",
+        "Report the bug; the values are withheld."),
+    FlagInfo("resampled", _READER, (_WARNING,),
+        "Missing slices or a tilted gantry were interpolated on request.", "Compare with care."),
+    FlagInfo("spacing_disagrees", _READER, (_WARNING,),
+        "The header gives two voxel sizes.", "Compare with the scanner's protocol."),
+    FlagInfo("sform_qform_disagree", _READER, (_WARNING,),
+        "A NIfTI header gives two positions.", "Compare right and left with the original."),
+    FlagInfo("lossy", _READER, (_WARNING,), "The images were compressed with loss.", "Get the original."),
+    FlagInfo("clipped", _READER, (_WARNING,), "Voxels beyond 16 bits were clipped.", "Look at metal."),
+)  # fmt: skip
+
+#: All codes of the gate, and those of the readers that change what a value means. Readers have further
+#: codes that only tell what was done (``series_chosen``, ``padding`` ...); those come as ``info``.
+CODES: Mapping[str, FlagInfo] = MappingProxyType({entry.code: entry for entry in _ALL})

@@ -1,0 +1,143 @@
+"""Are the lungs in the scan as a whole? Where the picture ends in lung, amounts are unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.labels import LUNGS, Lung
+from hilum.quality.flags import Flag, Severity
+from hilum.quality.geometry import few_slices
+from hilum.quality.survey import PADDING_VALUE, FewPlanes, canonical_labels
+from hilum.volume import Volume
+
+__all__ = ["coverage_flags", "padding_flags"]
+
+#: Lung area in an end face, cm2, that is told, and that makes amounts unknown. The very tip of a lung in the
+#: last slice hides a few mL at most; a cut of the second size can hide tens.
+TOLD_CM2, CUT_CM2 = 1.0, 4.0
+#: Share of a lung's voxels below any HU of a patient, %.
+PADDING_TOLD, PADDING_ERROR = 0.1, 2.0
+
+_WHERE = {
+    "cut_top": ("the top of the scan", "Scan or export from above the lungs' tips."),
+    "cut_bottom": ("the bottom of the scan", "Scan or export down to below the diaphragm."),
+    "cut_side": ("the side of the picture", "Reconstruct or export with a wider field of view."),
+}
+
+
+def coverage_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
+    """Give ``cut_top``, ``cut_bottom`` and ``cut_side`` for each lung, from areas in cm2.
+
+    Nothing is said where areas are unknown (no voxel size), nor on the ends of a few slices.
+    """
+    if not volume.meta.spacing_known:
+        return
+    mask = canonical_labels(volume, labels)
+    spacing = volume.canonical().spacing
+    padding = _padding_contact(volume, labels)
+    stack = not few_slices(volume)
+    for side in LUNGS:
+        if stack:
+            area = spacing[0] * spacing[1] / 100
+            yield from _cut("cut_top", side, area * np.count_nonzero(mask[:, :, -1] == side))
+            yield from _cut("cut_bottom", side, area * np.count_nonzero(mask[:, :, 0] == side))
+        yield from _cut("cut_side", side, _side_contact(mask, side, spacing) + padding[side])
+
+
+def _side_contact(mask: npt.NDArray[Any], side: Lung, spacing: tuple[float, float, float]) -> float:
+    """Return the area of a lung in the right, left, front and back face of the picture, cm2."""
+    total = 0.0
+    for axis in (0, 1):
+        if mask.shape[axis] < 3:  # the plane of a coronal or sagittal slice is no side
+            continue
+        area = float(np.prod([s for n, s in enumerate(spacing) if n != axis])) / 100
+        faces = np.moveaxis(mask, axis, 0)[[0, -1]]
+        total += area * sum(int(np.count_nonzero(face == side)) for face in faces)
+    return total
+
+
+def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[Lung, float]:
+    """Return the area, cm2, along which each lung meets the padding round the scanner's circle."""
+    from scipy import ndimage
+
+    canonical = volume.canonical()
+    planes = FewPlanes(volume, labels, count=40)
+    length = dict.fromkeys(LUNGS, 0.0)
+    count = 0
+    for plane in planes:
+        count += 1
+        if not plane.padding.any() or plane.labels is None:
+            continue
+        # Only padding of some width: a dark speck in noise or ringing is none.
+        solid = ndimage.binary_opening(np.pad(plane.padding, 2, mode="edge"), iterations=2)[2:-2, 2:-2]
+        f, g = plane.factors
+        near = ndimage.binary_dilation(solid, np.ones((3, 3))).repeat(f, 0).repeat(g, 1)
+        for side in LUNGS:
+            lung = plane.labels == side
+            if (lung & near).any():
+                length[side] += _shared_edge(lung, solid.repeat(f, 0).repeat(g, 1), plane.spacing, (f, g))
+    depth = canonical.shape[2] * canonical.spacing[2] if canonical.shape[2] > 1 else canonical.spacing[2]
+    return {side: total * depth / max(1, count) / 100 for side, total in length.items()}
+
+
+def _shared_edge(
+    lung: npt.NDArray[np.bool_],
+    padding: npt.NDArray[np.bool_],
+    spacing: tuple[float, float],
+    reach: tuple[int, int],
+) -> float:
+    """Return the length, mm, of a lung's edge with padding within a block's reach on the same line."""
+    total = 0.0
+    for axis in (0, 1):
+        inside, pad = np.moveaxis(lung, axis, 0), np.moveaxis(padding, axis, 0)
+        step = min(reach[axis], inside.shape[0] - 1)
+        for a, b in ((inside, pad), (inside[::-1], pad[::-1])):
+            # the outermost voxel of the lung on the line, with padding at a block's distance
+            edge = a[:-step] & ~a[1 : a.shape[0] - step + 1] & b[step:]
+            total += spacing[1 - axis] * int(np.count_nonzero(edge))
+    return total
+
+
+def _cut(code: str, side: Lung, area: float) -> Iterator[Flag]:
+    if area <= TOLD_CM2:
+        return
+    info, (where, todo) = LUNGS[side], _WHERE[code]
+    regions = (info.name, "lungs")
+    if area <= CUT_CM2:
+        message = f"The {info.title.lower()} reaches {where} with {area:.1f} cm2: a few mL may be missing."
+        yield Flag(code, Severity.WARNING, message, regions)
+        return
+    message = (
+        f"The {info.title.lower()} is cut by {where} (over {area:.0f} cm2), so its volume, air, weight and "
+        f"thirds are unknown and its densities are those of the part that was imaged. {todo}"
+    )
+    reason = f"The {info.title.lower()} is cut by {where}."
+    yield Flag(code, Severity.ERROR, message, regions, ("volume", "mass", "thirds"), reason)
+
+
+def padding_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
+    """Give ``padding_inside_lung`` where voxels of the mask hold no patient."""
+    if volume.hu.min() >= PADDING_VALUE:
+        return
+    marked = below = 0
+    slowest = int(np.argmax(np.abs(volume.hu.strides)))
+    planes = zip(np.moveaxis(volume.hu, slowest, 0), np.moveaxis(labels, slowest, 0), strict=True)
+    for hu, mask in planes:
+        marked += int(np.count_nonzero(mask))
+        below += int(np.count_nonzero((hu < PADDING_VALUE) & (mask > 0)))
+    share = 100 * below / max(1, marked)
+    if share <= PADDING_TOLD:
+        return
+    message = (
+        f"{share:.1f} % of the lung's voxels are padding (below {PADDING_VALUE:.0f} HU), not patient: the "
+        "mask runs out of the scanned circle. Look at the mask, or take a wider field of view."
+    )
+    if share <= PADDING_ERROR:
+        yield Flag("padding_inside_lung", Severity.WARNING, message)
+    else:
+        reason = "Part of the mask is padding, not patient."
+        yield Flag("padding_inside_lung", Severity.ERROR, message, (), ("all",), reason)

@@ -1,0 +1,55 @@
+"""The gate: all checks, in the order in which a person would ask."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hilum.errors import UsageError
+from hilum.quality.coverage import coverage_flags, padding_flags
+from hilum.quality.flags import Flag
+from hilum.quality.geometry import acquisition_flags, geometry_flags, note_flags
+from hilum.quality.hu_scale import calibration, calibration_flags
+from hilum.quality.plausibility import plausibility_flags
+from hilum.segmentation.base import Segmentation
+from hilum.volume import Volume
+
+__all__ = ["check_segmentation", "check_volume"]
+
+
+def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tuple[Flag, ...]:
+    """Check a scan: what its reader met, geometry, acquisition and calibration.
+
+    Args:
+        volume: The scan.
+        segmentation: Lungs of the scan, if they are known already; they make the calibration surer.
+
+    Returns:
+        What was found; empty where all is well.
+    """
+    return (
+        *note_flags(volume.meta),
+        *geometry_flags(volume),
+        *acquisition_flags(volume.meta),
+        *calibration_flags(calibration(volume, segmentation)),
+    )
+
+
+def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
+    """Check the lungs of a scan: coverage, sides, sizes, pieces, density.
+
+    Args:
+        volume: The scan.
+        segmentation: Its lungs.
+
+    Returns:
+        What was found; empty where all is well.
+
+    Raises:
+        UsageError: The labels do not have the shape of the volume.
+    """
+    labels = segmentation.labels
+    if labels.shape != volume.shape:
+        raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
+    labels = labels.astype(np.uint8, copy=False)
+    found = plausibility_flags(volume, labels)
+    return (*found, *coverage_flags(volume, labels), *padding_flags(volume, labels))

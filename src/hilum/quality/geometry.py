@@ -1,0 +1,196 @@
+"""Checks that need no lungs: spacing, slices, orientation, acquisition, and what the reader met."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from hilum.quality.flags import Flag, Severity
+from hilum.quality.survey import plane_axis
+from hilum.volume import ScanMeta, Volume
+
+__all__ = ["FEW_SLICES", "acquisition_flags", "few_slices", "geometry_flags", "note_flags"]
+
+FEW_SLICES = 10
+_IN_PLANE_MM = (0.2, 10.0)
+_WIDTH_MM = (80.0, 1000.0)
+_THICK_MM = 5.05  # 5 mm, give and take the rounding of a header
+_ANISOTROPY = 5.0
+_OBLIQUE_DEG = 2.0
+_AMOUNTS = ("volume", "mass")
+
+#: Notes of the readers that a person should look at; all others are for information.
+_NOTE_WARNINGS = frozenset(
+    {
+        "clipped", "duplicate_slices", "files_unreadable", "lossy", "no_rescale", "orientation_assumed",
+        "orientation_unknown", "resampled", "series_divided", "several_studies", "sform_qform_disagree",
+        "small_tilt", "spacing_disagrees", "thickness_unknown",
+    }
+)  # fmt: skip
+_NOTE_SPACING = frozenset({"spacing_unknown", "slice_thickness_unknown"})
+_NO_AMOUNTS = "Volume, air and weight are withheld; percentages and densities stand."
+
+#: Kernels by number: Siemens (B70f, I70f, Bl57, Br64 ...) from 50 on, Canon FC50 to FC59 and FC80 to FC89.
+_SIEMENS = re.compile(r"^[BIQHUDTJ][a-z]?(\d{2})", re.ASCII)
+_CANON = re.compile(r"^FC(5|8)\d", re.ASCII)
+_SHARP_NAMES = frozenset({"LUNG", "BONE", "BONEPLUS", "EDGE", "ULTRA", "L", "E", "YD"})
+
+_CHEST_WORDS = ("CHEST", "THORAX", "LUNG", "TORSO", "BODY", "TRUNK", "PULMON", "POUMON", "TORAX", "CARDIAC",
+                "HEART", "PARTIAL", "WHOLE", "TAP", "CAP", "NECK")  # fmt: skip
+
+
+def geometry_flags(volume: Volume) -> Iterator[Flag]:
+    """Give the findings on spacing, slices and orientation."""
+    canonical = volume.canonical()
+    if volume.meta.spacing_known:
+        yield from _spacing(canonical)
+        yield from _slices(canonical)
+    elif not _NOTE_SPACING.intersection(code for code, _ in volume.meta.notes):
+        yield _no_spacing("spacing_unknown", "The file holds no voxel size.")
+    if few_slices(volume):
+        yield _few_slices(canonical)
+    if not volume.meta.orientation_known:
+        if not any(code.startswith("orientation_") for code, _ in volume.meta.notes):
+            message = (
+                "The file does not say how the patient lies: right and left may be swapped. Compare "
+                "with the original."
+            )
+            yield Flag("orientation_unknown", Severity.WARNING, message)
+    else:
+        yield from _oblique(canonical)
+
+
+def few_slices(volume: Volume) -> bool:
+    """Whether the scan is a slice or a few, so that whole lungs cannot be in it."""
+    return min(volume.shape) < FEW_SLICES
+
+
+def _spacing(canonical: Volume) -> Iterator[Flag]:
+    axis = plane_axis(canonical.shape)
+    in_plane = [s for n, s in enumerate(canonical.spacing) if n != axis]
+    width = max(s * n for s, n in zip(canonical.spacing[:2], canonical.shape[:2], strict=True))
+    low, high = _IN_PLANE_MM
+    if min(in_plane) < low or max(in_plane) > high or not _WIDTH_MM[0] <= width <= _WIDTH_MM[1]:
+        size = " x ".join(f"{s:.3g}" for s in canonical.spacing)
+        message = (
+            f"Voxels of {size} mm and a picture {width:.0f} mm wide are those of no chest CT; volume, air "
+            "and weight are withheld. Check the unit of the spacing in the header."
+        )
+        yield Flag(
+            "spacing_implausible",
+            Severity.ERROR,
+            message,
+            forbids=_AMOUNTS,
+            reason="The voxel size in the file is that of no chest CT.",
+        )
+    elif axis == 2 and canonical.spacing[2] > _ANISOTROPY * min(in_plane) and canonical.shape[2] > 1:
+        message = (
+            f"Slices lie {canonical.spacing[2]:.3g} mm apart with pixels of {min(in_plane):.3g} mm: small "
+            "structures and the lungs' ends are coarse from head to foot."
+        )
+        yield Flag("anisotropic", Severity.INFO, message)
+
+
+def _slices(canonical: Volume) -> Iterator[Flag]:
+    """Judge distance and thickness of axial slices."""
+    if plane_axis(canonical.shape) != 2:
+        return
+    single = canonical.shape[2] == 1
+    distance, thickness = canonical.spacing[2], canonical.meta.slice_thickness
+    thickest = max(0.0 if single else distance, thickness or 0.0)
+    if thickest > _THICK_MM:
+        message = (
+            f"The slices are {thickest:.3g} mm thick: LAA, percentiles and the aeration bands move towards "
+            "the mean. Compare with scans of the same thickness only, or reconstruct at 1 to 3 mm."
+        )
+        yield Flag("thick_slices", Severity.WARNING, message)
+    if not single and thickness and thickness < 0.9 * distance:
+        share = 100 * (1 - thickness / distance)
+        message = (
+            f"Slices of {thickness:.3g} mm lie {distance:.3g} mm apart, so {share:.0f} % of the chest was "
+            "not imaged; volume and weight assume that the gaps are like the slices."
+        )
+        yield Flag("slice_gaps", Severity.WARNING, message)
+
+
+def _few_slices(canonical: Volume) -> Flag:
+    count = min(canonical.shape)
+    what = "a single slice" if count == 1 else f"only {count} slices"
+    message = (
+        f"This is {what}: volume, air and weight of whole lungs are unknown; percentages and densities are "
+        "those of what was imaged."
+    )
+    reason = f"The scan is {what}."
+    return Flag("few_slices", Severity.ERROR, message, forbids=_AMOUNTS, reason=reason)
+
+
+def _oblique(canonical: Volume) -> Iterator[Flag]:
+    cosines = canonical.affine[:3, :3] / np.linalg.norm(canonical.affine[:3, :3], axis=0)
+    angle = float(np.degrees(np.arccos(np.clip(np.abs(np.diag(cosines)), 0, 1)).max()))
+    if angle > _OBLIQUE_DEG:
+        message = (
+            f"The planes are {angle:.0f} degrees oblique; the thirds of the lungs follow the patient's axes, "
+            "not the planes."
+        )
+        yield Flag("oblique", Severity.INFO, message)
+
+
+def acquisition_flags(meta: ScanMeta) -> Iterator[Flag]:
+    """Give the findings on kernel, contrast, position, modality and body part."""
+    if is_sharp(meta.kernel):
+        message = (
+            f"The kernel {meta.kernel} is sharp: its noise raises LAA-950 and LAA-910 and lowers the low "
+            "percentiles. Volume, weight and air hold; for densities take a soft reconstruction."
+        )
+        yield Flag("sharp_kernel", Severity.WARNING, message)
+    if meta.contrast:
+        message = "Contrast agent was given: it adds to the CT lung weight and raises mean HU a little."
+        yield Flag("contrast", Severity.INFO, message)
+    position = meta.patient_position.upper()
+    if position.endswith("P") and len(position) == 3:
+        message = "The patient lies prone: ventral and dorsal are the patient's own front and back."
+        yield Flag("prone", Severity.INFO, message)
+    if position.endswith(("DL", "DR")):
+        message = "The patient lies on the side: the lower lung is smaller and denser."
+        yield Flag("lateral_position", Severity.INFO, message)
+    if position.startswith("FF"):
+        message = "The patient was scanned feet first; right and left were taken from the header."
+        yield Flag("feet_first", Severity.INFO, message)
+    if meta.modality and meta.modality.upper() != "CT":
+        message = f"The modality is {meta.modality}, not CT: make sure that the values are HU."
+        yield Flag("modality_mismatch", Severity.WARNING, message)
+    part = meta.body_part.upper()
+    if part and not any(word in part for word in _CHEST_WORDS):
+        message = f"The header names the body part {meta.body_part}, not the chest: look at the masks."
+        yield Flag("body_part_mismatch", Severity.WARNING, message)
+
+
+def is_sharp(kernel: str) -> bool:
+    """Whether the name of a kernel is known to be that of a sharp one (lung, bone, edge)."""
+    name = kernel.strip().replace("\\", " ").split(" ")[0]
+    siemens = _SIEMENS.match(name)
+    if siemens:
+        return int(siemens.group(1)) >= 50
+    return bool(_CANON.match(name)) or name.upper() in _SHARP_NAMES
+
+
+def note_flags(meta: ScanMeta) -> Iterator[Flag]:
+    """Turn what the reader met into flags."""
+    for code, sentence in meta.notes:
+        if code in _NOTE_SPACING and not meta.spacing_known:
+            yield _no_spacing(code, sentence)
+        else:
+            severity = Severity.WARNING if code in _NOTE_WARNINGS else Severity.INFO
+            yield Flag(code, severity, sentence)
+
+
+def _no_spacing(code: str, sentence: str) -> Flag:
+    return Flag(
+        code,
+        Severity.ERROR,
+        f"{sentence} {_NO_AMOUNTS}",
+        forbids=_AMOUNTS,
+        reason="The file holds no voxel size, so amounts are unknown.",
+    )

@@ -1,0 +1,124 @@
+"""A quick look at a scan: a few planes, averaged to blocks of about 3 mm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.volume import Volume
+
+__all__ = ["FewPlanes", "Plane", "block_any", "canonical_labels", "plane_axis"]
+
+Mask = npt.NDArray[np.bool_]
+
+#: Mean of a block below which it is padding round the scanner's circle, not air with noise.
+_PADDING_MEAN = -1060.0
+#: Value below which not even the noise of air comes, so that one such voxel marks its block as padding.
+PADDING_VALUE = -1250.0
+#: Converters and scanners also pad with the lowest value of 12 bits, which noise of air reaches as well:
+#: only blocks that are that value throughout count. Above it, a constant is air without noise.
+_PADDING_CONSTANT = -1020.0
+_BLOCK_MM = 3.0
+#: Width that a chest picture without a scale is taken to have, mm; serves the block size only.
+_USUAL_WIDTH_MM = 370.0
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One plane of a scan.
+
+    Attributes:
+        labels: Native labels, cropped to whole blocks, shape (a * f, b * g); None where none were given.
+        factors: Voxels in a block along both axes.
+        mean: Mean HU of the blocks, shape (a, b).
+        padding: Blocks that hold padding.
+        spacing: Voxel size along both axes, mm.
+    """
+
+    labels: npt.NDArray[np.uint8] | None
+    factors: tuple[int, int]
+    mean: npt.NDArray[np.float32]
+    padding: Mask
+    spacing: tuple[float, float]
+
+
+def canonical_labels(volume: Volume, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view of ``labels`` (shape of ``volume``) in the axis order of ``volume.canonical()``."""
+    import nibabel as nib
+
+    view: npt.NDArray[Any] = nib.apply_orientation(labels, nib.io_orientation(volume.affine))
+    return view
+
+
+def plane_axis(shape: tuple[int, int, int]) -> int:
+    """Return the canonical axis across the planes: head-foot, or that of a single slice."""
+    return 2 if 1 not in shape else int(np.argmin(shape))
+
+
+@dataclass(frozen=True, eq=False)
+class FewPlanes:
+    """Planes spread over a scan.
+
+    Args:
+        volume: The scan.
+        labels: Label map of its shape, or None.
+        count: How many planes to take at most.
+    """
+
+    volume: Volume
+    labels: npt.NDArray[np.uint8] | None = None
+    count: int = 16
+
+    def __iter__(self) -> Iterator[Plane]:
+        canonical = self.volume.canonical()
+        labels = None if self.labels is None else canonical_labels(self.volume, self.labels)
+        axis = plane_axis(canonical.shape)
+        spacing = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
+        width = max(n for k, n in enumerate(canonical.shape) if k != axis)
+        if not self.volume.meta.spacing_known:
+            spacing = (_USUAL_WIDTH_MM / width,) * 2
+        depth = canonical.shape[axis]
+        # The middles of equal parts, so that the first and last slice are not among many.
+        chosen = np.unique(((np.arange(self.count) + 0.5) * depth / self.count).astype(int))
+        # Indexing is much faster here than ndarray.take, which walks over the whole array.
+        stack = np.moveaxis(canonical.hu, axis, 0)
+        taken = [np.ascontiguousarray(stack[k]) for k in chosen]
+        lowest = min(float(plane.min()) for plane in taken)
+        for k, hu in zip(chosen, taken, strict=True):
+            marked = None if labels is None else np.ascontiguousarray(np.moveaxis(labels, axis, 0)[k])
+            yield _plane(hu, marked, (spacing[0], spacing[1]), lowest)
+
+
+def _plane(
+    hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple[float, float], lowest: float
+) -> Plane:
+    f, g = (min(max(1, round(_BLOCK_MM / s)), n) for s, n in zip(spacing, hu.shape, strict=True))
+    a, b = hu.shape[0] // f * f, hu.shape[1] // g * g
+    hu = hu[:a, :b]
+    # Shifted copies are added instead of reshaping to four axes, which numpy reduces slowly.
+    parts = [hu[i::f, j::g] for i in range(f) for j in range(g)]
+    total = np.zeros(parts[0].shape, np.float32)
+    low, high = parts[0].copy(), parts[0].copy()
+    for part in parts:
+        total += part
+        np.minimum(low, part, out=low)
+        np.maximum(high, part, out=high)
+    mean = total / np.float32(len(parts))
+    padding = (low < PADDING_VALUE) | (mean < _PADDING_MEAN)
+    if lowest <= _PADDING_CONSTANT:
+        padding |= high == lowest
+    return Plane(None if labels is None else labels[:a, :b], (f, g), mean, padding, spacing)
+
+
+def block_any(plane: Plane, marked: Mask) -> Mask:
+    """Return the blocks of a plane that hold a marked voxel."""
+    f, g = plane.factors
+    out = np.zeros(plane.mean.shape, bool)
+    for i in range(f):
+        for j in range(g):
+            out |= marked[i::f, j::g]
+    return out
