@@ -42,11 +42,12 @@ _PROGRAM = "The program itself"
 
 _ALL = (
     FlagInfo("calibration_off", _HU, (_WARNING, _ERROR),
-        "Air round the body lies more than 30 HU (error: more than 60) from -1000. Where no such air is in the "
-        "picture: air in the trachea lies more than 30 (error: 90) beyond -1015 to -930. Warning also where soft "
-        "tissue lies outside 5 to 110 HU. An error withholds density, air and weight; volume stands.",
-        "Get the scan again in true HU; or run with --calibrate, which maps air to -1000 and soft tissue into "
-        "20 to 60 HU linearly."),
+        "Air round the body lies more than 30 HU (error: more than 60) from -1000. Where no such air is "
+        "in the picture: air in the trachea lies more than 30 (error: 90) beyond -1015 to -930. Warning "
+        "also where soft tissue lies outside 5 to 110 HU. An error withholds density, air and weight; "
+        "volume stands.",
+        "Get the scan again in true HU; or run with --calibrate, which maps air to -1000 and soft tissue "
+        "into 20 to 60 HU linearly."),
     FlagInfo("calibration_unknown", _HU, (_INFO,),
         "Neither air round the body nor air in the trachea is in the picture; padding is no air.",
         "Compare with another scan of the same scanner."),
@@ -59,21 +60,23 @@ _ALL = (
         "A correction was asked for, but no air round the body is in the picture; nothing was changed.",
         "Give a scan with a wider field of view."),
     FlagInfo("spacing_unknown", _GEOMETRY, (_ERROR,),
-        "The file holds no voxel size. Volume, air and weight are withheld; percentages and densities stand.",
+        "The file holds no voxel size. Volume, air and weight are withheld; percentages and densities "
+        "stand.",
         "Give the original DICOM, or a format that holds the voxel size."),
     FlagInfo("slice_thickness_unknown", _GEOMETRY, (_INFO, _ERROR),
         "The file of a single slice holds no thickness, so volume, air and weight are withheld.",
         "Give the original DICOM."),
     FlagInfo("spacing_implausible", _GEOMETRY, (_ERROR,),
-        "Pixels below 0.2 or above 10 mm, or a picture narrower than 80 mm or wider than 1 m. Volume, air and "
-        "weight are withheld.",
+        "Pixels below 0.2 or above 10 mm, or a picture narrower than 80 mm or wider than 1 m. Volume, air "
+        "and weight are withheld.",
         "Check the unit of the spacing in the header."),
     FlagInfo("few_slices", _GEOMETRY, (_ERROR,),
         "Fewer than 10 slices: whole lungs are not in the scan, so volume, air and weight are withheld; "
         "percentages and densities are those of the slices.",
         "Give the whole series."),
     FlagInfo("thick_slices", _GEOMETRY, (_WARNING,),
-        "Slices thicker, or further apart, than 5 mm: LAA, percentiles and aeration move towards the mean.",
+        "Slices thicker, or further apart, than 5 mm: LAA, percentiles and aeration move towards the "
+        "mean.",
         "Reconstruct at 1 to 3 mm, or compare with scans of the same thickness only."),
     FlagInfo("slice_gaps", _GEOMETRY, (_WARNING,),
         "Slices thinner than 90 % of their distance: part of the chest was not imaged.",
@@ -89,8 +92,9 @@ _ALL = (
     FlagInfo("orientation_assumed", _GEOMETRY, (_WARNING,),
         "A bare picture was taken as an axial slice in the usual display.", "Compare with the original."),
     FlagInfo("sharp_kernel", _ACQUISITION, (_WARNING,),
-        "A lung, bone or edge kernel by its name (Siemens number from 50, Canon FC5x and FC8x, GE LUNG, BONE, "
-        "BONEPLUS, EDGE, ULTRA, Philips L, E, YD). Its noise raises LAA and lowers the low percentiles.",
+        "A lung, bone or edge kernel by its name (Siemens number from 50, Canon FC5x and FC8x, GE LUNG, "
+        "BONE, BONEPLUS, EDGE, ULTRA, Philips L, E, YD). Its noise raises LAA and lowers the low "
+        "percentiles.",
         "Take a soft reconstruction for densities; volume, weight and air hold."),
     FlagInfo("contrast", _ACQUISITION, (_INFO,),
         "The header names a contrast agent, which adds to the CT lung weight.", "Compare like with like."),
@@ -104,17 +108,19 @@ _ALL = (
     FlagInfo("body_part_mismatch", _ACQUISITION, (_WARNING,),
         "The header names a body part that holds no chest.", "Look at the masks; headers are often wrong."),
     FlagInfo("cut_top", _COVERAGE, (_WARNING, _ERROR),
-        "A lung fills more than 1 cm2 (error: 4 cm2) of the uppermost slice. An error withholds volume, air, "
-        "weight and thirds of that lung, and those of both lungs together; densities are those of the part that "
-        "was imaged.",
+        "A lung fills more than 1 cm2 (error: 4 cm2) of the uppermost slice. An error withholds volume, "
+        "air, weight and thirds of that lung, and those of both lungs together; densities are those of "
+        "the part that was imaged.",
         "Scan or export from above the lungs' tips."),
     FlagInfo("cut_bottom", _COVERAGE, (_WARNING, _ERROR),
         "The same in the lowest slice.", "Scan or export down to below the diaphragm."),
     FlagInfo("cut_side", _COVERAGE, (_WARNING, _ERROR),
-        "The same at the sides of the picture, or where a lung meets the padding round the scanner's circle.",
+        "The same at the sides of the picture, or where a lung meets the padding round the scanner's "
+        "circle.",
         "Reconstruct or export with a wider field of view."),
     FlagInfo("padding_inside_lung", _COVERAGE, (_WARNING, _ERROR),
-        "More than 0.1 % (error: 2 %) of the lung's voxels lie below -1250 HU. An error withholds everything.",
+        "More than 0.1 % (error: 2 %) of the lung's voxels lie below -1250 HU. An error withholds "
+        "everything.",
         "Look at the mask."),
     FlagInfo("not_a_chest", _LUNGS, (_ERROR,),
         "Nothing in the scan looks like lungs (hilum check only; hilum segment ends with exit code 5).",
@@ -124,12 +130,12 @@ _ALL = (
         "One lung has no voxel. Amounts and thirds of both lungs together are withheld.",
         "Look at the scan: cut, without air, removed, or missed."),
     FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
-        "Error: the mask of the right lung lies on the patient's left; values by side are withheld. Warning: the "
-        "heart stands more than 5 mm to the patient's right.",
+        "Error: the mask of the right lung lies on the patient's left; values by side are withheld. "
+        "Warning: the heart stands more than 5 mm to the patient's right.",
         "Check right and left with the original: mirrored header, shrunken right lung, or situs inversus."),
     FlagInfo("volume_implausible", _LUNGS, (_WARNING, _ERROR),
-        "Warning: a lung below 150 mL. Error: a lung above 6 L or both above 10 L, which no person has; volume, "
-        "air and weight are withheld.",
+        "Warning: a lung below 150 mL. Error: a lung above 6 L or both above 10 L, which no person has; "
+        "volume, air and weight are withheld.",
         "Check the voxel size and the mask."),
     FlagInfo("side_ratio", _LUNGS, (_WARNING,),
         "One lung has less than half the volume of the other.", "Look at the mask."),

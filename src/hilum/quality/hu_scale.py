@@ -120,7 +120,7 @@ def _outside_air(plane: Plane) -> list[tuple[int, float]]:
         if mean.size < 10:
             continue
         spread = 1.48 * float(np.median(np.abs(mean - np.median(mean))))
-        if spread < _MOTTLED_HU:
+        if spread < (_MOTTLED_HU if mean.size >= 100 else 0.6 * _MOTTLED_HU):  # few blocks, unsure spread
             out.append((int(mean.size), float(np.quantile(mean, 0.25))))
     return out
 

@@ -20,7 +20,7 @@ _PADDING_MEAN = -1060.0
 #: Value below which not even the noise of air comes, so that one such voxel marks its block as padding.
 PADDING_VALUE = -1250.0
 #: Converters and scanners also pad with the lowest value of 12 bits, which noise of air reaches as well:
-#: only blocks that are that value throughout count. Above it, a constant is air without noise.
+#: only what is constant over some blocks counts. Above this value, a constant is air without noise.
 _PADDING_CONSTANT = -1020.0
 _BLOCK_MM = 3.0
 #: Width that a chest picture without a scale is taken to have, mm; serves the block size only.
@@ -86,16 +86,15 @@ class FewPlanes:
         chosen = np.unique(((np.arange(self.count) + 0.5) * depth / self.count).astype(int))
         # Indexing is much faster here than ndarray.take, which walks over the whole array.
         stack = np.moveaxis(canonical.hu, axis, 0)
-        taken = [np.ascontiguousarray(stack[k]) for k in chosen]
-        lowest = min(float(plane.min()) for plane in taken)
-        for k, hu in zip(chosen, taken, strict=True):
+        for k in chosen:
+            hu = np.ascontiguousarray(stack[k])
             marked = None if labels is None else np.ascontiguousarray(np.moveaxis(labels, axis, 0)[k])
-            yield _plane(hu, marked, (spacing[0], spacing[1]), lowest)
+            yield _plane(hu, marked, (spacing[0], spacing[1]))
 
 
-def _plane(
-    hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple[float, float], lowest: float
-) -> Plane:
+def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple[float, float]) -> Plane:
+    from scipy import ndimage
+
     f, g = (min(max(1, round(_BLOCK_MM / s)), n) for s, n in zip(spacing, hu.shape, strict=True))
     a, b = hu.shape[0] // f * f, hu.shape[1] // g * g
     hu = hu[:a, :b]
@@ -109,8 +108,8 @@ def _plane(
         np.maximum(high, part, out=high)
     mean = total / np.float32(len(parts))
     padding = (low < PADDING_VALUE) | (mean < _PADDING_MEAN)
-    if lowest <= _PADDING_CONSTANT:
-        padding |= high == lowest
+    flat = ndimage.maximum_filter(high, 3) == ndimage.minimum_filter(low, 3)
+    padding |= ndimage.binary_dilation(flat & (high <= _PADDING_CONSTANT), np.ones((3, 3)))
     return Plane(None if labels is None else labels[:a, :b], (f, g), mean, padding, spacing)
 
 

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hilum.quality import Severity, check_volume
+from hilum.quality.geometry import is_sharp
+from hilum.volume import ScanMeta, Volume
+
+
+def flags(chest, labels=True):
+    return {f.code: f for f in check_volume(chest.volume, chest.segmentation if labels else None)}
+
+
+def test_no_spacing(chest):
+    found = flags(chest.told(spacing_known=False))
+    assert found["spacing_unknown"].severity is Severity.ERROR
+    assert found["spacing_unknown"].forbids == ("volume", "mass")
+
+
+def test_no_spacing_is_said_once(chest):
+    note = ("slice_thickness_unknown", "No thickness.")
+    found = check_volume(chest.told(spacing_known=False, notes=(note,)).volume)
+    assert [f.code for f in found] == ["slice_thickness_unknown"]
+    assert found[0].forbids == ("volume", "mass")
+    assert found[0].message.startswith("No thickness. ")
+
+
+@pytest.mark.parametrize("spacing", [(0.05, 0.05, 0.1), (11.0, 11.0, 6.0), (0.4, 0.4, 6.0)])
+def test_spacing_of_no_chest(chest, spacing):
+    found = flags(replace(chest, spacing=spacing), labels=False)
+    assert found["spacing_implausible"].severity is Severity.ERROR
+    assert "volume" in found["spacing_implausible"].forbids
+
+
+@pytest.mark.parametrize(("spacing", "thickness", "code"), [
+    (5.0, None, None), (2.5, 2.5, None), (2.5, 5.0, None),
+    (7.0, None, "thick_slices"), (2.5, 8.0, "thick_slices"), (3.0, 1.0, "slice_gaps"),
+])  # fmt: skip
+def test_slices(chest, spacing, thickness, code):
+    scan = replace(chest, spacing=(4.0, 4.0, spacing)).told(slice_thickness=thickness)
+    found = flags(scan)
+    assert list(found) == ([code] if code else [])
+
+
+def test_slice_direction_is_that_of_the_patient(chest):
+    """Sagittal files: the axis from head to foot need not be the last one."""
+    volume = replace(chest, spacing=(4.0, 4.0, 7.0)).volume
+    turned = Volume(volume.hu.transpose(2, 0, 1), volume.affine[:, [2, 0, 1, 3]])
+    assert [f.code for f in check_volume(turned)] == ["thick_slices"]
+
+
+def test_few_slices(chest):
+    found = flags(chest.crop(slice(None), slice(None), slice(20, 24)))
+    assert found["few_slices"].severity is Severity.ERROR
+    assert found["few_slices"].reason == "The scan is only 4 slices."
+
+
+def test_one_coronal_slice(chest):
+    found = flags(chest.crop(slice(None), slice(37, 38), slice(None)))
+    assert set(found) == {"few_slices"}
+    assert "single slice" in found["few_slices"].message
+
+
+def test_anisotropic(chest):
+    assert "anisotropic" in flags(replace(chest, spacing=(0.9, 0.9, 5.0)))
+
+
+def test_oblique(chest):
+    angle = np.deg2rad(12)
+    turn = np.eye(4)
+    turn[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    volume = chest.volume
+    found = check_volume(Volume(volume.hu, turn @ volume.affine))
+    assert [(f.code, f.severity) for f in found if f.code == "oblique"] == [("oblique", Severity.INFO)]
+    assert "12 degrees" in next(f.message for f in found if f.code == "oblique")
+
+
+def test_unknown_orientation(chest):
+    assert flags(chest.told(orientation_known=False))["orientation_unknown"].severity is Severity.WARNING
+    told = chest.told(orientation_known=False, notes=(("orientation_assumed", "Taken as axial."),))
+    assert set(flags(told)) == {"orientation_assumed"}
+
+
+@pytest.mark.parametrize(("kernel", "sharp"), [
+    ("B70f", True), ("B31f", False), ("B45f", False), ("Br64d\\3", True), ("Bl57f", True), ("I50f", True),
+    ("STANDARD", False), ("LUNG", True), ("BONEPLUS", True), ("FC51", True), ("FC17", False), ("FC08", False),
+    ("B", False), ("L", True), ("", False), ("unknown", False),
+])  # fmt: skip
+def test_kernels(kernel, sharp):
+    assert is_sharp(kernel) is sharp
+
+
+@pytest.mark.parametrize(("meta", "code"), [
+    ({"kernel": "B70f"}, "sharp_kernel"),
+    ({"contrast": True}, "contrast"),
+    ({"patient_position": "HFP"}, "prone"),
+    ({"patient_position": "FFS"}, "feet_first"),
+    ({"patient_position": "HFDL"}, "lateral_position"),
+    ({"modality": "MR"}, "modality_mismatch"),
+    ({"body_part": "ABDOMEN"}, "body_part_mismatch"),
+    ({"patient_position": "HFS", "body_part": "CHEST", "modality": "CT", "contrast": False}, None),
+    ({"body_part": "CHESTABDPELVIS"}, None),
+])  # fmt: skip
+def test_what_the_header_tells(chest, meta, code):
+    assert list(flags(chest.told(**meta))) == ([code] if code else [])
+
+
+def test_notes_of_the_reader_are_shown():
+    meta = ScanMeta(notes=(("series_chosen", "Series 3 was read."), ("lossy", "Compressed with loss.")))
+    from hilum.quality.geometry import note_flags
+
+    first, second = note_flags(meta)
+    assert (first.code, first.severity, first.message) == (
+        "series_chosen",
+        Severity.INFO,
+        "Series 3 was read.",
+    )
+    assert second.severity is Severity.WARNING
