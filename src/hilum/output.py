@@ -103,9 +103,7 @@ def write_result(
                 from hilum.io.dicom.seg import write_dicom_seg
 
                 name = f"hilum {result.segmentation.model.name}"
-                write_dicom_seg(
-                    out / "lungs.dcm", result.segmentation.labels, result.volume, algorithm=name
-                )
+                write_dicom_seg(out / "lungs.dcm", result.segmentation.labels, result.volume, algorithm=name)
             else:
                 suffix = ".nii.gz" if kind is Format.NIFTI else ".nrrd"
                 write_labels(out / f"lungs{suffix}", result.segmentation.labels, result.volume, kind.value)
