@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy import stats
 
 from hilum.measures import Sample
 
@@ -30,7 +29,7 @@ def test_moments_are_those_of_scipy(values):
     assert sample.size == values.size
     assert sample.mean == pytest.approx(values.mean(dtype=float), abs=1e-9)
     for order in (2, 3, 4):
-        expected = stats.moment(values.astype(float), order=order)
+        expected = ((values - values.mean(dtype=float)) ** order).mean()
         assert sample.moment(order) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 

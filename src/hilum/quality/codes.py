@@ -131,7 +131,7 @@ _ALL = (
         "Look at the scan: cut, without air, removed, or missed."),
     FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
         "Error: the mask of the right lung lies on the patient's left; values by side are withheld. "
-        "Warning: the heart stands more than 5 mm to the patient's right.",
+        "Warning: the heart stands more than 5 mm to the patient's right and the right lung is the smaller.",
         "Check right and left with the original: mirrored header, shrunken right lung, or situs inversus."),
     FlagInfo("volume_implausible", _LUNGS, (_WARNING, _ERROR),
         "Warning: a lung below 150 mL. Error: a lung above 6 L or both above 10 L, which no person has; "

@@ -159,14 +159,18 @@ def _sides(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
 
 
 def _heart(sampled: _Sampled) -> Iterator[Flag]:
-    """Look on which side the heart bulges, in the lower two fifths of the lungs."""
+    """Look on which side the heart bulges, and whether the lung of that side is the smaller one.
+
+    Both together: a high diaphragm or a tilted chest may shift the middle by itself.
+    """
+    right, left = (np.count_nonzero(sampled.labels == side) for side in (Lung.RIGHT, Lung.LEFT))
     shift = _heart_shift(sampled)
-    if shift is None or shift <= _HEART_RIGHT_MM:
+    if shift is None or shift <= _HEART_RIGHT_MM or right >= left:
         return
     message = (
-        f"Between the lungs the heart stands {shift:.0f} mm to the patient's right: the header may be "
-        "mirrored, the right lung shrunken, or the patient has situs inversus. Check right and left with the "
-        "original."
+        f"The heart stands {shift:.0f} mm to the patient's right and the right lung is the smaller one: the "
+        "header may be mirrored, the right lung shrunken, or the patient has situs inversus. Check right and "
+        "left with the original."
     )
     yield Flag("left_right_suspect", Severity.WARNING, message)
 
@@ -174,8 +178,9 @@ def _heart(sampled: _Sampled) -> Iterator[Flag]:
 def _heart_shift(sampled: _Sampled) -> float | None:
     """Return how far the middle of the mediastinum lies to the right of that of the chest, mm.
 
-    Line by line from front to back between the inner walls of the two lungs, in the front two thirds of
-    the planes (behind lies the spine), against the middle between the outer walls.
+    Taken in the lower two fifths of the lungs, where the heart is: line by line from front to back between
+    the inner walls of the two lungs, in the front two thirds of the planes (behind lies the spine), against
+    the middle between the outer walls.
     """
     right, left = (sampled.labels == side for side in (Lung.RIGHT, Lung.LEFT))
     if right.any() and left.any() and np.nonzero(right)[0].mean() < np.nonzero(left)[0].mean():

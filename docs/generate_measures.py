@@ -1,0 +1,164 @@
+"""Write the pages on measures and quality flags from the registries of the code.
+
+Run ``python docs/generate_measures.py`` after a change of ``hilum.measures.registry`` or
+``hilum.quality.codes``; a test fails while the pages are older than the code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hilum.labels import LUNG_DEFINITION
+from hilum.measures import REGISTRY, Group, MeasureDef
+from hilum.quality import CODES, FlagInfo
+
+CONCEPTS = Path(__file__).parent / "concepts"
+_MADE = "<!-- Made by docs/generate_measures.py; change the registry or that script, not this page. -->\n"
+
+_GROUPS = {
+    Group.VOLUME: "Volume",
+    Group.MASS: "Air and weight",
+    Group.DENSITY: "Density, shares and ratios",
+}
+
+_MEASURES_INTRO = f"""# Measures
+
+Every value is computed from the HU of the scan as they are in the file, on the grid as it is in the file,
+over the voxels that the label map marks. Nothing is resampled, clipped or smoothed before. The formula id
+and its version stand beside each value in `measures.csv` and in `measures.json`; the version is raised
+whenever the same voxels would give another value.
+
+What is inside a lung: {LUNG_DEFINITION[0].lower()}{LUNG_DEFINITION[1:]}
+
+## Model of air and tissue
+
+A voxel is taken as a mixture of air (-1000 HU, no mass) and tissue (0 HU, 1 g/mL), as is usual in
+quantitative CT of the lung (Cressoni 2013; Protti 2014):
+
+- air = V x (-HU / 1000), with HU clamped to -1000 <= HU <= 0. A voxel at 0 HU or above holds no air.
+- mass = V x (HU + 1000) / 1000, with HU clamped to HU >= -1000. There is no upper clamp: a calcified nodule
+  or a vessel with contrast agent weighs more than water.
+
+Where all HU lie in [-1000, 0], air (mL) + mass (g, at 1 g/mL) = volume (mL). This identity is checked in
+every run, together with the count of voxels; were it broken, the values would be withheld
+(`identity_failed`).
+
+## What the values do not mean
+
+- **CT lung weight contains the blood in the lung.** It is not extravascular lung water and not the weight
+  of a drained lung. In 36 pigs it exceeded the weight on the balance by 111 g of 371 g, and by 9 g once the
+  blood was out (Protti 2014). Contrast agent adds to it.
+- **Volume is that of this breath.** It is not total lung capacity unless the patient was at full
+  inspiration.
+- **LAA is not emphysema by itself.** Kernel, slice thickness, dose and depth of breath move it: between
+  kernels by some seven points (Gallardo-Estrella 2016). `laa_950` counts HU < -950; other programs count HU
+  <= -950, which differs by one HU step.
+- **HAA is not fibrosis by itself.** Vessels, poor inspiration and dependent density count too. The range is
+  half-open, [-600, -250); indices without the upper end are other numbers.
+- **Aeration by volume and by mass differ.** A compartment of dense lung holds little volume and much mass.
+  State which one is meant.
+- No value is compared with a normal range: published ranges hold for their own scanner protocol.
+
+## Regions
+
+`right_lung`, `left_lung` and `lungs` (both), by the patient's own side. Each is split in thirds of the
+lung's extent, in millimetres along the axes of the patient, from the outer face of the first voxel to that
+of the last:
+
+| suffix | axis |
+|---|---|
+| `_ventral`, `_mid_ap`, `_dorsal` | front to back |
+| `_apical`, `_middle`, `_basal` | head to foot |
+
+Each lung has thirds of its own extent; `lungs_dorsal` is the union of `right_lung_dorsal` and
+`left_lung_dorsal`. Thirds of extent hold unequal volumes. They are anatomical, not gravitational: in a
+prone patient the dorsal third is the upper one. On an oblique grid a voxel belongs where its centre lies.
+
+## When a value is unknown
+
+A value that cannot be known is null with a reason, never zero:
+
+- a quality flag forbids it (see [quality](quality.md)): a lung cut by the field of view has no volume, air,
+  weight or thirds, while its densities are those of the part that was imaged;
+- the file holds no voxel size: no volume, air or weight, while percentages and densities stand;
+- a lung is not in the mask: nothing of it. With only one lung found, volume, air, weight and all thirds of
+  `lungs` are unknown, while the densities of `lungs` are those of the lung that was found;
+- a lung is fewer than three voxel layers thick along an axis: no thirds along it (a single slice has no
+  apical third);
+- the formula is not defined: skewness of a constant, share of the mass where there is none.
+
+## Formulae
+
+Intervals are half-open, [low, high). HU means the value of the voxel, V its volume, n the number of voxels.
+"""
+
+_QUALITY_INTRO = """# Quality flags
+
+The gate looks at a scan before and at its lungs after segmentation. Each finding is a flag with a code, a
+severity and one sentence that says what was seen and what to do. Flags stand in `measures.json`, `run.json`
+and the report, and `hilum check` prints them alone.
+
+| severity | meaning |
+|---|---|
+| error | values that depend on it are withheld (null with a reason) |
+| warning | values stand, but a person should look |
+| info | worth knowing |
+
+A flag may concern one lung. If an amount of one lung is withheld, that of both together is too.
+
+The limits are judgements, made so that scans in order raise nothing: in scans in true HU the air round the
+body was found within 41 HU of -1000, in squeezed ones it was off by over 150.
+"""
+
+
+def measures_page() -> str:
+    """Return the page on measures as Markdown."""
+    parts = [_MADE, _MEASURES_INTRO]
+    for group, title in _GROUPS.items():
+        parts.append(f"\n### {title}\n")
+        parts += [_measure(entry) for entry in REGISTRY.values() if entry.group is group]
+    return "\n".join(parts)
+
+
+def quality_page() -> str:
+    """Return the page on quality flags as Markdown."""
+    parts = [_MADE, _QUALITY_INTRO]
+    for topic in dict.fromkeys(entry.topic for entry in CODES.values()):
+        parts.append(f"\n## {topic}\n\n| code | severity | raised when | what to do |\n|---|---|---|---|")
+        parts += [_flag(entry) for entry in CODES.values() if entry.topic == topic]
+    parts.append(
+        "\nReaders add codes of their own, which say what was done (`series_chosen`, `padding`, "
+        "`images_left_out` ...); they are shown as they come.\n"
+    )
+    return "\n".join(parts)
+
+
+def _measure(entry: MeasureDef) -> str:
+    low, high = ("" if end is None else f"{end:g}" for end in entry.valid_range)
+    rows = [
+        f"#### `{entry.id}`{f' ({entry.unit})' if entry.unit else ''}: {entry.title}\n",
+        f"- Formula (`{entry.formula_id}`, version {entry.formula_version}): {entry.formula}",
+        f"- Source: {entry.source}",
+        f"- Moved or spoilt by: {', '.join(entry.invalidated_by)}",
+    ]
+    if low or high:
+        rows.append(f"- Can be: {f'{low} to {high}' if low and high else f'{low} and above'}")
+    if entry.undefined:
+        rows.append(f"- Unknown where: {entry.undefined[0].lower()}{entry.undefined[1:].rstrip('.')}")
+    return "\n".join(rows) + "\n"
+
+
+def _flag(entry: FlagInfo) -> str:
+    severities = ", ".join(severity.value for severity in entry.severities)
+    return f"| `{entry.code}` | {severities} | {entry.meaning} | {entry.todo} |"
+
+
+def main() -> None:
+    """Write both pages."""
+    CONCEPTS.mkdir(exist_ok=True)
+    for name, text in (("measures.md", measures_page()), ("quality.md", quality_page())):
+        (CONCEPTS / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The calibration check on real scans, where they are present."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hilum.io import read
+from hilum.quality import Severity, calibration, check_volume
+
+DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data"))
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the real scans are not here (set HILUM_DATA)"),
+]
+
+
+def spoilt(volume):
+    return any(f.code == "calibration_off" and f.severity is Severity.ERROR for f in check_volume(volume))
+
+
+def test_squeezed_slices_are_found():
+    files = sorted((DATA / "slices" / "images").glob("*.tif"))
+    assert files
+    missed = [file.name for file in files if not spoilt(read(file))]
+    assert len(missed) <= 0.02 * len(files)
+
+
+def test_scans_in_hu_are_not_accused():
+    files = [f for f in sorted((DATA / "volumes").iterdir()) if "_lungs" not in f.name]
+    assert files
+    for file in files:
+        volume = read(file)
+        assert not spoilt(volume), file.name
+        assert abs(calibration(volume).air_deviation or 0.0) < 60
