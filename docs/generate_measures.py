@@ -24,11 +24,12 @@ _GROUPS = {
 _MEASURES_INTRO = f"""# Measures
 
 Every value is computed from the HU of the scan as they are in the file, on the grid as it is in the file,
-over the voxels that the label map marks. Nothing is resampled, clipped or smoothed before. The formula id
+over the voxels that the label map marks. Nothing is resampled, clipped or smoothed before; only a
+calibration that the user asks for (`--calibrate`) changes HU, and a flag says how. The formula id
 and its version stand beside each value in `measures.csv` and in `measures.json`; the version is raised
 whenever the same voxels would give another value.
 
-What is inside a lung: {LUNG_DEFINITION[0].lower()}{LUNG_DEFINITION[1:]}
+What belongs to a lung. {LUNG_DEFINITION}
 
 ## Model of air and tissue
 
