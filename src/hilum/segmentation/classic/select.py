@@ -112,14 +112,17 @@ def pieces_of(
     return labels, sorted(pieces, key=lambda p: -p.size)
 
 
-def _like_lung(piece: Piece, flat: bool) -> bool:
-    """Whether a piece could be lung by itself.
+def _like_lung(piece: Piece, flat: bool, beside_lung: bool = False) -> bool:
+    """Whether a piece could be lung by itself, or beside a lung that was found already.
 
     Free gas is uniformly dark; a lung has vessels and tissue in every voxel, and even one destroyed by
-    emphysema is not dark throughout. It is also thick, where folds of fat or cushions are thin.
+    emphysema is not dark throughout. It is also thick, where folds of fat or cushions are thin. Where there
+    is a lung, a large dark piece is more likely a hyperinflated lobe than bowel.
     """
     small, medium = (15, 60) if flat else (100, 600)
     limit = 0.25 if piece.size < small else 0.5 if piece.size < medium else 0.85
+    if beside_lung and piece.size >= small:
+        limit = max(limit, 0.75)
     if piece.gas_share > limit:
         return False
     return piece.radius > 7.0 and -985 < piece.median_hu < -450
@@ -140,19 +143,19 @@ def select_lungs(
     """
     flat = air.shape[2] == 1
     labels, pieces = pieces_of(hu, air, spacing)
-    likely = [p for p in pieces if _like_lung(p, flat)]
-    if not likely:
+    main = next((p for p in pieces if _like_lung(p, flat)), None)
+    if main is None or main.size < (8.0 if flat else 60.0):
         return labels, []
-    main = likely[0]
-    if main.size < (8.0 if flat else 60.0):
-        return labels, []
+    large = main.size > (60.0 if flat else 600.0)
+    low, high = _height(labels, main)
+    reach = 30 / spacing[2]
     chosen = [main]
-    for piece in likely[1:]:
+    for piece in pieces:
         # A second lung may be small; loose bits beside the first are kept only if they are near in height.
-        low, high = _height(labels, main)
-        if piece.size > 0.02 * main.size and low - 30 / spacing[2] < piece.centre[2] < high + 30 / spacing[2]:
+        near = low - reach < piece.centre[2] < high + reach
+        if piece is not main and near and piece.size > 0.02 * main.size and _like_lung(piece, flat, large):
             chosen.append(piece)
-    return labels, chosen
+    return labels, sorted(chosen, key=lambda p: -p.size)
 
 
 def share_of_body(lungs: Mask, filled: Mask) -> float:
