@@ -1,0 +1,100 @@
+"""``hilum prepare``: from pairs of image and mask to a data set of slices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.cli.options import Json, Quiet, progress_bar, say
+
+__all__ = ["command"]
+
+
+def command(
+    pairs: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PAIRS",
+            help="Folder with NAME_ct.nii.gz and NAME_lungs.nii.gz; folder with images and masks (or "
+            "imagesTr and labelsTr); CSV with the columns image, mask and, if wanted, subject; "
+            "Decathlon dataset.json.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="The data set: a new folder, or one to go on with.")
+    ],
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of masks; PAIRS is then the folder of images.")
+    ] = None,
+    plane: Annotated[str, typer.Option(help="coronal, axial or sagittal.")] = "coronal",
+    spacing: Annotated[
+        str, typer.Option(help="Pixel size: keep, square (the finer of the two), or ROW,COLUMN in mm.")
+    ] = "keep",
+    sides: Annotated[
+        bool, typer.Option("--sides", help="Keep right (1) and left (2) lung apart; otherwise both are 1.")
+    ] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Meaning of other values in the masks, such as 3=1,5=1 or 10=2,11=1,*=0."),
+    ] = None,
+    resample_masks: Annotated[
+        bool, typer.Option("--resample-masks", help="Bring masks on other grids to those of their images.")
+    ] = False,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(help="Dictionary of subjects, numbers to names.", show_default="OUT.subjects.json"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes to use.", show_default="one a core")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Cut CT volumes and their lung masks into slices for training.
+
+    Writes images/ID_SLICE.tiff (16-bit HU), masks/ID_SLICE.png, index.csv, index.parquet, dataset.json.
+    Names of subjects become numbers; the dictionary stays beside the data set, for its owner only.
+    A run that was stopped goes on with the same command. Pairs that cannot be used are listed, and the
+    exit code is then that of the first.
+    """
+    from hilum.cli.app import complain
+    from hilum.learn.prepare import default_workers, prepare
+
+    with progress_bar("prepare", quiet) as progress:
+        done = prepare(
+            pairs,
+            out,
+            masks=masks,
+            plane=plane,
+            spacing=spacing,
+            sides=sides,
+            labels=labels,
+            resample_masks=resample_masks,
+            subjects=subjects,
+            workers=workers or default_workers(),
+            progress=progress,
+        )
+    code = 0
+    for refused in done.refused:
+        failure = complain(refused.error, about=f"refused {refused.name} (subject {refused.id})")
+        code = code or failure
+    if as_json:
+        report = {
+            "dataset": str(done.dataset),
+            "subjects": done.subjects,
+            "slices": done.slices,
+            "made": list(done.made),
+            "kept": list(done.kept),
+            "refused": [{"id": r.id, "reason": r.error.message} for r in done.refused],
+        }
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    kept = f" ({len(done.kept)} were there already)" if done.kept else ""
+    plural = "s" if done.subjects != 1 else ""
+    line = f"{done.slices} slices of {done.subjects} subject{plural}{kept} -> {done.dataset}"
+    say(line, quiet=quiet, to_stderr=as_json)
+    say(f"names: {done.dictionary}", quiet=quiet, to_stderr=as_json)
+    return code

@@ -1,0 +1,66 @@
+"""The dictionary of subjects: short numbers for long names, kept outside of the data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from hilum.errors import InputError
+from hilum.io.atomic import atomic_file
+from hilum.io.stream import readable
+
+__all__ = ["assign", "read_dictionary"]
+
+
+def read_dictionary(path: Path) -> dict[int, str]:
+    """Read number and name of each subject; empty where there is no file.
+
+    Raises:
+        InputError: The file is no dictionary of subjects.
+    """
+    if not path.exists():
+        return {}
+    with readable(path):
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            out = {int(key): str(value) for key, value in content.items()}
+        except (ValueError, AttributeError) as error:
+            raise InputError(
+                f"{path.name} is no dictionary of subjects.", "Give another file with --subjects."
+            ) from error
+    if len(set(out.values())) < len(out):
+        raise InputError(f"{path.name} names a subject twice.", "Correct it, or give another file.")
+    return out
+
+
+def assign(path: Path, names: Iterable[str]) -> dict[str, int]:
+    """Give each name its number: the one it has, or the next free ones in the order given.
+
+    The file is readable by its owner only. It is written before anything else, so that a run that was killed
+    finds the same numbers.
+
+    Args:
+        path: The dictionary; it is made where it does not exist.
+        names: Long names in a stable order.
+
+    Returns:
+        Number by name, of all names in the dictionary.
+
+    Raises:
+        InputError: The file is no dictionary of subjects.
+        OutputError: It cannot be written.
+    """
+    known = read_dictionary(path)
+    numbers = {name: number for number, name in known.items()}
+    free = max(known, default=-1) + 1
+    for name in names:
+        if name not in numbers:
+            numbers[name] = free
+            free += 1
+    if len(numbers) > len(known) or not path.exists():
+        table = {str(number): name for name, number in sorted(numbers.items(), key=lambda item: item[1])}
+        with atomic_file(path) as part:
+            part.chmod(0o600)
+            part.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return numbers

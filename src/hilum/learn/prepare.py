@@ -1,0 +1,345 @@
+"""``prepare``: from pairs of image and mask to a data set of slices.
+
+One volume is in memory at a time in each process. Each subject is made whole or not at all, and leaves a
+record; the index is built from the records at the end. A run that was killed at any moment is finished by
+the same command, with the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hilum.errors import HilumError, InputError, OutputError, UsageError
+from hilum.io import write_json
+from hilum.io.stream import readable
+from hilum.io.tiff import Plane
+from hilum.learn.dictionary import assign, read_dictionary
+from hilum.learn.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
+from hilum.learn.label_map import parse_labels
+from hilum.learn.pairs import find_pairs
+from hilum.learn.slices import Spacing, parse_spacing
+from hilum.learn.subject import IMAGES, MASKS, RECORDS, Job, Outcome, make_subject, on_full_disk
+from hilum.segmentation.base import Progress
+
+__all__ = ["Prepared", "Refused", "default_workers", "prepare"]
+
+_LOCK = ".hilum-lock"
+_PARAMETERS = "parameters.json"
+_KNOWN = {IMAGES, MASKS, RECORDS, "dataset.json", "index.csv", "index.parquet", ".DS_Store", "Thumbs.db"}
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A subject that was not taken: its number, its long name (for the terminal only) and why."""
+
+    id: int
+    name: str
+    error: HilumError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What :func:`prepare` did.
+
+    Attributes:
+        dataset: The data set.
+        dictionary: The dictionary of subjects.
+        subjects: How many subjects the data set holds.
+        slices: How many slices it holds.
+        made: Numbers of the subjects that were made in this run.
+        kept: Numbers of those that were complete already.
+        refused: What was not taken.
+    """
+
+    dataset: Path
+    dictionary: Path
+    subjects: int
+    slices: int
+    made: tuple[int, ...]
+    kept: tuple[int, ...]
+    refused: tuple[Refused, ...]
+
+
+def default_workers() -> int:
+    """Return how many processes to use: the cores that this process may run on, at most eight."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(_MOST_WORKERS, cores))
+
+
+def prepare(
+    pairs: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    plane: Plane | str = Plane.CORONAL,
+    spacing: Spacing = "keep",
+    sides: bool = False,
+    labels: str | Mapping[int, int] | None = None,
+    resample_masks: bool = False,
+    subjects: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Cut pairs of image and mask into a data set of slices.
+
+    Args:
+        pairs: Where they are, see :func:`hilum.learn.find_pairs`.
+        out: The data set: a new folder, one that a killed run left, or one to add subjects to.
+        masks: The folder of masks, where they lie in a folder of their own.
+        plane: ``coronal``, ``axial`` or ``sagittal``.
+        spacing: ``keep``, ``square`` (the finer of the two distances for both) or (row, column) in mm.
+        sides: Keep right (1) and left (2) lung apart in the masks; otherwise both are 1.
+        labels: What the values of the masks mean, where they are not 1 and 2, such as ``"3=1,5=1"``.
+        resample_masks: Bring masks on other grids to those of their images, by nearest neighbour.
+        subjects: The dictionary of subjects; by default beside the data set, ``OUT.subjects.json``.
+        workers: Number of processes. More than one needs a main module that can be imported.
+        progress: Called with the fraction done and a sentence.
+
+    Returns:
+        What was made. Pairs that cannot be used are listed with the reason, and the others are done.
+
+    Raises:
+        UsageError: An argument is not allowed, or does not fit the data set that is there already.
+        InputError: No pair was found or none can be used, or a subject stands there twice.
+        OutputError: It cannot be written.
+    """
+    wanted = _parameters(plane, spacing, sides)
+    root = Path(out)
+    dictionary = Path(subjects) if subjects is not None else root.with_name(root.name + ".subjects.json")
+    mapping = parse_labels(labels)
+    if workers < 1:
+        raise UsageError(f"workers is {workers}, expected at least 1.")
+    if root.resolve() in dictionary.resolve().parents:
+        raise UsageError("subjects lies inside of the data set, which must not hold names.")
+    found = find_pairs(Path(pairs), None if masks is None else Path(masks))
+    with _open(root, wanted) as is_new:
+        known = read_dictionary(dictionary)
+        if not known and record_numbers(root):
+            raise InputError(
+                f"The dictionary {dictionary.name} of this data set is missing, so new subjects cannot be "
+                "told from old ones.",
+                "Give it with --subjects, or make the data set anew.",
+            )
+        numbers = assign(dictionary, [subject.name for subject in found])
+        jobs = [
+            Job(
+                id=numbers[subject.name],
+                name=subject.name,
+                pairs=subject.pairs,
+                root=root,
+                plane=Plane(plane),
+                spacing=wanted["spacing"] if isinstance(wanted["spacing"], str) else tuple(wanted["spacing"]),
+                sides=sides,
+                labels=mapping,
+                resample_masks=resample_masks,
+            )
+            for subject in found
+        ]
+        outcomes = _run(jobs, workers, progress)
+        with on_full_disk(root):
+            outcomes = _without_copies(root, outcomes)
+            _stop_if_nothing(root, outcomes, is_new, None if known else dictionary)
+            if progress:
+                progress(1.0, "index")
+            remove_leftovers(root)
+            slices = finish_dataset(root, wanted)
+    names = {number: name for name, number in numbers.items()}
+    return Prepared(
+        dataset=root,
+        dictionary=dictionary,
+        subjects=len(json.loads((root / "dataset.json").read_text("utf-8"))["subjects"]),
+        slices=slices,
+        made=tuple(o.id for o in outcomes if o.error is None and not o.kept),
+        kept=tuple(o.id for o in outcomes if o.kept),
+        refused=tuple(Refused(o.id, names[o.id], o.error) for o in outcomes if o.error is not None),
+    )
+
+
+def _parameters(plane: Plane | str, spacing: Spacing, sides: bool) -> dict[str, Any]:
+    try:
+        chosen = Plane(plane)
+    except ValueError as error:
+        names = ", ".join(p.value for p in Plane)
+        raise UsageError(f"plane is {plane!r}, expected one of {names}.") from error
+    size = parse_spacing(spacing)
+    return {
+        "plane": chosen.value,
+        "spacing": size if isinstance(size, str) else list(size),
+        "sides": bool(sides),
+    }
+
+
+@contextmanager
+def _open(root: Path, wanted: dict[str, Any]) -> Iterator[bool]:
+    """Lock the data set, make its folders and clear what a killed run left; yields whether it is new."""
+    with on_full_disk(root):
+        if root.exists() and not root.is_dir():
+            raise OutputError(f"{root} is a file, not a folder.", "Give another folder with -o.")
+        made = not root.exists()
+        _check_ours(root)
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise OutputError(
+                f"Another process is writing to {root}.", "Wait until it is done, or give another folder."
+            ) from error
+    try:
+        with on_full_disk(root):
+            for part in root.glob(".hilum-*.part"):
+                shutil.rmtree(part, ignore_errors=True)
+            for folder in (RECORDS, IMAGES, MASKS):
+                (root / folder).mkdir(exist_ok=True)
+                for part in (root / folder).glob(".hilum-*"):
+                    part.unlink()
+            for part in root.glob(".hilum-*"):
+                if part.name != _LOCK:
+                    part.unlink()
+            _check_parameters(root, wanted)
+        yield made or not (root / "dataset.json").exists()
+    finally:
+        with suppress(OSError):
+            (root / _LOCK).unlink()
+        lock.release()
+        if made:
+            _remove_if_empty(root)
+
+
+def _check_ours(root: Path) -> None:
+    if not root.is_dir():
+        return
+    entries = {path.name for path in root.iterdir() if not path.name.startswith(".hilum-")}
+    foreign = sorted(entries - _KNOWN)
+    if foreign or (entries & {IMAGES, MASKS} and RECORDS not in entries):
+        what = f" ({foreign[0]})" if foreign else ""
+        raise OutputError(
+            f"{root} holds files that are no data set of hilum{what}, so it is not touched.",
+            "Give another folder with -o.",
+        )
+
+
+def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
+    """A data set has one plane and one pixel size; they stand there before the first slice."""
+    file = root / RECORDS / _PARAMETERS
+    if not file.exists():
+        write_json(file, wanted)
+        return
+    with readable(file):
+        there = json.loads(file.read_text("utf-8"))
+    for name, value in wanted.items():
+        if there.get(name) != value:
+            raise UsageError(
+                f"The data set {root.name} was made with {name} = {there.get(name)}, not {value}.",
+                f"Use the same {name}, or give another folder with -o.",
+            )
+
+
+def _run(jobs: list[Job], workers: int, progress: Progress | None) -> list[Outcome]:
+    """Make the subjects, in this process or in several; the outcomes are in the order of the jobs."""
+    say = progress or (lambda fraction, what: None)
+    done: dict[int, Outcome] = {}
+
+    def note(outcome: Outcome) -> None:
+        done[outcome.id] = outcome
+        say(len(done) / (len(jobs) + 1), f"subject {len(done)} of {len(jobs)}")
+
+    say(0.0, f"{len(jobs)} subject{'s' if len(jobs) != 1 else ''}")
+    if min(workers, len(jobs)) == 1:
+        for job in jobs:
+            note(make_subject(job))
+    else:
+        _run_in_processes(jobs, min(workers, len(jobs)), note)
+    return [done[job.id] for job in jobs]
+
+
+def _run_in_processes(jobs: list[Job], workers: int, note: Callable[[Outcome], None]) -> None:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    try:
+        waiting = iter(jobs)
+        running: set[Future[Outcome]] = set()
+        while True:
+            for job in waiting:
+                running.add(pool.submit(make_subject, job))
+                if len(running) >= workers + 1:
+                    break
+            if not running:
+                break
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                note(future.result())
+    except BrokenProcessPool as error:
+        raise OutputError(
+            "A process that made slices was ended from outside, most likely because memory ran out.",
+            "Run the same command with --workers 1: it goes on where it stopped.",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed, so that two runs never write at a time."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
+
+
+def _without_copies(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
+    copies = refuse_copies(root)
+    out = []
+    for outcome in outcomes:
+        if outcome.id in copies:
+            first = copies[outcome.id]
+            error = InputError(
+                f"Its image is the same as that of subject {first}.", "Take one away: a subject counts once."
+            )
+            outcome = Outcome(outcome.id, 0, error=error)
+        out.append(outcome)
+    return out
+
+
+def _stop_if_nothing(root: Path, outcomes: list[Outcome], is_new: bool, dictionary: Path | None) -> None:
+    """Where not one pair of a new data set can be used, leave nothing and say why."""
+    if not is_new or any(outcome.slices for outcome in outcomes):
+        return
+    numbers = set(record_numbers(root))
+    if numbers - {outcome.id for outcome in outcomes}:
+        return
+    for folder in (RECORDS, IMAGES, MASKS):
+        shutil.rmtree(root / folder, ignore_errors=True)
+    if dictionary is not None:
+        dictionary.unlink(missing_ok=True)
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    first = errors[0]
+    if len(errors) > 1:
+        text = f"None of the {len(errors)} pairs can be used; the first: {first.message}"
+        raise type(first)(text, first.hint)
+    raise first
+
+
+def _remove_if_empty(root: Path) -> None:
+    with suppress(OSError):
+        root.rmdir()

@@ -1,0 +1,358 @@
+"""Making the slices of one subject: read, check, cut, write. Runs in a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import HilumError, InputError, OutputError
+from hilum.io import read, write_json
+from hilum.io.atomic import writable
+from hilum.io.stream import readable
+from hilum.io.tiff import Plane
+from hilum.learn.dataset_index import SubjectRecord
+from hilum.learn.encode import encode_mask, encode_picture
+from hilum.learn.label_map import LabelMap, apply_map, describe_map, read_mask_for
+from hilum.learn.pairs import Pair
+from hilum.learn.slices import Frame, Spacing, frame_of, pictures
+from hilum.segmentation.base import ModelInfo, Segmentation
+from hilum.volume import Volume
+
+__all__ = ["IMAGES", "MASKS", "RECORDS", "Job", "Outcome", "make_subject", "on_full_disk", "record_path"]
+
+IMAGES, MASKS, RECORDS = "images", "masks", "records"
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One subject to make, and how.
+
+    Attributes:
+        id: Number of the subject.
+        name: Its long name; serves to keep it out of what is written.
+        pairs: Image and mask, or several pictures of single slices.
+        root: The data set.
+        plane: How to cut.
+        spacing: Pixel size.
+        sides: Whether masks keep right (1) and left (2) apart.
+        labels: Meaning of the values in the masks.
+        resample_masks: Whether masks on other grids are resampled.
+    """
+
+    id: int
+    name: str
+    pairs: tuple[Pair, ...]
+    root: Path
+    plane: Plane
+    spacing: Spacing
+    sides: bool
+    labels: LabelMap | None
+    resample_masks: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a subject.
+
+    Attributes:
+        id: Its number.
+        slices: How many slices it has; 0 where it was refused.
+        kept: Whether it was there already.
+        error: Why it was refused, with file names, for the person at the terminal.
+    """
+
+    id: int
+    slices: int
+    kept: bool = False
+    error: HilumError | None = None
+
+
+def record_path(root: Path, number: int) -> Path:
+    """Return the file that says that a subject is complete."""
+    return root / RECORDS / f"{number}.json"
+
+
+@contextmanager
+def on_full_disk(root: Path) -> Iterator[None]:
+    """Say that the disk is full, and what stays; other errors of writing as everywhere.
+
+    Raises:
+        OutputError: Something in ``root`` cannot be written.
+    """
+    try:
+        with writable(root):
+            yield
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            raise OutputError(
+                f"The disk of {root} is full; subjects that were finished are kept.",
+                "Free some space and run the same command again: it goes on.",
+            ) from cause
+        raise
+
+
+def make_subject(job: Job) -> Outcome:
+    """Make the slices of a subject, unless they are there already.
+
+    All files are written into a hidden folder and moved when the last is done; the record, which says that
+    the subject is complete, comes after them. Nothing is ever half-written under its own name.
+
+    Args:
+        job: What to make.
+
+    Returns:
+        What became of it; a subject that is refused has a record that says why, without any name.
+
+    Raises:
+        OutputError: The disk is full or cannot be written.
+    """
+    try:
+        problem = next((pair.problem for pair in job.pairs if pair.problem), "")
+        if problem:
+            raise InputError(problem, "Complete the pair, or take the file away.")
+        sources = [_hash_pair(pair) for pair in job.pairs]
+        key = _key(job, sources)
+        there = _complete(job, key)
+        if there is not None:
+            return Outcome(job.id, there, kept=True)
+        return _make(job, key, sources)
+    except OutputError:
+        raise
+    except HilumError as error:
+        with on_full_disk(job.root):
+            record = {"id": job.id, "refused": _without_names(error.message, job)}
+            write_json(record_path(job.root, job.id), record)
+        return Outcome(job.id, 0, error=error)
+
+
+def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
+    stage = job.root / f".hilum-{job.id}.part"
+    with on_full_disk(job.root):
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir()
+    try:
+        rows: list[dict[str, Any]] = []
+        found: list[SubjectRecord] = []
+        for pair in job.pairs:
+            rows += _write_pair(job, pair, stage, len(rows), found)
+        subject = asdict(_merge(found, len(rows)))
+        record = {
+            "id": job.id,
+            "refused": None,
+            "key": key,
+            "sources": sources,
+            "subject": subject,
+            "slices": rows,
+        }
+        with on_full_disk(job.root):
+            record_path(job.root, job.id).unlink(missing_ok=True)  # the old files are about to go
+            for row in rows:
+                for folder, name in ((IMAGES, row["image"]), (MASKS, row["mask"])):
+                    (stage / name).replace(job.root / folder / name)
+            write_json(record_path(job.root, job.id), record)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return Outcome(job.id, len(rows))
+
+
+def _write_pair(
+    job: Job, pair: Pair, stage: Path, first: int, found: list[SubjectRecord]
+) -> list[dict[str, Any]]:
+    """Read a pair, write its slices into ``stage`` and add what it is to ``found``."""
+    volume = read(pair.image)  # type: ignore[arg-type]  # whole pairs only come here
+    if len(job.pairs) > 1 and 1 not in volume.shape:
+        raise InputError(
+            "The subject has several images, and not all of them are single pictures.",
+            "A subject has one volume, or pictures of single slices.",
+        )
+    frame = frame_of(volume, job.plane, job.spacing)
+    labels, notes = _mask_of(job, pair, volume)
+    found.append(_describe(job, volume, labels, frame, notes))
+    if not job.sides:
+        labels = (labels > 0).view(np.uint8)
+    rows = []
+    for number, (hu, mask) in enumerate(pictures(volume, labels, frame), start=first):
+        image_name, mask_name = f"{job.id}_{number}.tiff", f"{job.id}_{number}.png"
+        files = {
+            image_name: encode_picture(hu, frame.plane, frame.spacing, frame.slice_spacing),
+            mask_name: encode_mask(mask),
+        }
+        with on_full_disk(job.root):
+            for name, content in files.items():
+                (stage / name).write_bytes(content)
+        rows.append(
+            {
+                "slice": number,
+                "rows": frame.shape[0],
+                "cols": frame.shape[1],
+                "spacing_mm": frame.spacing,
+                "slice_spacing_mm": frame.slice_spacing,
+                "lung_fraction": round(np.count_nonzero(mask) / mask.size, 6),
+                "image": image_name,
+                "mask": mask_name,
+                "sha256": [hashlib.sha256(content).hexdigest() for content in files.values()],
+                "bytes": [len(content) for content in files.values()],
+            }
+        )
+    return rows
+
+
+def _mask_of(job: Job, pair: Pair, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
+    """Read the mask onto the grid of its image, as 0, 1 and 2, and say what was done to it."""
+    notes = []
+    labels, resampled = read_mask_for(str(pair.mask), volume, job.resample_masks)
+    if resampled:
+        notes.append(("mask_resampled", resampled))
+    labels = apply_map(labels, job.labels)
+    if job.labels is not None:
+        notes.append(("labels_mapped", f"Values of the mask were read as {describe_map(job.labels)}."))
+    if 1 not in volume.shape and not labels.any():
+        raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
+    return labels, notes
+
+
+def _describe(
+    job: Job,
+    volume: Volume,
+    labels: npt.NDArray[np.uint8],
+    frame: Frame,
+    notes: list[tuple[str, str]],
+) -> SubjectRecord:
+    from hilum.quality import check_segmentation, check_volume
+
+    given = Segmentation(labels, ModelInfo("given", ""))
+    flags = list(check_volume(volume, given))
+    if 1 not in volume.shape and labels.max() > 1:  # a mask without sides would be flagged for a lost lung
+        flags += check_segmentation(volume, given)
+    if frame.ratio != (1.0, 1.0):
+        old, new = (
+            " x ".join(f"{s:g}" for s in pair) for pair in (_source_spacing(frame), frame.spacing or ())
+        )
+        notes.append(("pixels_resampled", f"Pixels of {old} mm were resampled to {new} mm."))
+    deviation = _rounding(volume)
+    if deviation and frame.ratio == (1.0, 1.0):
+        notes.append(
+            ("hu_rounded", f"HU were no whole numbers and were rounded (by up to {deviation:.2g} HU).")
+        )
+    return SubjectRecord(
+        id=job.id,
+        slices=frame.slices,
+        rows=frame.shape[0],
+        cols=frame.shape[1],
+        spacing_mm=frame.spacing,
+        slice_spacing_mm=frame.slice_spacing,
+        volume_voxel_ml=None if frame.voxel_ml is None else round(frame.voxel_ml, 9),
+        flags=tuple(dict.fromkeys(flag.code for flag in flags)),
+        notes=tuple(notes),
+    )
+
+
+def _source_spacing(frame: Frame) -> tuple[float, float]:
+    rows, cols = frame.spacing or (1.0, 1.0)
+    return round(rows / frame.ratio[0], 6), round(cols / frame.ratio[1], 6)
+
+
+def _rounding(volume: Volume) -> float:
+    """Return the most that HU move when they become whole numbers of 16 bits; 0 where they are."""
+    if volume.hu.dtype == np.int16:
+        return 0.0
+    flat = volume.hu.ravel(order="K")
+    step = 2**22
+    info = np.iinfo(np.int16)
+    worst = 0.0
+    for start in range(0, flat.size, step):
+        part = flat[start : start + step]
+        worst = max(worst, float(np.abs(part - np.clip(np.rint(part), info.min, info.max)).max()))
+    return worst
+
+
+def _merge(found: list[SubjectRecord], slices: int) -> SubjectRecord:
+    """Put the pictures of a subject together; size and scale are those of the first."""
+    first = found[0]
+    return SubjectRecord(
+        id=first.id,
+        slices=slices,
+        rows=first.rows,
+        cols=first.cols,
+        spacing_mm=first.spacing_mm,
+        slice_spacing_mm=first.slice_spacing_mm,
+        volume_voxel_ml=first.volume_voxel_ml,
+        flags=tuple(dict.fromkeys(code for record in found for code in record.flags)),
+        notes=tuple(dict.fromkeys(note for record in found for note in record.notes)),
+    )
+
+
+# -- what is there already -------------------------------------------------------------------------------
+
+
+def _hash_pair(pair: Pair) -> list[str]:
+    return [_hash(path) for path in (pair.image, pair.mask) if path is not None]
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder (DICOM) in the order of their names."""
+    digest = hashlib.sha256()
+    with readable(path):
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            with file.open("rb") as stream:
+                while block := stream.read(2**20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def _key(job: Job, sources: list[list[str]]) -> str:
+    """Return a hash of all that decides what the files of a subject hold."""
+    text = json.dumps(
+        {
+            "format": 1,
+            "plane": job.plane.value,
+            "spacing": job.spacing,
+            "sides": job.sides,
+            "labels": None if job.labels is None else describe_map(job.labels),
+            "resample_masks": job.resample_masks,
+            "sources": sources,
+        },
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _complete(job: Job, key: str) -> int | None:
+    """Return the number of slices where the subject is complete and all its files have their size."""
+    try:
+        record = json.loads(record_path(job.root, job.id).read_text("utf-8"))
+        if record.get("refused") is not None or record["key"] != key:
+            return None
+        for row in record["slices"]:
+            for folder, name, size in zip(
+                (IMAGES, MASKS), (row["image"], row["mask"]), row["bytes"], strict=True
+            ):
+                if (job.root / folder / name).stat().st_size != size:
+                    return None
+        return len(record["slices"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _without_names(text: str, job: Job) -> str:
+    """Take file names and the subject's name out of a sentence: the data set never holds them."""
+    for pair in job.pairs:
+        for path, what in ((pair.image, "the image"), (pair.mask, "the mask")):
+            if path is not None:
+                for name in (str(path), path.name):
+                    text = text.replace(name, what)
+    text = text.replace(job.name, "the subject") if len(job.name) > 2 else text
+    return text[:1].upper() + text[1:]
