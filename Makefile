@@ -23,7 +23,7 @@ $(MARK): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEV_MARK): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train]'
 	@touch $(MARK) $@
 
 demo: $(MARK)
