@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import GeometryError, InputError, UsageError
 from hilum.io.dispatch import FileKind, kind_of
-from hilum.io.masks import read_labels
+from hilum.io.finish import RawImage
 from hilum.labels import Lung
-from hilum.volume import Volume
+from hilum.volume import ScanMeta, Volume
 
-__all__ = ["LabelMap", "apply_map", "describe_map", "parse_labels", "read_mask_for"]
+__all__ = ["LabelMap", "apply_map", "describe_map", "load_mask", "on_grid", "parse_labels"]
 
 #: Value in the mask to a value of :class:`hilum.labels.Lung`; the key None stands for all others.
 LabelMap = dict[int | None, int]
@@ -96,53 +97,96 @@ def apply_map(labels: npt.NDArray[np.uint8], mapping: LabelMap | None) -> npt.ND
     return mapped
 
 
-def read_mask_for(path: str, volume: Volume, resample: bool) -> tuple[npt.NDArray[np.uint8], str]:
-    """Read a mask onto the grid of a scan.
+def load_mask(path: Path) -> RawImage:
+    """Read a mask as uint8 with its place in space, before its image is read.
 
-    Args:
-        path: The file.
-        volume: The scan.
-        resample: Bring a mask that lies on another grid to that of the scan (nearest neighbour).
-
-    Returns:
-        uint8 array of the scan's shape, and a sentence on how it was resampled, empty where it was not.
+    In this order the two are never in memory as they lie in their files at the same time.
 
     Raises:
-        InputError: It cannot be read.
-        GeometryError: It lies on another grid, or beside the scan.
+        InputError: It cannot be read, or holds values that are no labels.
     """
-    try:
-        return read_labels(path, volume), ""
-    except GeometryError as error:
-        if not resample:
-            hint = "Check that they belong together; --resample-masks brings the mask to the image's grid."
-            raise GeometryError(error.message, hint) from error
-        return _resampled(path, volume, error)
-
-
-def _resampled(path: str, volume: Volume, other: GeometryError) -> tuple[npt.NDArray[np.uint8], str]:
-    from hilum.io.itk import load_itk
-    from hilum.io.nifti import load_nifti
-
+    # The readers load as they are needed: SimpleITK alone takes a tenth of a gigabyte in each process.
     kind = kind_of(path)
-    if kind not in (FileKind.NIFTI, FileKind.NRRD, FileKind.METAIMAGE):
-        raise other
-    raw = load_nifti(Path(path)) if kind is FileKind.NIFTI else load_itk(Path(path))
-    if not (raw.meta.orientation_known and volume.meta.orientation_known):
+    if kind is FileKind.NIFTI:
+        from hilum.io.nifti import load_nifti
+
+        raw = load_nifti(path)
+    elif kind in (FileKind.NRRD, FileKind.METAIMAGE):
+        from hilum.io.itk import load_itk
+
+        raw = load_itk(path)
+    else:
+        from hilum.io.masks import read_labels
+
+        meta = ScanMeta(spacing_known=False, orientation_known=False)
+        return RawImage(read_labels(path), np.eye(4), meta)
+    array, low, high = raw.array, raw.array.min(), raw.array.max()
+    if not (low >= 0 and high <= 255) or (array.dtype.kind == "f" and (array != np.rint(array)).any()):
+        raise InputError(
+            f"{path.name} holds values that are no labels (whole numbers from 0 to 255).",
+            "Check that it is the mask and not the scan, and that it was saved without interpolation.",
+        )
+    return RawImage(array.astype(np.uint8, order="K"), raw.affine, raw.meta)
+
+
+def on_grid(mask: RawImage, volume: Volume, resample: bool) -> tuple[npt.NDArray[np.uint8], str]:
+    """Bring a mask to the grid of its image.
+
+    Axes that are only permuted or flipped are put right without interpolation. A mask or an image that does
+    not tell how it lies is matched by its shape.
+
+    Args:
+        mask: From :func:`load_mask`.
+        volume: The image.
+        resample: Bring a mask that lies on another grid to that of the image, by nearest neighbour.
+
+    Returns:
+        uint8 array of the volume's shape, and a sentence on how it was resampled, empty where it was not.
+
+    Raises:
+        GeometryError: It lies on another grid, or beside the image.
+    """
+    placed = mask.meta.orientation_known and volume.meta.orientation_known
+    if not placed:
+        steps = np.linalg.norm(mask.affine[:3, :3], axis=0)
+        unknown = not (mask.meta.spacing_known and volume.meta.spacing_known)
+        if mask.array.shape == volume.shape and (unknown or np.allclose(steps, volume.spacing, rtol=0.02)):
+            return mask.array, ""
+    else:
+        ornt = nib.orientations.ornt_transform(
+            nib.io_orientation(mask.affine), nib.io_orientation(volume.affine)
+        )
+        array = nib.apply_orientation(mask.array, ornt)
+        affine = mask.affine @ nib.orientations.inv_ornt_aff(ornt, mask.array.shape)
+        tolerance = max(0.05, 0.1 * min(volume.spacing))  # headers round
+        if Volume(_grid_only(array.shape), affine).same_grid(volume, tolerance):
+            return array, ""
+    text = f"The mask ({_grid_words(mask.array.shape, mask.affine)}) does not lie on the grid of its image "
+    text += f"({_grid_words(volume.shape, volume.affine)})."
+    if not resample:
+        raise GeometryError(text, "Check that they belong together; --resample-masks resamples the mask.")
+    if not placed:
         raise GeometryError(
-            f"{other.message} One of them does not tell where it lies, so it cannot be resampled.",
+            f"{text[:-1]}, and one of them does not tell where it lies, so it cannot be resampled.",
             "Give masks that were drawn on these images.",
         )
-    labels = read_labels(path)
-    out = _nearest(labels, np.linalg.inv(raw.affine) @ volume.affine, volume.shape)
-    if not out.any():
+    out = _nearest(mask.array, np.linalg.inv(mask.affine) @ volume.affine, volume.shape)
+    if mask.array.any() and not out.any():
         raise GeometryError(
-            f"{other.message} No part of the mask lies inside of the image.",
+            f"{text[:-1]}, and no part of the lung in it lies inside of the image.",
             "Check that they belong together.",
         )
-    sizes, steps = " x ".join(map(str, labels.shape)), np.linalg.norm(raw.affine[:3, :3], axis=0)
-    grid = " x ".join(f"{step:.3g}" for step in steps)
-    return out, f"The mask was resampled from {sizes} voxels of {grid} mm by nearest neighbour."
+    grid = _grid_words(mask.array.shape, mask.affine)
+    return out, f"The mask was resampled from {grid} by nearest neighbour."
+
+
+def _grid_only(shape: tuple[int, ...]) -> npt.NDArray[np.int16]:
+    return np.broadcast_to(np.int16(0), shape)
+
+
+def _grid_words(shape: tuple[int, ...], affine: npt.NDArray[np.float64]) -> str:
+    steps = np.linalg.norm(affine[:3, :3], axis=0)
+    return f"{' x '.join(map(str, shape))} voxels of {' x '.join(f'{s:.3g}' for s in steps)} mm"
 
 
 def _nearest(labels: npt.NDArray[np.uint8], to_mask: Any, shape: tuple[int, int, int]) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from hilum.errors import GeometryError, UsageError
 from hilum.io.tiff import Plane
@@ -189,6 +188,8 @@ def _weights(source: int, target: int, ratio: float) -> Any:
     shrinks by less than half a pixel. Where pixels become larger, the triangle widens with them, so that all
     source pixels count (no aliasing); at the edges the weights are normalised.
     """
+    from scipy import sparse
+
     centres = (np.arange(target) + 0.5 - target / 2) * ratio + source / 2 - 0.5
     distance = np.abs(np.clip(centres, 0, source - 1)[:, np.newaxis] - np.arange(source))
     weights = np.maximum(0.0, 1.0 - distance / max(1.0, ratio))

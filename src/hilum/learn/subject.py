@@ -18,11 +18,12 @@ import numpy.typing as npt
 from hilum.errors import HilumError, InputError, OutputError
 from hilum.io import read, write_json
 from hilum.io.atomic import writable
+from hilum.io.finish import RawImage
 from hilum.io.stream import readable
 from hilum.io.tiff import Plane
 from hilum.learn.dataset_index import SubjectRecord
 from hilum.learn.encode import encode_mask, encode_picture
-from hilum.learn.label_map import LabelMap, apply_map, describe_map, read_mask_for
+from hilum.learn.label_map import LabelMap, apply_map, describe_map, load_mask, on_grid
 from hilum.learn.pairs import Pair
 from hilum.learn.slices import Frame, Spacing, frame_of, pictures
 from hilum.segmentation.base import ModelInfo, Segmentation
@@ -171,17 +172,20 @@ def _write_pair(
     job: Job, pair: Pair, stage: Path, first: int, found: list[SubjectRecord]
 ) -> list[dict[str, Any]]:
     """Read a pair, write its slices into ``stage`` and add what it is to ``found``."""
-    volume = read(pair.image)  # type: ignore[arg-type]  # whole pairs only come here
+    if pair.image is None or pair.mask is None:  # told before; here for the type checker
+        raise InputError(pair.problem)
+    drawn = load_mask(pair.mask)
+    volume = read(pair.image)
     if len(job.pairs) > 1 and 1 not in volume.shape:
         raise InputError(
             "The subject has several images, and not all of them are single pictures.",
             "A subject has one volume, or pictures of single slices.",
         )
     frame = frame_of(volume, job.plane, job.spacing)
-    labels, notes = _mask_of(job, pair, volume)
+    labels, notes = _mask_of(job, drawn, volume)
     found.append(_describe(job, volume, labels, frame, notes))
     if not job.sides:
-        labels = (labels > 0).view(np.uint8)
+        np.minimum(labels, 1, out=labels)
     rows = []
     for number, (hu, mask) in enumerate(pictures(volume, labels, frame), start=first):
         image_name, mask_name = f"{job.id}_{number}.tiff", f"{job.id}_{number}.png"
@@ -209,10 +213,12 @@ def _write_pair(
     return rows
 
 
-def _mask_of(job: Job, pair: Pair, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
-    """Read the mask onto the grid of its image, as 0, 1 and 2, and say what was done to it."""
+def _mask_of(
+    job: Job, drawn: RawImage, volume: Volume
+) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
+    """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
     notes = []
-    labels, resampled = read_mask_for(str(pair.mask), volume, job.resample_masks)
+    labels, resampled = on_grid(drawn, volume, job.resample_masks)
     if resampled:
         notes.append(("mask_resampled", resampled))
     labels = apply_map(labels, job.labels)
