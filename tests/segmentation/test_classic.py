@@ -5,7 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from hilum.errors import NotAChestError
+from hilum.errors import InputError, NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.classic import Classic
 from hilum.volume import ScanMeta, Volume
@@ -121,6 +121,20 @@ def test_single_slice_without_a_scale(chest):
     )
     found = Classic()(plane)
     assert dice(found.labels > 0, chest.lungs[:, :, k : k + 1] > 0) > 0.95
+
+
+def test_single_coronal_slice(chest):
+    j = chest.volume.shape[1] // 2
+    plane = Volume(np.ascontiguousarray(chest.volume.hu[:, j : j + 1]), chest.volume.affine)
+    found = Classic()(plane)
+    assert found.labels.shape == plane.shape
+    assert min(side_dice(found.labels, chest.lungs[:, j : j + 1])) > 0.95
+
+
+def test_single_sagittal_slice_is_refused(chest):
+    plane = Volume(np.ascontiguousarray(chest.volume.hu[75:76]), chest.volume.affine)
+    with pytest.raises(InputError, match="sagittal"):
+        Classic()(plane)
 
 
 def test_a_lung_alone_is_on_its_side():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import NotAChestError
+from hilum.errors import InputError, NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.airways import CentralAirways, find_central_airways, wall_of
@@ -29,15 +29,35 @@ _LEAST_SHARE = 0.08
 _USUAL_WIDTH_MM = 370.0
 
 
-def working_spacing(volume: Volume) -> tuple[float, float, float]:
-    """Return the spacing to work with; where the file has none, that of a picture of usual width.
+def _picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int, int, int]]:
+    """Return the voxels with the plane to work in as the first two axes.
 
-    The guess serves the shape rules only, never a measure.
+    That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
+    is that of a picture of usual width; the guess serves the shape rules only, never a measure.
+
+    Args:
+        volume: The scan in canonical order.
+
+    Returns:
+        View of the HU, its spacing, and the order of axes that was used, which is its own inverse.
+
+    Raises:
+        InputError: The scan is a single sagittal slice, which holds one side only and does not say which.
     """
+    order = (0, 1, 2)
+    if volume.shape[1] == 1 and volume.shape[2] > 1:
+        order = (0, 2, 1)
+    elif volume.shape[0] == 1 and volume.shape[2] > 1:
+        raise InputError(
+            "A single sagittal slice does not tell the right lung from the left.",
+            "Give the whole scan, or an axial or coronal slice.",
+        )
+    hu = volume.hu.transpose(order)
     if volume.meta.spacing_known:
-        return volume.spacing
-    guess = _USUAL_WIDTH_MM / max(volume.shape[:2])
-    return guess, guess, volume.spacing[2]
+        x, y, z = (volume.spacing[axis] for axis in order)
+        return hu, (x, y, z), order
+    guess = _USUAL_WIDTH_MM / max(hu.shape[:2])
+    return hu, (guess, guess, volume.spacing[order[2]]), order
 
 
 def _require_chest(lungs: Mask, filled: Mask) -> None:
@@ -69,8 +89,8 @@ class Classic:
         """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
         tell = progress or (lambda fraction, what: None)
         tell(0.0, "reducing")
-        canonical = volume.canonical()
-        reduced = reduce_volume(canonical.hu, working_spacing(canonical))
+        voxels, spacing, order = _picture_plane(volume.canonical())
+        reduced = reduce_volume(voxels, spacing)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
         threshold = optimal_threshold(hu)
@@ -80,9 +100,9 @@ class Classic:
         lungs, dense, keep_out = self._lungs(hu, found, airways, reduced.spacing)
         tell(0.6, "refining the surface")
         native = levels.air + (threshold + 1000.0) * (levels.tissue - levels.air) / 1000.0
-        labels = refine(canonical.hu, reduced, lungs, dense, keep_out, native)
+        labels = refine(voxels, reduced, lungs, dense, keep_out, native).transpose(order)
         tell(1.0, "done")
-        landmarks = self._landmarks(canonical.hu, reduced, found.outside, airways)
+        landmarks = self._landmarks(voxels, reduced, found.outside, airways)
         return Segmentation(volume.restore(labels), self.info, landmarks)
 
     def _lungs(
