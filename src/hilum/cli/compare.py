@@ -1,0 +1,79 @@
+"""``hilum compare``: trained networks side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum.cli.options import Json, Quiet, progress_bar, say
+from hilum.errors import UsageError
+
+if TYPE_CHECKING:
+    from hilum.evaluation import Comparison
+
+__all__ = ["command"]
+
+_SHOWN = ("dice", "hd95", "volume_error_percent", "mass_error_percent")
+
+
+def command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN", help="Folders made by hilum train or hilum evaluate.", show_default=False
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the results.")] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Data set to judge them by; needed where they have not been evaluated yet."),
+    ] = None,
+    part: Annotated[str, typer.Option(help="Of the data set: test, validation, train or all.")] = "test",
+    speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure times.")] = True,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Compare models on the same cases: all metrics, paired tests, size, training time and speed."""
+    from hilum.evaluation import write_comparison
+    from hilum.evaluation.compare import compare
+
+    if out is None and not as_json:
+        raise UsageError("No folder for the results was given.", "Add -o FOLDER, or --json to print only.")
+    with progress_bar("compare", quiet) as progress:
+        comparison = compare(runs, dataset=dataset, part=part, speed=speed, progress=progress)
+        if out is not None:
+            write_comparison(comparison, out, report=report)
+    _say(comparison, quiet=quiet, to_stderr=as_json)
+    if out is not None:
+        say(f"-> {out}", quiet=quiet, to_stderr=as_json)
+    if as_json:
+        print(json.dumps(comparison.as_dict(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _say(comparison: Comparison, *, quiet: bool, to_stderr: bool) -> None:
+    from hilum.evaluation import METRICS
+
+    width = max(len(model.name) for model in comparison.models)
+    for model in comparison.models:
+        evaluation = comparison.evaluations[model.name]
+        parts = []
+        for id_ in _SHOWN:
+            row, metric = evaluation.row(id_), METRICS[id_]
+            value = "unknown" if row.mean is None else f"{row.mean:.{metric.digits}f}"
+            parts.append(f"{metric.title} {value}{f' {row.unit}' if row.unit not in ('', '%') else ''}")
+        if model.speed is not None:
+            parts.append(f"{model.speed.ms_slice:.1f} ms a slice")
+        say(f"{model.name:<{width}}  {', '.join(parts)}", quiet=quiet, to_stderr=to_stderr)
+    for test in comparison.tests:
+        if test.side == "lungs" and test.metric == "dice":
+            certain = "no test" if test.p_holm is None else f"corrected p {test.p_holm:.2g}"
+            say(
+                f"Dice, {test.first} - {test.second}: {test.difference:+.4f} ({certain})",
+                quiet=quiet,
+                to_stderr=to_stderr,
+            )

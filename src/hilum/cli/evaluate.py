@@ -1,0 +1,119 @@
+"""``hilum evaluate``: masks against masks, or a trained network against a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum.cli.options import Json, Quiet, progress_bar, say
+from hilum.errors import UsageError
+
+if TYPE_CHECKING:
+    from hilum.evaluation import Evaluation
+    from hilum.evaluation.metrics import Metric
+    from hilum.evaluation.summary import SummaryRow
+
+__all__ = ["command", "say_summary"]
+
+_SHOWN = ("dice", "hd95", "surface_dice_2", "dense_recall", "volume_error_percent", "mass_error_percent")
+
+
+def command(
+    first: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PRED|RUN",
+            help="Masks to judge (file or folder), or a folder made by hilum train.",
+            show_default=False,
+        ),
+    ],
+    second: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REF|DATASET",
+            help="Reference masks (file or folder), or a data set made by hilum prepare.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for the results; RUN/evaluation for a trained network."),
+    ] = None,
+    part: Annotated[str, typer.Option(help="Of the data set: test, validation, train or all.")] = "test",
+    ct: Annotated[
+        Path | None, typer.Option("--ct", help="Scan, or folder of scans: for dense recall and mass.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="What the values of the masks mean, such as 3=1,5=1 or *=1."),
+    ] = None,
+    sides: Annotated[str, typer.Option(help="Tell right from left: auto, yes or no.")] = "auto",
+    matched_only: Annotated[
+        bool, typer.Option("--matched-only", help="Go on without masks that have no partner.")
+    ] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Judge masks by reference masks, or a trained network by a data set.
+
+    Dice, IoU, sensitivity, precision, HD95, ASSD, surface Dice, dense recall, error of volume and mass, a
+    case and in summary.
+    """
+    from hilum.evaluation import write_evaluation
+    from hilum.evaluation.compare import EVALUATION_FOLDER
+    from hilum.evaluation.evaluate import evaluate, is_run
+
+    if out is None and is_run(first):
+        out = first / EVALUATION_FOLDER
+    if out is None and not as_json:
+        raise UsageError("No folder for the results was given.", "Add -o FOLDER, or --json to print only.")
+    with progress_bar("evaluate", quiet) as progress:
+        evaluation = evaluate(
+            first,
+            second,
+            ct=ct,
+            part=part,
+            labels=labels,
+            sides=sides,
+            matched_only=matched_only,
+            progress=progress,
+        )
+        if out is not None:
+            write_evaluation(evaluation, out, report=report)
+    say_summary(evaluation, quiet=quiet, to_stderr=as_json)
+    if out is not None:
+        say(f"-> {out}", quiet=quiet, to_stderr=as_json)
+    if as_json:
+        print(json.dumps(evaluation.as_dict(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def say_summary(evaluation: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
+    """Print the metrics that matter most, one a line."""
+    from hilum.evaluation import METRICS
+
+    cases = len(evaluation.cases)
+    say(f"{evaluation.title}: {cases} case{'s' if cases != 1 else ''}", quiet=quiet, to_stderr=to_stderr)
+    for side in evaluation.sides:
+        for id_ in _SHOWN:
+            row, metric = evaluation.row(id_, side), METRICS[id_]
+            say(
+                f"  {side.words:<11} {metric.title:<15} {_words(row, metric)}",
+                quiet=quiet,
+                to_stderr=to_stderr,
+            )
+
+
+def _words(row: SummaryRow, metric: Metric) -> str:
+    if row.mean is None or row.median is None or row.worst is None:
+        return f"unknown: {row.reason}"
+    unit = f" {row.unit}" if row.unit not in ("", "%") and not row.unit.startswith("at ") else ""
+    spread = "" if row.sd is None else f" (SD {row.sd:.{metric.digits}f})"
+    return (
+        f"mean {row.mean:.{metric.digits}f}{unit}{spread}, median {row.median:.{metric.digits}f}, "
+        f"worst {row.worst:.{metric.digits}f} in {row.worst_case}"
+    )

@@ -1,0 +1,280 @@
+"""One case: a prediction and a reference on one grid, and all metrics of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import GeometryError
+from hilum.evaluation.measurement import deep_dense, mass_per_ml
+from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS, TOLERANCES, Side
+from hilum.evaluation.overlap import Overlap, count_overlap
+from hilum.evaluation.surface import SurfaceDistances, surface_distances
+from hilum.labels import Lung
+from hilum.measures import Value
+
+__all__ = ["Case", "CaseResult", "Grid", "SideChoice", "evaluate_case"]
+
+_Bools = npt.NDArray[np.bool_]
+_Box = tuple[slice, slice, slice]
+
+_NO_LUNG = "neither mask holds a lung"
+_NO_REFERENCE = "the reference holds no lung"
+_NO_PREDICTION = "the prediction holds no lung"
+_ONE_EMPTY = "one of the masks is empty and has no surface"
+_NO_CT = "no CT was given"
+_NO_SPACING = "the voxel size is not known"
+_NO_DENSE = "the reference holds no dense lung"
+
+
+class SideChoice(str, Enum):
+    """Whether right and left lung are compared on their own."""
+
+    AUTO = "auto"
+    """Where both masks hold a left lung (2)."""
+    YES = "yes"
+    NO = "no"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is known of the size of voxels, axes (slice, row, column).
+
+    Attributes:
+        pixel_mm: Distance of rows and of columns, None where it is not known.
+        slice_mm: Distance of slices, None where it is not known.
+        voxel_ml: Volume of a voxel, None where it is not known.
+    """
+
+    pixel_mm: tuple[float, float] | None
+    slice_mm: float | None = None
+    voxel_ml: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A prediction and its reference, as a stack of pictures as people look at them.
+
+    Attributes:
+        name: What the case is called in tables.
+        subject: Whose it is: slices of one subject are not independent.
+        prediction: Labels of :class:`hilum.labels.Lung`, shape (slices, rows, columns).
+        reference: Labels of the same shape.
+        grid: The size of voxels.
+        hu: The scan, same shape; None where there is none.
+        sides: Whether to tell right from left.
+    """
+
+    name: str
+    subject: str
+    prediction: npt.NDArray[np.uint8]
+    reference: npt.NDArray[np.uint8]
+    grid: Grid
+    hu: npt.NDArray[Any] | None = None
+    sides: SideChoice = SideChoice.AUTO
+
+    def __post_init__(self) -> None:
+        shapes = {self.prediction.shape, self.reference.shape}
+        if self.hu is not None:
+            shapes.add(self.hu.shape)
+        if len(shapes) > 1:
+            listed = ", ".join(" x ".join(map(str, shape)) for shape in sorted(shapes))
+            raise GeometryError(
+                f"Prediction, reference and CT of {self.name} do not have one size: {listed}.",
+                "Give masks that were drawn on one scan.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """All metrics of one case.
+
+    Attributes:
+        name: As in :class:`Case`.
+        subject: As in :class:`Case`.
+        values: Side to metric id to value, or the reason why there is none.
+    """
+
+    name: str
+    subject: str
+    values: Mapping[Side, Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class _Metre:
+    """Spacing to measure distances with, and its unit."""
+
+    spacing: tuple[float, ...]
+    unit: str
+
+    @property
+    def in_mm(self) -> bool:
+        return self.unit == "mm"
+
+
+def evaluate_case(case: Case) -> CaseResult:
+    """Compute all metrics of a case.
+
+    Distances are in mm; where the spacing is not known they are in pixels (``px``) or voxels, and the unit
+    says so. A single picture is measured in its plane.
+
+    Returns:
+        Values for both lungs, and for each lung where sides are told.
+    """
+    box = _box(case.prediction, case.reference)
+    found, drawn = case.prediction[box], case.reference[box]
+    hu = None if case.hu is None else case.hu[box]
+    metre = _metre(case.grid, case.reference.shape[0])
+    dense = None
+    if hu is not None and metre.in_mm and drawn.any():
+        flat = tuple(range(found.ndim))[-len(metre.spacing) :]
+        dense = deep_dense(
+            _squeeze(hu, flat), _squeeze(drawn, flat) > 0, metre.spacing, DENSE_DEPTH_MM
+        ).reshape(drawn.shape)
+    values: dict[Side, dict[str, Value]] = {}
+    for side in _sides(case):
+        p, r = _part(found, side), _part(drawn, side)
+        values[side] = {
+            **_overlap_values(count_overlap(p, r)),
+            **_surface_values(p, r, metre),
+            "dense_recall": _dense_recall(p, r, dense, hu, metre),
+            **_size_values(p, r, hu, case.grid),
+        }
+    return CaseResult(
+        case.name,
+        case.subject,
+        {side: {metric: entry[metric] for metric in METRICS} for side, entry in values.items()},
+    )
+
+
+def _sides(case: Case) -> tuple[Side, ...]:
+    told = case.sides is SideChoice.YES or (
+        case.sides is SideChoice.AUTO
+        and bool((case.prediction == Lung.LEFT).any())
+        and bool((case.reference == Lung.LEFT).any())
+    )
+    return tuple(Side) if told else (Side.LUNGS,)
+
+
+def _part(labels: npt.NDArray[np.uint8], side: Side) -> _Bools:
+    value = {Side.LUNGS: None, Side.RIGHT: Lung.RIGHT, Side.LEFT: Lung.LEFT}[side]
+    part: _Bools = labels > 0 if value is None else labels == value
+    return part
+
+
+def _metre(grid: Grid, slices: int) -> _Metre:
+    if slices == 1:
+        return _Metre((1.0, 1.0), "px") if grid.pixel_mm is None else _Metre(grid.pixel_mm, "mm")
+    if grid.pixel_mm is None or grid.slice_mm is None:
+        return _Metre((1.0, 1.0, 1.0), "voxel")
+    return _Metre((grid.slice_mm, *grid.pixel_mm), "mm")
+
+
+def _box(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> _Box:
+    """The smallest box that holds both masks and one voxel more, within the array.
+
+    All that is measured lies in it, so that a whole body costs no more than its lungs.
+    """
+    shape = prediction.shape
+    whole = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
+    union = [np.zeros(n, bool) for n in shape]
+    for mask in (prediction, reference):
+        for z, picture in enumerate(mask):  # a slice at a time spares a copy of the volume
+            rows = picture.any(axis=1)
+            if rows.any():
+                union[0][z] = True
+                union[1] |= rows
+                union[2] |= picture.any(axis=0)
+    if not union[0].any():
+        return whole
+    spans = []
+    for line, size in zip(union, shape, strict=True):
+        inside = np.flatnonzero(line)
+        spans.append(slice(max(0, int(inside[0]) - 1), min(size, int(inside[-1]) + 2)))
+    return spans[0], spans[1], spans[2]
+
+
+def _squeeze(array: npt.NDArray[Any], axes: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Drop the slice axis of a single picture, so that distances are measured in its plane."""
+    return np.ascontiguousarray(array.reshape([array.shape[axis] for axis in axes]))
+
+
+def _overlap_values(counts: Overlap) -> dict[str, Value]:
+    nothing = _NO_LUNG if counts.prediction + counts.reference == 0 else ""
+    return {
+        "dice": _known(counts.dice, "", _NO_LUNG),
+        "iou": _known(counts.iou, "", _NO_LUNG),
+        "sensitivity": _known(counts.sensitivity, "", nothing or _NO_REFERENCE),
+        "precision": _known(counts.precision, "", nothing or _NO_PREDICTION),
+    }
+
+
+def _surface_values(p: _Bools, r: _Bools, metre: _Metre) -> dict[str, Value]:
+    axes = (0, 1, 2)[-len(metre.spacing) :]
+    units = {f"surface_dice_{tolerance}": f"at {tolerance} {metre.unit}" for tolerance in TOLERANCES}
+    if not (p.any() and r.any()):
+        both = not (p.any() or r.any())
+        reason = _NO_LUNG if both else _ONE_EMPTY
+        out = {name: Value(None, metre.unit, reason) for name in ("hd95", "assd")}
+        for name, unit in units.items():  # no part of the one surface is near the other
+            out[name] = Value(None, unit, reason) if both else Value(0.0, unit)
+        return out
+    box = _box(p.view(np.uint8), r.view(np.uint8))
+    found: SurfaceDistances | None = surface_distances(
+        _squeeze(p[box], axes), _squeeze(r[box], axes), metre.spacing
+    )
+    assert found is not None  # both masks hold a voxel
+    return {
+        "hd95": Value(found.hausdorff(95), metre.unit),
+        "assd": Value(found.average(), metre.unit),
+        **{
+            f"surface_dice_{tolerance}": Value(found.dice(tolerance), units[f"surface_dice_{tolerance}"])
+            for tolerance in TOLERANCES
+        },
+    }
+
+
+def _dense_recall(
+    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, metre: _Metre
+) -> Value:
+    if hu is None:
+        return Value(None, "", _NO_CT)
+    if not metre.in_mm:
+        return Value(None, "", _NO_SPACING)
+    if dense is None or not r.any():
+        return Value(None, "", _NO_REFERENCE)
+    wanted = dense & r
+    total = int(np.count_nonzero(wanted))
+    if not total:
+        return Value(None, "", _NO_DENSE)
+    return Value(int(np.count_nonzero(wanted & p)) / total, "")
+
+
+def _size_values(p: _Bools, r: _Bools, hu: npt.NDArray[Any] | None, grid: Grid) -> dict[str, Value]:
+    sizes = float(np.count_nonzero(p)), float(np.count_nonzero(r))
+    out = _errors("volume_error", "mL", sizes, grid.voxel_ml)
+    if hu is None:
+        out["mass_error"] = Value(None, "g", _NO_CT)
+        out["mass_error_percent"] = Value(None, "%", _NO_CT)
+        return out
+    return {**out, **_errors("mass_error", "g", (mass_per_ml(hu, p), mass_per_ml(hu, r)), grid.voxel_ml)}
+
+
+def _errors(name: str, unit: str, sizes: tuple[float, float], voxel_ml: float | None) -> dict[str, Value]:
+    found, drawn = sizes
+    absolute = None if voxel_ml is None else (found - drawn) * voxel_ml
+    percent = None if not drawn else 100 * (found - drawn) / drawn
+    no_mass = _NO_REFERENCE if name == "volume_error" else "the reference has no lung or no mass"
+    return {
+        name: _known(absolute, unit, "the volume of a voxel is not known"),
+        f"{name}_percent": _known(percent, "%", no_mass),
+    }
+
+
+def _known(value: float | None, unit: str, reason: str) -> Value:
+    return Value(None, unit, reason) if value is None else Value(value, unit)

@@ -1,0 +1,342 @@
+"""The verb ``compare``: trained networks, or any evaluated masks, side by side. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hilum
+from hilum.errors import InputError, UsageError
+from hilum.evaluation.evaluate import is_run
+from hilum.evaluation.metrics import METRICS, Side
+from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
+from hilum.evaluation.pictures import Plate, draw, worst_slice
+from hilum.evaluation.result import Evaluation
+from hilum.evaluation.runs import BATCH, Plan, Run
+from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, plain_pictures
+from hilum.segmentation.base import Progress
+
+__all__ = ["MODEL_COLUMNS", "TEST_COLUMNS", "Comparison", "ModelRow", "compare"]
+
+SCHEMA = "hilum.comparison/1"
+#: Where ``hilum evaluate RUN DATASET`` writes when no folder is given.
+EVALUATION_FOLDER = "evaluation"
+_WORST = 4
+_EVALUATE_HINT = "Give --dataset, or run hilum evaluate on it first."
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """What a model is and what it costs. None is unknown, and ``reason`` says why.
+
+    Attributes:
+        name: Name in tables: the folder.
+        kind: ``fcnn``, ``unet`` or ``resnet``; empty for masks of unknown origin.
+        parameters: Weights of the network.
+        file_mb: Size of ``model.onnx`` in MB.
+        training_minutes: How long training took.
+        speed: How long it takes to run; None where it was not measured.
+        reason: Why something is unknown; empty where all is known.
+    """
+
+    name: str
+    kind: str
+    parameters: int | None
+    file_mb: float | None
+    training_minutes: float | None
+    speed: Speed | None
+    reason: str
+
+
+MODEL_COLUMNS = (
+    "model",
+    "kind",
+    "parameters",
+    "file_mb",
+    "training_minutes",
+    "ms_slice",
+    "s_volume",
+    "volume_slices",
+    "reason",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models side by side.
+
+    Attributes:
+        models: What each is and costs.
+        evaluations: Name to evaluation, on the same cases.
+        tests: Paired tests.
+        machine: Where the times were measured; empty where none were.
+        plates: Pictures of the worst cases, one a model in each row, worst first.
+        notes: Sentences on what is not there and why.
+    """
+
+    models: tuple[ModelRow, ...]
+    evaluations: Mapping[str, Evaluation]
+    tests: tuple[PairedTest, ...]
+    machine: str = ""
+    plates: tuple[tuple[Plate, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the content of ``comparison.json`` as plain data."""
+        return {
+            "schema": SCHEMA,
+            "hilum": hilum.__version__,
+            "metrics": {id_: metric.as_dict() for id_, metric in METRICS.items()},
+            "machine": self.machine or None,
+            "notes": list(self.notes),
+            "models": [
+                {
+                    **dict(zip(MODEL_COLUMNS, row, strict=True)),
+                    "source": dict(self.evaluations[str(row[0])].source),
+                    "summary": [entry.as_dict() for entry in self.evaluations[str(row[0])].summary],
+                }
+                for row in self.model_rows()
+            ],
+            "tests": [test.as_dict() for test in self.tests],
+        }
+
+    def model_rows(self) -> Iterator[tuple[object, ...]]:
+        """Give the rows of the table of models; the header is :data:`MODEL_COLUMNS`."""
+        for model in self.models:
+            speed = model.speed
+            yield (
+                model.name,
+                model.kind,
+                model.parameters,
+                model.file_mb,
+                model.training_minutes,
+                None if speed is None else round(speed.ms_slice, 2),
+                None if speed is None else round(speed.s_volume, 2),
+                None if speed is None else speed.slices,
+                model.reason,
+            )
+
+    def summary_rows(self) -> Iterator[tuple[object, ...]]:
+        """Give the summaries of all models."""
+        for name, evaluation in self.evaluations.items():
+            for row in evaluation.summary_rows():
+                yield name, *row
+
+    def case_rows(self) -> Iterator[tuple[object, ...]]:
+        """Give the cases of all models."""
+        for name, evaluation in self.evaluations.items():
+            for row in evaluation.rows():
+                yield name, *row
+
+    def test_rows(self) -> Iterator[tuple[object, ...]]:
+        """Give the paired tests; the header is :data:`TEST_COLUMNS`."""
+        for test in self.tests:
+            yield tuple(float(f"{v:.6g}") if isinstance(v, float) else v for v in test.as_dict().values())
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One model while it is being compared."""
+
+    name: str
+    evaluation: Evaluation
+    run: Run | None
+    plan: Plan | None
+
+
+def compare(
+    sources: Sequence[str | PathLike[str]],
+    *,
+    dataset: str | PathLike[str] | None = None,
+    part: str = "test",
+    speed: bool = True,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare models on the same cases.
+
+    Args:
+        sources: Folders made by ``hilum train``, or by ``hilum evaluate``.
+        dataset: Data set to judge the networks by. Without it their evaluations have to be there already,
+            in the folder ``evaluation`` of each. One that is there and fits is not made again.
+        part: ``test``, ``validation``, ``train`` or ``all``.
+        speed: Whether to measure times.
+        progress: Called with the fraction done and a word.
+
+    Returns:
+        All metrics of all models, paired tests, costs, and, with a data set, pictures of the worst cases.
+
+    Raises:
+        UsageError: Fewer than two models, or one twice.
+        InputError: One has no evaluation, or they were judged on different cases.
+    """
+    paths = [Path(source) for source in sources]
+    if len(paths) < 2:
+        raise UsageError("A comparison needs two models or more.", "To judge one, use hilum evaluate.")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("A model was given twice.", "Name each folder once.")
+    say = progress or (lambda fraction, what: None)
+    entries = []
+    for number, (path, name) in enumerate(zip(paths, _names(paths), strict=True)):
+        low, high = 0.8 * number / len(paths), 0.8 * (number + 1) / len(paths)
+        entries.append(_open(path, name, dataset, part, _part(say, low, high, name)))
+    _check_same_cases(entries)
+    runs = [entry.run for entry in entries if entry.run is not None]
+    notes = []
+    times: dict[str, Speed] = {}
+    if speed and runs:
+        say(0.85, "times")
+        pictures, slices = _timed_pictures(entries)
+        speeds = measure_speed(runs, pictures, slices)
+        named = [entry.name for entry in entries if entry.run is not None]
+        times = dict(zip(named, speeds, strict=True))
+    if dataset is None:
+        notes.append("Pictures of the worst cases need the data set: give --dataset.")
+    say(0.95, "pictures")
+    return Comparison(
+        models=tuple(_model_row(entry, times.get(entry.name), speed) for entry in entries),
+        evaluations={entry.name: entry.evaluation for entry in entries},
+        tests=tuple(paired_tests({entry.name: entry.evaluation.cases for entry in entries})),
+        machine=machine() if times else "",
+        plates=_worst(entries),
+        notes=tuple(notes),
+    )
+
+
+def _part(say: Progress, low: float, high: float, name: str) -> Progress:
+    """Progress of one model as a part of the whole."""
+    return lambda fraction, what: say(low + (high - low) * fraction, name)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Name models by their folder; equal names get the folder above, then a number."""
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{path.resolve().parent.name}/{path.resolve().name}" for path in paths]
+    if len(set(names)) < len(names):
+        names = [f"{name}#{number}" for number, name in enumerate(names, start=1)]
+    return names
+
+
+def _open(
+    path: Path, name: str, dataset: str | PathLike[str] | None, part: str, progress: Progress
+) -> _Entry:
+    from hilum.evaluation.evaluate import evaluate_run
+    from hilum.evaluation.output import read_evaluation
+
+    if (path / "evaluation.json").is_file():
+        return _Entry(name, read_evaluation(path), None, None)
+    if not is_run(path):
+        raise InputError(
+            f"{path.name or path} is neither a trained network nor an evaluation.",
+            "Give folders that hilum train or hilum evaluate made.",
+        )
+    run = Run(path)
+    there = path / EVALUATION_FOLDER
+    stored = read_evaluation(there) if (there / "evaluation.json").is_file() else None
+    if dataset is None:
+        if stored is None:
+            raise InputError(f"{run.name} has not been evaluated.", _EVALUATE_HINT)
+        return _Entry(name, stored, run, None)
+    plan = run.plan(Path(dataset), part)
+    if stored is not None and _fits(stored.source, plan.source):
+        return _Entry(name, replace(stored, title=name), run, plan)
+    return _Entry(name, evaluate_run(path, dataset, part=part, progress=progress), run, plan)
+
+
+def _fits(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether an evaluation is of the same weights on the same slices."""
+    keys = ("onnx_sha256", "index_sha256", "subjects", "threshold")
+    return all(stored.get(key) == wanted.get(key) for key in keys) and stored.get("onnx_sha256") is not None
+
+
+def _check_same_cases(entries: Sequence[_Entry]) -> None:
+    first = entries[0]
+    names = {case.name for case in first.evaluation.cases}
+    for entry in entries[1:]:
+        others = {case.name for case in entry.evaluation.cases}
+        data = {e.evaluation.source.get("index_sha256") for e in (first, entry)}
+        if names != others or len(data) > 1:
+            what = f"{len(names - others)} and {len(others - names)} cases that the other has not"
+            said = "different data sets" if len(data) > 1 else f"different cases ({what})"
+            raise InputError(
+                f"{first.name} and {entry.name} were judged on {said}, so they cannot be compared.",
+                "Train them with the same seed and split, or evaluate them on the same masks.",
+            )
+
+
+def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
+    if entry.run is None:
+        reason = "only its evaluation was given, not the network"
+        return ModelRow(entry.name, "", None, None, None, None, reason)
+    card = entry.run.card
+    missing = []
+
+    def number(key: str) -> float | None:
+        value = card.get(key)
+        if isinstance(value, (int, float)):
+            return float(value)
+        missing.append(f"card.json tells no {key}")
+        return None
+
+    parameters, minutes = number("parameters"), number("training_minutes")
+    onnx = entry.run.path / "model.onnx"
+    size = round(onnx.stat().st_size / 1e6, 3) if onnx.is_file() else None
+    if size is None:
+        missing.append("there is no model.onnx")
+    if speed is None:
+        missing.append("times were not measured" if not wanted else "times could not be measured")
+    return ModelRow(
+        name=entry.name,
+        kind=str(card.get("kind", "")),
+        parameters=None if parameters is None else int(parameters),
+        file_mb=size,
+        training_minutes=minutes,
+        speed=speed,
+        reason="; ".join(missing),
+    )
+
+
+def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int]:
+    """Pictures to measure times on, and how many a volume has."""
+    plan = next((entry.plan for entry in entries if entry.plan is not None), None)
+    if plan is None:
+        return plain_pictures(), VOLUME_SLICES
+    records = plan.dataset.of_subjects(plan.subjects)
+    size = (records[0].rows, records[0].cols)
+    same = [record for record in records if (record.rows, record.cols) == size]
+    spread = np.unique(np.linspace(0, len(same) - 1, 2 * BATCH).round().astype(int))
+    pictures = np.stack([plan.dataset.image(same[n]) for n in spread])
+    longest = max(len(group) for group in plan.groups)
+    return pictures, longest if longest > 1 else VOLUME_SLICES
+
+
+def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:
+    """Draw the cases on which any model did worst, with all models, the networks run once more for it."""
+    plans = {entry.name: entry.plan for entry in entries if entry.plan is not None}
+    if not plans:
+        return ()
+    dice: dict[str, dict[str, float]] = {}
+    for entry in entries:
+        for case in entry.evaluation.cases:
+            value = case.values[Side.LUNGS]["dice"].value
+            if value is not None:
+                dice.setdefault(case.name, {})[entry.name] = value
+    worst = sorted(dice, key=lambda name: min(dice[name].values()))[:_WORST]
+    out = []
+    for name in worst:
+        found = {model: plan.case(plan.group(name)) for model, plan in plans.items()}
+        lowest = found[min(found, key=lambda model: dice[name].get(model, 1.0))]
+        index = worst_slice(lowest.prediction, lowest.reference)
+        masks = [case.prediction[index] for case in found.values()]
+        row = []
+        for model, shown in found.items():
+            value = dice[name].get(model)
+            said = "no Dice" if value is None else f"Dice {value:.4f}"
+            row.append(draw(shown, index, f"{model}, case {name}: {said}", masks))
+        out.append(tuple(row))
+    return tuple(out)

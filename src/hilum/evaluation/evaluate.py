@@ -1,0 +1,136 @@
+"""The verb ``evaluate``: masks against masks, or a trained network on a data set. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import HilumError, UsageError
+from hilum.evaluation.cases import Case, SideChoice, evaluate_case
+from hilum.evaluation.files import load_case, match
+from hilum.evaluation.pictures import WorstCases
+from hilum.evaluation.result import Evaluation
+from hilum.segmentation.base import Progress
+
+__all__ = ["evaluate", "evaluate_masks", "evaluate_run", "is_run"]
+
+_Path = str | PathLike[str]
+
+
+def evaluate(
+    first: _Path,
+    second: _Path,
+    *,
+    ct: _Path | None = None,
+    part: str = "test",
+    labels: str | None = None,
+    sides: SideChoice | str = SideChoice.AUTO,
+    matched_only: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge masks by reference masks, or a trained network by a data set.
+
+    Args:
+        first: Masks to judge (file or folder), or a folder made by ``hilum train``.
+        second: Reference masks (file or folder), or a data set made by ``hilum prepare``.
+        ct: Masks: the scans, for dense recall and mass.
+        part: Network: ``test``, ``validation``, ``train`` or ``all``.
+        labels: Masks: what their values mean, such as ``3=1,5=1``; see :func:`hilum.learn.label_map`.
+        sides: Masks: whether to tell right from left.
+        matched_only: Masks: go on without those that have no partner.
+        progress: Called with the fraction done and a word.
+
+    Returns:
+        All metrics of all cases, and pictures of the worst.
+
+    Raises:
+        InputError: Something is missing or cannot be read.
+        GeometryError: Masks do not lie on one grid.
+        UsageError: An argument is not allowed, or does not belong to this kind of evaluation.
+    """
+    if is_run(Path(first)):
+        for name, given in (("ct", ct), ("labels", labels), ("matched_only", matched_only)):
+            if given:
+                raise UsageError(
+                    f"{name} is for masks; a trained network takes its scans and masks from the data set."
+                )
+        return evaluate_run(first, second, part=part, progress=progress)
+    return evaluate_masks(
+        first, second, ct=ct, labels=labels, sides=sides, matched_only=matched_only, progress=progress
+    )
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder was made by ``hilum train`` (it may be unfinished)."""
+    return path.is_dir() and any((path / name).is_file() for name in ("card.json", "config.toml"))
+
+
+def evaluate_masks(
+    prediction: _Path,
+    reference: _Path,
+    *,
+    ct: _Path | None = None,
+    labels: str | None = None,
+    sides: SideChoice | str = SideChoice.AUTO,
+    matched_only: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Judge masks by reference masks; see :func:`evaluate`."""
+    from hilum.learn.label_map import parse_labels
+
+    try:
+        choice = SideChoice(sides)
+    except ValueError as error:
+        raise UsageError(f"sides is {sides!r}, expected auto, yes or no.") from error
+    mapping = parse_labels(labels)
+    files = match(
+        Path(prediction), Path(reference), None if ct is None else Path(ct), matched_only=matched_only
+    )
+
+    def cases() -> Iterator[Case]:
+        for entry in files:
+            try:
+                yield load_case(entry, labels=mapping, sides=choice)
+            except HilumError as error:
+                if len(files) > 1:
+                    raise type(error)(f"{entry.name}: {error.message}", error.hint) from error
+                raise
+
+    source = {
+        "kind": "masks",
+        "prediction": Path(prediction).name,
+        "reference": Path(reference).name,
+        "ct": None if ct is None else Path(ct).name,
+        "labels": labels,
+        "sides": choice.value,
+        "cases": len(files),
+    }
+    return _judge(Path(prediction).name or "masks", source, cases(), len(files), progress)
+
+
+def evaluate_run(
+    run: _Path, dataset: _Path, *, part: str = "test", progress: Progress | None = None
+) -> Evaluation:
+    """Judge a trained network by a data set; see :func:`evaluate`."""
+    from hilum.evaluation.runs import Run
+
+    opened = Run(Path(run))
+    plan = opened.plan(Path(dataset), part)
+    return _judge(opened.name, plan.source, plan.cases(), plan.size, progress)
+
+
+def _judge(
+    title: str, source: dict[str, Any], cases: Iterator[Case], size: int, progress: Progress | None
+) -> Evaluation:
+    """Evaluate cases one after the other; only one is held at a time."""
+    results = []
+    worst = WorstCases()
+    for number, case in enumerate(cases):
+        result = evaluate_case(case)
+        worst.see(case, result)
+        results.append(result)
+        if progress is not None:
+            progress((number + 1) / max(size, 1), case.name)
+    return Evaluation(title, source, tuple(results), worst.plates)

@@ -1,0 +1,120 @@
+"""Charts of the reports, as SVG by hand: every case is a dot, so that outliers cannot hide in a mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from markupsafe import Markup
+
+from hilum.evaluation.cases import CaseResult
+from hilum.evaluation.metrics import METRICS, Side
+from hilum.report.svg import element, text
+from hilum.report.words import MINUS
+
+__all__ = ["COLOURS", "strip_chart", "ticks"]
+
+#: Okabe and Ito 2008: told apart by the colour-blind.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+_WIDTH, _LABEL, _ROW, _TOP, _FOOT = 520.0, 110.0, 34.0, 22.0, 26.0
+_RIGHT = 14.0
+#: Dots of a row are spread over these heights in turn, so that equal values are seen.
+_JITTER = (0.0, -5.0, 5.0, -9.0, 9.0, -2.5, 2.5, -7.0, 7.0)
+_MOST_DOTS = 1500
+
+
+def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Side) -> Markup | None:
+    """Draw the values of a metric, one row a model (or any other name), one dot a case.
+
+    Args:
+        rows: Name to cases.
+        metric: Id of the metric.
+        side: The side.
+
+    Returns:
+        An ``<svg>``, or None where no case has a value or units are mixed.
+    """
+    data = {name: _values(cases, metric, side) for name, cases in rows.items()}
+    units = {unit for values in data.values() for _, _, unit in values}
+    if len(units) != 1:
+        return None
+    everything = [value for values in data.values() for _, value, _ in values]
+    marks = ticks(min(everything), max(everything))
+    low, high = min(marks[0], min(everything)), max(marks[-1], max(everything))
+    span = (high - low) or 1.0
+    height = _TOP + _ROW * len(data) + _FOOT
+
+    def x(value: float) -> float:
+        return _LABEL + (value - low) / span * (_WIDTH - _LABEL - _RIGHT)
+
+    title = METRICS[metric].title + (f", {next(iter(units))}" if next(iter(units)) else "")
+    parts = [text(0, 13, title, font_size=13, font_weight="600", fill="#15202b")]
+    bottom = _TOP + _ROW * len(data)
+    for mark in marks:
+        zero = mark == 0 and low < 0 < high
+        parts.append(
+            element(
+                "path",
+                d=f"M{x(mark):.1f} {_TOP:.0f}V{bottom:.0f}",
+                stroke="#8fa0ab" if zero else "#d5dce1",
+                stroke_width=1,
+            )
+        )
+        parts.append(
+            text(x(mark), bottom + 15, _short(mark), font_size=11, text_anchor="middle", fill="#55636f")
+        )
+    for number, (name, values) in enumerate(data.items()):
+        y = _TOP + _ROW * (number + 0.5)
+        colour = COLOURS[number % len(COLOURS)]
+        parts.append(text(0, y + 4, name[:18], font_size=12, fill="#15202b"))
+        step = max(1, len(values) // _MOST_DOTS)
+        for place, (case, value, _) in enumerate(sorted(values, key=lambda entry: entry[1])[::step]):
+            parts.append(
+                element(
+                    "circle",
+                    element("title", f"{case}: {_short(value)}"),
+                    cx=x(value),
+                    cy=y + _JITTER[place % len(_JITTER)],
+                    r=2.6,
+                    fill=colour,
+                    fill_opacity=0.55,
+                )
+            )
+        if values:
+            middle = x(median(value for _, value, _ in values))
+            parts.append(
+                element("path", d=f"M{middle:.1f} {y - 13:.1f}v26", stroke="#15202b", stroke_width=2)
+            )
+    return element(
+        "svg",
+        *parts,
+        viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
+        role="img",
+        aria_label=f"{title}, one dot a case, the bar is the median",
+    )
+
+
+def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+    """Return round numbers that cover a range.
+
+    Examples:
+        >>> ticks(0.913, 0.99)
+        [0.9, 0.92, 0.94, 0.96, 0.98, 1.0]
+    """
+    span = (high - low) or max(abs(high), 1.0) * 0.1
+    raw = span / wanted
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [round(n * step, digits) for n in range(first, max(last, first + 1) + 1)]
+
+
+def _values(cases: Sequence[CaseResult], metric: str, side: Side) -> list[tuple[str, float, str]]:
+    found = [(case.name, case.values[side][metric]) for case in cases if side in case.values]
+    return [(name, entry.value, entry.unit) for name, entry in found if entry.value is not None]
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}".replace("-", MINUS)

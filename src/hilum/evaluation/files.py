@@ -1,0 +1,273 @@
+"""Masks from files: which belong together, and how they become cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import GeometryError, HilumError, InputError
+from hilum.evaluation.cases import Case, Grid, SideChoice
+from hilum.io import read, read_labels, scan_name
+from hilum.io.dispatch import FileKind, kind_of
+from hilum.io.itk import load_itk
+from hilum.io.names import VOLUME_SUFFIXES
+from hilum.io.nifti import load_nifti
+from hilum.io.stream import readable
+from hilum.io.tiff import load_tiff
+from hilum.learn.label_map import LabelMap, apply_map
+from hilum.volume import ScanMeta, Volume
+
+__all__ = ["MaskFiles", "load_case", "match"]
+
+_MASK_SUFFIXES = (*VOLUME_SUFFIXES, ".png")
+#: What programs add to the name of a scan to name its mask or its image.
+_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred", "ct", "image", "img", "0000")
+#: What ``hilum segment`` writes into a folder named by the scan.
+_INNER = ("lungs.nii.gz", "lungs.nrrd")
+_SHOWN = 3
+#: Canonical (RAS) axes of stack, rows and columns of pictures, by the axis of the stack.
+_ORDER = {2: (2, 1, 0), 1: (1, 2, 0), 0: (0, 2, 1)}
+_AXIAL = np.array([[0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """The files of one case.
+
+    Attributes:
+        name: What the case is called.
+        prediction: Mask to judge.
+        reference: Mask to judge it by.
+        ct: The scan, None where there is none.
+    """
+
+    name: str
+    prediction: Path
+    reference: Path
+    ct: Path | None = None
+
+
+def match(
+    prediction: Path, reference: Path, ct: Path | None = None, *, matched_only: bool = False
+) -> list[MaskFiles]:
+    """Find which masks belong together.
+
+    Two files belong together whatever their names. In folders, names decide, without the suffix and without
+    an ending such as ``_lungs``, ``_mask`` or ``_ct``. A folder may also hold what ``hilum segment`` wrote:
+    a folder a scan with ``lungs.nii.gz`` in it.
+
+    Args:
+        prediction: File or folder.
+        reference: File or folder.
+        ct: File or folder with the scans.
+        matched_only: Go on without those that have no partner.
+
+    Returns:
+        The cases in order of their names.
+
+    Raises:
+        InputError: Something is missing, is no mask, or has no partner.
+    """
+    for path in (prediction, reference, ct):
+        if path is not None:
+            with readable(path):
+                path.stat()
+    if prediction.is_dir() != reference.is_dir():
+        folder, file = (prediction, reference) if prediction.is_dir() else (reference, prediction)
+        raise InputError(
+            f"{folder.name or folder} is a folder and {file.name} is a file.",
+            "Give two files or two folders.",
+        )
+    if not prediction.is_dir():
+        scan = None if ct is None else _single_scan(ct, reference)
+        return [MaskFiles(scan_name(reference), prediction, reference, scan)]
+    found, drawn = _listed(prediction, inner=True), _listed(reference, inner=True)
+    scans = None if ct is None else _listed(ct, inner=False) if ct.is_dir() else {}
+    keys = set(found) & set(drawn)
+    if not matched_only:
+        _refuse(set(found) - keys, "prediction", "reference")
+        _refuse(set(drawn) - keys, "reference", "prediction")
+    if scans is not None:
+        if not matched_only:
+            _refuse(keys - set(scans), "case", "CT")
+        keys &= set(scans)
+    if not keys:
+        raise InputError(
+            "No prediction has a reference of the same name.",
+            "Give two folders whose files have equal names.",
+        )
+    return [
+        MaskFiles(key, found[key], drawn[key], None if scans is None else scans[key]) for key in sorted(keys)
+    ]
+
+
+def load_case(
+    files: MaskFiles, *, labels: LabelMap | None = None, sides: SideChoice = SideChoice.AUTO
+) -> Case:
+    """Read the files of a case onto one grid.
+
+    Args:
+        files: What belongs together.
+        labels: What the values of the masks mean, where they are not 0, 1 and 2.
+        sides: Whether to tell right from left.
+
+    Raises:
+        InputError: A file cannot be read, or a mask holds values that nothing tells the meaning of.
+        GeometryError: They do not lie on one grid.
+    """
+    volume = _grid_of(files.reference) if files.ct is None else read(files.ct)
+    masks = []
+    for path in (files.prediction, files.reference):
+        try:
+            masks.append(apply_map(read_labels(path, volume), labels))
+        except GeometryError as error:
+            other = files.reference.name if files.ct is None else files.ct.name
+            raise GeometryError(
+                _said(error.message, f"{path.name} and {other}"),
+                "Bring the mask to that grid (nearest neighbour) first.",
+            ) from error
+        except InputError as error:
+            named = error.message if path.name in error.message else f"{path.name}: {error.message}"
+            raise InputError(named, error.hint) from error
+    found, drawn = masks
+    stacked = _Stack(volume)
+    return Case(
+        name=files.name,
+        subject=files.name,
+        prediction=stacked(found),
+        reference=stacked(drawn),
+        grid=stacked.grid,
+        hu=None if files.ct is None else stacked(volume.hu),
+        sides=sides,
+    )
+
+
+def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
+    """Files of a folder by the name they are matched by."""
+    with readable(folder):
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    paths: list[tuple[str, Path]] = []
+    for entry in entries:
+        if entry.is_dir():
+            masks = [entry / name for name in _INNER if (entry / name).is_file()] if inner else [entry]
+            paths += [(entry.name, path) for path in masks[:1]]
+        elif entry.name.lower().endswith(_MASK_SUFFIXES if inner else (*_MASK_SUFFIXES, ".dcm", ".zip")):
+            paths.append((scan_name(entry), entry))
+    if not paths:
+        what = "masks that hilum reads" if inner else "scans that hilum reads"
+        raise InputError(f"The folder {folder.name or folder} holds no {what}.", "Check the path.")
+    out: dict[str, Path] = {}
+    for name, path in paths:
+        key = _key(name)
+        if key in out:
+            raise InputError(
+                f"{out[key].name} and {path.name} in {folder.name} have the same name {key!r}.",
+                "Keep one mask a scan in the folder.",
+            )
+        out[key] = path
+    return out
+
+
+def _key(name: str) -> str:
+    """The name without the endings that tell a mask or an image.
+
+    Examples:
+        >>> _key("chest-7_lungs"), _key("chest-7_0000"), _key("lungs")
+        ('chest-7', 'chest-7', 'lungs')
+    """
+    lower = name.lower()
+    for tail in _TAILS:
+        for joint in "_-.":
+            if lower.endswith(joint + tail) and len(name) > len(tail) + 1:
+                return name[: -len(tail) - 1]
+    return name
+
+
+def _single_scan(ct: Path, reference: Path) -> Path:
+    if not ct.is_dir():
+        return ct
+    try:
+        return _listed(ct, inner=False)[_key(scan_name(reference))]
+    except (KeyError, InputError):
+        return ct  # a DICOM folder; reading it says what is wrong otherwise
+
+
+def _refuse(alone: Iterable[str], what: str, partner: str) -> None:
+    names = sorted(alone)
+    if names:
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        verb = f"{what}s have" if len(names) > 1 else f"{what} has"
+        raise InputError(
+            f"{len(names)} {verb} no {partner} of the same name ({shown}).",
+            "Rename the files, or use --matched-only to go on without them.",
+        )
+
+
+def _grid_of(path: Path) -> Volume:
+    """The grid of a mask, as a volume whose HU are the mask."""
+    kind = kind_of(path)
+    if kind is FileKind.NIFTI:
+        raw = load_nifti(path)
+    elif kind in (FileKind.NRRD, FileKind.METAIMAGE):
+        raw = load_itk(path)
+    elif kind is FileKind.TIFF:
+        raw = load_tiff(path, labels=True)
+    else:
+        array = read_labels(path)
+        meta = ScanMeta(
+            stored_shape=array.shape[:2],
+            source_format="png",
+            spacing_known=False,
+            orientation_known=False,
+        )
+        return Volume(array.astype(np.int16), _AXIAL, meta)
+    array = raw.array
+    if array.dtype not in (np.int16, np.float32):
+        array = array.astype(np.int16 if array.dtype.kind in "biu" else np.float32)
+    return Volume(array, raw.affine, raw.meta)
+
+
+def _said(message: str, pair: str) -> str:
+    """Say of two masks what the reader said of a mask and a scan."""
+    if ": they do not lie on one grid" in message:
+        sizes = message.partition(" are ")[2].partition(": they")[0].replace("the scan is ", "against ")
+        return f"{pair} do not lie on one grid: {sizes}."
+    if "lie at another place" in message:
+        return f"{pair} have the same size but lie at different places."
+    return message
+
+
+class _Stack:
+    """Turns arrays on the grid of a volume into stacks of pictures as people look at them."""
+
+    def __init__(self, volume: Volume) -> None:
+        canonical = volume.canonical()
+        thin = [axis for axis in (2, 1, 0) if canonical.shape[axis] == 1]
+        self._order = _ORDER[thin[0] if thin else 2]
+        self._ornt = nib.io_orientation(volume.affine)
+        steps = canonical.spacing
+        stack, rows, cols = self._order
+        known = volume.meta.spacing_known
+        told = known and "slice_thickness_unknown" not in {code for code, _ in volume.meta.notes}
+        self.grid = Grid(
+            pixel_mm=(steps[rows], steps[cols]) if known else None,
+            slice_mm=steps[stack] if told else None,
+            voxel_ml=volume.voxel_volume_ml if told else None,
+        )
+
+    def __call__(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        canonical = nib.apply_orientation(array, self._ornt)
+        # Rows and columns of pictures grow to the feet, the back and the patient's left: against RAS.
+        out: npt.NDArray[Any] = np.transpose(canonical, self._order)[:, ::-1, ::-1]
+        return out
+
+
+def explain(error: HilumError, name: str) -> HilumError:
+    """Return the error with the name of the case before it, where there are several cases."""
+    return type(error)(f"{name}: {error.message}", error.hint)

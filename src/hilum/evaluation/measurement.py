@@ -1,0 +1,54 @@
+"""What a wrong mask costs: millilitres, grams, and dense lung that is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.evaluation.metrics import DENSE_HU
+from hilum.evaluation.surface import distance_to
+
+__all__ = ["deep_dense", "mass_per_ml"]
+
+_Bools = npt.NDArray[np.bool_]
+
+
+def mass_per_ml(hu: npt.NDArray[Any], mask: _Bools) -> float:
+    """Return the sum of (HU + 1000) / 1000 over a mask: its mass in g where a voxel holds 1 mL.
+
+    HU are clamped to -1000 and above, as in the measure ``tissue_mass``. Voxels that are no number weigh
+    nothing.
+    """
+    values = hu[mask]
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values)]
+    weight = np.maximum(values, -1000).astype(np.float64) + 1000.0
+    return float(weight.sum()) / 1000.0
+
+
+def deep_dense(
+    hu: npt.NDArray[Any], reference: _Bools, spacing_mm: tuple[float, ...], depth_mm: float
+) -> _Bools:
+    """Mark the dense lung of a reference: consolidation, masses, large vessels.
+
+    Lung Dice hides it, since it is a small share of the lung, and it is what a threshold or a network trained
+    on healthy lungs leaves out.
+
+    Args:
+        hu: The scan.
+        reference: The reference mask. It should not be cropped closer than one voxel, but where the scan
+            itself ends: there, what lies beyond is not known and does not count as outside.
+        spacing_mm: Distance of voxels along each axis.
+        depth_mm: How far the middle of the nearest voxel outside has to be; what lies nearer is dense by
+            partial volume with the chest wall.
+
+    Returns:
+        Boolean array.
+    """
+    dense = reference & (hu > DENSE_HU)
+    if not dense.any() or reference.all():
+        return dense
+    deep: _Bools = dense & (distance_to(~reference, spacing_mm) > depth_mm)
+    return deep

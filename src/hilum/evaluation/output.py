@@ -1,0 +1,95 @@
+"""What ``evaluate`` and ``compare`` leave on disk. Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hilum
+from hilum.errors import InputError
+from hilum.evaluation.result import CASE_COLUMNS, Evaluation
+from hilum.evaluation.summary import SUMMARY_COLUMNS
+from hilum.io import OutputFolder, write_csv, write_json, write_text
+from hilum.io.stream import readable
+
+if TYPE_CHECKING:
+    from hilum.evaluation.compare import Comparison
+
+__all__ = ["read_evaluation", "write_comparison", "write_evaluation"]
+
+_RUN_SCHEMA = "hilum.run/1"
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool = True) -> Path:
+    """Write ``evaluation.json``, ``cases.csv``, ``summary.csv``, ``report.html`` and ``run.json``.
+
+    Args:
+        evaluation: What :func:`hilum.evaluation.evaluate` returned.
+        folder: The folder; a former result of hilum there is replaced as a whole.
+        report: Whether to write ``report.html``.
+
+    Raises:
+        OutputError: It cannot be written; then nothing of it is left.
+    """
+    from hilum.evaluation.report import render_evaluation
+
+    with OutputFolder(Path(folder)) as out:
+        write_json(out / "evaluation.json", evaluation.as_dict())
+        write_csv(out / "cases.csv", CASE_COLUMNS, evaluation.rows())
+        write_csv(out / "summary.csv", SUMMARY_COLUMNS, evaluation.summary_rows())
+        if report:
+            write_text(out / "report.html", render_evaluation(evaluation))
+        _write_manifest(out, "evaluate")
+    return Path(folder)
+
+
+def write_comparison(comparison: Comparison, folder: Path | str, *, report: bool = True) -> Path:
+    """Write ``comparison.json``, four tables, ``report.html`` and ``run.json``.
+
+    Args:
+        comparison: What :func:`hilum.evaluation.compare` returned.
+        folder: The folder; a former result of hilum there is replaced as a whole.
+        report: Whether to write ``report.html``.
+
+    Raises:
+        OutputError: It cannot be written; then nothing of it is left.
+    """
+    from hilum.evaluation.compare import MODEL_COLUMNS, TEST_COLUMNS
+    from hilum.evaluation.report import render_comparison
+
+    with OutputFolder(Path(folder)) as out:
+        write_json(out / "comparison.json", comparison.as_dict())
+        write_csv(out / "models.csv", MODEL_COLUMNS, comparison.model_rows())
+        write_csv(out / "summary.csv", ("model", *SUMMARY_COLUMNS), comparison.summary_rows())
+        write_csv(out / "cases.csv", ("model", *CASE_COLUMNS), comparison.case_rows())
+        write_csv(out / "tests.csv", TEST_COLUMNS, comparison.test_rows())
+        if report:
+            write_text(out / "report.html", render_comparison(comparison))
+        _write_manifest(out, "compare")
+    return Path(folder)
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read what :func:`write_evaluation` wrote; the pictures are not in it.
+
+    Raises:
+        InputError: It is not there or damaged.
+    """
+    path = folder / "evaluation.json"
+    with readable(path):
+        try:
+            return Evaluation.from_dict(json.loads(path.read_text("utf-8")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"evaluation.json in {folder.name or folder} is damaged or of another version of hilum.",
+                "Run hilum evaluate again.",
+            ) from error
+
+
+def _write_manifest(folder: Path, verb: str) -> None:
+    files = sorted([*(path.name for path in folder.iterdir()), "run.json"])
+    write_json(
+        folder / "run.json",
+        {"schema": _RUN_SCHEMA, "hilum": hilum.__version__, "verb": verb, "files": files},
+    )

@@ -1,0 +1,162 @@
+"""Paired tests: is one model better than another on the same cases?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from hilum.evaluation.cases import CaseResult
+from hilum.evaluation.metrics import METRICS, Better, Side
+from hilum.evaluation.summary import bootstrap_mean
+
+__all__ = ["TEST_COLUMNS", "PairedTest", "holm", "paired_tests"]
+
+#: Differences smaller than this are rounding, not a difference.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two models compared by one metric on the same subjects.
+
+    Attributes:
+        side: Side that was compared.
+        metric: Id of the metric.
+        unit: Its unit.
+        first: Name of the one model.
+        second: Name of the other.
+        subjects: Subjects on which both have a value; several cases of a subject are averaged.
+        left_out: Cases on which one of them has none.
+        difference: Mean of first - second over subjects. Signed errors are compared by their size, so that an
+            error of -3 % is worse than one of 1 %.
+        low: Lower end of the bootstrap 95 % interval of the difference, drawn by subject.
+        high: Upper end.
+        better: Name of the model that is better in the mean, None where they are equal.
+        p: Two-sided p of the Wilcoxon signed-rank test (Wilcoxon 1945), None where it has none.
+        p_holm: p corrected for all tests of the side (Holm 1979).
+        reason: Why there is no p; empty where there is one.
+    """
+
+    side: str
+    metric: str
+    unit: str
+    first: str
+    second: str
+    subjects: int
+    left_out: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    better: str | None
+    p: float | None
+    p_holm: float | None
+    reason: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+TEST_COLUMNS = tuple(PairedTest.__dataclass_fields__)
+
+
+def paired_tests(models: Mapping[str, Sequence[CaseResult]], *, seed: int = 0) -> list[PairedTest]:
+    """Compare each pair of models by each metric.
+
+    Args:
+        models: Name to cases; all models have the same cases.
+        seed: Of the bootstrap.
+
+    Returns:
+        The tests by side, metric and pair.
+    """
+    names = list(models)
+    out: list[PairedTest] = []
+    for side in Side:
+        tests = [
+            _test(side, metric, (names[a], models[names[a]]), (names[b], models[names[b]]), seed)
+            for metric in METRICS
+            for a in range(len(names))
+            for b in range(a + 1, len(names))
+        ]
+        known = [test for test in tests if test.subjects]
+        corrected = iter(holm([test.p for test in known if test.p is not None]))
+        out += [test if test.p is None else replace(test, p_holm=next(corrected)) for test in known]
+    return out
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by the step-down method of Holm (1979).
+
+    Examples:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda n: p_values[n])
+    out = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        out[index] = largest
+    return out
+
+
+def _test(
+    side: Side,
+    metric: str,
+    first: tuple[str, Sequence[CaseResult]],
+    second: tuple[str, Sequence[CaseResult]],
+    seed: int,
+) -> PairedTest:
+    better = METRICS[metric].better
+    others = {case.name: case for case in second[1]}
+    by_subject: dict[str, list[float]] = {}
+    unit, left_out = "", 0
+    for case in first[1]:
+        other = others.get(case.name)
+        if other is None or side not in case.values or side not in other.values:
+            continue
+        a, b = case.values[side][metric], other.values[side][metric]
+        unit = unit or a.unit
+        if a.value is None or b.value is None or a.unit != unit or b.unit != unit:
+            left_out += 1
+            continue
+        pair = (abs(a.value), abs(b.value)) if better is Better.ZERO else (a.value, b.value)
+        by_subject.setdefault(case.subject, []).append(pair[0] - pair[1])
+    subjects = sorted(by_subject)
+    values = np.array([np.mean(by_subject[subject]) for subject in subjects], np.float64)
+    values[np.abs(values) < _ROUNDING] = 0.0
+    difference = float(values.mean()) if len(values) else None
+    interval = bootstrap_mean(values, subjects, seed=seed)
+    p, reason = _wilcoxon(values)
+    winner = None
+    if difference:
+        winner = first[0] if (difference > 0) == (better is Better.HIGHER) else second[0]
+    return PairedTest(
+        side=side.value,
+        metric=metric,
+        unit=unit,
+        first=first[0],
+        second=second[0],
+        subjects=len(values),
+        left_out=left_out,
+        difference=difference,
+        low=None if interval is None else interval[0],
+        high=None if interval is None else interval[1],
+        better=winner,
+        p=p,
+        p_holm=None,
+        reason=reason,
+    )
+
+
+def _wilcoxon(differences: npt.NDArray[np.float64]) -> tuple[float | None, str]:
+    if len(differences) < 2:
+        return None, "a test needs two subjects"
+    if not differences.any():
+        return None, "no subject differs"
+    return float(stats.wilcoxon(differences).pvalue), ""

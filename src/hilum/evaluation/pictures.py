@@ -1,0 +1,148 @@
+"""Pictures of the cases that went worst: the scan with both outlines, where they differ most.
+
+They show patients. They go into the report that the user asked for and nowhere else.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from hilum.evaluation.cases import Case, CaseResult
+from hilum.evaluation.metrics import Side
+from hilum.report.planes import LEVEL, WINDOW, outline, windowed
+from hilum.report.svg import element, path, png_uri
+
+__all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "Plate", "WorstCases", "draw", "worst_slice"]
+
+#: Blue and orange are told apart by everyone, on grey too.
+REFERENCE_COLOUR = "#56b4ff"
+PREDICTION_COLOUR = "#ff9d2e"
+#: Pictures in a report.
+SHOWN = 6
+_MARGIN = 0.12
+_LEAST_PIXELS = 48
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A picture with its caption.
+
+    Attributes:
+        case: The case it shows.
+        caption: What it shows, in words.
+        svg: The picture.
+        width: Width over height.
+    """
+
+    case: str
+    caption: str
+    svg: Markup
+    width: float
+
+
+class WorstCases:
+    """Keeps the pictures of the worst cases while they go by, so that no masks have to be held."""
+
+    def __init__(self, keep: int = SHOWN) -> None:
+        self._keep = keep
+        self._heap: list[tuple[float, int, Plate]] = []
+        self._order = count()
+
+    def see(self, case: Case, result: CaseResult) -> None:
+        """Draw a case if it is among the worst so far, by the Dice of both lungs."""
+        dice = result.values[Side.LUNGS]["dice"].value
+        if dice is None:
+            return
+        # The heap gives up its least entry: the best of those that are kept. Of equals, the first stays.
+        entry = (-dice, -next(self._order))
+        if len(self._heap) >= self._keep and entry <= self._heap[0][:2]:
+            return
+        index = worst_slice(case.prediction, case.reference)
+        caption = f"{case.name}: Dice {dice:.4f}"
+        if case.reference.shape[0] > 1:
+            caption += f", picture {index + 1} of {case.reference.shape[0]}"
+        heapq.heappush(self._heap, (*entry, draw(case, index, caption)))
+        if len(self._heap) > self._keep:
+            heapq.heappop(self._heap)
+
+    @property
+    def plates(self) -> tuple[Plate, ...]:
+        """The pictures, worst first."""
+        return tuple(plate for *_, plate in sorted(self._heap, key=lambda entry: entry[:2], reverse=True))
+
+
+def worst_slice(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> int:
+    """Return the picture of a stack in which the masks differ in most pixels."""
+    wrong = [int(np.count_nonzero((p > 0) != (r > 0))) for p, r in zip(prediction, reference, strict=True)]
+    return int(np.argmax(wrong))
+
+
+def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.uint8]] = ()) -> Plate:
+    """Draw a picture of a case with the outlines of reference and prediction.
+
+    Args:
+        case: The case.
+        index: Number of the picture in the stack.
+        caption: What it shows.
+        others: Further masks of the picture that have to fit into the part shown, so that the pictures of
+            several models show the same part.
+    """
+    found, drawn = case.prediction[index] > 0, case.reference[index] > 0
+    rows, cols = _frame([found, drawn, *(other > 0 for other in others)])
+    hu: npt.NDArray[Any] | None = None if case.hu is None else case.hu[index][rows, cols]
+    grey = np.full((rows.stop - rows.start, cols.stop - cols.start), 40, np.uint8)
+    if hu is not None:
+        grey = windowed(hu)
+    row_mm, col_mm = case.grid.pixel_mm or (1.0, 1.0)
+    height, width = grey.shape[0] * row_mm, grey.shape[1] * col_mm
+    children = [
+        element(
+            "image", href=png_uri(grey), width=float(width), height=float(height), preserveAspectRatio="none"
+        )
+    ]
+    for mask, colour in ((drawn, REFERENCE_COLOUR), (found, PREDICTION_COLOUR)):
+        loops = outline(mask[rows, cols], (col_mm, row_mm))
+        if loops:
+            children.append(
+                element(
+                    "path",
+                    d=path(loops),
+                    fill="none",
+                    stroke=colour,
+                    stroke_width=1.5,
+                    vector_effect="non-scaling-stroke",
+                )
+            )
+    svg = element(
+        "svg",
+        *children,
+        viewBox=f"0 0 {width:.2f} {height:.2f}",
+        role="img",
+        aria_label=f"{caption}; outlines of reference and prediction, W {WINDOW} / L {LEVEL} HU",
+        class_="plate",
+    )
+    return Plate(case.name, caption, svg, width / height)
+
+
+def _frame(masks: Sequence[npt.NDArray[np.bool_]]) -> tuple[slice, slice]:
+    """The part of the picture that holds all masks, with a margin."""
+    union = np.logical_or.reduce(list(masks))
+    spans = []
+    for axis, size in enumerate(union.shape):
+        inside = np.flatnonzero(union.any(axis=1 - axis))
+        if not len(inside):
+            spans.append(slice(0, size))
+            continue
+        low, high = int(inside[0]), int(inside[-1]) + 1
+        margin = max(math.ceil(_MARGIN * (high - low)), (_LEAST_PIXELS - (high - low)) // 2, 1)
+        spans.append(slice(max(0, low - margin), min(size, high + margin)))
+    return spans[0], spans[1]

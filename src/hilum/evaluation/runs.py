@@ -1,0 +1,246 @@
+"""Trained networks on data sets: which subjects, and what the network says of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import InputError, ModelError, UsageError
+from hilum.evaluation.cases import Case, Grid, SideChoice
+from hilum.io.stream import readable
+
+if TYPE_CHECKING:
+    from hilum.learn.dataset_index import Dataset, SliceRecord
+    from hilum.learn.runner import SliceModel
+
+__all__ = ["PARTS", "Plan", "Run"]
+
+PARTS = ("test", "validation", "train", "all")
+#: Slices a call of the network: enough to keep all cores busy, small in memory.
+BATCH = 16
+_GO_ON = "Run the same hilum train command again: it goes on where it stopped."
+
+
+class Run:
+    """A folder made by ``hilum train``.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InputError: It is no such folder, or it is damaged.
+        ModelError: Training has not ended.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not (path / "card.json").is_file():
+            if (path / "config.toml").is_file():
+                raise ModelError(f"The training in {path.name} has not ended: it has no card.json.", _GO_ON)
+            raise InputError(
+                f"{path.name or path} is no folder of a trained network: it holds no card.json.",
+                "Give a folder that hilum train made.",
+            )
+        self.card = _load(path / "card.json")
+
+    @property
+    def name(self) -> str:
+        """What the network is called in tables: the name of its folder."""
+        return self.path.resolve().name
+
+    @cached_property
+    def model(self) -> SliceModel:
+        """The network, ready to run."""
+        from hilum.learn.runner import load_run
+
+        return load_run(self.path)
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel is lung."""
+        return float(self.card.get("threshold", 0.5))
+
+    @property
+    def index_sha256(self) -> str | None:
+        """SHA-256 of the index of the data set that it was trained on."""
+        value = dict(self.card.get("data") or {}).get("index_sha256")
+        return None if value is None else str(value)
+
+    def masks(self, pictures: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Return the masks of pictures in HU, shape (slices, rows, columns)."""
+        out = np.zeros(pictures.shape, np.uint8)
+        for start in range(0, len(pictures), BATCH):
+            part = slice(start, start + BATCH)
+            out[part] = self.model.probabilities(pictures[part]) >= self.threshold
+        return out
+
+    def subjects(self, dataset: Dataset, part: str) -> list[int]:
+        """Return the numbers of the subjects of a part.
+
+        Raises:
+            UsageError: The part is unknown.
+            InputError: It is empty, or it was drawn from another data set.
+        """
+        if part not in PARTS:
+            raise UsageError(f"part is {part!r}, expected one of {', '.join(PARTS)}.")
+        there = {subject.id for subject in dataset.subjects}
+        if part == "all":
+            return sorted(there)
+        if self.index_sha256 not in (None, dataset.index_sha256):
+            raise InputError(
+                f"{self.name} was trained on another data set than {dataset.root.name}, so its {part} part "
+                "is not known there.",
+                "Give the data set that it was trained on, or use --part all for one that is new to it.",
+            )
+        split = self.path / "split.json"
+        if not split.is_file():
+            raise InputError(
+                f"{self.name} holds no split.json, so its {part} part is not known.", "Use --part all."
+            )
+        try:
+            wanted = sorted({int(number) for number in _load(split)[part]})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"split.json of {self.name} names no {part} part.", "Use --part all.") from error
+        if not wanted:
+            raise InputError(f"The {part} part of {self.name} is empty.", "Choose another with --part.")
+        missing = [number for number in wanted if number not in there]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(wanted)} {part} subjects are not in {dataset.root.name}.",
+                "Give the data set that it was trained on.",
+            )
+        return wanted
+
+    def plan(self, dataset: Path, part: str) -> Plan:
+        """Choose what to evaluate.
+
+        Raises:
+            InputError: The data set cannot be read, or does not fit.
+            UsageError: The part is unknown.
+        """
+        from hilum.learn.dataset_index import load_dataset
+
+        loaded = load_dataset(dataset)
+        plane = dict(self.card.get("input") or {}).get("plane")
+        if plane is not None and plane != loaded.plane:
+            raise InputError(
+                f"{self.name} was trained on {plane} pictures, {loaded.root.name} holds {loaded.plane} ones.",
+                f"Prepare a data set with --plane {plane}.",
+            )
+        return Plan(self, loaded, part, tuple(self.subjects(loaded, part)))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A network, a data set and the subjects to judge it by."""
+
+    run: Run
+    dataset: Dataset
+    part: str
+    subjects: tuple[int, ...]
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Where the masks come from, as plain data."""
+        return {
+            "kind": "run",
+            "run": self.run.name,
+            "onnx_sha256": self.run.card.get("onnx_sha256"),
+            "threshold": self.run.threshold,
+            "dataset": self.dataset.root.resolve().name,
+            "index_sha256": self.dataset.index_sha256,
+            "plane": self.dataset.plane,
+            "part": self.part,
+            "subjects": list(self.subjects),
+        }
+
+    @cached_property
+    def groups(self) -> list[list[SliceRecord]]:
+        """The slices of each case: a whole subject where its slices are a volume, else each by itself."""
+        out: list[list[SliceRecord]] = []
+        records = self.dataset.of_subjects(self.subjects)
+        for _, group in groupby(records, key=lambda record: record.subject):
+            slices = sorted(group, key=lambda record: record.slice)
+            out += [slices] if is_volume(slices) else [[record] for record in slices]
+        return out
+
+    @property
+    def size(self) -> int:
+        """Number of cases."""
+        return len(self.groups)
+
+    def cases(self) -> Iterator[Case]:
+        """Run the network, one case after the other."""
+        for group in self.groups:
+            yield self.case(group)
+
+    def case(self, group: list[SliceRecord]) -> Case:
+        """Read the slices of a case and run the network on them."""
+        hu = np.stack([self.dataset.image(record) for record in group])
+        reference = np.stack([self.dataset.mask(record) for record in group])
+        first = group[0]
+        return Case(
+            name=self._name(group),
+            subject=str(first.subject),
+            prediction=self.run.masks(hu),
+            reference=reference,
+            grid=_grid(first, self._voxel_ml(first)),
+            hu=hu,
+            sides=SideChoice.NO,  # networks of slices tell lung from no lung
+        )
+
+    def group(self, name: str) -> list[SliceRecord]:
+        """Return the slices of the case with a name."""
+        return next(group for group in self.groups if self._name(group) == name)
+
+    @cached_property
+    def _counts(self) -> Counter[int]:
+        return Counter(record.subject for record in self.dataset.slices)
+
+    def _name(self, group: list[SliceRecord]) -> str:
+        """Number of the subject, with that of the slice where the subject has several cases."""
+        first = group[0]
+        if len(group) == self._counts[first.subject]:
+            return str(first.subject)
+        return f"{first.subject}_{first.slice}"
+
+    def _voxel_ml(self, record: SliceRecord) -> float | None:
+        subject = next(s for s in self.dataset.subjects if s.id == record.subject)
+        return subject.volume_voxel_ml
+
+
+def is_volume(slices: list[SliceRecord]) -> bool:
+    """Whether slices of one subject follow each other without a gap and tell their spacing."""
+    first = slices[0]
+    if len(slices) < 2 or first.spacing_mm is None or first.slice_spacing_mm is None:
+        return False
+    numbers = [record.slice for record in slices]
+    shapes = {(record.rows, record.cols, record.spacing_mm) for record in slices}
+    return len(shapes) == 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _grid(record: SliceRecord, voxel_ml: float | None) -> Grid:
+    spacing, step = record.spacing_mm, record.slice_spacing_mm
+    if voxel_ml is None and spacing is not None and step is not None:
+        voxel_ml = spacing[0] * spacing[1] * step / 1000
+    return Grid(pixel_mm=spacing, slice_mm=step, voxel_ml=voxel_ml)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    with readable(path):
+        try:
+            data = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path.name} of {path.parent.name} is damaged.", _GO_ON) from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path.name} of {path.parent.name} is damaged.", _GO_ON)
+    return data

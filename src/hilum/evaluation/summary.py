@@ -1,0 +1,154 @@
+"""Many cases in a few numbers, with what is known of their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.evaluation.cases import CaseResult
+from hilum.evaluation.metrics import METRICS, Side
+
+__all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "summarise"]
+
+#: Draws of the bootstrap: the ends of a 95 % interval then move by about a hundredth of its width.
+DRAWS = 10_000
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One metric of one side over all cases.
+
+    Attributes:
+        side: ``lungs``, ``right_lung`` or ``left_lung``.
+        metric: Id of the metric.
+        unit: Its unit; cases measured in another unit have a row of their own.
+        n: Cases with a value.
+        subjects: Subjects with a value.
+        unknown: Cases without.
+        mean: Mean over cases.
+        sd: Standard deviation over cases (n - 1), None with one case.
+        median: Median over cases.
+        mean_absolute: Mean of the absolute values of a signed error, None for others.
+        worst: The worst value.
+        worst_case: The case that has it.
+        low: Lower end of the bootstrap 95 % interval of the mean, None with one subject.
+        high: Upper end.
+        reason: Why values are missing, with counts; empty where none is.
+    """
+
+    side: str
+    metric: str
+    unit: str
+    n: int
+    subjects: int
+    unknown: int
+    mean: float | None
+    sd: float | None
+    median: float | None
+    mean_absolute: float | None
+    worst: float | None
+    worst_case: str
+    low: float | None
+    high: float | None
+    reason: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+SUMMARY_COLUMNS = tuple(SummaryRow.__dataclass_fields__)
+
+
+def summarise(cases: Sequence[CaseResult], *, seed: int = 0) -> list[SummaryRow]:
+    """Sum up cases by side, metric and unit.
+
+    Args:
+        cases: The cases.
+        seed: Of the bootstrap.
+    """
+    rows = []
+    for side in Side:
+        having = [case for case in cases if side in case.values]
+        for metric in METRICS:
+            units = dict.fromkeys(case.values[side][metric].unit for case in having)
+            for unit in units:
+                rows.append(_row(having, side, metric, unit, seed))
+    return rows
+
+
+def _row(cases: Iterable[CaseResult], side: Side, metric: str, unit: str, seed: int) -> SummaryRow:
+    values, names, subjects = [], [], []
+    reasons: dict[str, int] = {}
+    for case in cases:
+        entry = case.values[side][metric]
+        if entry.unit != unit:
+            continue
+        if entry.value is None:
+            reasons[entry.reason or "unknown"] = reasons.get(entry.reason or "unknown", 0) + 1
+            continue
+        values.append(entry.value)
+        names.append(case.name)
+        subjects.append(case.subject)
+    missing = sum(reasons.values())
+    reason = "; ".join(f"{text} ({count})" for text, count in sorted(reasons.items()))
+    if not values:
+        nothing = (None,) * 5
+        return SummaryRow(side.value, metric, unit, 0, 0, missing, *nothing, "", None, None, reason)
+    better = METRICS[metric].better
+    array = np.array(values, np.float64)
+    worst = max(range(len(values)), key=lambda n: better.badness(values[n]))
+    interval = bootstrap_mean(array, subjects, seed=seed)
+    return SummaryRow(
+        side=side.value,
+        metric=metric,
+        unit=unit,
+        n=len(values),
+        subjects=len(set(subjects)),
+        unknown=missing,
+        mean=float(array.mean()),
+        sd=float(array.std(ddof=1)) if len(values) > 1 else None,
+        median=float(np.median(array)),
+        mean_absolute=float(np.abs(array).mean()) if better.value == "zero" else None,
+        worst=values[worst],
+        worst_case=names[worst],
+        low=None if interval is None else interval[0],
+        high=None if interval is None else interval[1],
+        reason=reason,
+    )
+
+
+def bootstrap_mean(
+    values: npt.NDArray[np.float64], subjects: Sequence[str], *, seed: int = 0, draws: int = DRAWS
+) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval of the mean, drawing whole subjects (Efron and Tibshirani 1993).
+
+    All cases of a subject are drawn together, since slices of one patient resemble each other; drawing
+    slices would give an interval that is far too narrow.
+
+    Args:
+        values: One value a case.
+        subjects: The subject of each case.
+        seed: Of the random draws; the same seed gives the same interval.
+        draws: How many draws.
+
+    Returns:
+        Lower and upper end, or None where there are fewer than two subjects.
+    """
+    _, group = np.unique(np.asarray(subjects), return_inverse=True)
+    count = int(group.max()) + 1 if len(group) else 0
+    if count < 2:
+        return None
+    sums = np.bincount(group, weights=values, minlength=count)
+    sizes = np.bincount(group, minlength=count).astype(np.float64)
+    random = np.random.default_rng(seed)
+    means = []
+    for start in range(0, draws, _CHUNK):
+        times = random.multinomial(count, np.full(count, 1 / count), size=min(_CHUNK, draws - start))
+        means.append((times @ sums) / (times @ sizes))
+    low, high = np.percentile(np.concatenate(means), (2.5, 97.5))
+    return float(low), float(high)
