@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from typing import Any, BinaryIO, cast
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from isal import igzip
 
 from hilum.errors import UsageError
 from hilum.io.atomic import atomic_file
@@ -222,8 +222,12 @@ def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:
 
 @contextmanager
 def _gzip(file: BinaryIO) -> Iterator[BinaryIO]:
-    """A gzip stream without name and time, so that equal data give equal files."""
-    with igzip.GzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0) as stream:
+    """A gzip stream without name and time, so that equal data give equal files.
+
+    By zlib: isal would be faster, but its tables of matches begin with what was in memory, so that now and
+    then the same data come out as other bytes.
+    """
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as stream:
         yield cast(BinaryIO, stream)
 
 
