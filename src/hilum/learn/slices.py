@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -127,7 +127,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
 
 
 def pictures(
-    volume: Volume, labels: npt.NDArray[np.uint8], frame: Frame
+    volume: Volume, labels: npt.NDArray[np.uint8], frame: Frame, chosen: Sequence[int] | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]]:
     """Cut a volume and its labels into pictures, one after the other.
 
@@ -135,6 +135,7 @@ def pictures(
         volume: The scan.
         labels: Labels of its shape.
         frame: What :func:`frame_of` said.
+        chosen: Numbers of the slices to cut; all where None.
 
     Yields:
         HU and labels, [row, column]. Slices count towards the head, the front, or the patient's right.
@@ -147,13 +148,18 @@ def pictures(
     order = _AXES[frame.plane]
     # Rows and columns grow to the feet, the back and the patient's left: against RAS.
     hu, mask = (np.transpose(a, order)[:, ::-1, ::-1] for a in (canonical.hu, marked))
+    if chosen is not None:
+        for number in chosen:
+            picture, drawn = np.ascontiguousarray(hu[number]), np.ascontiguousarray(mask[number])
+            yield _whole(_zoom(picture, frame)), _zoom_labels(drawn, frame)
+        return
     for start in range(0, frame.slices, _BLOCK):
         # A block at a time: a slice across the fast axis of the memory would touch every cache line of it.
         block = slice(start, start + _BLOCK)
         for picture, drawn in zip(
             np.ascontiguousarray(hu[block]), np.ascontiguousarray(mask[block]), strict=True
         ):
-            yield (_whole(_zoom(picture, frame)), _zoom_labels(drawn, frame))
+            yield _whole(_zoom(picture, frame)), _zoom_labels(drawn, frame)
 
 
 def _whole(picture: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
