@@ -1,0 +1,125 @@
+"""``hilum train``: from a data set of slices to a model."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum.cli.options import Quiet, say
+from hilum.errors import ModelError
+
+if TYPE_CHECKING:
+    from hilum.learn.watch import Report, TrainState
+
+__all__ = ["command"]
+
+_LINE_EVERY_S = 15.0
+
+
+def command(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="Folder made by hilum prepare.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="fcnn, unet or resnet.", show_default=False)] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML with choices, such as the config.toml of a run.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One choice; may be repeated.")
+    ] = None,
+    fold: Annotated[str | None, typer.Option(help="k/n: the k-th of n folds validates.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Length of the training in minutes.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length of the training in steps.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of split, weights and augmentation.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Processes on this machine: GPUs, or CPU.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines, under torchrun or Slurm.")] = 1,
+    quiet: Quiet = False,
+) -> int:
+    """Train a network on slices; run the same command again to go on after an interruption.
+
+    Leaves model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
+    """
+    from hilum.learn.config import load_config
+
+    chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
+    choices = load_config(config, chosen, set_ or ())
+    try:
+        from hilum.learn.fit import train
+    except ImportError as error:
+        raise ModelError(
+            f"Training needs packages that are not installed: {error.name}.",
+            "Run: pip install 'hilum[train]'",
+        ) from error
+    helper = any(int(os.environ.get(n, "0") or 0) > 0 for n in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    quiet = quiet or helper
+    with _reporter(quiet) as report:
+        folder = train(dataset, out, choices, devices=devices, nodes=nodes, report=report)
+    if not helper:
+        say(_result(folder), quiet=quiet)
+    return 0
+
+
+@contextmanager
+def _reporter(quiet: bool) -> Iterator[Report | None]:
+    """A bar on a terminal, lines in a pipe, nothing in ``--quiet``."""
+    if quiet:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("training"), BarColumn(), TextColumn("{task.fields[what]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task("training", total=1.0, what="")
+
+        def draw(state: TrainState) -> None:
+            bar.update(row, completed=state.step / state.steps, what=_words(state))
+            if state.validated:
+                bar.console.print(f"step {state.step}: {_words(state)}", highlight=False)
+
+        yield draw
+
+
+class _Lines:
+    """One line a validation, and one now and then between."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, state: TrainState) -> None:
+        now = time.monotonic()
+        if state.validated or now - self._last >= _LINE_EVERY_S:
+            self._last = now
+            minutes, seconds = divmod(round(state.seconds_left), 60)
+            say(f"step {state.step} of {state.steps}, {_words(state)}, {minutes}:{seconds:02d} left")
+
+
+def _words(state: TrainState) -> str:
+    dice = "" if state.val_dice is None else f", validation Dice {state.val_dice:.4f}"
+    return f"loss {state.loss:.4f}{dice}, {state.slices_per_s:.1f} slices/s"
+
+
+def _result(folder: Path) -> str:
+    import json
+
+    card = json.loads((folder / "card.json").read_text("utf-8"))
+    dice = card["figures"]["validation_dice"]
+    overhead = card["figures"]["loader_overhead"]
+    lines = [
+        f"{card['kind']}: validation Dice {dice['mean']:.4f} (worst {dice['worst']:.4f}), "
+        f"{card['training_minutes']:.1f} minutes -> {folder}"
+    ]
+    if overhead is not None:
+        lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
+    return "\n".join(lines)

@@ -1,0 +1,343 @@
+"""Training from a data set to a run: setting up, resuming, fitting, and handing over to the export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from hilum.errors import OutputError, UsageError
+from hilum.io import atomic_file, write_json, write_text
+from hilum.io.atomic import writable
+from hilum.learn.augment import Injury
+from hilum.learn.config import TrainConfig, load_config, to_toml
+from hilum.learn.data import SliceCache, StepSampler, TrainingBatches, ValidationBatches, build_cache
+from hilum.learn.dataset_index import Dataset, load_dataset
+from hilum.learn.module import LungModule
+from hilum.learn.split import Split, split_subjects
+from hilum.learn.watch import Report, Watch
+from hilum.segmentation.base import Progress
+
+__all__ = ["Plan", "train"]
+
+_MOST_BETWEEN = 2000  # steps between two validations
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was measured and decided at the start; a resumed run keeps it.
+
+    Attributes:
+        steps: Length of the training.
+        every: Steps between validations and checkpoints.
+        bare_step_s: Median seconds of the network's step alone on one batch, None where it was not needed.
+        index_sha256: Of the data set.
+        world: Number of processes.
+    """
+
+    steps: int
+    every: int
+    bare_step_s: float | None
+    index_sha256: str
+    world: int
+
+
+def train(
+    dataset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: TrainConfig,
+    *,
+    devices: int = 1,
+    nodes: int = 1,
+    injury: Injury | None = None,
+    report: Report | None = None,
+    progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Path:
+    """Train a network and leave a run: weights, ONNX, model card, curves.
+
+    A run that was killed goes on from its last checkpoint when the same call is made again, and on a CPU ends
+    with the same weights to the bit. A run that is complete is returned as it is.
+
+    Args:
+        dataset: Folder made by ``hilum prepare``.
+        out: Folder of the run: new, empty, or the one to go on with.
+        config: All choices.
+        devices: Processes on this machine: GPUs where there are some, else CPU processes.
+        nodes: Machines; each runs the same command under torchrun or Slurm and sees the same folders.
+        injury: Puts synthetic disease into training pictures.
+        report: Told how the training stands.
+        progress: Told how reading the slices stands.
+        callbacks: More callbacks for Lightning.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UsageError: The data set has too few subjects, or the run was begun with other choices.
+        InputError: The data set cannot be read.
+        OutputError: The run cannot be written, or another process is writing it.
+    """
+    data, folder = load_dataset(Path(dataset)), Path(out)
+    if (folder / "card.json").is_file():
+        _require_same(folder, config, data)
+        return folder
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    world = devices * nodes
+    with _quiet(), writable(folder):
+        _begin(folder)
+        with FileLock(folder / ".setup.lock"):
+            split, plan = _set_up(folder, data, config, world)
+            records = data.of_subjects([*split.train, *split.validation])
+            cache = build_cache(data, records, config, folder / "cache", progress)
+        with _alone(folder):
+            module = LungModule(config, plan.steps, injury)
+            watch = Watch(folder, plan.steps, config.batch * world, report)
+            best = _checkpoints(folder)
+            trainer = _trainer(folder, config, plan, [watch, best, *callbacks], devices, nodes)
+            _fit(trainer, module, cache, split, plan, config, folder)
+            if trainer.is_global_zero and (folder / "checkpoints" / "best.ckpt").is_file():
+                from hilum.learn.finish import finish_run
+
+                finish_run(folder, data, config, split, asdict(plan), watch, cache)
+                shutil.rmtree(folder / "cache", ignore_errors=True)
+            if world > 1:
+                trainer.strategy.barrier("hilum-finished")
+    return folder
+
+
+def _begin(folder: Path) -> None:
+    """Make the folder, unless it is somebody else's."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.toml").is_file():
+        names = {path.name for path in folder.iterdir()} - {".setup.lock", ".lock"}
+        if names:
+            raise OutputError(
+                f"{folder.name} holds other files and is no run of hilum train.", "Give a new folder with -o."
+            )
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+
+
+def _require_same(folder: Path, config: TrainConfig, data: Dataset) -> None:
+    """Raise unless the run in ``folder`` was begun with this configuration and data set."""
+    if load_config(folder / "config.toml") != config:
+        raise UsageError(
+            f"The run {folder.name} was begun with another configuration.",
+            "Give another folder with -o, or the same arguments as before.",
+        )
+    plan = json.loads((folder / "plan.json").read_text("utf-8"))
+    if plan["index_sha256"] != data.index_sha256:
+        raise UsageError(
+            f"The run {folder.name} was begun on another data set.", "Give another folder with -o."
+        )
+
+
+def _set_up(folder: Path, data: Dataset, config: TrainConfig, world: int) -> tuple[Split, Plan]:
+    """Decide what the run will be, or read what was decided."""
+    split = split_subjects(
+        [subject.id for subject in data.subjects],
+        seed=config.seed,
+        test_share=config.test_share,
+        validation_share=config.validation_share,
+        fold=config.fold,
+    )
+    if (folder / "plan.json").is_file():
+        _require_same(folder, config, data)
+        plan = Plan(**json.loads((folder / "plan.json").read_text("utf-8")))
+        if plan.world != world:
+            raise UsageError(
+                f"The run {folder.name} was begun with {plan.world} processes, now there are {world}.",
+                "Give the same --devices and --nodes.",
+            )
+        return split, plan
+    plan = _make_plan(config, data.index_sha256, world)
+    write_text(folder / "config.toml", to_toml(config))
+    write_json(folder / "split.json", split.as_dict())
+    write_json(folder / "plan.json", plan)
+    return split, plan
+
+
+def _make_plan(config: TrainConfig, index_sha256: str, world: int) -> Plan:
+    bare = None
+    if config.steps is None or not config.validate_every:
+        bare = time_bare_step(config)
+    steps = config.steps
+    if steps is None:
+        # A twelfth for loading, augmentation, validation and export.
+        steps = max(10, int(config.minutes * 60 * 0.92 / (bare or 1.0)))
+    every = config.validate_every
+    if not every:
+        every = int(60 * config.checkpoint_minutes / (bare or 1.0))
+        every = max(1, min(every, _MOST_BETWEEN, math.ceil(steps / 4)))
+    return Plan(steps, min(every, steps), bare, index_sha256, world)
+
+
+def time_bare_step(config: TrainConfig, least_s: float = 4.0) -> float:
+    """Return the median seconds of the network's step alone, on one batch that is there already.
+
+    Args:
+        config: Network, batch and size.
+        least_s: Measure at least so long, after two steps that do not count.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module = LungModule(config, 1000).to(device)
+    optimizer = torch.optim.AdamW(module.network.parameters(), lr=1e-6)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand((config.batch, 1, *config.size), generator=generator).to(device)
+    times: list[float] = []
+    begin = time.perf_counter()
+    while len(times) < 5 or (time.perf_counter() - begin < least_s and len(times) < 50):
+        start = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        # A training step; Dice and entropy of noise against noise cost what they always cost.
+        module.loss(x * 2 - 1, (x > 0.5).float(), len(times)).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(module.network.parameters(), config.clip)
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return sorted(times[2:])[len(times[2:]) // 2]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second command out of the run; helpers of the same command (ranks above 0) pass."""
+    if any(int(os.environ.get(name, "0") or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
+        yield
+        return
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            f"Another process is training in {folder.name}.", "Wait for it, or give another folder with -o."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _AtomicCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints whole or not at all, so that a kill leaves the one before."""
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        checkpoint["rng"] = {"torch": torch.get_rng_state()}
+        with atomic_file(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+
+def _checkpoints(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor="val_dice",
+        mode="max",
+        save_top_k=1,
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+        auto_insert_metric_name=False,
+    )
+
+
+def _precision(config: TrainConfig) -> str:
+    if config.precision != "auto":
+        return config.precision
+    return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def _trainer(
+    folder: Path, config: TrainConfig, plan: Plan, callbacks: list[Callback], devices: int, nodes: int
+) -> Trainer:
+    if config.patience:
+        callbacks = [
+            *callbacks,
+            EarlyStopping("val_dice", patience=config.patience, mode="max", min_delta=2e-4),
+        ]
+    precision: Any = _precision(config)
+    return Trainer(
+        accelerator="gpu" if torch.cuda.is_available() else "cpu",
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
+        precision=precision,
+        max_epochs=math.ceil(plan.steps / plan.every),
+        gradient_clip_val=config.clip,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name="logs", version=""),
+        plugins=[_AtomicCheckpoints()],
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _fit(
+    trainer: Trainer,
+    module: LungModule,
+    cache: SliceCache,
+    split: Split,
+    plan: Plan,
+    config: TrainConfig,
+    folder: Path,
+) -> None:
+    rank, world = trainer.global_rank, trainer.world_size
+    batches = DataLoader(
+        TrainingBatches(cache, split.train, config, rank),
+        batch_size=None,
+        sampler=StepSampler(plan.steps, plan.every),
+        num_workers=config.workers,
+        persistent_workers=False,
+    )
+    validation = DataLoader(
+        ValidationBatches(cache, split.validation, config.batch, config.validation_slices, rank, world),
+        batch_size=None,
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    trainer.fit(module, batches, validation, ckpt_path=str(last) if last.is_file() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice out of the output; real warnings stay."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for message in (".*does not have many workers.*", ".*smaller than the logging interval.*"):
+            warnings.filterwarnings("ignore", message)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

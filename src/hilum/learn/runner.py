@@ -1,0 +1,206 @@
+"""Running a trained model on slices, without torch: OpenVINO, or else ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import ModelError, UsageError
+from hilum.learn.preprocess import fit_picture, from_input, normalise, to_input
+
+__all__ = ["CARD_SCHEMA", "Session", "SliceModel", "load_run", "open_session"]
+
+CARD_SCHEMA = "hilum.model/1"
+_BATCH = 8
+
+
+class Session(Protocol):
+    """A model that is ready to run."""
+
+    engine: str
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Take (n, 1, height, width), give the same shape."""
+        ...
+
+
+class _OpenVino:
+    def __init__(self, path: Path, threads: int) -> None:
+        import openvino
+
+        core = openvino.Core()
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = threads
+        self._model = core.compile_model(str(path), "CPU", options)
+        self.engine = f"OpenVINO {openvino.__version__.split('-')[0]}"
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        out: npt.NDArray[np.float32] = np.array(self._model({"image": x})["lung"])
+        return out
+
+
+class _OnnxRuntime:
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.engine = f"ONNX Runtime {onnxruntime.__version__}"
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        out: npt.NDArray[np.float32] = self._session.run(["lung"], {"image": x})[0]
+        return out
+
+
+def open_session(path: Path, threads: int = 0) -> Session:
+    """Open an ONNX file with what is installed.
+
+    Args:
+        path: The file.
+        threads: Threads to use; 0 for as many as there are cores.
+
+    Raises:
+        ModelError: Neither OpenVINO nor ONNX Runtime is installed, or the file is damaged.
+    """
+    for engine in (_OpenVino, _OnnxRuntime):
+        try:
+            return engine(path, threads)
+        except ImportError:
+            continue
+        except Exception as error:  # each engine has errors of its own kinds
+            raise ModelError(
+                f"{path.name} cannot be run: it is damaged or no model in ONNX.", "Export or copy it again."
+            ) from error
+    raise ModelError(
+        "A trained model needs OpenVINO or ONNX Runtime, and neither is installed.",
+        "Run: pip install openvino",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SliceModel:
+    """A trained model of slices.
+
+    Attributes:
+        name: Name of the run.
+        card: Its model card, ``card.json``.
+        session: What runs it.
+    """
+
+    name: str
+    card: dict[str, Any]
+    session: Session
+
+    @property
+    def plane(self) -> str:
+        """``axial``, ``coronal`` or ``sagittal``: the pictures it was trained on."""
+        return str(self.card["input"]["plane"])
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel is lung."""
+        return float(self.card["threshold"])
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights."""
+        return str(self.card["onnx_sha256"])
+
+    def probabilities(
+        self, slices: npt.NDArray[Any], spacing: tuple[float, float] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return how likely each pixel is lung.
+
+        Args:
+            slices: HU as int16 or float32, (n, rows, columns), as people look at them: axial with the front
+                up, coronal and sagittal with the head up, the patient's right on the left.
+            spacing: Distance of rows and of columns in mm. Give it where pixels are not square and the size
+                is known: the network was trained with the aspect in mm. None takes them as square.
+
+        Returns:
+            float32 0 to 1, the shape of ``slices``.
+
+        Raises:
+            UsageError: ``slices`` has not three axes.
+        """
+        if slices.ndim != 3 or 0 in slices.shape[1:]:
+            raise UsageError(f"slices has shape {slices.shape}, expected (n, rows, columns).")
+        about = self.card["input"]
+        window = (float(about["hu_window"][0]), float(about["hu_window"][1]))
+        size = (int(about["size"][0]), int(about["size"][1]))
+        fit = fit_picture((slices.shape[1], slices.shape[2]), size, spacing)
+        out = np.empty(slices.shape, np.float32)
+        for start in range(0, len(slices), _BATCH):
+            part = slice(start, start + _BATCH)
+            x = normalise(to_input(slices[part], fit, window), window)
+            out[part] = from_input(self.session.run(x[:, None])[:, 0], fit)
+        return out
+
+
+def load_run(path: Path | str, threads: int = 0) -> SliceModel:
+    """Open a trained model.
+
+    Args:
+        path: Folder made by ``hilum train``, or its ``model.onnx`` with ``card.json`` beside it.
+        threads: Threads to use; 0 for as many as there are cores.
+
+    Raises:
+        ModelError: It is not complete, damaged, of another version, or nothing is installed to run it.
+    """
+    path = Path(path)
+    onnx = path if path.suffix == ".onnx" else path / "model.onnx"
+    file = onnx.with_name("card.json")
+    name = onnx.resolve().parent.name
+    if not path.exists():
+        raise ModelError(f"There is no model {path.name}.", "Check the path, or train one with hilum train.")
+    if not file.is_file():
+        begun = (onnx.parent / "config.toml").is_file()
+        raise ModelError(
+            f"The run {name} is not complete."
+            if begun
+            else f"{path.name} is no model of hilum: card.json is missing.",
+            "Run the same hilum train command again: it goes on where it stopped."
+            if begun
+            else "Give the folder that hilum train made, or its model.onnx with card.json beside it.",
+        )
+    try:
+        card = json.loads(file.read_text("utf-8"))
+        if card["schema"] != CARD_SCHEMA:
+            raise ModelError(
+                f"The model {name} is of another version of hilum: {card['schema']}.",
+                "Train or export it again.",
+            )
+        model = SliceModel(name, card, _Unopened())
+        expected = (
+            model.sha256,
+            model.plane,
+            model.threshold,
+            card["input"]["size"],
+            card["input"]["hu_window"],
+        )
+        digest = hashlib.sha256(onnx.read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise ModelError(
+            f"The model {name} is damaged.", "Train it again, or copy its folder again."
+        ) from error
+    if digest != expected[0]:
+        raise ModelError(
+            f"The weights of the model {name} are not those of its card: SHA-256 differs.",
+            "Copy model.onnx and card.json together from the run.",
+        )
+    return SliceModel(name, card, open_session(onnx, threads))
+
+
+class _Unopened:
+    engine = ""
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return x
