@@ -1,0 +1,54 @@
+"""``hilum explore``: the intensities of a data set or of scans."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.cli.options import Quiet, progress_bar, say
+
+__all__ = ["command"]
+
+
+def command(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATASET|CT...",
+            help="A data set of hilum prepare, or CT files and folders (lungs are then found by classic).",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for explore.html and tables.", show_default=False)
+    ],
+    quiet: Quiet = False,
+) -> int:
+    """Look at the intensities in and around the lungs, before anything is trained on them.
+
+    Writes explore.html (one file with pictures) and the tables behind it as CSV. No name of a subject or of a
+    file is in them: scans are numbered in the order given.
+    """
+    from hilum.cli.app import complain
+    from hilum.learn.explore import explore
+    from hilum.learn.explore_output import write_exploration
+
+    with progress_bar("explore", quiet) as progress:
+        found = explore(inputs, progress=progress)
+    write_exploration(found, out)
+    code = 0
+    for name, error in found.failed:
+        failure = complain(error, about=name)
+        code = code or failure
+    if found.source == "scans":
+        for one, name in zip(found.surveys, found.names, strict=True):
+            say(f"scan {one.number}: {name}", quiet=quiet)
+    if found.threshold is not None:
+        best = f"best threshold {found.threshold.hu:.0f} HU, Dice {found.threshold.dice:.3f}"
+        say(f"{len(found.surveys)} subjects, {best} -> {out / 'explore.html'}", quiet=quiet)
+    odd = sorted({one.number for one in found.outliers})
+    if odd:
+        say(f"stand out: {', '.join(map(str, odd))}", quiet=quiet)
+    return code
