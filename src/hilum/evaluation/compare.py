@@ -190,8 +190,7 @@ def compare(
     times: dict[str, Speed] = {}
     if speed and runs:
         say(0.85, "times")
-        pictures, slices = _timed_pictures(entries)
-        speeds = measure_speed(runs, pictures, slices)
+        speeds = measure_speed(runs, *_timed_pictures(entries))
         named = [entry.name for entry in entries if entry.run is not None]
         times = dict(zip(named, speeds, strict=True))
     if dataset is None:
@@ -301,18 +300,18 @@ def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
     )
 
 
-def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int]:
-    """Pictures to measure times on, and how many a volume has."""
+def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, float] | None]:
+    """Pictures to measure times on, how many a volume has, and their spacing."""
     plan = next((entry.plan for entry in entries if entry.plan is not None), None)
     if plan is None:
-        return plain_pictures(), VOLUME_SLICES
-    records = plan.dataset.of_subjects(plan.subjects)
+        return plain_pictures(), VOLUME_SLICES, None
+    longest = max(plan.groups, key=len)
+    records = longest if len(longest) > 1 else [group[0] for group in plan.groups]
     size = (records[0].rows, records[0].cols)
     same = [record for record in records if (record.rows, record.cols) == size]
     spread = np.unique(np.linspace(0, len(same) - 1, 2 * BATCH).round().astype(int))
     pictures = np.stack([plan.dataset.image(same[n]) for n in spread])
-    longest = max(len(group) for group in plan.groups)
-    return pictures, longest if longest > 1 else VOLUME_SLICES
+    return pictures, len(longest) if len(longest) > 1 else VOLUME_SLICES, records[0].spacing_mm
 
 
 def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:

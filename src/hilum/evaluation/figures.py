@@ -48,7 +48,7 @@ def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Sid
     def x(value: float) -> float:
         return _LABEL + (value - low) / span * (_WIDTH - _LABEL - _RIGHT)
 
-    title = METRICS[metric].title + (f", {next(iter(units))}" if next(iter(units)) else "")
+    title = _title(metric, units.pop())
     parts = [text(0, 13, title, font_size=13, font_weight="600", fill="#15202b")]
     bottom = _TOP + _ROW * len(data)
     for mark in marks:
@@ -109,6 +109,13 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return [round(n * step, digits) for n in range(first, max(last, first + 1) + 1)]
+
+
+def _title(metric: str, unit: str) -> str:
+    title = METRICS[metric].title
+    if unit.startswith("at "):
+        return f"{title.rpartition(' ')[0]} {unit}"
+    return title if unit in ("", "%") else f"{title}, {unit}"
 
 
 def _values(cases: Sequence[CaseResult], metric: str, side: Side) -> list[tuple[str, float, str]]:

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError, HilumError, InputError
+from hilum.errors import GeometryError, InputError
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io import read, read_labels, scan_name
 from hilum.io.dispatch import FileKind, kind_of
@@ -26,8 +26,9 @@ from hilum.volume import ScanMeta, Volume
 __all__ = ["MaskFiles", "load_case", "match"]
 
 _MASK_SUFFIXES = (*VOLUME_SUFFIXES, ".png")
-#: What programs add to the name of a scan to name its mask or its image.
-_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred", "ct", "image", "img", "0000")
+#: What programs add to the name of a scan to name its mask, and to name its image.
+_MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred")
+_IMAGE_TAILS = ("ct", "image", "img", "0000")
 #: What ``hilum segment`` writes into a folder named by the scan.
 _INNER = ("lungs.nii.gz", "lungs.nrrd")
 _SHOWN = 3
@@ -162,38 +163,43 @@ def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
     if not paths:
         what = "masks that hilum reads" if inner else "scans that hilum reads"
         raise InputError(f"The folder {folder.name or folder} holds no {what}.", "Check the path.")
-    out: dict[str, Path] = {}
+    grouped: dict[str, dict[bool, list[Path]]] = {}
     for name, path in paths:
-        key = _key(name)
-        if key in out:
+        key, is_mask = _key(name)
+        grouped.setdefault(key, {}).setdefault(is_mask, []).append(path)
+    out: dict[str, Path] = {}
+    for key, kinds in grouped.items():
+        # Where scans and masks lie in one folder, the ending of the name tells them apart.
+        chosen = kinds.get(inner) or kinds[not inner]
+        if len(chosen) > 1:
             raise InputError(
-                f"{out[key].name} and {path.name} in {folder.name} have the same name {key!r}.",
-                "Keep one mask a scan in the folder.",
+                f"{chosen[0].name} and {chosen[1].name} in {folder.name} have the same name {key!r}.",
+                "Keep one file a scan in the folder.",
             )
-        out[key] = path
+        out[key] = chosen[0]
     return out
 
 
-def _key(name: str) -> str:
-    """The name without the endings that tell a mask or an image.
+def _key(name: str) -> tuple[str, bool]:
+    """The name without the ending that tells a mask or an image, and whether it tells a mask.
 
     Examples:
         >>> _key("chest-7_lungs"), _key("chest-7_0000"), _key("lungs")
-        ('chest-7', 'chest-7', 'lungs')
+        (('chest-7', True), ('chest-7', False), ('lungs', False))
     """
     lower = name.lower()
-    for tail in _TAILS:
+    for tail in (*_MASK_TAILS, *_IMAGE_TAILS):
         for joint in "_-.":
             if lower.endswith(joint + tail) and len(name) > len(tail) + 1:
-                return name[: -len(tail) - 1]
-    return name
+                return name[: -len(tail) - 1], tail in _MASK_TAILS
+    return name, False
 
 
 def _single_scan(ct: Path, reference: Path) -> Path:
     if not ct.is_dir():
         return ct
     try:
-        return _listed(ct, inner=False)[_key(scan_name(reference))]
+        return _listed(ct, inner=False)[_key(scan_name(reference))[0]]
     except (KeyError, InputError):
         return ct  # a DICOM folder; reading it says what is wrong otherwise
 
@@ -266,8 +272,3 @@ class _Stack:
         # Rows and columns of pictures grow to the feet, the back and the patient's left: against RAS.
         out: npt.NDArray[Any] = np.transpose(canonical, self._order)[:, ::-1, ::-1]
         return out
-
-
-def explain(error: HilumError, name: str) -> HilumError:
-    """Return the error with the name of the case before it, where there are several cases."""
-    return type(error)(f"{name}: {error.message}", error.hint)

@@ -123,7 +123,7 @@ class Evaluation:
     def summary_rows(self) -> Iterator[tuple[object, ...]]:
         """Give the rows of the summary; the header is :data:`hilum.evaluation.summary.SUMMARY_COLUMNS`."""
         for row in self.summary:
-            yield tuple(_round(v) if isinstance(v, float) else v for v in row.as_dict().values())
+            yield tuple(row.as_dict().values())
 
 
 def _plain(value: Value) -> dict[str, object]:

@@ -75,12 +75,19 @@ class Run:
         value = dict(self.card.get("data") or {}).get("index_sha256")
         return None if value is None else str(value)
 
-    def masks(self, pictures: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-        """Return the masks of pictures in HU, shape (slices, rows, columns)."""
+    def masks(
+        self, pictures: npt.NDArray[Any], spacing: tuple[float, float] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Return the masks of pictures.
+
+        Args:
+            pictures: HU, shape (slices, rows, columns).
+            spacing: Distance of rows and of columns in mm, None where it is not known.
+        """
         out = np.zeros(pictures.shape, np.uint8)
         for start in range(0, len(pictures), BATCH):
             part = slice(start, start + BATCH)
-            out[part] = self.model.probabilities(pictures[part]) >= self.threshold
+            out[part] = self.model.probabilities(pictures[part], spacing) >= self.threshold
         return out
 
     def subjects(self, dataset: Dataset, part: str) -> list[int]:
@@ -191,7 +198,7 @@ class Plan:
         return Case(
             name=self._name(group),
             subject=str(first.subject),
-            prediction=self.run.masks(hu),
+            prediction=self.run.masks(hu, first.spacing_mm),
             reference=reference,
             grid=_grid(first, self._voxel_ml(first)),
             hu=hu,

@@ -46,7 +46,10 @@ class Speed:
 
 
 def measure_speed(
-    runs: Sequence[Run], pictures: npt.NDArray[Any], slices: int = VOLUME_SLICES
+    runs: Sequence[Run],
+    pictures: npt.NDArray[Any],
+    slices: int = VOLUME_SLICES,
+    spacing: tuple[float, float] | None = None,
 ) -> list[Speed]:
     """Time networks on the same pictures, in turns, so that a busy machine is unfair to none.
 
@@ -57,18 +60,19 @@ def measure_speed(
         runs: The networks.
         pictures: HU, shape (n, rows, columns).
         slices: Pictures of a volume to give the time for.
+        spacing: Distance of rows and of columns in mm, None where it is not known.
     """
     for run in runs:
-        run.masks(pictures[:1])  # loads the network and compiles it
-        run.masks(pictures[:BATCH])
+        run.masks(pictures[:1], spacing)  # loads the network and compiles it
+        run.masks(pictures[:BATCH], spacing)
     single: list[list[float]] = [[] for _ in runs]
     whole: list[list[float]] = [[] for _ in runs]
     for turn in range(_ROUNDS):
         for place, run in enumerate(runs):
             for n in range(_SINGLE):
                 one = (turn * _SINGLE + n) % len(pictures)
-                single[place].append(_seconds(run, pictures[one : one + 1]))
-            whole[place].append(_seconds(run, pictures))
+                single[place].append(_seconds(run, pictures[one : one + 1], spacing))
+            whole[place].append(_seconds(run, pictures, spacing))
     rows, cols = pictures.shape[1:]
     return [
         Speed(
@@ -98,7 +102,7 @@ def machine() -> str:
     return f"{platform.system()} {processor}, {os.cpu_count()} cores"
 
 
-def _seconds(run: Run, pictures: npt.NDArray[Any]) -> float:
+def _seconds(run: Run, pictures: npt.NDArray[Any], spacing: tuple[float, float] | None) -> float:
     begin = time.perf_counter()
-    run.masks(pictures)
+    run.masks(pictures, spacing)
     return time.perf_counter() - begin

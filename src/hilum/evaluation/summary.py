@@ -57,8 +57,11 @@ class SummaryRow:
     reason: str
 
     def as_dict(self) -> dict[str, object]:
-        """Return plain data for JSON."""
-        return asdict(self)
+        """Return plain data for JSON, rounded to seven digits."""
+        return {
+            key: float(f"{value:.7g}") if isinstance(value, float) else value
+            for key, value in asdict(self).items()
+        }
 
 
 SUMMARY_COLUMNS = tuple(SummaryRow.__dataclass_fields__)
