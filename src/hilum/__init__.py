@@ -32,11 +32,16 @@ _HOME = {
     "UsageError": "hilum.errors",
     "Volume": "hilum.volume",
     "check": "hilum.api",
+    "compare": "hilum.evaluation.compare",
+    "evaluate": "hilum.evaluation.evaluate",
+    "explore": "hilum.learn.explore",
     "inspect": "hilum.api",
     "measure": "hilum.api",
     "phantom": "hilum.api",
+    "prepare": "hilum.learn.prepare",
     "read": "hilum.io",
     "segment": "hilum.api",
+    "train": "hilum.learn.fit",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
@@ -54,8 +59,13 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time names load on fi
     from hilum.errors import NotAChestError as NotAChestError
     from hilum.errors import OutputError as OutputError
     from hilum.errors import UsageError as UsageError
+    from hilum.evaluation.compare import compare as compare
+    from hilum.evaluation.evaluate import evaluate as evaluate
     from hilum.io import read as read
     from hilum.labels import Lung as Lung
+    from hilum.learn.explore import explore as explore
+    from hilum.learn.fit import train as train
+    from hilum.learn.prepare import prepare as prepare
     from hilum.quality.flags import Flag as Flag
     from hilum.quality.flags import Severity as Severity
     from hilum.result import Result as Result

@@ -14,7 +14,19 @@ from functools import wraps
 import typer
 
 import hilum
-from hilum.cli import check, demo, inspect, measure, phantom, segment
+from hilum.cli import (
+    check,
+    compare,
+    demo,
+    evaluate,
+    explore,
+    inspect,
+    measure,
+    phantom,
+    prepare,
+    segment,
+    train,
+)
 from hilum.errors import HilumError
 
 __all__ = ["app", "run"]
@@ -46,6 +58,11 @@ for _name, _module in (
     ("check", check),
     ("inspect", inspect),
     ("demo", demo),
+    ("prepare", prepare),
+    ("explore", explore),
+    ("train", train),
+    ("evaluate", evaluate),
+    ("compare", compare),
     ("phantom", phantom),
 ):
     app.command(_name)(_verb(_module.command))

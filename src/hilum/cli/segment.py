@@ -27,7 +27,9 @@ def command(
         Path | None, typer.Option("-o", "--out", help="Folder for the results, one folder a scan in it.")
     ] = None,
     task: Annotated[str, typer.Option(help="What to segment, comma-separated.")] = "lungs",
-    model: Annotated[str, typer.Option(help="Name of the model.")] = "classic",
+    model: Annotated[
+        str, typer.Option(help="Name of the model, or the folder of a trained run.")
+    ] = "classic",
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     format: Annotated[
         str, typer.Option(help="Of the masks: nifti, nrrd, dicom-seg; comma-separated.")

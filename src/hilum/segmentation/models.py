@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 
 from hilum.errors import ModelError, UsageError
 from hilum.segmentation.base import Segmenter
@@ -33,6 +34,13 @@ def _classic() -> Segmenter:
     return Classic()
 
 
+def _trained(path: Path) -> Segmenter:
+    from hilum.learn.runner import load_run
+    from hilum.learn.volume_model import LearnedSlices
+
+    return LearnedSlices(load_run(path))
+
+
 _MODELS: dict[str, Callable[[], Segmenter]] = {"classic": _classic}
 
 
@@ -42,10 +50,10 @@ def available_models() -> tuple[str, ...]:
 
 
 def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) -> Segmenter:
-    """Return the model called ``name``.
+    """Return the model called ``name``, or the one that was trained into the folder ``name``.
 
     Args:
-        name: One of :func:`available_models`.
+        name: One of :func:`available_models`, a folder made by ``hilum train``, or its ``model.onnx``.
         device: Where to run it. ``classic`` runs on the CPU only.
 
     Raises:
@@ -58,8 +66,13 @@ def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) ->
         raise UsageError(
             f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
         ) from error
+    if name not in _MODELS and Path(name).exists():
+        return _trained(Path(name))
     if name not in _MODELS:
-        raise ModelError(f"There is no model called {name!r}.", f"Models: {', '.join(available_models())}.")
+        raise ModelError(
+            f"There is no model called {name!r}.",
+            f"Models: {', '.join(available_models())}; or the folder of a trained run.",
+        )
     if wanted is Device.GPU:
         raise ModelError(
             f"The model {name!r} runs on the CPU only.", "Leave --device away, or choose auto or cpu."
