@@ -23,9 +23,12 @@ __all__ = ["FEATURES", "Exploration", "Outlier", "explore"]
 #: Slices of a subject that are looked at, spread evenly: more change no figure that is shown.
 MOST_SLICES = 64
 #: Median and MAD of fewer subjects say nothing about one of them.
-LEAST_SUBJECTS = 5
+LEAST_SUBJECTS = 8
 #: Iglewicz and Hoaglin (1993): a modified z score beyond 3.5 marks an outlier.
 OUTLIER_Z = 3.5
+#: Differences that do not matter, however alike the other subjects are.
+_NEGLIGIBLE = {"dense_percent": 2.0, "overlap": 0.01, "best_dice": 0.01}
+_NEGLIGIBLE_HU = 15.0
 
 Density = npt.NDArray[np.float64]
 
@@ -283,7 +286,7 @@ def _outliers(found: list[Survey], features: dict[str, tuple[float | None, ...]]
             if value is None:
                 continue
             z = 0.6745 * (value - median) / mad
-            if abs(z) > OUTLIER_Z:
+            if abs(z) > OUTLIER_Z and abs(value - median) > _NEGLIGIBLE.get(name, _NEGLIGIBLE_HU):
                 out.append(Outlier(one.number, name, value, median, z))
     return tuple(sorted(out, key=lambda outlier: (-abs(outlier.z), outlier.number)))
 

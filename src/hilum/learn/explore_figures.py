@@ -27,8 +27,8 @@ _INK, _LUNG, _BODY, _RIM, _RIGHT, _LEFT, _MARK = (
     "#f09638",
     "#a3123a",
 )
-#: Smooths a scan whose HU come in steps, and changes nothing that is wider than 10 HU.
-_SMOOTH_HU = 5.0
+#: Smoothing of the curves in HU; wider where the HU come in steps.
+_SMOOTH_HU = 4.0
 _SHOWN = (-1080, 400)
 _MANY = 25
 _STYLE = {
@@ -198,13 +198,8 @@ def _calibration(found: Exploration, figure: Figure) -> None:
     odd = {(outlier.number, outlier.feature) for outlier in found.outliers}
     for axes, (feature, title, usual) in zip(panels, points, strict=True):
         axes.set_title(title, loc="left")
-        axes.axhspan(
-            usual[0] - (5 if usual[0] == usual[1] else 0),
-            usual[1] + 5,
-            color="#6aa84f",
-            alpha=0.2,
-            linewidth=0,
-        )
+        low, high = (usual[0] - 30, usual[1] + 30) if usual[0] == usual[1] else usual
+        axes.axhspan(low, high, color="#6aa84f", alpha=0.2, linewidth=0)
         known = [
             (n, value, one.number)
             for n, (value, one) in enumerate(zip(found.features[feature], found.surveys, strict=True))
@@ -225,7 +220,11 @@ def _calibration(found: Exploration, figure: Figure) -> None:
 
 def _smooth(density: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The closed bins, smoothed; the two open ends have no place on the axis."""
-    out: npt.NDArray[np.float64] = gaussian_filter1d(density[1:-1], _SMOOTH_HU, mode="constant")
+    inner = density[1:-1]
+    dense = (EDGES[1:-1] > -900) & (EDGES[1:-1] < 100)
+    step = dense.sum() / max(1, np.count_nonzero(inner[dense]))
+    sigma = _SMOOTH_HU if step < 2 else max(_SMOOTH_HU, step)
+    out: npt.NDArray[np.float64] = gaussian_filter1d(inner, sigma, mode="constant")
     return out
 
 
