@@ -12,6 +12,7 @@ import numpy as np
 
 import hilum
 from hilum.errors import InputError, UsageError
+from hilum.evaluation.cases import Case
 from hilum.evaluation.evaluate import is_run
 from hilum.evaluation.metrics import METRICS, Side
 from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
@@ -315,7 +316,10 @@ def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, f
 
 
 def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:
-    """Draw the cases on which any model did worst, with all models, the networks run once more for it."""
+    """Draw the cases on which any model did worst, with all models.
+
+    The worst network runs on the case once more to find the picture, the others on that picture alone.
+    """
     plans = {entry.name: entry.plan for entry in entries if entry.plan is not None}
     if not plans:
         return ()
@@ -328,14 +332,28 @@ def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:
     worst = sorted(dice, key=lambda name: min(dice[name].values()))[:_WORST]
     out = []
     for name in worst:
-        found = {model: plan.case(plan.group(name)) for model, plan in plans.items()}
-        lowest = found[min(found, key=lambda model: dice[name].get(model, 1.0))]
-        index = worst_slice(lowest.prediction, lowest.reference)
-        masks = [case.prediction[index] for case in found.values()]
+        lowest = min(plans, key=lambda model: dice[name].get(model, 1.0))
+        group = plans[lowest].group(name)
+        whole = plans[lowest].case(group)
+        index = worst_slice(whole.prediction, whole.reference)
+        found = {
+            model: _one(whole, index) if model == lowest else plan.case([group[index]])
+            for model, plan in plans.items()
+        }
+        masks = [case.prediction[0] for case in found.values()]
         row = []
         for model, shown in found.items():
             value = dice[name].get(model)
             said = "no Dice" if value is None else f"Dice {value:.4f}"
-            row.append(draw(shown, index, f"{model}, case {name}: {said}", masks))
+            if len(group) > 1:
+                said += f", slice {group[index].slice}"
+            row.append(draw(shown, 0, f"{model}, case {name}: {said}", masks))
         out.append(tuple(row))
     return tuple(out)
+
+
+def _one(case: Case, index: int) -> Case:
+    """One picture of a case, as a case."""
+    part = slice(index, index + 1)
+    hu = None if case.hu is None else case.hu[part]
+    return replace(case, prediction=case.prediction[part], reference=case.reference[part], hu=hu)

@@ -87,7 +87,7 @@ def match(
         )
     if not prediction.is_dir():
         scan = None if ct is None else _single_scan(ct, reference)
-        return [MaskFiles(scan_name(reference), prediction, reference, scan)]
+        return [MaskFiles(_key(scan_name(reference))[0], prediction, reference, scan)]
     found, drawn = _listed(prediction, inner=True), _listed(reference, inner=True)
     scans = None if ct is None else _listed(ct, inner=False) if ct.is_dir() else {}
     keys = set(found) & set(drawn)
