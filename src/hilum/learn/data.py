@@ -183,7 +183,7 @@ class StepSampler(Sampler[int]):
         self.steps, self.every, self.epoch = steps, every, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch, also the one a run is resumed in."""
+        """Called by Lightning before each epoch but the first, which may be any one of a resumed run."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:

@@ -38,6 +38,13 @@ from hilum.segmentation.base import Progress
 
 __all__ = ["Plan", "train"]
 
+#: Warnings of Lightning on what is meant to be so.
+_ADVICE = (
+    ".*does not have many workers.*",
+    ".*smaller than the logging interval.*",
+    ".*exists and is not empty.*",
+    ".*LeafSpec.*is deprecated.*",
+)
 _MOST_BETWEEN = 2000  # steps between two validations
 
 
@@ -100,20 +107,27 @@ def train(
     if (folder / "card.json").is_file():
         _require_same(folder, config, data)
         return folder
+    split = split_subjects(
+        [subject.id for subject in data.subjects],
+        seed=config.seed,
+        test_share=config.test_share,
+        validation_share=config.validation_share,
+        fold=config.fold,
+    )
     if config.threads:
         torch.set_num_threads(config.threads)
     world = devices * nodes
     with _quiet(), writable(folder):
         _begin(folder)
         with FileLock(folder / ".setup.lock"):
-            split, plan = _set_up(folder, data, config, world)
+            plan = _set_up(folder, data, config, split, world)
             records = data.of_subjects([*split.train, *split.validation])
             cache = build_cache(data, records, config, folder / "cache", progress)
         with _alone(folder):
             module = LungModule(config, plan.steps, injury)
             watch = Watch(folder, plan.steps, config.batch * world, report)
-            best = _checkpoints(folder)
-            trainer = _trainer(folder, config, plan, [watch, best, *callbacks], devices, nodes)
+            all_callbacks = [watch, *_checkpoints(folder), *callbacks]
+            trainer = _trainer(folder, config, plan, all_callbacks, devices, nodes)
             _fit(trainer, module, cache, split, plan, config, folder)
             if trainer.is_global_zero and (folder / "checkpoints" / "best.ckpt").is_file():
                 from hilum.learn.finish import finish_run
@@ -150,15 +164,8 @@ def _require_same(folder: Path, config: TrainConfig, data: Dataset) -> None:
         )
 
 
-def _set_up(folder: Path, data: Dataset, config: TrainConfig, world: int) -> tuple[Split, Plan]:
+def _set_up(folder: Path, data: Dataset, config: TrainConfig, split: Split, world: int) -> Plan:
     """Decide what the run will be, or read what was decided."""
-    split = split_subjects(
-        [subject.id for subject in data.subjects],
-        seed=config.seed,
-        test_share=config.test_share,
-        validation_share=config.validation_share,
-        fold=config.fold,
-    )
     if (folder / "plan.json").is_file():
         _require_same(folder, config, data)
         plan = Plan(**json.loads((folder / "plan.json").read_text("utf-8")))
@@ -167,12 +174,12 @@ def _set_up(folder: Path, data: Dataset, config: TrainConfig, world: int) -> tup
                 f"The run {folder.name} was begun with {plan.world} processes, now there are {world}.",
                 "Give the same --devices and --nodes.",
             )
-        return split, plan
+        return plan
     plan = _make_plan(config, data.index_sha256, world)
     write_text(folder / "config.toml", to_toml(config))
     write_json(folder / "split.json", split.as_dict())
     write_json(folder / "plan.json", plan)
-    return split, plan
+    return plan
 
 
 def _make_plan(config: TrainConfig, index_sha256: str, world: int) -> Plan:
@@ -245,18 +252,27 @@ class _AtomicCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, part)
 
 
-def _checkpoints(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(
+def _checkpoints(folder: Path) -> list[Callback]:
+    """The best weights, and in ``last.ckpt`` where to go on, after each validation.
+
+    Two callbacks, because one with ``save_last`` writes ``last.ckpt`` only when there is a new best.
+    """
+    best = ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename="best",
         monitor="val_dice",
         mode="max",
-        save_top_k=1,
-        save_last=True,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
         auto_insert_metric_name=False,
     )
+    last = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="last",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    return [best, last]
 
 
 def _precision(config: TrainConfig) -> str:
@@ -304,10 +320,15 @@ def _fit(
     folder: Path,
 ) -> None:
     rank, world = trainer.global_rank, trainer.world_size
+    sampler = StepSampler(plan.steps, plan.every)
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.is_file():  # Lightning tells a sampler its epoch from the second one on only
+        done = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        sampler.set_epoch(done // plan.every)
     batches = DataLoader(
         TrainingBatches(cache, split.train, config, rank),
         batch_size=None,
-        sampler=StepSampler(plan.steps, plan.every),
+        sampler=sampler,
         num_workers=config.workers,
         persistent_workers=False,
     )
@@ -315,7 +336,6 @@ def _fit(
         ValidationBatches(cache, split.validation, config.batch, config.validation_slices, rank, world),
         batch_size=None,
     )
-    last = folder / "checkpoints" / "last.ckpt"
     trainer.fit(module, batches, validation, ckpt_path=str(last) if last.is_file() else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -327,7 +347,7 @@ def _quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        for message in (".*does not have many workers.*", ".*smaller than the logging interval.*"):
+        for message in _ADVICE:
             warnings.filterwarnings("ignore", message)
         for logger in loggers:
             logger.setLevel(logging.ERROR)

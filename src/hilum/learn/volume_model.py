@@ -31,8 +31,8 @@ _BATCH = 16
 _LEAST_VOLUME, _LEAST_AREA = 60.0, 8.0
 #: A piece with less than this share of the largest is a stray one.
 _LEAST_PART = 0.02
-#: A piece whose inside is free gas to this share is bowel or stomach, not lung.
-_MOST_GAS = 0.85
+#: Lungs lie at one height: a piece whose middle is farther than this from the largest one is none, mm.
+_MOST_APART_MM = 30.0
 #: Width that a chest picture without a scale is taken to have, mm; for the rules on pieces only.
 _USUAL_WIDTH_MM = 370.0
 #: A chest has an axial slice with at least this share of lung in the body's cross-section.
@@ -124,7 +124,7 @@ def order_in_space(canonical: Volume, mask: Mask) -> tuple[npt.NDArray[np.uint8]
     found = find_inner_air(hu, reduced, optimal_threshold(hu))
     chosen = np.isin(labels, [piece.label for piece in pieces])
     share = share_of_body(chosen, found.filled | chosen)
-    if not pieces or share < _LEAST_SHARE:
+    if not pieces or share < _LEAST_SHARE or _only_tips(chosen, share):
         raise NotAChestError(
             "No lung was found in this scan."
             if not pieces
@@ -156,12 +156,29 @@ def _lungs(
     hu: npt.NDArray[np.float32], mask: Mask, spacing: Spacing
 ) -> tuple[list[Piece], npt.NDArray[np.uint32]]:
     """Pieces that can be lung, largest first, and the map of all pieces."""
+    flat = mask.shape[2] == 1
     labels, pieces = pieces_of(hu, mask, spacing)
-    pieces = [piece for piece in pieces if piece.gas_share <= _MOST_GAS]
-    least = _LEAST_AREA if mask.shape[2] == 1 else _LEAST_VOLUME
-    if not pieces or pieces[0].size < least:
+    pieces = [piece for piece in pieces if piece.gas_share <= _most_gas(piece.size, flat)]
+    if not pieces or pieces[0].size < (_LEAST_AREA if flat else _LEAST_VOLUME):
         return [], labels
-    return [piece for piece in pieces if piece.size >= _LEAST_PART * pieces[0].size], labels
+    main = pieces[0]
+    planes = np.flatnonzero((labels == main.label).any(axis=(0, 1)))
+    reach = _MOST_APART_MM / spacing[2]
+    low, high = float(planes[0]) - reach, float(planes[-1]) + reach
+    return [p for p in pieces if p.size >= _LEAST_PART * main.size and low < p.centre[2] < high], labels
+
+
+def _most_gas(size: float, flat: bool) -> float:
+    """Share of free gas from which a piece is bowel or stomach: the larger, the more emphysema is allowed."""
+    small, medium = (15.0, 60.0) if flat else (100.0, 600.0)
+    return 0.25 if size < small else 0.5 if size < medium else 0.85
+
+
+def _only_tips(lungs: Mask, share: float) -> bool:
+    """Whether what is seen are the tips of the lungs above an abdomen."""
+    height = lungs.shape[2]
+    planes = np.flatnonzero(lungs.any(axis=(0, 1)))
+    return height > 1 and planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
 
 
 def _to_native(mask: Mask, sides: npt.NDArray[np.uint8], reduced: Reduced) -> npt.NDArray[np.uint8]:
