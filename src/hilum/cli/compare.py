@@ -64,8 +64,8 @@ def _say(comparison: Comparison, *, quiet: bool, to_stderr: bool) -> None:
         parts = []
         for id_ in _SHOWN:
             row, metric = evaluation.row(id_), METRICS[id_]
-            value = "unknown" if row.mean is None else f"{row.mean:.{metric.digits}f}"
-            parts.append(f"{metric.title} {value}{f' {row.unit}' if row.unit not in ('', '%') else ''}")
+            value = "unknown" if row.mean is None else f"{row.mean:.{metric.digits}f} {row.unit}".rstrip()
+            parts.append(f"{metric.title.removesuffix(' %')} {value}")
         if model.speed is not None:
             parts.append(f"{model.speed.ms_slice:.1f} ms a slice")
         say(f"{model.name:<{width}}  {', '.join(parts)}", quiet=quiet, to_stderr=to_stderr)

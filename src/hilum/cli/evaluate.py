@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum.cli.options import Json, Quiet, progress_bar, say
-from hilum.errors import UsageError
+from hilum.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from hilum.evaluation import Evaluation
@@ -67,6 +67,8 @@ def command(
     from hilum.evaluation.compare import EVALUATION_FOLDER
     from hilum.evaluation.evaluate import evaluate, is_run
 
+    if not first.exists():
+        raise InputError(f"There is no {first.name}.", "Check the path.")
     if out is None and is_run(first):
         out = first / EVALUATION_FOLDER
     if out is None and not as_json:

@@ -94,7 +94,11 @@ def build_cache(
     with writable(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        _fill(dataset, records, config, cache, progress)
+        try:
+            _fill(dataset, records, config, cache, progress)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # gigabytes that nothing would read
+            raise
     write_json(marker, key)
     return cache
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hilum.errors import ModelError
 from hilum.io import atomic_file
-from hilum.learn.runner import open_session
+from hilum.segmentation.engine import open_session
 
 __all__ = ["OPSET", "Parity", "check_parity", "export_onnx"]
 
@@ -70,18 +70,17 @@ def export_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> Path:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
         try:
-            torch.onnx.export(
+            program = torch.onnx.export(
                 model,
                 (example,),
-                str(part),
                 input_names=["image"],
                 output_names=["lung"],
                 dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096)},),
                 opset_version=OPSET,
                 dynamo=True,
-                external_data=False,
                 verbose=False,
             )
+            part.write_bytes(program.model_proto.SerializeToString())
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import logging
 import math
@@ -117,7 +119,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     world = devices * nodes
-    with _quiet(), writable(folder):
+    with _quiet(), _on_full_disk(folder):
         _begin(folder)
         with FileLock(folder / ".setup.lock"):
             plan = _set_up(folder, data, config, split, world)
@@ -137,6 +139,24 @@ def train(
             if world > 1:
                 trainer.strategy.barrier("hilum-finished")
     return folder
+
+
+@contextmanager
+def _on_full_disk(folder: Path) -> Iterator[None]:
+    """Say that the disk is full, and what stays; other errors of writing as everywhere."""
+    try:
+        with writable(folder):
+            yield
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+            begun = (folder / "checkpoints" / "last.ckpt").is_file()
+            raise OutputError(
+                f"The disk of {folder} is full; "
+                + ("the last checkpoint is kept." if begun else "nothing was trained yet."),
+                "Free some space and run the same command again: it goes on.",
+            ) from error
+        raise
 
 
 def _begin(folder: Path) -> None:
@@ -248,8 +268,10 @@ class _AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         checkpoint["rng"] = {"torch": torch.get_rng_state()}
+        whole = io.BytesIO()  # torch's own writer says of a full disk only that a position is unexpected
+        torch.save(checkpoint, whole)
         with atomic_file(Path(path)) as part:
-            torch.save(checkpoint, part)
+            part.write_bytes(whole.getbuffer())
 
 
 def _checkpoints(folder: Path) -> list[Callback]:
