@@ -1,4 +1,4 @@
-"""Running a trained model on slices, without torch: OpenVINO, or else ONNX Runtime."""
+"""Running a trained model on slices, without torch."""
 
 from __future__ import annotations
 
@@ -6,83 +6,19 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import ModelError, UsageError
 from hilum.learn.preprocess import fit_picture, from_input, normalise, to_input
+from hilum.segmentation.engine import Device, Session, open_session
 
-__all__ = ["CARD_SCHEMA", "Session", "SliceModel", "load_run", "open_session"]
+__all__ = ["CARD_SCHEMA", "SliceModel", "load_run"]
 
 CARD_SCHEMA = "hilum.model/1"
 _BATCH = 8
-
-
-class Session(Protocol):
-    """A model that is ready to run."""
-
-    engine: str
-
-    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Take (n, 1, height, width), give the same shape."""
-        ...
-
-
-class _OpenVino:
-    def __init__(self, path: Path, threads: int) -> None:
-        import openvino
-
-        core = openvino.Core()
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        if threads:
-            options["INFERENCE_NUM_THREADS"] = threads
-        self._model = core.compile_model(str(path), "CPU", options)
-        self.engine = f"OpenVINO {openvino.__version__.split('-')[0]}"
-
-    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        out: npt.NDArray[np.float32] = np.array(self._model({"image": x})["lung"])
-        return out
-
-
-class _OnnxRuntime:
-    def __init__(self, path: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.engine = f"ONNX Runtime {onnxruntime.__version__}"
-
-    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        out: npt.NDArray[np.float32] = self._session.run(["lung"], {"image": x})[0]
-        return out
-
-
-def open_session(path: Path, threads: int = 0) -> Session:
-    """Open an ONNX file with what is installed.
-
-    Args:
-        path: The file.
-        threads: Threads to use; 0 for as many as there are cores.
-
-    Raises:
-        ModelError: Neither OpenVINO nor ONNX Runtime is installed, or the file is damaged.
-    """
-    for engine in (_OpenVino, _OnnxRuntime):
-        try:
-            return engine(path, threads)
-        except ImportError:
-            continue
-        except Exception as error:  # each engine has errors of its own kinds
-            raise ModelError(
-                f"{path.name} cannot be run: it is damaged or no model in ONNX.", "Export or copy it again."
-            ) from error
-    raise ModelError(
-        "A trained model needs OpenVINO or ONNX Runtime, and neither is installed.",
-        "Run: pip install openvino",
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +81,13 @@ class SliceModel:
         return out
 
 
-def load_run(path: Path | str, threads: int = 0) -> SliceModel:
+def load_run(path: Path | str, threads: int = 0, device: Device = Device.AUTO) -> SliceModel:
     """Open a trained model.
 
     Args:
         path: Folder made by ``hilum train``, or its ``model.onnx`` with ``card.json`` beside it.
         threads: Threads to use; 0 for as many as there are cores.
+        device: Where to run it.
 
     Raises:
         ModelError: It is not complete, damaged, of another version, or nothing is installed to run it.
@@ -196,7 +133,7 @@ def load_run(path: Path | str, threads: int = 0) -> SliceModel:
             f"The weights of the model {name} are not those of its card: SHA-256 differs.",
             "Copy model.onnx and card.json together from the run.",
         )
-    return SliceModel(name, card, open_session(onnx, threads))
+    return SliceModel(name, card, open_session(onnx, threads, device))
 
 
 class _Unopened:

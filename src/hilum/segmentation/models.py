@@ -8,18 +8,11 @@ from pathlib import Path
 
 from hilum.errors import ModelError, UsageError
 from hilum.segmentation.base import Segmenter
+from hilum.segmentation.engine import Device
 
 __all__ = ["DEFAULT_MODEL", "Device", "Task", "available_models", "load_model", "parse_tasks"]
 
 DEFAULT_MODEL = "classic"
-
-
-class Device(str, Enum):
-    """Where a model runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    GPU = "gpu"
 
 
 class Task(str, Enum):

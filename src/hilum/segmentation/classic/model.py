@@ -12,7 +12,7 @@ from hilum.labels import Lung
 from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.airways import CentralAirways, find_central_airways, wall_of
 from hilum.segmentation.classic.body import BodyAir, find_inner_air, find_levels, normalise, optimal_threshold
-from hilum.segmentation.classic.fill import cut_airways, fill_lungs
+from hilum.segmentation.classic.fill import CLOSING_MM, cut_airways, fill_lungs
 from hilum.segmentation.classic.morphology import Mask, Spacing, depth, erode
 from hilum.segmentation.classic.refine import refine
 from hilum.segmentation.classic.select import remove_gas_bubbles, select_lungs, share_of_body
@@ -81,9 +81,15 @@ class Classic:
     and main bronchi removed, right and left parted, vessels closed; on a grid of about 2 mm, with the
     surface taken from the native voxels at the end. It sees aerated lung: where a lung is consolidated or
     collapsed over more than a vessel's width it is missed.
+
+    Args:
+        closing_mm: Notches of the lungs' surface up to twice this wide are lung.
     """
 
     info = ModelInfo("classic", "1")
+
+    def __init__(self, closing_mm: float = CLOSING_MM) -> None:
+        self._closing_mm = closing_mm
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
@@ -127,7 +133,7 @@ class Classic:
         _require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
         sides = assign_sides(hu, labels, pieces, spacing)
         keep_out = found.outside | (gas & (sides == 0))
-        lungs = fill_lungs(sides, keep_out, spacing)
+        lungs = fill_lungs(sides, keep_out, spacing, self._closing_mm)
         central = cut_airways(lungs, lumen, spacing)
         lungs[central] = Lung.BACKGROUND
         dense = (lungs > 0) & ~air

@@ -56,12 +56,20 @@ def open_(mask: Mask, radius: float, spacing: Spacing) -> Mask:
 
 
 def close_(mask: Mask, radius: float, spacing: Spacing) -> Mask:
-    """Fill what is narrower than ``2 * radius`` mm, also at the border of the array."""
+    """Fill what is narrower than ``2 * radius`` mm; beyond the array each border voxel goes on as it is."""
     box = bounding_box(mask, pad_mm=radius + max(spacing), spacing=spacing)
     out = mask.copy()
-    if box is not None:
-        grown = dilate(mask[box], radius, spacing)
-        out[box] |= erode(grown, radius, spacing)
+    if box is None:
+        return out
+    # Where the box ends at the array's rim it was cut short: wall or lung goes on there.
+    rims = [
+        ((b.start == 0) * wide, (b.stop == n) * wide)
+        for b, n, wide in zip(box, mask.shape, (int(radius / s) + 2 for s in spacing), strict=True)
+    ]
+    grown = dilate(np.pad(mask[box], rims, mode="edge"), radius, spacing)
+    closed = erode(grown, radius, spacing)
+    inner = tuple(slice(low, size - high) for (low, high), size in zip(rims, closed.shape, strict=True))
+    out[box] |= closed[inner]
     return out
 
 

@@ -1,0 +1,100 @@
+"""Training cases of the 3-D lung model: real scans, the same with made-up injuries, digital chests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hilum
+from hilum.learn.injury import random_injury
+from hilum.learn.volumes.cases import STEP_MM, on_cubes, own_labels, write_case
+from hilum.phantoms import make_phantom
+
+#: Scans without masks, of lungs that are aerated: their labels are our own. None of them is a test scan.
+SCANS = (
+    "lidc-0001_low",
+    "lidc-0002_low",
+    "lidc-0003_low",
+    "lidc-0004",
+    "nsclc-r01-001",
+    "nsclc-r01-001_low",
+    "tcga-de-a4ma",
+    "tcga-de-a4ma_body_low",
+)
+PHANTOM_INJURIES = (
+    "",
+    "consolidation:0.7",
+    "effusion:0.6",
+    "ground_glass:0.8,consolidation:0.4",
+    "atelectasis:0.8",
+    "pneumothorax:0.5",
+    "emphysema:0.8",
+    "oedema:0.7,effusion:0.4",
+    "consolidation:1.0,atelectasis:0.6",
+    "effusion:1.0",
+    "nodule:0.8,ground_glass:0.5",
+    "atelectasis:1.0,effusion:0.7",
+)
+Tell = Callable[[str], None]
+
+
+def make_cases(
+    data: Path, out: Path, injured: int, phantoms: int, tell: Tell, seed: int = 0
+) -> dict[str, str]:
+    """Write all cases that are not there yet; return the SHA-256 of each by its name."""
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "cases.json"
+    done: dict[str, str] = json.loads(log.read_text("utf-8")) if log.is_file() else {}
+    jobs: list[tuple[Any, ...]] = [(_phantom, i, seed) for i in range(phantoms)]
+    jobs += [(_scan, i, data / "volumes" / f"{name}.nii.gz", injured, seed) for i, name in enumerate(SCANS)]
+    with ProcessPoolExecutor(2) as pool:
+        for number, made in enumerate(pool.map(_run, [(job, out, set(done)) for job in jobs])):
+            done.update(made)
+            log.write_text(json.dumps(done, indent=1, sort_keys=True), "utf-8")
+            tell(f"{number + 1}/{len(jobs)} {', '.join(list(made)[:1])} …")
+    return done
+
+
+def _run(task: tuple[tuple[Any, ...], Path, set[str]]) -> dict[str, str]:
+    (work, *arguments), out, done = task
+    made: dict[str, str] = work(*arguments, out, done)
+    return made
+
+
+def _phantom(index: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:
+    name = f"phantom-{index:02d}"
+    if name in done:
+        return {}
+    rng = np.random.default_rng([seed, 1, index])
+    phantom = make_phantom(
+        seed=1000 + index,
+        spacing=(STEP_MM,) * 3,
+        orientation="RAS",
+        injury=PHANTOM_INJURIES[index % len(PHANTOM_INJURIES)] or None,
+        noise_hu=float(rng.uniform(5, 40)),
+        size=float(rng.uniform(0.65, 1.15)),
+        arms_down=bool(rng.random() < 0.3),
+        prone=bool(rng.random() < 0.1),
+    )
+    volume = phantom.volume
+    hu, labels = on_cubes(volume, phantom.labels)
+    return {name: write_case(out, name, hu, labels)}
+
+
+def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:
+    names = [f"real-{index:02d}"] + [f"injured-{index:02d}-{k:02d}" for k in range(injured)]
+    if set(names) <= done:
+        return {}
+    volume = hilum.read(path)
+    hu, labels = on_cubes(volume, own_labels(volume))
+    made = {names[0]: write_case(out, names[0], hu, labels)}
+    for k, name in enumerate(names[1:]):
+        rng = np.random.default_rng([seed, 2, index, k])
+        result = random_injury(hu, labels, (STEP_MM,) * 3, rng)
+        made[name] = write_case(out, name, result.hu, result.mask)
+    return made

@@ -1,0 +1,6 @@
+"""Synthetic injury: disease put into healthy lungs whose mask is known, and the mask that stays right."""
+
+from hilum.learn.injury.kinds import InjuryKind
+from hilum.learn.injury.make import Injured, add_injury, random_injury
+
+__all__ = ["Injured", "InjuryKind", "add_injury", "random_injury"]

@@ -1,0 +1,207 @@
+"""Fitting the 3-D network: an example is a function of seed and step, so a killed run goes on as it was."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer, callbacks, loggers
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from hilum.errors import UsageError
+from hilum.io import write_json
+from hilum.learn.data import StepSampler
+from hilum.learn.module import mix
+from hilum.learn.volumes.augment import AIR, Variation, vary
+from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
+from hilum.learn.volumes.networks import LungNet3d
+
+__all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "fit_volumes", "scale_hu"]
+
+#: HU are clipped to [AIR, HIGH_HU] and scaled to -1 to 1.
+HIGH_HU = 400.0
+
+
+def scale_hu(hu: Tensor) -> Tensor:
+    """Clip HU and scale them to -1 to 1, as the network takes them."""
+    return (hu.clamp(AIR, HIGH_HU) - AIR) * (2.0 / (HIGH_HU - AIR)) - 1.0
+
+
+@dataclass(frozen=True)
+class VolumeConfig:
+    """Choices of a training of the 3-D network."""
+
+    steps: int = 3200
+    size: tuple[int, int, int] = (112, 96, 112)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
+    learning_rate: float = 2.5e-3
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    clip: float = 3.0
+    ema: float = 0.995
+    dense_weight: float = 3.0
+    seed: int = 0
+    every: int = 100
+    threads: int = 2
+    workers: int = 0
+    #: How often cases of each group are drawn.
+    shares: dict[str, float] = field(default_factory=lambda: {"real": 0.25, "injured": 0.5, "phantom": 0.25})
+
+
+class _Examples(Dataset[dict[str, Tensor]]):
+    def __init__(self, cases: list[Case], config: VolumeConfig, variation: Variation) -> None:
+        self.config, self.variation = config, variation
+        self.groups: dict[str, list[Case]] = {}
+        for case in cases:
+            self.groups.setdefault(case.group, []).append(case)
+        unknown = set(self.groups) - set(config.shares)
+        if unknown:
+            raise UsageError(f"No share is given for cases of the group {sorted(unknown)[0]!r}.")
+
+    def __len__(self) -> int:
+        return self.config.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(mix(self.config.seed, step))
+        names = sorted(self.groups)
+        weights = torch.tensor([self.config.shares[name] for name in names])
+        group = self.groups[names[int(torch.multinomial(weights, 1, generator=generator))]]
+        case = group[int(torch.randint(len(group), (), generator=generator))]
+        hu, labels = (torch.from_numpy(np.array(a)) for a in case.load())
+        x, target = vary(hu, labels, self.config.size, STEP_MM, self.variation, generator)
+        return {"hu": x, "target": target}
+
+
+def volume_loss(logits: Tensor, target: Tensor, hu: Tensor, dense_weight: float) -> Tensor:
+    """Cross-entropy, heavier where lung is dense, plus soft Dice (Milletari 2016) of each side.
+
+    Args:
+        logits: (n, 3, x, y, z).
+        target: Shares of the classes, same shape.
+        hu: (n, 1, x, y, z).
+        dense_weight: Weight of a voxel of lung above -500 HU; others weigh 1.
+    """
+    lung = target[:, 1:].sum(1, keepdim=True)
+    weight = 1 + (dense_weight - 1) * lung * (hu > -500)
+    entropy = -(target * functional.log_softmax(logits, 1)).sum(1, keepdim=True)
+    entropy = (weight * entropy).sum() / weight.sum()
+    probability = torch.softmax(logits, 1)[:, 1:]
+    truth = target[:, 1:]
+    floor = 0.001 * truth[0, 0].numel()
+    both = 2 * (probability * truth).sum((2, 3, 4)) + floor
+    total = (probability.square() + truth.square()).sum((2, 3, 4)) + floor
+    return entropy + (1 - both / total).mean()
+
+
+class VolumeModule(LightningModule):
+    """The network, its running mean, and how it learns."""
+
+    def __init__(self, config: VolumeConfig) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.network = LungNet3d(config.widths)
+        self.mean = copy.deepcopy(self.network).requires_grad_(False)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """One step."""
+        logits = self.network(scale_hu(batch["hu"]))
+        loss = volume_loss(logits.float(), batch["target"], batch["hu"], self.config.dense_weight)
+        self.log("loss", loss, on_step=True)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the running mean; in the beginning it forgets faster."""
+        decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
+        with torch.no_grad():
+            for old, new in zip(self.mean.parameters(), self.network.parameters(), strict=True):
+                old.lerp_(new, 1 - decay)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW (Loshchilov 2019): linear rise, then cosine to a hundredth."""
+        c = self.config
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
+        )
+        rise = max(1, round(c.warmup * c.steps))
+
+        def rate(step: int) -> float:
+            if step < rise:
+                return (step + 1) / rise
+            done = min(1.0, (step - rise) / max(1, c.steps - rise))
+            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class _Tell(callbacks.Callback):
+    def __init__(self, report: Callable[[int, float], None]) -> None:
+        self.report = report
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.report(trainer.global_step, float(outputs["loss"]))
+
+
+def fit_volumes(
+    cases: Path,
+    out: Path,
+    config: VolumeConfig,
+    variation: Variation | None = None,
+    report: Callable[[int, float], None] | None = None,
+) -> LungNet3d:
+    """Train the network, or go on with a training that was stopped.
+
+    Args:
+        cases: Folder of cases; see :mod:`hilum.learn.volumes.cases`.
+        out: Folder of checkpoints and logs.
+        config: All choices.
+        variation: How much examples are varied.
+        report: Called after each step with its number and loss.
+
+    Returns:
+        The running mean of the network.
+    """
+    torch.set_num_threads(config.threads)
+    variation = variation or Variation()
+    data = _Examples(find_cases(cases), config, variation)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", {"config": asdict(config), "variation": asdict(variation)})
+    last = out / "last.ckpt"
+    sampler = StepSampler(config.steps, config.every)
+    if last.is_file():
+        done = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+        sampler.set_epoch(done // config.every)
+    loader = DataLoader(data, batch_size=1, sampler=sampler, num_workers=config.workers)
+    keep = callbacks.ModelCheckpoint(
+        dirpath=out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    trainer = Trainer(
+        accelerator="auto",
+        devices=1,
+        max_steps=config.steps,
+        max_epochs=-1,
+        gradient_clip_val=config.clip,
+        callbacks=[keep, *([_Tell(report)] if report else [])],
+        logger=loggers.CSVLogger(out, name="", version="log"),
+        log_every_n_steps=20,
+        reload_dataloaders_every_n_epochs=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    module = VolumeModule(config)
+    trainer.fit(module, loader, ckpt_path=str(last) if last.is_file() else None)
+    mean: LungNet3d = module.mean
+    return mean

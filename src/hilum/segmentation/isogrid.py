@@ -1,0 +1,63 @@
+"""A grid of equal spacing along all axes for the network, and the way back to the block means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["IsoGrid", "along_axis"]
+
+Float = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class IsoGrid:
+    """Two grids over the same box: ``shape`` voxels of ``spacing`` mm, and cubes of ``step`` mm.
+
+    Both are centred on the box; the cubes may reach beyond it by less than one cube.
+    """
+
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    step: float
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Number of cubes along x, y, z."""
+        x, y, z = (
+            max(1, int(np.ceil(n * s / self.step - 1e-6)))
+            for n, s in zip(self.shape, self.spacing, strict=True)
+        )
+        return x, y, z
+
+    def forth(self, values: Float) -> Float:
+        """Interpolate linearly from the voxels to the cubes; outside, the border is repeated."""
+        for axis, (n, s, m) in enumerate(zip(self.shape, self.spacing, self.size, strict=True)):
+            at = ((np.arange(m) - (m - 1) / 2) * self.step) / s + (n - 1) / 2
+            values = along_axis(values, axis, at)
+        return values
+
+    def back(self, values: Float) -> Float:
+        """Interpolate linearly from the cubes to the voxels. Leading axes, such as classes, are kept."""
+        lead = values.ndim - 3
+        for axis, (n, s, m) in enumerate(zip(self.shape, self.spacing, self.size, strict=True)):
+            at = ((np.arange(n) - (n - 1) / 2) * s) / self.step + (m - 1) / 2
+            values = along_axis(values, lead + axis, at)
+        return values
+
+
+def along_axis(values: Float, axis: int, at: npt.NDArray[np.floating[Any]]) -> Float:
+    """Interpolate along one axis at the given positions. Plain arithmetic: the same on any thread count."""
+    n = values.shape[axis]
+    if len(at) == n and np.allclose(at, np.arange(n), atol=1e-6):
+        return values
+    at = np.clip(at, 0, n - 1)
+    low = np.minimum(at.astype(np.intp), max(n - 2, 0))
+    high = np.minimum(low + 1, n - 1)
+    weight = (at - low).astype(np.float32).reshape([-1] + [1] * (values.ndim - axis - 1))
+    below = np.take(values, low, axis)
+    out: Float = below + weight * (np.take(values, high, axis) - below)
+    return out

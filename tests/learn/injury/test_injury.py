@@ -1,0 +1,139 @@
+"""Synthetic injury: the mask stays right, the grams are known, and no dark rim gives the lung away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hilum.errors import UsageError
+from hilum.learn.injury import InjuryKind, add_injury, random_injury
+from hilum.phantoms import make_phantom
+
+SPACING = (4.0, 4.0, 4.0)
+DENSE = [k for k in InjuryKind if k not in (InjuryKind.EMPHYSEMA, InjuryKind.PNEUMOTHORAX)]
+LEAVING = (InjuryKind.EFFUSION, InjuryKind.PNEUMOTHORAX)
+Array = npt.NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def chest() -> tuple[Array, Array]:
+    phantom = make_phantom(seed=3, spacing=SPACING, orientation="RAS", noise_hu=10.0)
+    return phantom.volume.hu, phantom.labels
+
+
+def tissue_grams(hu: Array, mask: Array) -> float:
+    """Grams in the mask by the formula of the measure: density 1 + HU / 1000."""
+    return float((1 + hu[mask > 0].astype(np.float64) / 1000).sum() * np.prod(SPACING) / 1000)
+
+
+@pytest.mark.parametrize("kind", list(InjuryKind))
+def test_same_seed_same_bytes_and_another_seed_another_disease(kind: InjuryKind, chest: Any) -> None:
+    first, again, other = (add_injury(*chest, SPACING, kind=kind, severity=0.6, seed=s) for s in (1, 1, 2))
+    assert np.array_equal(first.hu, again.hu)
+    assert np.array_equal(first.mask, again.mask)
+    assert not np.array_equal(first.hu, other.hu)
+    assert first.hu.dtype == chest[0].dtype
+
+
+@pytest.mark.parametrize("kind", list(InjuryKind))
+def test_nothing_changes_away_from_the_lungs_and_at_severity_0(kind: InjuryKind, chest: Any) -> None:
+    from hilum.segmentation.classic.morphology import distance_to
+
+    hu, mask = chest
+    none = add_injury(hu, mask, SPACING, kind=kind, severity=0.0, seed=1)
+    assert np.array_equal(none.hu, hu)
+    assert np.array_equal(none.mask, mask)
+    assert none.grams_added == 0
+    much = add_injury(hu, mask, SPACING, kind=kind, severity=1.0, seed=1)
+    far = distance_to(mask > 0, SPACING) > 8
+    assert np.array_equal(much.hu[far], hu[far])
+    assert np.array_equal(much.mask[mask == 0], mask[mask == 0])
+
+
+@pytest.mark.parametrize("kind", list(InjuryKind))
+def test_only_fluid_and_free_gas_leave_the_mask(kind: InjuryKind, chest: Any) -> None:
+    hu, mask = chest
+    result = add_injury(hu, mask, SPACING, kind=kind, severity=0.7, seed=5)
+    gone = (mask > 0) & (result.mask == 0)
+    if kind not in LEAVING:
+        assert not gone.any()
+        return
+    share = gone.sum() / (mask > 0).sum()
+    assert 0.1 < share < 0.9
+    middle = float(np.median(result.hu[gone]))
+    assert -10 < middle < 40 if kind is InjuryKind.EFFUSION else middle < -950
+    place = np.nonzero(gone)[1].mean() - np.nonzero(mask)[1].mean()  # y grows to the front
+    assert place < 0 if kind is InjuryKind.EFFUSION else place > 0
+
+
+@pytest.mark.parametrize("kind", DENSE)
+def test_the_grams_added_are_those_measured_and_grow_with_severity(kind: InjuryKind, chest: Any) -> None:
+    hu, mask = chest
+    before, last = tissue_grams(hu, mask), 0.0
+    for severity in (0.25, 0.6, 1.0):
+        result = add_injury(hu, mask, SPACING, kind=kind, severity=severity, seed=2)
+        measured = tissue_grams(result.hu, mask) - before
+        assert measured == pytest.approx(result.grams_added, rel=0.02)
+        if kind is not InjuryKind.MASS:  # masses are few, their places chance
+            assert measured > last
+        last = measured
+
+
+def test_a_white_lung_has_no_dark_rim(chest: Any) -> None:
+    from hilum.segmentation.classic.morphology import distance_to
+
+    hu, mask = chest
+    result = add_injury(hu, mask, SPACING, kind="white_out", severity=1.0, seed=1)
+    rim = (distance_to(mask > 0, SPACING) <= 4.0) & (mask == 0)
+    before, after = (float(np.mean(a[rim] < -250)) for a in (hu, result.hu))
+    assert before > 0.05
+    assert after < 0.3 * before
+
+
+def test_new_tissue_has_the_noise_of_the_scan() -> None:
+    phantom = make_phantom(seed=3, spacing=SPACING, orientation="RAS", noise_hu=40.0)
+    hu, mask = phantom.volume.hu, phantom.labels
+    result = add_injury(hu, mask, SPACING, kind="white_out", severity=1.0, seed=1)
+    from hilum.segmentation.classic.morphology import erode
+
+    deep = erode(mask > 0, 8.0, SPACING)
+    step = np.diff(result.hu.astype(float), axis=0)[deep[1:] & deep[:-1]]
+    liver = (hu > 0) & (hu < 110)
+    real = np.diff(hu.astype(float), axis=0)[liver[1:] & liver[:-1]]
+    assert 0.5 < np.median(np.abs(step)) / np.median(np.abs(real)) < 2
+
+
+def test_a_single_slice_can_be_injured(chest: Any) -> None:
+    hu, mask = (a[:, :, a.shape[2] // 2 : a.shape[2] // 2 + 1] for a in chest)
+    for kind in InjuryKind:
+        result = add_injury(hu, mask, SPACING, kind=kind, severity=0.7, seed=1)
+        assert not np.array_equal(result.hu, hu), kind
+
+
+def test_random_mixtures_follow_the_generator(chest: Any) -> None:
+    a, b = (random_injury(*chest, SPACING, np.random.default_rng(7)) for _ in range(2))
+    assert np.array_equal(a.hu, b.hu)
+    assert a.kinds == b.kinds
+    drawn = [random_injury(*chest, SPACING, np.random.default_rng(s)).kinds for s in range(6)]
+    assert len({str(d) for d in drawn}) == 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "plague"}, {"severity": 1.5}, {"spacing": (1.0, 0.0, 1.0)}, {"mask": np.zeros((2, 2, 2))}],
+)
+def test_wrong_arguments_are_named(change: dict[str, Any], chest: Any) -> None:
+    arguments: dict[str, Any] = {
+        "hu": chest[0],
+        "mask": chest[1],
+        "spacing": SPACING,
+        "kind": "mass",
+        "severity": 0.5,
+        "seed": 0,
+        **change,
+    }
+    with pytest.raises(UsageError, match=next(iter(change))):
+        add_injury(**arguments)
