@@ -98,10 +98,7 @@ def render_comparison(comparison: Comparison) -> str:
         tables=[(side.words, _model_table(comparison.evaluations, side)) for side in sides],
         models=[(model.name, _model_cells(model), model.reason) for model in comparison.models],
         machine=comparison.machine,
-        tests=[
-            (side.words, [_test_cells(test) for test in comparison.tests if test.side == side.value])
-            for side in sides
-        ],
+        tests=[_test_section(side, comparison.tests) for side in sides],
         charts=charts,
         plates=comparison.plates,
         notes=comparison.notes,
@@ -208,7 +205,7 @@ def _model_table(
             absolute = (
                 ""
                 if row.mean_absolute is None
-                else f"mean size {_number(row.mean_absolute, metric.digits)}, "
+                else f"mean absolute {_number(row.mean_absolute, metric.digits)}, "
             )
             cells.append((Cell(words, note, best), absolute + worst))
         out.append((metric.title, rows[0].unit, cells))
@@ -226,6 +223,22 @@ def _model_cells(model: ModelRow) -> list[Cell]:
         Cell(_number(None if speed is None else speed.s_volume, 1)),
         Cell("" if speed is None else f"{speed.slices} of {speed.size[0]} x {speed.size[1]}"),
     ]
+
+
+def _test_section(side: Side, tests: Sequence[PairedTest]) -> tuple[str, list[list[Cell]], str]:
+    """Words of a side, the rows of its table, and what limits the tests; no rows where none is possible."""
+    of_side = [test for test in tests if test.side == side.value]
+    subjects = max((test.subjects for test in of_side), default=0)
+    if of_side and all(test.p is None for test in of_side):
+        return side.words, [], f"No test is possible: {of_side[0].reason}"
+    note = ""
+    least = 2.0 ** (1 - subjects)
+    if least >= 0.05:
+        note = (
+            f"With {subjects} subjects this test gives no p below {least:.3g}, however large the difference: "
+            "add subjects before you read anything into it."
+        )
+    return side.words, [_test_cells(test) for test in of_side], note
 
 
 def _test_cells(test: PairedTest) -> list[Cell]:

@@ -31,6 +31,7 @@ _INK, _LUNG, _BODY, _RIM, _RIGHT, _LEFT, _MARK = (
 _SMOOTH_HU = 4.0
 _SHOWN = (-1080, 400)
 _MANY = 25
+_NAMED = 8
 _STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -122,6 +123,8 @@ def _subjects(found: Exploration, figure: Figure) -> None:
                 linewidth=1.4 if mark else 0.9,
                 alpha=1.0 if mark else 0.6,
             )
+            if not mark and len(curves) > _NAMED:
+                continue  # numbers would lie on each other
             peak = int(curve.argmax())
             axes.annotate(str(number), (CENTRES[1 + peak], curve[peak]), fontsize=7, ha="center", va="bottom")
         axes.set_ylabel("% of lung pixels per HU")
@@ -242,7 +245,12 @@ _PAINTERS: tuple[tuple[str, str, tuple[float, float], Callable[[Exploration, Fig
         (8.0, 3.4),
         _pooled,
     ),
-    ("subjects", "The lungs of each subject; the numbers are those of the subjects.", (8.0, 3.6), _subjects),
+    (
+        "subjects",
+        "The lungs of each subject. Numbers are those of subjects; of many, only of those that stand out.",
+        (8.0, 3.6),
+        _subjects,
+    ),
     (
         "threshold",
         "Dice that a single threshold reaches within the body. What a network has to beat.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import warnings
@@ -51,13 +52,39 @@ class _Probabilities(nn.Module):
         return torch.sigmoid(self.network(image))
 
 
+class _Centred(nn.Module):
+    """Instance norm of what has its mean taken off already.
+
+    The same function, but not to a runtime that sums up single-precision means in one go: on a slice of air,
+    where the spread is a thousandth of the mean, OpenVINO loses three digits without it.
+    """
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(x - x.mean((2, 3), keepdim=True))
+        return out
+
+
+def _centred(network: nn.Module) -> nn.Module:
+    """A copy of a network whose instance norms are exact on slices that are nearly constant."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.InstanceNorm2d):
+                setattr(module, name, _Centred(child))
+    return network
+
+
 def export_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> Path:
     """Write a network with its sigmoid as ONNX: ``image`` (n, 1, height, width) to ``lung``, any n.
 
     Raises:
         OutputError: It cannot be written.
     """
-    model = _Probabilities(network).cpu().eval()
+    model = _Probabilities(_centred(network)).cpu().eval()
     example = torch.zeros((2, 1, *size))
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     with (

@@ -1,0 +1,163 @@
+"""How near a training comes to the bare step of its network, and where the rest of the time goes.
+
+The bare step is forward, loss, backward, clipping and AdamW on one batch that is in memory already, measured
+before and after the training, because the speed of a machine drifts. The training is ``hilum train``, with
+reading, augmentation, running mean and bookkeeping; the first steps, which warm up, and validation, which the
+bare step does not have either, are not counted.
+
+    python benchmarks/loader.py [DATASET] [--model unet] [--steps 60]
+
+Without a data set, a few digital chests are made. Prints a table and writes ``benchmarks/out/loader.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+
+import hilum
+from hilum.learn.config import TrainConfig, load_config
+from hilum.learn.data import TrainingBatches
+from hilum.learn.fit import time_bare_step, train
+from hilum.learn.module import LungModule
+from hilum.learn.prepare import prepare
+from hilum.output import write_phantoms
+
+HERE = Path(__file__).parent
+WARM_UP = 5
+
+
+class Clock(Callback):
+    """Seconds of the parts of each step, by the hooks that Lightning calls between them."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, list[float]] = defaultdict(list)
+        self.whole: list[float] = []
+        self._last: float | None = None
+        self._ended: float | None = None
+
+    def _lap(self, part: str) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if self._last is not None:
+            self.parts[part].append(now - self._last)
+        self._last = now
+
+    def around(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
+        """Time a function by itself."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            begin = time.perf_counter()
+            out = function(*args, **kwargs)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.parts[part].append(time.perf_counter() - begin)
+            return out
+
+        return timed
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._last = time.perf_counter()
+
+    def on_before_backward(self, *_: Any) -> None:
+        self._lap("forward and loss")
+
+    def on_after_backward(self, *_: Any) -> None:
+        self._lap("backward")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._lap("clip and AdamW")
+        now = time.perf_counter()
+        if self._ended is not None:
+            self.whole.append(now - self._ended)
+        self._ended = now
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self._ended = None  # validation lay between
+
+
+def make_dataset(folder: Path) -> Path:
+    chests = (hilum.phantom(seed=seed, spacing=(2, 2, 2), noise_hu=20) for seed in range(5))
+    write_phantoms(chests, folder / "pairs")
+    prepare(folder / "pairs", folder / "dataset")
+    return folder / "dataset"
+
+
+def measure(dataset: Path, run: Path, config: TrainConfig) -> dict[str, Any]:
+    clock = Clock()
+    before = time_bare_step(config, least_s=15)
+    read, vary, mean = (
+        TrainingBatches.__getitem__,
+        LungModule.on_after_batch_transfer,
+        LungModule.on_train_batch_end,
+    )
+    TrainingBatches.__getitem__ = clock.around(read, "read slices")  # type: ignore[method-assign]
+    LungModule.on_train_batch_end = clock.around(mean, "running mean")  # type: ignore[method-assign]
+
+    def varied(self: LungModule, batch: dict[str, Any], index: int) -> dict[str, Any]:
+        training = int(batch["step"]) >= 0
+        function = clock.around(vary, "augment") if training else vary
+        out: dict[str, Any] = function(self, batch, index)
+        return out
+
+    LungModule.on_after_batch_transfer = varied  # type: ignore[method-assign]
+    train(dataset, run, config, callbacks=[clock])
+    after = time_bare_step(config, least_s=15)
+    whole = statistics.median(clock.whole[WARM_UP:])
+    parts = {name: statistics.median(times[WARM_UP:]) for name, times in clock.parts.items()}
+    parts["everything else"] = max(0.0, whole - sum(parts.values()))
+    bare = (before + after) / 2
+    return {
+        "step_ms": 1e3 * whole,
+        "bare_ms": 1e3 * bare,
+        "bare_before_after_ms": [1e3 * before, 1e3 * after],
+        "over_bare_percent": 100 * (whole / bare - 1),
+        "slices_per_s": config.batch / whole,
+        "bare_slices_per_s": config.batch / bare,
+        "parts_ms": {name: 1e3 * seconds for name, seconds in parts.items()},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--model", default="unet")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    choices = {"model": arguments.model, "steps": arguments.steps, "validate_every": arguments.steps}
+    config = load_config(None, {**choices, "validation_slices": 8}, arguments.settings)
+    with tempfile.TemporaryDirectory() as name:
+        dataset = arguments.dataset or make_dataset(Path(name))
+        found = measure(dataset, Path(name) / "run", config)
+    size = " x ".join(map(str, config.size))
+    print(f"{config.model.value}, {config.batch} slices of {size} a step, {torch.get_num_threads()} threads")
+    print(f"{'part of a step':<20} {'ms':>8} {'%':>6}")
+    for part, ms in sorted(found["parts_ms"].items(), key=lambda item: -item[1]):
+        print(f"{part:<20} {ms:8.1f} {100 * ms / found['step_ms']:6.1f}")
+    print(f"{'step':<20} {found['step_ms']:8.1f} {100:6.1f}")
+    print(f"{'bare step':<20} {found['bare_ms']:8.1f} {100 * found['bare_ms'] / found['step_ms']:6.1f}")
+    print(
+        f"{found['slices_per_s']:.1f} slices/s against {found['bare_slices_per_s']:.1f} of the bare step: "
+        f"a step takes {found['over_bare_percent']:+.1f} %"
+    )
+    (HERE / "out").mkdir(exist_ok=True)
+    about = {"hilum": hilum.__version__, "torch": torch.__version__, "model": arguments.model}
+    (HERE / "out" / "loader.json").write_text(json.dumps({**about, **found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
