@@ -39,6 +39,12 @@ def command(
     minutes: Annotated[float | None, typer.Option(help="Length of the training in minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the training in steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of split, weights and augmentation.")] = None,
+    injury: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of training pictures that get synthetic disease.")
+    ] = 0.0,
+    init: Annotated[
+        Path | None, typer.Option(help="Run whose weights are the first ones.", show_default=False)
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes on this machine: GPUs, or CPU.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines, under torchrun or Slurm.")] = 1,
     quiet: Quiet = False,
@@ -53,6 +59,7 @@ def command(
     choices = load_config(config, chosen, set_ or ())
     try:
         from hilum.learn.fit import train
+        from hilum.learn.injury.hook import SliceInjury
     except ImportError as error:
         raise ModelError(
             f"Training needs packages that are not installed: {error.name}.",
@@ -61,7 +68,16 @@ def command(
     helper = any(int(os.environ.get(n, "0") or 0) > 0 for n in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
     quiet = quiet or helper
     with _reporter(quiet) as report:
-        folder = train(dataset, out, choices, devices=devices, nodes=nodes, report=report)
+        folder = train(
+            dataset,
+            out,
+            choices,
+            devices=devices,
+            nodes=nodes,
+            injury=SliceInjury(injury) if injury else None,
+            initial=init,
+            report=report,
+        )
     if not helper:
         say(_result(folder), quiet=quiet)
     return 0

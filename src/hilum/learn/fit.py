@@ -26,7 +26,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from hilum.errors import OutputError, UsageError
+from hilum.errors import ModelError, OutputError, UsageError
 from hilum.io import atomic_file, write_json, write_text
 from hilum.io.atomic import writable
 from hilum.learn.augment import Injury
@@ -77,6 +77,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     injury: Injury | None = None,
+    initial: str | os.PathLike[str] | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
@@ -93,6 +94,7 @@ def train(
         devices: Processes on this machine: GPUs where there are some, else CPU processes.
         nodes: Machines; each runs the same command under torchrun or Slurm and sees the same folders.
         injury: Puts synthetic disease into training pictures.
+        initial: Run of the same kind and sizes whose weights are the first ones.
         report: Told how the training stands.
         progress: Told how reading the slices stands.
         callbacks: More callbacks for Lightning.
@@ -127,6 +129,8 @@ def train(
             cache = build_cache(data, records, config, folder / "cache", progress)
         with _alone(folder):
             module = LungModule(config, plan.steps, injury)
+            if initial is not None:
+                _start_from(module, Path(initial))
             watch = Watch(folder, plan.steps, config.batch * world, report)
             all_callbacks = [watch, *_checkpoints(folder), *callbacks]
             trainer = _trainer(folder, config, plan, all_callbacks, devices, nodes)
@@ -139,6 +143,23 @@ def train(
             if world > 1:
                 trainer.strategy.barrier("hilum-finished")
     return folder
+
+
+def _start_from(module: LungModule, run: Path) -> None:
+    """Take over the weights of another run; what a checkpoint of this run holds replaces them."""
+    file = run / "checkpoints" / "best.ckpt"
+    if not file.is_file():
+        raise ModelError(f"The run {run.name} has no checkpoint to start from.", "Give a complete run.")
+    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    mean = {k.removeprefix("mean."): v for k, v in state.items() if k.startswith("mean.")}
+    try:
+        module.network.load_state_dict(mean)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The weights of the run {run.name} do not fit this network.",
+            "Give a run of the same model and the same [networks].",
+        ) from error
+    module.mean.load_state_dict(mean)
 
 
 @contextmanager

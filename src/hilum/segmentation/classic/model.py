@@ -20,7 +20,7 @@ from hilum.segmentation.classic.sides import assign_sides
 from hilum.segmentation.grid import PADDING_HU, Reduced, reduce_volume
 from hilum.volume import Volume
 
-__all__ = ["Classic"]
+__all__ = ["Classic", "median_hu", "picture_plane"]
 
 
 #: A chest has an axial slice with at least this share of lung.
@@ -29,7 +29,7 @@ _LEAST_SHARE = 0.08
 _USUAL_WIDTH_MM = 370.0
 
 
-def _picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int, int, int]]:
+def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int, int, int]]:
     """Return the voxels with the plane to work in as the first two axes.
 
     That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
@@ -95,7 +95,7 @@ class Classic:
         """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
         tell = progress or (lambda fraction, what: None)
         tell(0.0, "reducing")
-        voxels, spacing, order = _picture_plane(volume.canonical())
+        voxels, spacing, order = picture_plane(volume.canonical())
         reduced = reduce_volume(voxels, spacing)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)

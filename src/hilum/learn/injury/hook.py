@@ -1,0 +1,91 @@
+"""Synthetic injury for the training of slices; the only file here that needs torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hilum.errors import UsageError
+from hilum.learn.injury.make import random_injury
+from hilum.segmentation.classic.body import find_levels
+
+__all__ = ["SliceInjury"]
+
+#: Width of a training picture in mm, of which only the order matters: the diseases' sizes follow it.
+_PICTURE_MM = 370.0
+
+
+class SliceInjury:
+    """Puts diseases into pictures of a batch; give it to :func:`hilum.learn.fit.train` as ``injury``.
+
+    Calibration and noise are the picture's own: the diseases are made on the scale of true HU between the
+    room's air and the soft tissue as they are found in it.
+
+    Args:
+        share: Chance that a picture gets disease.
+        more: More pictures to take in place of some: HU (n, height, width) of the training's size, and their
+            lung as 0 to 255. For what a data set lacks, such as slices below the lungs.
+        more_share: Chance that a picture is replaced by one of them.
+
+    Raises:
+        UsageError: A share is not from 0 to 1, or ``more`` has no pictures.
+    """
+
+    def __init__(
+        self,
+        share: float = 0.5,
+        more: tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]] | None = None,
+        more_share: float = 0.3,
+    ) -> None:
+        for name, value in (("share", share), ("more_share", more_share)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"{name} is {value}, expected a number from 0 to 1.")
+        if more is not None and (len(more[0]) == 0 or more[0].shape != more[1].shape):
+            raise UsageError(f"more has shapes {more[0].shape} and {more[1].shape}, expected the same.")
+        self.share, self.more, self.more_share = share, more, more_share
+
+    def __call__(self, hu: Tensor, lung: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Take and give HU and shares of lung, (n, 1, height, width)."""
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        pictures, masks = hu.detach().cpu().numpy().copy(), lung.detach().cpu().numpy().copy()
+        for i in range(len(pictures)):
+            if self.more is not None and rng.random() < self.more_share:
+                k = int(rng.integers(len(self.more[0])))
+                pictures[i, 0], masks[i, 0] = self.more[0][k], self.more[1][k] / 255.0
+            if rng.random() < self.share:
+                pictures[i, 0], masks[i, 0] = injure_picture(pictures[i, 0], masks[i, 0], rng)
+        return torch.from_numpy(pictures).to(hu), torch.from_numpy(masks).to(lung)
+
+
+def injure_picture(
+    picture: npt.NDArray[np.float32], share: npt.NDArray[np.float32], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Put disease into one picture.
+
+    Args:
+        picture: HU, (rows, columns), front up.
+        share: Share of lung in each pixel.
+        rng: Source of all draws.
+    """
+    from scipy import ndimage
+
+    lungs, count = ndimage.label(share >= 0.5)
+    if count == 0:
+        return picture, share
+    sizes = np.bincount(lungs.ravel())
+    lungs[(sizes < 0.1 * sizes[1:].max())[lungs]] = 0
+    # RAS: x to the patient's right is the picture's left, y to the front is up.
+    turn = (slice(None, None, -1), slice(None, None, -1))
+    scan, labels = picture[turn].T[:, :, None], lungs[turn].T[:, :, None]
+    levels = find_levels(scan)
+    scale = (levels.tissue - levels.air) / 1000.0
+    true = (scan - levels.tissue) / scale
+    step = _PICTURE_MM / max(picture.shape)
+    made = random_injury(true.astype(np.float32), labels, (step, step, step), rng, healthy=0.1)
+    new = (made.hu * scale + levels.tissue)[:, :, 0].T[turn]
+    gone = ((labels > 0) & (made.mask == 0))[:, :, 0].T[turn]
+    changed = np.abs(new - picture) > 1e-3
+    out = np.where(changed, new, picture).astype(np.float32)
+    return out, np.where(gone, 0, share).astype(np.float32)
