@@ -29,7 +29,7 @@ def scan_slices(data: Path, out: Path) -> tuple[npt.NDArray[Any], npt.NDArray[An
         pictures, masks = [], []
         for name in SCANS:
             volume = hilum.read(data / "volumes" / f"{name}.nii.gz")
-            labels = volume.restore(own_labels(volume))  # on the stored grid
+            labels = own_labels(volume)
             canonical = volume.canonical()
             own = hilum.Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
             fit = fit_picture(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
