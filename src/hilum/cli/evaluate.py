@@ -104,7 +104,7 @@ def say_summary(evaluation: Evaluation, *, quiet: bool, to_stderr: bool) -> None
         for id_ in _SHOWN:
             row, metric = evaluation.row(id_, side), METRICS[id_]
             say(
-                f"  {side.words:<11} {metric.title:<15} {_words(row, metric)}",
+                f"  {side.words:<11} {metric.title.removesuffix(' %'):<15} {_words(row, metric)}",
                 quiet=quiet,
                 to_stderr=to_stderr,
             )
@@ -113,7 +113,9 @@ def say_summary(evaluation: Evaluation, *, quiet: bool, to_stderr: bool) -> None
 def _words(row: SummaryRow, metric: Metric) -> str:
     if row.mean is None or row.median is None or row.worst is None:
         return f"unknown: {row.reason}"
-    unit = f" {row.unit}" if row.unit not in ("", "%") and not row.unit.startswith("at ") else ""
+    unit = f" {row.unit}" if row.unit and not row.unit.startswith("at ") else ""
+    if row.n == 1:
+        return f"{row.mean:.{metric.digits}f}{unit}"
     spread = "" if row.sd is None else f" (SD {row.sd:.{metric.digits}f})"
     return (
         f"mean {row.mean:.{metric.digits}f}{unit}{spread}, median {row.median:.{metric.digits}f}, "

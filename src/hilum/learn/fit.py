@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from hilum.errors import ModelError, OutputError, UsageError
 from hilum.io import atomic_file, write_json, write_text
 from hilum.io.atomic import writable
 from hilum.learn.augment import Injury
+from hilum.learn.bare_step import time_bare_step
 from hilum.learn.config import TrainConfig, load_config, to_toml
 from hilum.learn.data import SliceCache, StepSampler, TrainingBatches, ValidationBatches, build_cache
 from hilum.learn.dataset_index import Dataset, load_dataset
@@ -236,33 +236,6 @@ def _make_plan(config: TrainConfig, index_sha256: str, world: int) -> Plan:
         every = int(60 * config.checkpoint_minutes / (bare or 1.0))
         every = max(1, min(every, _MOST_BETWEEN, math.ceil(steps / 4)))
     return Plan(steps, min(every, steps), bare, index_sha256, world)
-
-
-def time_bare_step(config: TrainConfig, least_s: float = 4.0) -> float:
-    """Return the median seconds of the network's step alone, on one batch that is there already.
-
-    Args:
-        config: Network, batch and size.
-        least_s: Measure at least so long, after two steps that do not count.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    module = LungModule(config, 1000).to(device)
-    optimizer = torch.optim.AdamW(module.network.parameters(), lr=1e-6)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand((config.batch, 1, *config.size), generator=generator).to(device)
-    times: list[float] = []
-    begin = time.perf_counter()
-    while len(times) < 5 or (time.perf_counter() - begin < least_s and len(times) < 50):
-        start = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        # A training step; Dice and entropy of noise against noise cost what they always cost.
-        module.loss(x * 2 - 1, (x > 0.5).float(), len(times)).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(module.network.parameters(), config.clip)
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return sorted(times[2:])[len(times[2:]) // 2]
 
 
 @contextmanager
