@@ -46,6 +46,7 @@ _ADVICE = (
     ".*smaller than the logging interval.*",
     ".*exists and is not empty.*",
     ".*LeafSpec.*is deprecated.*",
+    ".*sync_dist=True.*",  # the Dice of all processes is brought together before it is logged
 )
 _MOST_BETWEEN = 2000  # steps between two validations
 
