@@ -83,7 +83,7 @@ def study(out: Path, plan: Plan) -> None:
     runs = []
     for model, steps in plan.steps:
         run = out / "runs" / model
-        every = max(1, steps // plan.validations)
+        every = -(-steps // plan.validations)
         choices = (f"size={plan.size}", f"validate_every={every}", "validation_slices=128")
         settings = [word for choice in choices for word in ("--set", choice)]
         hilum("train", dataset, "--model", model, "--steps", str(steps), *settings, "-o", run)
