@@ -93,8 +93,26 @@ def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[
     volume = hilum.read(path)
     hu, labels = on_cubes(volume, own_labels(volume))
     made = {names[0]: write_case(out, names[0], hu, labels)}
+    for part, planes in _ends(labels).items():
+        # A whole abdomen is rarer than the ends of chests, and has a share of its own.
+        group = "abdomen" if planes.stop - planes.start > 80 else "negative"
+        name = f"{group}-{index:02d}-{part}"
+        made[name] = write_case(out, name, hu[:, :, planes], labels[:, :, planes])
     for k, name in enumerate(names[1:]):
         rng = np.random.default_rng([seed, 2, index, k])
         result = random_injury(hu, labels, (STEP_MM,) * 3, rng)
         made[name] = write_case(out, name, result.hu, result.mask)
     return made
+
+
+def _ends(labels: Any) -> dict[str, slice]:
+    """What lies below and above the lungs, with their tips, where there are at least 12 planes of it."""
+    planes = np.flatnonzero(labels.any(axis=(0, 1)))
+    low, high = int(planes[0]), int(planes[-1]) + 1
+    fifth = (high - low) // 5
+    ends = {
+        "below": slice(0, low + fifth),
+        "beneath": slice(0, max(0, low - 4)),
+        "above": slice(high - fifth // 2, labels.shape[2]),
+    }
+    return {k: s for k, s in ends.items() if s.stop - s.start >= 12}

@@ -107,6 +107,9 @@ def write_result(
             else:
                 suffix = ".nii.gz" if kind is Format.NIFTI else ".nrrd"
                 write_labels(out / f"lungs{suffix}", result.segmentation.labels, result.volume, kind.value)
+        confidence = result.segmentation.confidence
+        if confidence is not None and confidence.where is not None:
+            write_labels(out / "uncertainty.nii.gz", confidence.where, result.volume, Format.NIFTI.value)
         write_json(out / "measures.json", result.measures.as_dict())
         write_csv(out / "measures.csv", COLUMNS, result.measures.rows())
         if report:
@@ -118,12 +121,21 @@ def write_result(
     return Path(folder)
 
 
+def _confidence(result: Result) -> dict[str, object]:
+    """How good the model holds its lungs to be; null with a reason where it does not say."""
+    own = result.segmentation.confidence
+    if own is None:
+        return {"failure": None, "reason": "this model does not judge itself"}
+    return {"failure": round(own.failure, 4), "signs": {k: round(v, 5) for k, v in own.signs.items()}}
+
+
 def run_manifest(result: Result) -> dict[str, object]:
     """Return how a result came to be as plain data for ``run.json``; no patient identifier is in it."""
     meta = result.volume.meta
     return {
         "schema": RUN_SCHEMA,
         **asdict(result.run),
+        "confidence": _confidence(result),
         "input": {
             "name": meta.name,
             "format": meta.source_format,

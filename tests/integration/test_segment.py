@@ -75,7 +75,7 @@ def test_csv_says_what_json_says(done):
 
 def test_run_json_tells_how_it_came_to_be(done):
     written = json.loads((done / "run.json").read_text())
-    assert written["model"]["name"] == "classic"
+    assert written["model"]["name"] == "lungs"
     assert written["arguments"]["source"] == "chest one.nii.gz"
     assert {"read", "segment", "check", "measure"} <= set(written["timings_s"])
     assert written["input"]["shape"] == list(build_chest(spacing=(4.0, 4.0, 5.0)).volume.shape)

@@ -28,8 +28,8 @@ def command(
     ] = None,
     task: Annotated[str, typer.Option(help="What to segment, comma-separated.")] = "lungs",
     model: Annotated[
-        str, typer.Option(help="Name of the model, or the folder of a trained run.")
-    ] = "classic",
+        str, typer.Option(help="lungs (learned), classic (thresholds), or the folder of a trained run.")
+    ] = "lungs",
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     format: Annotated[
         str, typer.Option(help="Of the masks: nifti, nrrd, dicom-seg; comma-separated.")

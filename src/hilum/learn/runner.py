@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hilum.segmentation.engine import Device, Session, open_session
 __all__ = ["CARD_SCHEMA", "SliceModel", "load_run"]
 
 CARD_SCHEMA = "hilum.model/1"
-_BATCH = 8
+_BATCH = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +75,14 @@ class SliceModel:
         size = (int(about["size"][0]), int(about["size"][1]))
         fit = fit_picture((slices.shape[1], slices.shape[2]), size, spacing)
         out = np.empty(slices.shape, np.float32)
-        for start in range(0, len(slices), _BATCH):
+
+        def one(start: int) -> None:
             part = slice(start, start + _BATCH)
             x = normalise(to_input(slices[part], fit, window), window)
             out[part] = from_input(self.session.run(x[:, None])[:, 0], fit)
+
+        with ThreadPoolExecutor(self.session.lanes) as pool:
+            list(pool.map(one, range(0, len(slices), _BATCH)))
         return out
 
 
@@ -94,8 +99,9 @@ def load_run(path: Path | str, threads: int = 0, device: Device = Device.AUTO) -
     """
     path = Path(path)
     onnx = path if path.suffix == ".onnx" else path / "model.onnx"
-    file = onnx.with_name("card.json")
-    name = onnx.resolve().parent.name
+    shipped = onnx.with_suffix(".json")
+    file = shipped if shipped.is_file() else onnx.with_name("card.json")
+    name = onnx.stem if shipped.is_file() else onnx.resolve().parent.name
     if not path.exists():
         raise ModelError(f"There is no model {path.name}.", "Check the path, or train one with hilum train.")
     if not file.is_file():
@@ -138,6 +144,7 @@ def load_run(path: Path | str, threads: int = 0, device: Device = Device.AUTO) -
 
 class _Unopened:
     engine = ""
+    lanes = 1
 
     def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return x

@@ -26,7 +26,7 @@ __all__ = ["LearnedSlices"]
 
 #: Canonical (RAS) axes of stack, rows and columns, by plane; as in :mod:`hilum.learn.slices`.
 _AXES = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}
-_BATCH = 16
+_BATCH = 32  # slices in memory at a time
 #: Smaller than this is no lung: mL in a volume, cm2 in a single slice.
 _LEAST_VOLUME, _LEAST_AREA = 60.0, 8.0
 #: A piece with less than this share of the largest is a stray one.

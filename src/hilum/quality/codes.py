@@ -122,6 +122,10 @@ _ALL = (
         "More than 0.1 % (error: 2 %) of the lung's voxels lie below -1250 HU. An error withholds "
         "everything.",
         "Look at the mask."),
+    FlagInfo("segmentation_uncertain", _LUNGS, (_WARNING,),
+        "The model's own doubt (soft outlines, disagreement with the mirror image, air in the chest that it "
+        "left out) says that a Dice below 0.95 against a careful reader is more likely than not.",
+        "Look at the outlines, and at uncertainty.nii.gz, before using a number."),
     FlagInfo("not_a_chest", _LUNGS, (_ERROR,),
         "Nothing in the scan looks like lungs (hilum check only; hilum segment ends with exit code 5).",
         "Give a chest CT."),

@@ -6,11 +6,11 @@ import numpy as np
 
 from hilum.errors import UsageError
 from hilum.quality.coverage import coverage_flags, padding_flags
-from hilum.quality.flags import Flag
+from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import acquisition_flags, geometry_flags, note_flags
 from hilum.quality.hu_scale import calibration, calibration_flags
 from hilum.quality.plausibility import plausibility_flags
-from hilum.segmentation.base import Segmentation
+from hilum.segmentation.base import Confidence, Segmentation
 from hilum.volume import Volume
 
 __all__ = ["check_segmentation", "check_volume"]
@@ -51,5 +51,24 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
     if labels.shape != volume.shape:
         raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
     labels = labels.astype(np.uint8, copy=False)
-    found = plausibility_flags(volume, labels)
-    return (*found, *coverage_flags(volume, labels), *padding_flags(volume, labels))
+    return (
+        *confidence_flags(segmentation.confidence),
+        *plausibility_flags(volume, labels),
+        *coverage_flags(volume, labels),
+        *padding_flags(volume, labels),
+    )
+
+
+def confidence_flags(confidence: Confidence | None) -> tuple[Flag, ...]:
+    """Say where the model doubts its own lungs."""
+    if confidence is None or confidence.failure < 0.5:
+        return ()
+    return (
+        Flag(
+            "segmentation_uncertain",
+            Severity.WARNING,
+            f"The model doubts these lungs: it reckons a chance of {100 * confidence.failure:.0f} % that a "
+            "careful reader would draw them otherwise (Dice below 0.95). Look at the outlines; "
+            "uncertainty.nii.gz shows where.",
+        ),
+    )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hilum.volume import Volume
 
-__all__ = ["Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
+__all__ = ["Confidence", "Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
 
 #: Called with the fraction done (0 to 1) and a short sentence.
 Progress = Callable[[float, str], None]
@@ -42,6 +42,21 @@ class Landmarks:
 
 
 @dataclass(frozen=True, eq=False)
+class Confidence:
+    """How good a segmentation is likely to be, by what the model itself shows.
+
+    Attributes:
+        failure: Chance that the Dice against a careful reader is below 0.95, 0 to 1.
+        signs: What it was reckoned from, by name.
+        where: uint8 map on the grid of the volume, 0 (sure) to 100 (a coin's toss); None where there is none.
+    """
+
+    failure: float
+    signs: dict[str, float]
+    where: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Segmentation:
     """A label map on the grid of the volume it was made from.
 
@@ -49,11 +64,13 @@ class Segmentation:
         labels: uint8 array of the volume's shape (i, j, k); values are those of :class:`hilum.labels.Lung`.
         model: The model that made it.
         landmarks: What was met on the way.
+        confidence: How good it is likely to be; None where the model does not tell.
     """
 
     labels: npt.NDArray[np.uint8]
     model: ModelInfo
     landmarks: Landmarks = field(default_factory=Landmarks)
+    confidence: Confidence | None = None
 
 
 class Segmenter(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 
 from hilum.errors import ModelError, UsageError
@@ -12,7 +13,7 @@ from hilum.segmentation.engine import Device
 
 __all__ = ["DEFAULT_MODEL", "Device", "Task", "available_models", "load_model", "parse_tasks"]
 
-DEFAULT_MODEL = "classic"
+DEFAULT_MODEL = "lungs"
 
 
 class Task(str, Enum):
@@ -21,20 +22,31 @@ class Task(str, Enum):
     LUNGS = "lungs"
 
 
-def _classic() -> Segmenter:
+def _classic(device: Device) -> Segmenter:
     from hilum.segmentation.classic import Classic
 
+    if device is Device.GPU:
+        raise ModelError(
+            "The model 'classic' runs on the CPU only.", "Leave --device away, or choose auto or cpu."
+        )
     return Classic()
 
 
-def _trained(path: Path) -> Segmenter:
+@lru_cache(maxsize=2)  # opened once for many scans
+def _lungs(device: Device) -> Segmenter:
+    from hilum.segmentation.lungs.default import DefaultLungs
+
+    return DefaultLungs(device)
+
+
+def _trained(path: Path, device: Device) -> Segmenter:
     from hilum.learn.runner import load_run
     from hilum.learn.volume_model import LearnedSlices
 
-    return LearnedSlices(load_run(path))
+    return LearnedSlices(load_run(path, device=device))
 
 
-_MODELS: dict[str, Callable[[], Segmenter]] = {"classic": _classic}
+_MODELS: dict[str, Callable[[Device], Segmenter]] = {"classic": _classic, "lungs": _lungs}
 
 
 def available_models() -> tuple[str, ...]:
@@ -60,17 +72,13 @@ def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) ->
             f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
         ) from error
     if name not in _MODELS and Path(name).exists():
-        return _trained(Path(name))
+        return _trained(Path(name), wanted)
     if name not in _MODELS:
         raise ModelError(
             f"There is no model called {name!r}.",
             f"Models: {', '.join(available_models())}; or the folder of a trained run.",
         )
-    if wanted is Device.GPU:
-        raise ModelError(
-            f"The model {name!r} runs on the CPU only.", "Leave --device away, or choose auto or cpu."
-        )
-    return _MODELS[name]()
+    return _MODELS[name](wanted)
 
 
 def parse_tasks(text: str) -> tuple[Task, ...]:

@@ -20,7 +20,10 @@ AIR = -1024.0
 
 @dataclass(frozen=True)
 class Variation:
-    """How much is varied. A share is the chance that an example gets it; lengths in mm, intensities in HU."""
+    """How much is varied. A share is the chance that an example gets it; lengths in mm, intensities in HU.
+
+    ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off.
+    """
 
     zoom: float = 0.25
     stretch: float = 0.10
@@ -30,6 +33,7 @@ class Variation:
     mirror: float = 0.5
     off_centre: float = 0.35
     crop: float = 0.3
+    side_cut: float = 0.35
     thick: float = 0.35
     blur: float = 0.25
     noise: float = 0.5
@@ -145,7 +149,7 @@ def _crop(image: Tensor, lung: Tensor, choices: Variation, draw: _Draw) -> tuple
             keep[:, :, image.shape[2] - depth :] = False
     elif kind < 0.75:
         axis = 0 if draw.hit(0.6) else 1
-        depth = int(draw(0.05, 0.35) * image.shape[axis])
+        depth = int(draw(0.05, choices.side_cut) * image.shape[axis])
         start = 0 if draw.hit(0.5) else image.shape[axis] - depth
         keep.narrow(axis, start, depth).fill_(False)
     else:

@@ -62,9 +62,12 @@ class _Examples(Dataset[dict[str, Tensor]]):
         self.groups: dict[str, list[Case]] = {}
         for case in cases:
             self.groups.setdefault(case.group, []).append(case)
-        unknown = set(self.groups) - set(config.shares)
+        self.groups = {k: v for k, v in self.groups.items() if k in config.shares}
+        unknown = set(config.shares) - set(self.groups)
         if unknown:
-            raise UsageError(f"No share is given for cases of the group {sorted(unknown)[0]!r}.")
+            raise UsageError(
+                f"There are no cases of the group {sorted(unknown)[0]!r}, of which a share is asked for."
+            )
 
     def __len__(self) -> int:
         return self.config.steps
@@ -159,6 +162,7 @@ def fit_volumes(
     out: Path,
     config: VolumeConfig,
     variation: Variation | None = None,
+    initial: LungNet3d | None = None,
     report: Callable[[int, float], None] | None = None,
 ) -> LungNet3d:
     """Train the network, or go on with a training that was stopped.
@@ -168,6 +172,7 @@ def fit_volumes(
         out: Folder of checkpoints and logs.
         config: All choices.
         variation: How much examples are varied.
+        initial: Network whose weights are the first ones.
         report: Called after each step with its number and loss.
 
     Returns:
@@ -202,6 +207,9 @@ def fit_volumes(
         num_sanity_val_steps=0,
     )
     module = VolumeModule(config)
+    if initial is not None:
+        module.network.load_state_dict(initial.state_dict())
+        module.mean.load_state_dict(initial.state_dict())
     trainer.fit(module, loader, ckpt_path=str(last) if last.is_file() else None)
     mean: LungNet3d = module.mean
     return mean

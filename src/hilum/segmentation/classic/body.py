@@ -39,7 +39,9 @@ def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
     from scipy import ndimage
 
     # Blocks at the rim of the padding mix it with air, so they tell nothing.
-    padding = ndimage.binary_dilation(hu <= PADDING_HU, iterations=2)
+    padding = hu <= PADDING_HU
+    if padding.any():
+        padding = ndimage.binary_dilation(padding, iterations=2)
     values = hu[~padding]
     if values.size == 0:
         return Levels(-1000.0, 0.0)

@@ -20,11 +20,13 @@ from hilum.segmentation.classic.sides import assign_sides
 from hilum.segmentation.grid import PADDING_HU, Reduced, reduce_volume
 from hilum.volume import Volume
 
-__all__ = ["Classic", "median_hu", "picture_plane"]
+__all__ = ["Classic", "aerated_lungs", "landmarks_of", "picture_plane"]
 
 
 #: A chest has an axial slice with at least this share of lung.
 _LEAST_SHARE = 0.08
+#: As many voxels tell a median to a fraction of a HU.
+_MOST_SAMPLES = 100_000
 #: Width that a chest picture without a scale is taken to have, mm.
 _USUAL_WIDTH_MM = 370.0
 
@@ -103,60 +105,20 @@ class Classic:
         tell(0.3, "finding lungs")
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
-        lungs, dense, keep_out = self._lungs(hu, found, airways, reduced.spacing)
+        lungs, dense, keep_out = aerated_lungs(hu, found, airways, reduced.spacing, self._closing_mm)
         tell(0.6, "refining the surface")
         native = levels.air + (threshold + 1000.0) * (levels.tissue - levels.air) / 1000.0
         labels = refine(voxels, reduced, lungs, dense, keep_out, native).transpose(order)
         tell(1.0, "done")
-        landmarks = self._landmarks(voxels, reduced, found.outside, airways)
+        landmarks = landmarks_of(voxels, reduced, found.outside, airways)
         return Segmentation(volume.restore(labels), self.info, landmarks)
-
-    def _lungs(
-        self,
-        hu: npt.NDArray[np.float32],
-        found: BodyAir,
-        airways: CentralAirways | None,
-        spacing: Spacing,
-    ) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
-        air = remove_gas_bubbles(hu, found.inner, spacing)
-        gas = found.inner & ~air
-        lumen = np.zeros_like(air) if airways is None else airways.lumen
-        if airways is not None:
-            air &= ~wall_of(airways, spacing)
-        labels, pieces = select_lungs(hu, air, spacing)
-        if not pieces:
-            raise NotAChestError(
-                "No lung was found in this scan.",
-                "Check that it is a chest CT and not another body part; "
-                "lungs without any air cannot be found by the model 'classic'.",
-            )
-        _require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
-        sides = assign_sides(hu, labels, pieces, spacing)
-        keep_out = found.outside | (gas & (sides == 0))
-        lungs = fill_lungs(sides, keep_out, spacing, self._closing_mm)
-        central = cut_airways(lungs, lumen, spacing)
-        lungs[central] = Lung.BACKGROUND
-        dense = (lungs > 0) & ~air
-        return lungs, dense, keep_out | central
-
-    @staticmethod
-    def _landmarks(
-        native: npt.NDArray[Any], reduced: Reduced, outside: Mask, airways: CentralAirways | None
-    ) -> Landmarks:
-        spacing = reduced.spacing
-        air = median_hu(native, reduced, erode(outside, 6.0, spacing))
-        if airways is None:
-            return Landmarks(outside_air_hu=air)
-        deep = depth(airways.trachea, spacing)
-        # Only the middle of the lumen: its wall brightens the voxels beside it.
-        core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
-        ml = float(airways.lumen.sum() * np.prod(spacing)) / 1000.0
-        return Landmarks(outside_air_hu=air, tracheal_air_hu=median_hu(native, reduced, core), trachea_ml=ml)
 
 
 def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float | None:
-    """Median of the native voxels at the middle of the blocks of ``where``; None below 20 of them."""
-    blocks = np.nonzero(where)
+    """Median of native voxels at the middle of the blocks of ``where``, evenly spread; None below 20."""
+    some = np.flatnonzero(where)
+    some = some[:: max(1, some.size // _MOST_SAMPLES)]
+    blocks = np.unravel_index(some, where.shape)
     index = tuple(
         np.minimum(b * f + f // 2, n - 1)
         for b, f, n in zip(blocks, reduced.factors, reduced.full_shape, strict=True)
@@ -164,3 +126,61 @@ def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float 
     values = native[index]
     values = values[values > PADDING_HU]
     return float(np.median(values)) if values.size >= 20 else None
+
+
+def aerated_lungs(
+    hu: npt.NDArray[np.float32],
+    found: BodyAir,
+    airways: CentralAirways | None,
+    spacing: Spacing,
+    closing_mm: float,
+) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
+    """Find both lungs by their air, and close them over what is narrow.
+
+    Args:
+        hu: Normalised block means.
+        found: Air in the body.
+        airways: Trachea and main bronchi, where they were found.
+        spacing: Block size in mm.
+        closing_mm: Notches up to twice this wide are lung.
+
+    Returns:
+        Lung labels; the part of them that is not aerated; what no lung may enter.
+
+    Raises:
+        NotAChestError: There is no aerated lung, or no chest.
+    """
+    air = remove_gas_bubbles(hu, found.inner, spacing)
+    gas = found.inner & ~air
+    lumen = np.zeros_like(air) if airways is None else airways.lumen
+    if airways is not None:
+        air &= ~wall_of(airways, spacing)
+    labels, pieces = select_lungs(hu, air, spacing)
+    if not pieces:
+        raise NotAChestError(
+            "No lung was found in this scan.",
+            "Check that it is a chest CT and not another body part; lungs without any air cannot be found.",
+        )
+    _require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
+    sides = assign_sides(hu, labels, pieces, spacing)
+    keep_out = found.outside | (gas & (sides == 0))
+    lungs = fill_lungs(sides, keep_out, spacing, closing_mm)
+    central = cut_airways(lungs, lumen, spacing)
+    lungs[central] = Lung.BACKGROUND
+    dense = (lungs > 0) & ~air
+    return lungs, dense, keep_out | central
+
+
+def landmarks_of(
+    native: npt.NDArray[Any], reduced: Reduced, outside: Mask, airways: CentralAirways | None
+) -> Landmarks:
+    """Air around the body and in the trachea, which tell of the calibration."""
+    spacing = reduced.spacing
+    air = median_hu(native, reduced, erode(outside, 6.0, spacing))
+    if airways is None:
+        return Landmarks(outside_air_hu=air)
+    deep = depth(airways.trachea, spacing)
+    # Only the middle of the lumen: its wall brightens the voxels beside it.
+    core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
+    ml = float(airways.lumen.sum() * np.prod(spacing)) / 1000.0
+    return Landmarks(outside_air_hu=air, tracheal_air_hu=median_hu(native, reduced, core), trachea_ml=ml)

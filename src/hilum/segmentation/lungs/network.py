@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,13 @@ class Opinion:
         right: Probability of right lung, (x, y, z) on the grid of the block means.
         left: Probability of left lung.
         doubt: How much the scan and its mirror image disagree, 0 to 1; None where it was not asked.
+        agreement: Dice of the two answers of the scan and of its mirror image; None likewise.
     """
 
     right: Float
     left: Float
     doubt: Float | None
+    agreement: float | None
 
 
 def ask_network(
@@ -57,15 +60,24 @@ def ask_network(
     cubes = grid.forth(hu)
     low, high = window
     x = ((np.clip(cubes, low, high) - low) * (2.0 / (high - low)) - 1.0).astype(np.float32)
-    p = _in_pieces(session, x)
-    doubt = None
+    doubt, agreement = None, None
+    asked = [x, np.ascontiguousarray(x[::-1])] if mirror else [x]
+    with ThreadPoolExecutor(max(1, min(session.lanes, len(asked)))) as pool:
+        answers = list(pool.map(lambda one: _in_pieces(session, one), asked))
+    p = answers[0]
     if mirror:
-        q = _in_pieces(session, np.ascontiguousarray(x[::-1]))[::-1, :, :, ::-1]
-        doubt = grid.back(np.abs(p.sum(-1) - q.sum(-1)))
+        q = answers[1][::-1, :, :, ::-1]
+        a, b = p.sum(-1), q.sum(-1)
+        doubt = grid.back(np.abs(a - b))
+        agreement = _dice(a >= 0.5, b >= 0.5)
         p = 0.5 * (p + q)
-    return Opinion(
-        grid.back(np.ascontiguousarray(p[..., 0])), grid.back(np.ascontiguousarray(p[..., 1])), doubt
-    )
+    right, left = (grid.back(np.ascontiguousarray(p[..., k])) for k in (0, 1))
+    return Opinion(right, left, doubt, agreement)
+
+
+def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+    total = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / total if total else 1.0
 
 
 def _in_pieces(session: Session, x: Float) -> Float:

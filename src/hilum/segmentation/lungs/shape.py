@@ -1,4 +1,10 @@
-"""From probabilities to two lungs: what hangs together, on the right side, without trachea and free gas."""
+"""Lungs from two sources: their air, which is sure where there is any, and the network, which knows disease.
+
+Air is physics: where there is aerated lung it gives place, surface and side, on any scanner and in any body.
+The network adds what is dense and takes away what is no lung, but only in pieces that it is sure of as a
+whole: a network that has not seen a body like this one may dream of lung in liver or spleen, and does so with
+middling probability, while disease that it knows is called with high probability in its core.
+"""
 
 from __future__ import annotations
 
@@ -6,92 +12,73 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from hilum.errors import NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.classic.fill import fill_enclosed
 from hilum.segmentation.classic.morphology import Mask, Spacing, components
-from hilum.segmentation.classic.select import share_of_body
 
-__all__ = ["require_chest", "two_lungs"]
+__all__ = ["join_lungs"]
 
 Float = npt.NDArray[np.floating[Any]]
-#: Less than this is no lung, mL; a side's smaller pieces below this share of its largest are strays.
-_LEAST_ML, _LEAST_PART = 60.0, 0.05
-#: A chest has an axial slice with at least this share of lung in the body's cross-section.
-_LEAST_SHARE = 0.08
+#: A piece is added where a quarter of it is called lung with at least this probability: the smallest, and one
+#: of :data:`LARGE_ML` or more. The larger the claim, the surer it must be.
+SURE = (0.60, 0.88)
+LARGE_ML = 60.0
+#: A piece is taken away where three quarters of it are called lung with at most this probability.
+SURELY_NOT = 0.10
+#: Smaller pieces are neither added nor taken away, mL.
+_LEAST_ML = 0.3
+#: A piece that touches no aerated lung is added from this size on only: a lung without air.
+_ALONE_ML = 150.0
 
 
-def two_lungs(right: Float, left: Float, spacing: Spacing) -> npt.NDArray[np.uint8]:
-    """Decide for each block; keep the main pieces; give a piece to the side that most of it has.
+def join_lungs(
+    aerated: npt.NDArray[np.uint8], right: Float, left: Float, keep_out: Mask, spacing: Spacing
+) -> npt.NDArray[np.uint8]:
+    """Add to the aerated lungs what the network is sure of, and take away what it surely denies.
 
     Args:
-        right: Probability of right lung, (x, y, z).
+        aerated: Lung labels found by air.
+        right: Probability of right lung, same shape.
         left: Probability of left lung.
+        keep_out: What no lung may enter: the room, trachea, gas of the bowel.
         spacing: Block size in mm.
 
     Returns:
         Lung labels.
     """
-    out = np.zeros(right.shape, np.uint8)
-    both = right + left >= 0.5
-    out[both] = np.where(right[both] >= left[both], Lung.RIGHT, Lung.LEFT)
     ml = float(np.prod(spacing)) / 1000.0
-    for side in (Lung.RIGHT, Lung.LEFT):
-        labels, counts = components(out == side)
-        counts[0] = 0
-        if counts.max(initial=0) == 0:
+    p = right + left
+    out = aerated.copy()
+    for piece, size in _pieces((aerated > 0) & (p < 0.5), ml):
+        if size >= _LEAST_ML and np.quantile(p[piece], 0.75) <= SURELY_NOT:
+            out[piece] = Lung.BACKGROUND
+    around = ndimage.binary_dilation(out > 0)
+    for piece, size in _pieces((out == 0) & (p >= 0.5) & ~keep_out, ml):
+        needed = SURE[0] + (SURE[1] - SURE[0]) * min(1.0, size / LARGE_ML)
+        if size < _LEAST_ML or np.quantile(p[piece], 0.75) < needed:
             continue
-        keep = (counts >= _LEAST_PART * counts.max()) & (counts * ml > 2.0)
-        stray = ~keep[labels] & (out == side)
-        other = Lung.LEFT if side == Lung.RIGHT else Lung.RIGHT
-        out[stray] = 0
-        out = _hand_over(out, stray, other)
+        if not around[piece].any() and size < _ALONE_ML:
+            continue
+        out[piece] = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
+    for side in (Lung.RIGHT, Lung.LEFT):
         whole = fill_enclosed(out == side, spacing)
-        out[whole & (out == 0)] = side
+        out[whole & (out == 0) & ~keep_out] = side
     return out
 
 
-def _hand_over(labels: npt.NDArray[np.uint8], stray: Mask, other: Lung) -> npt.NDArray[np.uint8]:
-    """Give stray pieces that touch the other lung to it."""
-    pieces, counts = components(stray)
-    if counts.size < 2:
-        return labels
-    theirs = labels == other
-    touch = np.zeros(counts.size, bool)
-    for axis in range(3):
-        a, b = np.moveaxis(pieces, axis, 0), np.moveaxis(theirs, axis, 0)
-        touch[a[1:][b[:-1]]] = True
-        touch[a[:-1][b[1:]]] = True
-    touch[0] = False
-    out = labels.copy()
-    out[touch[pieces]] = other
-    return out
-
-
-def require_chest(lungs: npt.NDArray[np.uint8], filled: Mask, spacing: Spacing) -> None:
-    """Raise where no chest is seen.
-
-    Args:
-        lungs: Lung labels.
-        filled: The body with the air in it, same shape.
-        spacing: Block size in mm.
-
-    Raises:
-        NotAChestError: There is no lung, or only the tips of the lungs above an abdomen.
-    """
-    found = lungs > 0
-    if found.sum() * float(np.prod(spacing)) / 1000.0 < _LEAST_ML:
-        raise NotAChestError(
-            "No lung was found in this scan.", "Check that it is a chest CT and not another body part."
-        )
-    share = share_of_body(found, filled | found)
-    planes = np.flatnonzero(found.any(axis=(0, 1)))
-    height = found.shape[2]
-    tips = planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
-    if share < _LEAST_SHARE or tips:
-        raise NotAChestError(
-            f"This is not a chest: what looks like lung takes at most {100 * share:.0f} % of the body's "
-            f"cross-section, in {planes.size} of {height} slices.",
-            "Give a chest CT; an abdomen may show the tips of the lungs, but not enough to measure.",
-        )
+def _pieces(mask: Mask, ml: float) -> list[tuple[tuple[npt.NDArray[np.intp], ...], float]]:
+    """Return the connected pieces as indices, with their size in mL, largest first."""
+    labels, counts = components(mask)
+    counts[0] = 0
+    boxes = ndimage.find_objects(labels.astype(np.int32))
+    found = []
+    for label in np.argsort(counts)[::-1]:
+        if counts[label] * ml < _LEAST_ML:
+            break
+        box = boxes[label - 1]
+        local = np.nonzero(labels[box] == label)
+        index = tuple(i + s.start for i, s in zip(local, box, strict=True))
+        found.append((index, float(counts[label] * ml)))
+    return found

@@ -1,0 +1,81 @@
+"""Does the model know when it fails? Area under the ROC for "Dice below 0.95" on held-out scans.
+
+Scans with hand-made masks that no model was trained on, as they are, injured, and broken on purpose. Refused
+scans are counted apart: a refusal is no silent failure. Writes benchmarks/out/confidence.json.
+
+    python benchmarks/confidence.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+import hilum
+from hilum.io import read_labels
+from hilum.learn.injury import InjuryKind, add_injury
+from hilum.learn.volumes.cases import on_cubes
+from hilum.segmentation.lungs.confidence import chance_of_failure
+from hilum.segmentation.lungs.model import LearnedLungs
+from hilum.segmentation.weights import load_weights
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "recipes" / "lungs"))
+from confidence import FAILED_BELOW, broken, judge  # noqa: E402
+
+DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"
+SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
+
+
+def area_under_roc(score: np.ndarray, failed: np.ndarray) -> float:
+    """Chance that a failure scores higher than a success (Mann-Whitney)."""
+    bad, good = score[failed], score[~failed]
+    wins = (bad[:, None] > good[None]).sum() + 0.5 * (bad[:, None] == good[None]).sum()
+    return float(wins / (bad.size * good.size))
+
+
+def main() -> None:
+    weights = load_weights("lungs")
+    model, calibration = LearnedLungs(weights), weights.card["confidence"]
+    rng = np.random.default_rng(11)
+    rows, refused = [], 0
+    for scan in SCANS:
+        volume = hilum.read(next(DATA.glob(f"{scan}.[nm]*")))
+        mask = (read_labels(next(DATA.glob(f"{scan}_lungs*")), volume) > 0).astype(np.uint8)
+        hu, labels = on_cubes(volume, mask)
+        parts, _ = ndimage.label(labels > 0)
+        cases = [("healthy", hu, parts)]
+        for kind in InjuryKind:
+            made = add_injury(hu, parts, (2.5,) * 3, kind=kind, severity=float(rng.uniform(0.2, 0.9)), seed=7)
+            cases.append((kind.value, made.hu, made.mask))
+        for name, image, truth in cases:
+            for how, spoilt, own, step in broken(image, truth, rng):
+                result = judge(model, spoilt, own, step)
+                if result is None:
+                    refused += 1
+                    continue
+                rows.append((scan, name, how, result[1], chance_of_failure(result[0], calibration)))
+    dice, score = np.array([r[3] for r in rows]), np.array([r[4] for r in rows])
+    failed = dice < FAILED_BELOW
+    flagged = score >= 0.5
+    out = {
+        "runs": len(rows),
+        "refused": refused,
+        "failures": int(failed.sum()),
+        "auc": area_under_roc(score, failed),
+        "failures_flagged": float(flagged[failed].mean()),
+        "successes_flagged": float(flagged[~failed].mean()),
+    }
+    for key, value in out.items():
+        print(f"{key:18s} {value:.3f}" if isinstance(value, float) else f"{key:18s} {value}")
+    (HERE / "out").mkdir(exist_ok=True)
+    (HERE / "out" / "confidence.json").write_text(json.dumps(out, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

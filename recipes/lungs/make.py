@@ -1,0 +1,72 @@
+"""The shipped lung model from data to weights and card, in one command that can be stopped and run again.
+
+    python recipes/lungs/make.py --data DATA --work WORK [--out src/hilum/weights]
+
+DATA holds ``slices/`` and ``volumes/``; see docs/models/lungs.md for what they are. Needs hilum[train].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cases import make_cases
+from ship import load_mean, ship_slices, ship_volumes, stages
+from slices import train_slices
+
+from confidence import calibrate
+from hilum.io import write_json
+from hilum.learn.volumes.fit import VolumeConfig, fit_volumes
+from hilum.segmentation.lungs.model import LearnedLungs
+from hilum.segmentation.weights import FOLDER, load_weights
+
+VERSION = "1"
+
+
+def say(text: str) -> None:
+    """Print with the time."""
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def progress(stage: int, steps: int) -> Callable[[int, float], None]:
+    """Return what prints every hundredth step."""
+
+    def report(step: int, loss: float) -> None:
+        if step % 100 == 0:
+            say(f"stage {stage}: {step}/{steps} loss {loss:.4f}")
+
+    return report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--steps", type=int, default=VolumeConfig.steps)
+    parser.add_argument("--slice-steps", type=int, default=3600)
+    parser.add_argument("--injured", type=int, default=28, help="made of each scan")
+    parser.add_argument("--phantoms", type=int, default=24)
+    arguments = parser.parse_args()
+    cases, out = arguments.work / "cases", arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    make_cases(arguments.data, cases, arguments.injured, arguments.phantoms, say)
+    network, config = None, VolumeConfig()
+    for number, (config, variation) in enumerate(stages(arguments.steps), 1):
+        run = arguments.work / f"lungs-{number}"
+        fit_volumes(cases, run, config, variation, network, report=progress(number, config.steps))
+        network, _ = load_mean(run / "last.ckpt", config)
+    ship_volumes(run / "last.ckpt", config, cases, out, VERSION)
+    say("calibrating the confidence")
+    card = json.loads((out / "lungs.json").read_text("utf-8"))
+    card["confidence"] = calibrate(LearnedLungs(load_weights("lungs", out)), cases)
+    write_json(out / "lungs.json", card)
+    ship_slices(train_slices(arguments.data, arguments.work, arguments.slice_steps, say), out)
+    say("done")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""From trained weights to what is shipped: ONNX, checked against torch, and the card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hilum.io import write_json
+from hilum.learn.volumes.augment import AIR, Variation
+from hilum.learn.volumes.cases import STEP_MM
+from hilum.learn.volumes.export import export_volumes
+from hilum.learn.volumes.fit import HIGH_HU, VolumeConfig
+from hilum.learn.volumes.networks import LungNet3d
+from hilum.segmentation.engine import open_session
+
+LICENCES = (
+    "Code and weights Apache-2.0. Trained on: LIDC-IDRI (CC BY 3.0, Armato 2011), NSCLC-Radiogenomics "
+    "(CC BY 3.0, Bakr 2018), TCGA-THCA (CC BY 3.0), all from TCIA (Clark 2013); slices of 'Finding and "
+    "Measuring Lungs in CT Data' (CC BY 4.0 as republished in UMIE); digital chests made by hilum."
+)
+
+#: Later stages cut fields of view often.
+NARROW = Variation(crop=0.5, side_cut=0.6)
+_CHESTS = {"real": 0.25, "injured": 0.5, "phantom": 0.25}
+_ALL = {**_CHESTS, "negative": 0.2, "abdomen": 0.2}
+
+
+def stages(steps: int) -> list[tuple[VolumeConfig, Variation]]:
+    """Return the stages of the training, each from the weights of the one before.
+
+    First what lungs look like, then what they do not look like and how fields of view cut them, then both
+    with less weight on dense lung. ``steps`` is the length of the first one.
+    """
+    return [
+        (VolumeConfig(steps=steps, shares=_CHESTS), Variation()),
+        (VolumeConfig(steps=max(1, round(0.45 * steps)), learning_rate=1.2e-3, seed=1, shares=_ALL), NARROW),
+        (
+            VolumeConfig(
+                steps=max(1, round(0.625 * steps)),
+                learning_rate=1.5e-3,
+                seed=2,
+                dense_weight=2.0,
+                shares=_ALL,
+            ),
+            NARROW,
+        ),
+    ]
+
+
+def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:
+    """Return the running mean in a checkpoint, and the number of its step."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network = LungNet3d(config.widths)
+    state = {k.removeprefix("mean."): v for k, v in saved["state_dict"].items() if k.startswith("mean.")}
+    network.load_state_dict(state)
+    return network.eval(), int(saved["global_step"])
+
+
+def ship_volumes(checkpoint: Path, config: VolumeConfig, cases: Path, out: Path, version: str) -> None:
+    """Write ``lungs.onnx`` and ``lungs.json``; raise where torch and the engine disagree."""
+    network, step = load_mean(checkpoint, config)
+    path = export_volumes(network, out / "lungs.onnx")
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand((1, 1, 96, 80, 64), generator=rng) * 2 - 1
+    with torch.no_grad():
+        ours = torch.softmax(network(x), 1).numpy()
+    theirs = open_session(path).run(x.numpy())
+    difference = float(np.abs(ours - theirs).max())
+    if difference > 1e-3:
+        raise SystemExit(f"torch and the exported network differ by {difference:.2g}")
+    hashes = (cases / "cases.json").read_bytes()
+    groups: dict[str, int] = {}
+    for name in json.loads(hashes):
+        groups[name.split("-")[0]] = groups.get(name.split("-")[0], 0) + 1
+    card: dict[str, Any] = {
+        "schema": "hilum.weights/1",
+        "name": "lungs",
+        "version": version,
+        "kind": "3-D U-Net on cubes, background / right / left",
+        "input": {"step_mm": STEP_MM, "hu_window": [AIR, HIGH_HU]},
+        "weights": sum(p.numel() for p in network.parameters()),
+        "onnx_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "onnx_difference": difference,
+        "training": {"last_stage_steps": step, "widths": list(config.widths), "cases": groups},
+        "data_sha256": hashlib.sha256(hashes).hexdigest(),
+        "licence": LICENCES,
+    }
+    write_json(out / "lungs.json", card)
+
+
+def ship_slices(run: Path, out: Path) -> None:
+    """Copy the run's network and card under the names of the shipped model of slices."""
+    shutil.copyfile(run / "model.onnx", out / "lungs-slices.onnx")
+    shutil.copyfile(run / "card.json", out / "lungs-slices.json")

@@ -1,0 +1,62 @@
+"""The default: the 3-D network for scans, a network of slices for single ones and thin stacks."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+from hilum.segmentation.base import ModelInfo, Progress, Segmentation, Segmenter
+from hilum.segmentation.engine import Device
+from hilum.segmentation.lungs.model import THIN_MM, LearnedLungs
+from hilum.segmentation.weights import FOLDER, load_weights
+from hilum.volume import Volume
+
+__all__ = ["DefaultLungs"]
+
+
+class DefaultLungs:
+    """Chooses by what the scan is.
+
+    The network for scans is opened in the background at once, while the scan is being read; that for slices
+    when it is first needed.
+
+    Args:
+        device: Where the networks run.
+        threads: Threads on the CPU; 0 for as many as there are cores.
+    """
+
+    def __init__(self, device: Device = Device.AUTO, threads: int = 0) -> None:
+        self._device, self._threads = device, threads
+        pool = ThreadPoolExecutor(1)
+        self._opening = pool.submit(load_weights, "lungs", FOLDER, threads, device)
+        pool.shutdown(wait=False)
+
+    @cached_property
+    def _volumes(self) -> LearnedLungs:
+        return LearnedLungs(self._opening.result())
+
+    @cached_property
+    def _slices(self) -> Segmenter:
+        from hilum.learn.runner import load_run
+        from hilum.learn.volume_model import LearnedSlices
+
+        return LearnedSlices(load_run(FOLDER / "lungs-slices.onnx", self._threads, self._device))
+
+    @property
+    def info(self) -> ModelInfo:
+        """Of the network for scans; a result names the one that made it."""
+        return self._volumes.info
+
+    def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
+        """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
+        return self._choose(volume)(volume, progress)
+
+    def _choose(self, volume: Volume) -> Segmenter:
+        canonical = volume.canonical()
+        if canonical.shape[2] > 1 and 1 in canonical.shape[:2]:
+            from hilum.segmentation.classic import Classic  # no network knows coronal pictures
+
+            return Classic()
+        height = canonical.shape[2] * canonical.spacing[2] if canonical.meta.spacing_known else None
+        thin = canonical.shape[2] < 8 if height is None else canonical.shape[2] == 1 or height < THIN_MM
+        return self._slices if thin else self._volumes

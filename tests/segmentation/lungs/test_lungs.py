@@ -1,0 +1,225 @@
+"""The learned model that ships: right where classic is, and where lung is dense; refuses what is no chest."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hilum.errors import ModelError, NotAChestError
+from hilum.phantoms import Phantom, make_phantom
+from hilum.segmentation.classic import Classic
+from hilum.segmentation.engine import Device, open_session
+from hilum.segmentation.lungs.default import DefaultLungs
+from hilum.segmentation.lungs.model import LearnedLungs
+from hilum.segmentation.lungs.network import ask_network
+from hilum.segmentation.lungs.shape import join_lungs
+from hilum.segmentation.weights import FOLDER, load_weights
+from hilum.volume import Volume
+
+pytest.importorskip("openvino")
+SPACING = (2.0, 2.0, 2.5)
+
+
+def dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+@pytest.fixture(scope="module")
+def model() -> LearnedLungs:
+    return LearnedLungs(load_weights("lungs"))
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Phantom:
+    return make_phantom(seed=21, spacing=SPACING, orientation="RAS")
+
+
+@pytest.fixture(scope="module")
+def sick() -> Phantom:
+    return make_phantom(seed=22, spacing=SPACING, orientation="RAS", injury="consolidation:0.6")
+
+
+def test_each_lung_is_found_on_its_side(model: LearnedLungs, healthy: Phantom) -> None:
+    found = model(healthy.volume)
+    for side in (1, 2):
+        assert dice(found.labels == side, healthy.labels == side) > 0.95
+    assert found.model.name == "lungs"
+    assert len(found.model.sha256) == 64
+    assert found.landmarks.outside_air_hu == pytest.approx(-1000, abs=15)
+
+
+def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
+    dense = (sick.labels > 0) & (sick.volume.hu > -300)
+    learned, classic = (float((m(sick.volume).labels > 0)[dense].mean()) for m in (model, Classic()))
+    assert learned > 0.7
+    assert learned > classic + 0.3
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
+    order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom
+) -> None:
+    expected = model(healthy.volume).labels
+    for flips in ((0, 0, 0), (1, 0, 1), (1, 1, 1)):
+        affine = healthy.volume.affine.copy()
+        hu, labels = healthy.volume.hu, expected
+        for axis in np.flatnonzero(flips):
+            shift = np.eye(4)
+            shift[axis, axis], shift[axis, 3] = -1, hu.shape[axis] - 1
+            affine = affine @ shift
+            hu, labels = np.flip(hu, axis), np.flip(labels, axis)
+        volume = Volume(
+            np.ascontiguousarray(hu.transpose(order)), affine[:, [*order, 3]], healthy.volume.meta
+        )
+        assert np.array_equal(model(volume).labels, labels.transpose(order))
+
+
+def test_threads_do_not_change_a_byte(healthy: Phantom) -> None:
+    one, two = (LearnedLungs(load_weights("lungs", threads=n))(healthy.volume).labels for n in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def test_what_is_no_chest_is_refused(model: LearnedLungs) -> None:
+    rng = np.random.default_rng(0)
+    water = Volume(rng.normal(0, 20, (90, 80, 60)).astype(np.int16), np.diag([3.0, 3.0, 3.0, 1.0]))
+    with pytest.raises(NotAChestError):
+        model(water)
+    low = make_phantom(seed=21, spacing=(3.0, 3.0, 3.0), orientation="RAS", coverage=(0.0, 0.12))
+    with pytest.raises(NotAChestError):
+        model(low.volume)
+
+
+def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy: Phantom) -> None:
+    half = make_phantom(seed=21, spacing=SPACING, orientation="RAS", coverage=(0.5, 1.0))
+    assert dice(model(half.volume).labels > 0, half.labels > 0) > 0.93
+
+
+def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Phantom) -> None:
+    middle = healthy.volume.shape[2] // 2
+    for count in (1, 6):
+        part = slice(middle, middle + count)
+        affine = healthy.volume.affine.copy()
+        affine[:3, 3] += affine[:3, 2] * middle
+        found = DefaultLungs()(Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta))
+        assert found.model.name == "lungs-slices"
+        assert dice(found.labels > 0, healthy.labels[:, :, part] > 0) > 0.93
+
+
+def test_confidence_tells_a_chest_from_nonsense(model: LearnedLungs, healthy: Phantom) -> None:
+    good = model(healthy.volume).confidence
+    assert good is not None
+    assert good.failure < 0.5
+    assert good.where is None
+    tilted = Volume(np.ascontiguousarray(np.swapaxes(healthy.volume.hu, 1, 2)), np.diag([2.0, 2.5, 2.0, 1.0]))
+    try:
+        bad = model(tilted)
+    except NotAChestError:
+        return
+    assert bad.confidence is not None
+    assert bad.confidence.failure > good.failure
+    if bad.confidence.failure >= 0.5:
+        assert bad.confidence.where is not None
+        assert bad.confidence.where.shape == tilted.shape
+        assert 0 < bad.confidence.where.max() <= 100
+
+
+def test_long_scans_are_judged_in_pieces() -> None:
+    class Echo:
+        engine = "echo"
+        lanes = 1
+        longest = 0
+
+        def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            self.longest = max(self.longest, x.shape[-1])
+            p = (x + 1) / 2
+            return np.concatenate([1 - p, p, 0 * p], 1)
+
+    hu = np.random.default_rng(1).uniform(-1024, 400, (16, 16, 400)).astype(np.float32)
+    echo = Echo()
+    opinion = ask_network(echo, hu, (2.5, 2.5, 2.5), 2.5, (-1024, 400), mirror=False)
+    assert echo.longest <= 160
+    assert np.allclose(opinion.right, (hu + 1024) / 1424, atol=1e-4)
+    assert opinion.doubt is None
+
+
+def blocks() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Two aerated lungs that the network agrees with."""
+    aerated = np.zeros((80, 40, 40), np.uint8)
+    aerated[5:35, 5:30, 10:35], aerated[45:75, 5:30, 10:35] = 2, 1
+    return aerated, (aerated == 1).astype(np.float32), (aerated == 2).astype(np.float32)
+
+
+def test_what_the_network_is_sure_of_is_added_and_what_it_dreams_is_not() -> None:
+    step = (2.5, 2.5, 2.5)
+    aerated, right, left = blocks()
+    nothing = np.zeros(aerated.shape, bool)
+    assert np.array_equal(join_lungs(aerated, right, left, nothing, step), aerated)
+    below = (slice(45, 75), slice(5, 30), slice(0, 10))  # 117 mL under the right lung
+    right[below] = 0.97
+    assert (join_lungs(aerated, right, left, nothing, step)[below] == 1).all()
+    right[below] = 0.75
+    assert (join_lungs(aerated, right, left, nothing, step)[below] == 0).all()
+    small = (slice(45, 55), slice(5, 15), slice(0, 10))  # 16 mL: a smaller claim needs less
+    right[below], right[small] = 0, 0.75
+    assert (join_lungs(aerated, right, left, nothing, step)[small] == 1).all()
+    assert (join_lungs(aerated, right, left, np.ones_like(nothing), step)[small] == 0).all()
+
+
+def test_what_the_network_surely_denies_is_taken_away() -> None:
+    step = (2.5, 2.5, 2.5)
+    aerated, right, left = blocks()
+    gas = (slice(5, 35), slice(20, 30), slice(10, 35))
+    left[gas] = 0.02
+    nothing = np.zeros(aerated.shape, bool)
+    assert (join_lungs(aerated, right, left, nothing, step)[gas] == 0).all()
+    left[gas] = 0.4
+    assert (join_lungs(aerated, right, left, nothing, step)[gas] == 2).all()
+
+
+def test_a_lung_without_air_is_added_when_it_is_large() -> None:
+    step = (2.5, 2.5, 2.5)
+    aerated, right, left = blocks()
+    aerated[aerated == 2] = 0
+    nothing = np.zeros(aerated.shape, bool)
+    lungs = join_lungs(aerated, right, left, nothing, step)
+    assert (lungs == 2).sum() == left.sum()
+    left[:, :, 15:] = 0  # 59 mL that touch no lung
+    assert (join_lungs(aerated, right, left, nothing, step) == 2).sum() == 0
+
+
+def test_weights_are_small_whole_and_checked(tmp_path: Path) -> None:
+    assert sum(p.stat().st_size for p in FOLDER.glob("*.onnx")) < 15e6
+    for name in ("lungs", "lungs-slices"):
+        assert (FOLDER / f"{name}.json").is_file()
+    for name in ("lungs.onnx", "lungs.json"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    data = bytearray((tmp_path / "lungs.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "lungs.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_weights("lungs", tmp_path)
+    with pytest.raises(ModelError, match="missing"):
+        load_weights("lungs", tmp_path / "none")
+
+
+def test_a_gpu_that_is_not_there_and_a_broken_file_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="No GPU"):
+        open_session(FOLDER / "lungs.onnx", device=Device.GPU)
+    (tmp_path / "x.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"x\.onnx cannot be run"):
+        open_session(tmp_path / "x.onnx")
+
+
+def test_onnx_runtime_gives_what_openvino_gives() -> None:
+    pytest.importorskip("onnxruntime")
+    from hilum.segmentation.engine import _OnnxRuntime, _OpenVino
+
+    x = np.random.default_rng(2).uniform(-1, 1, (1, 1, 48, 32, 32)).astype(np.float32)
+    a, b = (engine(FOLDER / "lungs.onnx", 1).run(x) for engine in (_OpenVino, _OnnxRuntime))
+    assert np.abs(a - b).max() < 1e-3
