@@ -10,8 +10,6 @@ Needs ``pip install 'hilum[train]'``. Digital chests are far easier than patient
 chain works and how the networks differ, not what they would reach on real scans.
 """
 
-# ruff: noqa: T201
-
 from __future__ import annotations
 
 import argparse
