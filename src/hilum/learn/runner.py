@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,12 @@ class SliceModel:
         fit = fit_picture((slices.shape[1], slices.shape[2]), size, spacing)
         out = np.empty(slices.shape, np.float32)
 
-        def one(start: int) -> None:
-            part = slice(start, start + _BATCH)
-            x = normalise(to_input(slices[part], fit, window), window)
-            out[part] = from_input(self.session.run(x[:, None])[:, 0], fit)
-
-        with ThreadPoolExecutor(self.session.lanes) as pool:
-            list(pool.map(one, range(0, len(slices), _BATCH)))
+        together = _BATCH * self.session.lanes
+        for start in range(0, len(slices), together):
+            parts = [slice(k, k + _BATCH) for k in range(start, min(start + together, len(slices)), _BATCH)]
+            inputs = [normalise(to_input(slices[part], fit, window), window)[:, None] for part in parts]
+            for part, found in zip(parts, self.session.run_many(inputs), strict=True):
+                out[part] = from_input(found[:, 0], fit)
         return out
 
 
@@ -146,5 +145,8 @@ class _Unopened:
     engine = ""
     lanes = 1
 
-    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def run_many(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        return list(inputs)
+
+    def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return x

@@ -140,6 +140,9 @@ def test_long_scans_are_judged_in_pieces() -> None:
             p = (x + 1) / 2
             return np.concatenate([1 - p, p, 0 * p], 1)
 
+        def run_many(self, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+            return [self.run(x) for x in inputs]
+
     hu = np.random.default_rng(1).uniform(-1024, 400, (16, 16, 400)).astype(np.float32)
     echo = Echo()
     opinion = ask_network(echo, hu, (2.5, 2.5, 2.5), 2.5, (-1024, 400), mirror=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,8 +61,7 @@ def ask_network(
     x = ((np.clip(cubes, low, high) - low) * (2.0 / (high - low)) - 1.0).astype(np.float32)
     doubt, agreement = None, None
     asked = [x, np.ascontiguousarray(x[::-1])] if mirror else [x]
-    with ThreadPoolExecutor(max(1, min(session.lanes, len(asked)))) as pool:
-        answers = list(pool.map(lambda one: _in_pieces(session, one), asked))
+    answers = _in_pieces(session, asked)
     p = answers[0]
     if mirror:
         q = answers[1][::-1, :, :, ::-1]
@@ -80,25 +78,27 @@ def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
     return 2.0 * int((a & b).sum()) / total if total else 1.0
 
 
-def _in_pieces(session: Session, x: Float) -> Float:
-    """Return the probabilities of right and left lung, (x, y, z, 2)."""
-    length = x.shape[2]
-    if length <= _LONGEST:
-        return _one(session, x)
-    out = np.zeros((*x.shape, 2), np.float32)
+def _in_pieces(session: Session, volumes: list[Float]) -> list[Float]:
+    """Return the probabilities of right and left lung, (x, y, z, 2), of volumes of one shape."""
+    length = volumes[0].shape[2]
+    span = min(length, _LONGEST)
+    starts = [*range(0, length - span, max(1, span // 2)), length - span]
+    bell = np.minimum(np.arange(1, span + 1), np.arange(span, 0, -1)).astype(np.float32)
+    out = [np.zeros((*x.shape, 2), np.float32) for x in volumes]
     weight = np.zeros(length, np.float32)
-    starts = [*list(range(0, length - _LONGEST, _LONGEST // 2)), length - _LONGEST]
-    bell = np.minimum(np.arange(1, _LONGEST + 1), np.arange(_LONGEST, 0, -1)).astype(np.float32)
     for start in starts:
-        part = slice(start, start + _LONGEST)
-        out[:, :, part] += bell[:, None] * _one(session, x[:, :, part])
+        part = slice(start, start + span)
+        answers = session.run_many([_filled(x[:, :, part]) for x in volumes])
+        for total, answer, x in zip(out, answers, volumes, strict=True):
+            total[:, :, part] += (
+                bell[:, None] * np.moveaxis(answer[0, 1:], 0, -1)[: x.shape[0], : x.shape[1], :span]
+            )
         weight[part] += bell
-    return np.asarray(out / weight[:, None], np.float32)
+    return [total / weight[:, None] for total in out]
 
 
-def _one(session: Session, x: Float) -> Float:
-    """Fill up with air to sizes that the network takes, run it, and cut back."""
+def _filled(x: Float) -> Float:
+    """Fill up with air to sizes that the network takes: (1, 1, x, y, z)."""
     pads = [(0, -n % _MULTIPLE) for n in x.shape]
     full = np.pad(x, pads, constant_values=-1.0)[None, None]
-    out = session.run(np.ascontiguousarray(full, np.float32))[0, 1:]
-    return np.moveaxis(out, 0, -1)[: x.shape[0], : x.shape[1], : x.shape[2]]
+    return np.ascontiguousarray(full, np.float32)
