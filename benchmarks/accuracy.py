@@ -97,7 +97,7 @@ def phantoms(model_name: str, seeds: int) -> list[dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="classic")
+    parser.add_argument("--model", default="lungs")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     model = load_model(arguments.model)

@@ -3,7 +3,7 @@
 Each run is a process of its own, so that its peak memory is its own. The volumes are digital chests.
 Prints a table and writes ``benchmarks/out/speed.json``.
 
-    python benchmarks/speed.py [--slices 100,300,1000] [--repeat 3] [--model classic]
+    python benchmarks/speed.py [--slices 100,300,1000] [--repeat 3] [--model lungs]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", default="50,100,300,600,1000")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--model", default="classic")
+    parser.add_argument("--model", default="lungs")
     arguments = parser.parse_args()
     rows = []
     print(f"{'slices':>7} {'file MB':>8} {'seconds':>8} {'s/100 slices':>13} {'peak MB':>8}")
