@@ -80,7 +80,7 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
     }
 
 
-def calibrate(model: LearnedLungs, cases: Path, every: int = 2, seed: int = 5) -> dict[str, Any]:
+def calibrate(model: LearnedLungs, cases: Path, every: int = 4, seed: int = 5) -> dict[str, Any]:
     """Fit on training cases and their spoilt versions."""
     model.weights.card.setdefault("confidence", {"bias": 0.0, "weights": {}})
     rng = np.random.default_rng(seed)

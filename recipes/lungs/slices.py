@@ -60,7 +60,7 @@ def train_slices(data: Path, work: Path, steps: int, tell: Callable[[str], None]
     more = scan_slices(data, work / "scan_slices.npz")
     config = load_config(
         None,
-        {**choices, "steps": max(1, steps // 2)},
+        {**choices, "steps": max(1, round(0.195 * steps))},
         ["validate_every=200", "learning_rate=0.001", "robust=0.0"],
     )
     return train(
