@@ -8,18 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hilum.errors import GeometryError, InputError, NotAChestError
+from hilum.errors import GeometryError, NotAChestError
 from hilum.io.tiff import Plane
 from hilum.labels import Lung
 from hilum.learn.runner import SliceModel
 from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
-from hilum.segmentation.classic.airways import find_central_airways
-from hilum.segmentation.classic.body import BodyAir, find_inner_air, find_levels, normalise, optimal_threshold
-from hilum.segmentation.classic.model import median_hu
-from hilum.segmentation.classic.morphology import Mask, Spacing, depth, erode
-from hilum.segmentation.classic.select import Piece, pieces_of, share_of_body
+from hilum.segmentation.classic.model import Scan, require_chest
+from hilum.segmentation.classic.morphology import Mask, Spacing
+from hilum.segmentation.classic.select import Piece, most_gas, pieces_of
 from hilum.segmentation.classic.sides import assign_sides
-from hilum.segmentation.grid import Reduced, reduce_volume
+from hilum.segmentation.grid import Reduced, block_share
 from hilum.volume import Volume
 
 __all__ = ["LearnedSlices"]
@@ -33,10 +31,6 @@ _LEAST_VOLUME, _LEAST_AREA = 60.0, 8.0
 _LEAST_PART = 0.02
 #: Lungs lie at one height: a piece whose middle is farther than this from the largest one is none, mm.
 _MOST_APART_MM = 30.0
-#: Width that a chest picture without a scale is taken to have, mm; for the rules on pieces only.
-_USUAL_WIDTH_MM = 370.0
-#: A chest has an axial slice with at least this share of lung in the body's cross-section.
-_LEAST_SHARE = 0.08
 
 
 class LearnedSlices:
@@ -104,52 +98,19 @@ def order_in_space(canonical: Volume, mask: Mask) -> tuple[npt.NDArray[np.uint8]
     Raises:
         NotAChestError: Nothing in the mask can be lung.
     """
-    # The rules look at axial slices; a single coronal slice takes their place, and back it goes in the end.
-    order = (0, 2, 1) if canonical.shape[1] == 1 and canonical.shape[2] > 1 else (0, 1, 2)
-    if canonical.shape[0] == 1 and canonical.shape[2] > 1:
-        raise InputError(
-            "A single sagittal slice does not tell the right lung from the left.",
-            "Give the whole scan, or an axial or coronal slice.",
-        )
-    voxels, mask = canonical.hu.transpose(order), mask.transpose(order)
-    x, y, z = (canonical.spacing[axis] for axis in order)
-    if not canonical.meta.spacing_known:
-        x = y = _USUAL_WIDTH_MM / max(voxels.shape[:2])
-    spacing = (x, y, z)
-    reduced = reduce_volume(voxels, spacing)
-    # Times 500: block means lose nothing to the rounding of whole numbers.
-    coarse = reduce_volume(mask.astype(np.int16) * np.int16(500), spacing).hu >= 250
-    hu = normalise(reduced.hu, find_levels(reduced.hu))
+    scan = Scan.of(canonical)
+    reduced, hu = scan.reduced, scan.hu
+    mask = mask.transpose(scan.order)
+    coarse = block_share(mask, scan.spacing) >= 0.5
     pieces, labels = _lungs(hu, coarse, reduced.spacing)
-    found = find_inner_air(hu, reduced, optimal_threshold(hu))
-    chosen = np.isin(labels, [piece.label for piece in pieces])
-    share = share_of_body(chosen, found.filled | chosen)
-    if not pieces or share < _LEAST_SHARE or _only_tips(chosen, share):
+    if not pieces:
         raise NotAChestError(
-            "No lung was found in this scan."
-            if not pieces
-            else f"This is not a chest: what looks like lung takes at most {100 * share:.0f} % of the body's "
-            "cross-section.",
-            "Check that it is a chest CT and not another body part.",
+            "No lung was found in this scan.", "Check that it is a chest CT and not another body part."
         )
+    chosen = np.isin(labels, [piece.label for piece in pieces])
+    require_chest(chosen, scan.found.filled | chosen)
     sides = assign_sides(hu, labels, pieces, reduced.spacing)
-    landmarks = _landmarks(voxels, reduced, hu, found)
-    return _to_native(mask, sides, reduced).transpose(order), landmarks
-
-
-def _landmarks(
-    voxels: npt.NDArray[Any], reduced: Reduced, hu: npt.NDArray[np.float32], found: BodyAir
-) -> Landmarks:
-    """Air around the body and in the trachea, which tell of the calibration."""
-    airways = find_central_airways(hu, found.inner, reduced.spacing)
-    air = median_hu(voxels, reduced, erode(found.outside, 6.0, reduced.spacing))
-    if airways is None:
-        return Landmarks(outside_air_hu=air)
-    deep = depth(airways.trachea, reduced.spacing)
-    # Only the middle of the lumen: its wall brightens the voxels beside it.
-    core = deep >= max(1.5 * max(reduced.spacing[:2]), 0.6 * float(deep.max()))
-    ml = float(airways.lumen.sum() * np.prod(reduced.spacing)) / 1000.0
-    return Landmarks(air, median_hu(voxels, reduced, core), ml)
+    return _to_native(mask, sides, reduced).transpose(scan.order), scan.landmarks()
 
 
 def _lungs(
@@ -158,7 +119,7 @@ def _lungs(
     """Pieces that can be lung, largest first, and the map of all pieces."""
     flat = mask.shape[2] == 1
     labels, pieces = pieces_of(hu, mask, spacing)
-    pieces = [piece for piece in pieces if piece.gas_share <= _most_gas(piece.size, flat)]
+    pieces = [piece for piece in pieces if piece.gas_share <= most_gas(piece.size, flat)]
     if not pieces or pieces[0].size < (_LEAST_AREA if flat else _LEAST_VOLUME):
         return [], labels
     main = pieces[0]
@@ -166,19 +127,6 @@ def _lungs(
     reach = _MOST_APART_MM / spacing[2]
     low, high = float(planes[0]) - reach, float(planes[-1]) + reach
     return [p for p in pieces if p.size >= _LEAST_PART * main.size and low < p.centre[2] < high], labels
-
-
-def _most_gas(size: float, flat: bool) -> float:
-    """Share of free gas from which a piece is bowel or stomach: the larger, the more emphysema is allowed."""
-    small, medium = (15.0, 60.0) if flat else (100.0, 600.0)
-    return 0.25 if size < small else 0.5 if size < medium else 0.85
-
-
-def _only_tips(lungs: Mask, share: float) -> bool:
-    """Whether what is seen are the tips of the lungs above an abdomen."""
-    height = lungs.shape[2]
-    planes = np.flatnonzero(lungs.any(axis=(0, 1)))
-    return height > 1 and planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
 
 
 def _to_native(mask: Mask, sides: npt.NDArray[np.uint8], reduced: Reduced) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Interpolation", "Reduced", "reduce_volume", "thread_count"]
+__all__ = ["Interpolation", "Reduced", "block_share", "reduce_volume", "thread_count"]
 
 #: HU below this are padding round the scanner's circle, not air.
 PADDING_HU = -1060.0
@@ -83,6 +83,12 @@ def reduce_volume(
         list(pool.map(one, range(shape[2])))
     sx, sy, sz = spacing
     return Reduced(out, (fx, fy, fz), (sx * fx, sy * fy, sz * fz), (nx, ny, nz))
+
+
+def block_share(mask: npt.NDArray[np.bool_], spacing: tuple[float, float, float]) -> npt.NDArray[np.float32]:
+    """Return the share of each block that ``mask`` fills, 0 to 1, on the blocks of :func:`reduce_volume`."""
+    # Times 500: block means lose nothing to the rounding of whole numbers.
+    return reduce_volume(mask.astype(np.int16) * np.int16(500), spacing).hu / np.float32(500)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,9 @@ import numpy.typing as npt
 from hilum.errors import InputError
 from hilum.io import atomic_file
 from hilum.labels import Lung
-from hilum.segmentation.classic import Classic
-from hilum.segmentation.classic.airways import find_central_airways
-from hilum.segmentation.classic.body import find_inner_air, find_levels, normalise, optimal_threshold
-from hilum.segmentation.grid import reduce_volume
+from hilum.segmentation.classic.body import find_levels, normalise
+from hilum.segmentation.classic.model import Scan, aerated_lungs
+from hilum.segmentation.grid import block_share, reduce_volume
 from hilum.segmentation.isogrid import IsoGrid
 from hilum.volume import Volume
 
@@ -101,8 +100,7 @@ def on_cubes(
         own = Volume(labels.astype(np.int16), volume.affine, volume.meta).canonical().hu
         best: npt.NDArray[Any] = np.full(hu.shape, 0.5, np.float32)
         for side in (Lung.RIGHT, Lung.LEFT):
-            share = reduce_volume((own == side).astype(np.int16) * np.int16(500), canonical.spacing).hu / 500
-            share = np.asarray(grid.forth(share), np.float32)
+            share = np.asarray(grid.forth(block_share(own == side, canonical.spacing)), np.float32)
             out[share > best] = side
             best = np.where(share > best, share, best)
     return hu, out
@@ -120,25 +118,19 @@ def own_labels(volume: Volume) -> npt.NDArray[np.uint8]:
     Returns:
         Lung labels on its grid. Look at them before you train on them.
     """
-    tight = Classic(_SURFACE_MM)(volume).labels
-    hilum = _hilum(volume)
-    if hilum is None:
-        return tight
-    wide = Classic(_HILUM_MM)(volume).labels
-    return np.where(volume.restore(hilum.astype(np.uint8)) > 0, wide, tight).astype(np.uint8)
-
-
-def _hilum(volume: Volume) -> npt.NDArray[np.bool_] | None:
-    """Where the hila can lie, in canonical order; None where no main bronchi are seen."""
     canonical = volume.canonical()
-    reduced = reduce_volume(canonical.hu, canonical.spacing)
-    hu = normalise(reduced.hu, find_levels(reduced.hu))
-    found = find_inner_air(hu, reduced, optimal_threshold(hu))
-    airways = find_central_airways(hu, found.inner, reduced.spacing)
+    scan = Scan.of(canonical)
+    tight, wide = (scan.refined(*aerated_lungs(scan, mm)) for mm in (_SURFACE_MM, _HILUM_MM))
+    return volume.restore(np.where(_hilum(canonical, scan), wide, tight).astype(np.uint8))
+
+
+def _hilum(canonical: Volume, scan: Scan) -> npt.NDArray[np.bool_]:
+    """Where the hila can lie, in canonical order; nowhere if no main bronchi are seen."""
+    airways, spacing = scan.airways, scan.reduced.spacing
     if airways is None or not (airways.lumen & ~airways.trachea).any():
-        return None
+        return np.zeros(canonical.shape, bool)
     bronchi = np.nonzero(airways.lumen & ~airways.trachea)
-    y, z = ((float(np.median(bronchi[axis])) + 0.5) * reduced.spacing[axis] for axis in (1, 2))
+    y, z = ((float(np.median(bronchi[axis])) + 0.5) * spacing[axis] for axis in (1, 2))
     along_y = (np.arange(canonical.shape[1]) + 0.5) * canonical.spacing[1] > y - _BEHIND_MM
     height = (np.arange(canonical.shape[2]) + 0.5) * canonical.spacing[2] - z
     along_z = (height > -_BELOW_MM) & (height < _ABOVE_MM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from hilum.errors import InputError, NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.airways import CentralAirways, find_central_airways, wall_of
-from hilum.segmentation.classic.body import BodyAir, find_inner_air, find_levels, normalise, optimal_threshold
+from hilum.segmentation.classic.body import (
+    BodyAir,
+    Levels,
+    find_inner_air,
+    find_levels,
+    normalise,
+    optimal_threshold,
+)
 from hilum.segmentation.classic.fill import CLOSING_MM, cut_airways, fill_lungs
 from hilum.segmentation.classic.morphology import Mask, Spacing, depth, erode
 from hilum.segmentation.classic.refine import refine
@@ -20,7 +28,7 @@ from hilum.segmentation.classic.sides import assign_sides
 from hilum.segmentation.grid import PADDING_HU, Reduced, reduce_volume
 from hilum.volume import Volume
 
-__all__ = ["Classic", "aerated_lungs", "landmarks_of", "picture_plane"]
+__all__ = ["Classic", "Scan", "aerated_lungs", "require_chest"]
 
 
 #: A chest has an axial slice with at least this share of lung.
@@ -62,7 +70,7 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int,
     return hu, (guess, guess, volume.spacing[order[2]]), order
 
 
-def _require_chest(lungs: Mask, filled: Mask) -> None:
+def require_chest(lungs: Mask, filled: Mask) -> None:
     """Raise :class:`NotAChestError` where what looks like lung is bowel gas or the lungs' tips only."""
     share = share_of_body(lungs, filled)
     planes = np.flatnonzero(lungs.any(axis=(0, 1)))
@@ -83,35 +91,78 @@ class Classic:
     and main bronchi removed, right and left parted, vessels closed; on a grid of about 2 mm, with the
     surface taken from the native voxels at the end. It sees aerated lung: where a lung is consolidated or
     collapsed over more than a vessel's width it is missed.
-
-    Args:
-        closing_mm: Notches of the lungs' surface up to twice this wide are lung.
     """
 
     info = ModelInfo("classic", "1")
-
-    def __init__(self, closing_mm: float = CLOSING_MM) -> None:
-        self._closing_mm = closing_mm
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
         tell = progress or (lambda fraction, what: None)
         tell(0.0, "reducing")
-        voxels, spacing, order = picture_plane(volume.canonical())
+        scan = Scan.of(volume.canonical())
+        tell(0.3, "finding lungs")
+        lungs, dense, keep_out = aerated_lungs(scan, CLOSING_MM)
+        tell(0.6, "refining the surface")
+        labels = scan.refined(lungs, dense, keep_out)
+        tell(1.0, "done")
+        return Segmentation(volume.restore(labels), self.info, scan.landmarks())
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan as the models look at it: block means on the scale of true HU, and the air in the body.
+
+    Attributes:
+        voxels: Native HU, with the plane to work in as the first two axes.
+        spacing: Of ``voxels``, mm; a guess for the shape rules where the file has no scale.
+        order: Order of the canonical axes in ``voxels``, its own inverse.
+        reduced: Block means in the scan's own values.
+        levels: Air and soft tissue in the scan's own values.
+        hu: Block means on the scale of true HU.
+        threshold: Between lung and tissue, on that scale.
+        found: Air in the body.
+        airways: Trachea and main bronchi, where they were found.
+    """
+
+    voxels: npt.NDArray[Any]
+    spacing: Spacing
+    order: tuple[int, int, int]
+    reduced: Reduced
+    levels: Levels
+    hu: npt.NDArray[np.float32]
+    threshold: float
+    found: BodyAir
+    airways: CentralAirways | None
+
+    @classmethod
+    def of(cls, canonical: Volume) -> Scan:
+        """Look at a scan in canonical order; see :func:`picture_plane` for what it raises."""
+        voxels, spacing, order = picture_plane(canonical)
         reduced = reduce_volume(voxels, spacing)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
         threshold = optimal_threshold(hu)
-        tell(0.3, "finding lungs")
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
-        lungs, dense, keep_out = aerated_lungs(hu, found, airways, reduced.spacing, self._closing_mm)
-        tell(0.6, "refining the surface")
-        native = levels.air + (threshold + 1000.0) * (levels.tissue - levels.air) / 1000.0
-        labels = refine(voxels, reduced, lungs, dense, keep_out, native).transpose(order)
-        tell(1.0, "done")
-        landmarks = landmarks_of(voxels, reduced, found.outside, airways)
-        return Segmentation(volume.restore(labels), self.info, landmarks)
+        return cls(voxels, spacing, order, reduced, levels, hu, threshold, found, airways)
+
+    def refined(self, lungs: npt.NDArray[np.uint8], dense: Mask, keep_out: Mask) -> npt.NDArray[np.uint8]:
+        """Bring lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""
+        air, tissue = self.levels.air, self.levels.tissue
+        native = air + (self.threshold + 1000.0) * (tissue - air) / 1000.0
+        return refine(self.voxels, self.reduced, lungs, dense, keep_out, native).transpose(self.order)
+
+    def landmarks(self) -> Landmarks:
+        """Air around the body and in the trachea, which tell of the calibration."""
+        spacing = self.reduced.spacing
+        air = median_hu(self.voxels, self.reduced, erode(self.found.outside, 6.0, spacing))
+        if self.airways is None:
+            return Landmarks(outside_air_hu=air)
+        deep = depth(self.airways.trachea, spacing)
+        # Only the middle of the lumen: its wall brightens the voxels beside it.
+        core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
+        ml = float(self.airways.lumen.sum() * np.prod(spacing)) / 1000.0
+        return Landmarks(air, median_hu(self.voxels, self.reduced, core), ml)
 
 
 def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float | None:
@@ -128,28 +179,20 @@ def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float 
     return float(np.median(values)) if values.size >= 20 else None
 
 
-def aerated_lungs(
-    hu: npt.NDArray[np.float32],
-    found: BodyAir,
-    airways: CentralAirways | None,
-    spacing: Spacing,
-    closing_mm: float,
-) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
+def aerated_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
     """Find both lungs by their air, and close them over what is narrow.
 
     Args:
-        hu: Normalised block means.
-        found: Air in the body.
-        airways: Trachea and main bronchi, where they were found.
-        spacing: Block size in mm.
+        scan: The scan.
         closing_mm: Notches up to twice this wide are lung.
 
     Returns:
-        Lung labels; the part of them that is not aerated; what no lung may enter.
+        Lung labels; the part of them that is not aerated; what no lung may enter; all on the blocks.
 
     Raises:
         NotAChestError: There is no aerated lung, or no chest.
     """
+    hu, found, airways, spacing = scan.hu, scan.found, scan.airways, scan.reduced.spacing
     air = remove_gas_bubbles(hu, found.inner, spacing)
     gas = found.inner & ~air
     lumen = np.zeros_like(air) if airways is None else airways.lumen
@@ -161,7 +204,7 @@ def aerated_lungs(
             "No lung was found in this scan.",
             "Check that it is a chest CT and not another body part; lungs without any air cannot be found.",
         )
-    _require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
+    require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
     sides = assign_sides(hu, labels, pieces, spacing)
     keep_out = found.outside | (gas & (sides == 0))
     lungs = fill_lungs(sides, keep_out, spacing, closing_mm)
@@ -169,18 +212,3 @@ def aerated_lungs(
     lungs[central] = Lung.BACKGROUND
     dense = (lungs > 0) & ~air
     return lungs, dense, keep_out | central
-
-
-def landmarks_of(
-    native: npt.NDArray[Any], reduced: Reduced, outside: Mask, airways: CentralAirways | None
-) -> Landmarks:
-    """Air around the body and in the trachea, which tell of the calibration."""
-    spacing = reduced.spacing
-    air = median_hu(native, reduced, erode(outside, 6.0, spacing))
-    if airways is None:
-        return Landmarks(outside_air_hu=air)
-    deep = depth(airways.trachea, spacing)
-    # Only the middle of the lumen: its wall brightens the voxels beside it.
-    core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
-    ml = float(airways.lumen.sum() * np.prod(spacing)) / 1000.0
-    return Landmarks(outside_air_hu=air, tracheal_air_hu=median_hu(native, reduced, core), trachea_ml=ml)

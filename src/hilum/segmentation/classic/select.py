@@ -17,7 +17,7 @@ from hilum.segmentation.classic.morphology import (
     open_,
 )
 
-__all__ = ["Piece", "remove_gas_bubbles", "select_lungs", "share_of_body"]
+__all__ = ["Piece", "most_gas", "pieces_of", "remove_gas_bubbles", "select_lungs", "share_of_body"]
 
 #: As dark as this all through: free gas, not lung.
 GAS_HU = -955.0
@@ -112,6 +112,17 @@ def pieces_of(
     return labels, sorted(pieces, key=lambda p: -p.size)
 
 
+def _sizes(flat: bool) -> tuple[float, float]:
+    """From where a piece is of medium size, and large: mL, in a single slice cm2."""
+    return (15.0, 60.0) if flat else (100.0, 600.0)
+
+
+def most_gas(size: float, flat: bool) -> float:
+    """Share of free gas from which a piece is bowel or stomach: the larger, the more emphysema is allowed."""
+    medium, large = _sizes(flat)
+    return 0.25 if size < medium else 0.5 if size < large else 0.85
+
+
 def _like_lung(piece: Piece, flat: bool, beside_lung: bool = False) -> bool:
     """Whether a piece could be lung by itself, or beside a lung that was found already.
 
@@ -119,9 +130,8 @@ def _like_lung(piece: Piece, flat: bool, beside_lung: bool = False) -> bool:
     emphysema is not dark throughout. It is also thick, where folds of fat or cushions are thin. Where there
     is a lung, a large dark piece is more likely a hyperinflated lobe than bowel.
     """
-    small, medium = (15, 60) if flat else (100, 600)
-    limit = 0.25 if piece.size < small else 0.5 if piece.size < medium else 0.85
-    if beside_lung and piece.size >= small:
+    limit = most_gas(piece.size, flat)
+    if beside_lung and piece.size >= _sizes(flat)[0]:
         limit = max(limit, 0.75)
     if piece.gas_share > limit:
         return False

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentation
-from hilum.segmentation.classic.airways import find_central_airways
-from hilum.segmentation.classic.body import find_inner_air, find_levels, normalise, optimal_threshold
-from hilum.segmentation.classic.model import aerated_lungs, landmarks_of, picture_plane
-from hilum.segmentation.classic.refine import refine
-from hilum.segmentation.grid import reduce_volume
+from hilum.segmentation.classic.model import Scan, aerated_lungs
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
 from hilum.segmentation.lungs.network import ask_network
 from hilum.segmentation.lungs.shape import join_lungs
@@ -42,39 +38,26 @@ class LearnedLungs:
         """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
         tell = progress or (lambda fraction, what: None)
         tell(0.0, "reducing")
-        voxels, spacing, order = picture_plane(volume.canonical())
-        reduced = reduce_volume(voxels, spacing)
-        levels = find_levels(reduced.hu)
-        hu = normalise(reduced.hu, levels)
-        threshold = optimal_threshold(hu)
-        tell(0.3, "finding lungs")
-        card = self.weights.card["input"]
+        scan = Scan.of(volume.canonical())
+        tell(0.2, "finding lungs")
+        aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+        tell(0.4, "finding dense lung")
+        spacing, card = scan.reduced.spacing, self.weights.card["input"]
+        low, high = (float(value) for value in card["hu_window"])
         opinion = ask_network(
-            self.weights.session,
-            hu,
-            reduced.spacing,
-            float(card["step_mm"]),
-            (float(card["hu_window"][0]), float(card["hu_window"][1])),
-            self.mirror,
+            self.weights.session, scan.hu, spacing, float(card["step_mm"]), (low, high), self.mirror
         )
-        tell(0.6, "right and left")
-        found = find_inner_air(hu, reduced, threshold)
-        airways = find_central_airways(hu, found.inner, reduced.spacing)
-        aerated, _, keep_out = aerated_lungs(hu, found, airways, reduced.spacing, CLOSING_MM)
-        lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, reduced.spacing)
-        dense = (lungs > 0) & (hu >= threshold)
+        lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing)
         tell(0.7, "refining the surface")
-        native = levels.air + (threshold + 1000.0) * (levels.tissue - levels.air) / 1000.0
-        labels = refine(voxels, reduced, lungs, dense, keep_out, native).transpose(order)
+        labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
         tell(1.0, "done")
-        landmarks = landmarks_of(voxels, reduced, found.outside, airways)
-        signs = signs_of(opinion, lungs, hu, found, airways)
+        signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
         calibration = self.weights.card.get("confidence")
         confidence = None
         if calibration is not None:
             failure = chance_of_failure(signs, calibration)
             where = None
             if failure >= UNCERTAIN:
-                where = volume.restore(doubt_map(opinion, reduced).transpose(order))
+                where = volume.restore(doubt_map(opinion, scan.reduced).transpose(scan.order))
             confidence = Confidence(failure, signs, where)
-        return Segmentation(volume.restore(labels), self.info, landmarks, confidence)
+        return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
