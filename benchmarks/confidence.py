@@ -19,7 +19,7 @@ from scipy import ndimage
 import hilum
 from hilum.io import read_labels
 from hilum.learn.injury import InjuryKind, add_injury
-from hilum.learn.volumes.cases import on_cubes
+from hilum.learn.volumes.cases import STEP_MM, on_cubes
 from hilum.segmentation.lungs.confidence import chance_of_failure
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.weights import load_weights
@@ -51,7 +51,9 @@ def main() -> None:
         parts, _ = ndimage.label(labels > 0)
         cases = [("healthy", hu, parts)]
         for kind in InjuryKind:
-            made = add_injury(hu, parts, (2.5,) * 3, kind=kind, severity=float(rng.uniform(0.2, 0.9)), seed=7)
+            made = add_injury(
+                hu, parts, (STEP_MM,) * 3, kind=kind, severity=float(rng.uniform(0.2, 0.9)), seed=7
+            )
             cases.append((kind.value, made.hu, made.mask))
         for name, image, truth in cases:
             for how, spoilt, own, step in broken(image, truth, rng):

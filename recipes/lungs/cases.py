@@ -1,4 +1,4 @@
-"""Training cases of the 3-D lung model: real scans, the same with made-up injuries, digital chests."""
+"""Training cases of the 3-D lung model: real scans, the same with made-up injuries, slabs, digital chests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bowel import add_bowel
+from slabs import make_slab, training_slices
 
 import hilum
 from hilum.learn.injury import random_injury
@@ -40,23 +42,37 @@ PHANTOM_INJURIES = (
     "nodule:0.8,ground_glass:0.5",
     "atelectasis:1.0,effusion:0.7",
 )
+#: How often what lies below or above the lungs is taken again with bowel put in.
+_BOWELS = 3
 Tell = Callable[[str], None]
 
 
 def make_cases(
-    data: Path, out: Path, injured: int, phantoms: int, tell: Tell, seed: int = 0
+    data: Path, dataset: Path, out: Path, counts: tuple[int, int, int], tell: Tell, seed: int = 0
 ) -> dict[str, str]:
-    """Write all cases that are not there yet; return the SHA-256 of each by its name."""
+    """Write all cases that are not there yet; return the SHA-256 of each by its name.
+
+    Args:
+        data: Holds ``volumes/``.
+        dataset: The slices as ``hilum prepare`` writes them.
+        out: Folder of the cases.
+        counts: Injured cases of each scan, slabs of each training slice, digital chests.
+        tell: Is told of progress.
+        seed: Of all draws.
+    """
+    injured, slabs, phantoms = counts
     out.mkdir(parents=True, exist_ok=True)
     log = out / "cases.json"
     done: dict[str, str] = json.loads(log.read_text("utf-8")) if log.is_file() else {}
     jobs: list[tuple[Any, ...]] = [(_phantom, i, seed) for i in range(phantoms)]
     jobs += [(_scan, i, data / "volumes" / f"{name}.nii.gz", injured, seed) for i, name in enumerate(SCANS)]
+    jobs += [(_slabs, i, file, slabs, seed) for i, file in enumerate(training_slices(dataset))]
     with ProcessPoolExecutor(2) as pool:
         for number, made in enumerate(pool.map(_run, [(job, out, set(done)) for job in jobs])):
             done.update(made)
             log.write_text(json.dumps(done, indent=1, sort_keys=True), "utf-8")
-            tell(f"{number + 1}/{len(jobs)} {', '.join(list(made)[:1])} …")
+            if number % 10 == 0:
+                tell(f"cases: {number + 1}/{len(jobs)}")
     return done
 
 
@@ -95,13 +111,30 @@ def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[
     made = {names[0]: write_case(out, names[0], hu, labels)}
     for part, planes in _ends(labels).items():
         # A whole abdomen is rarer than the ends of chests, and has a share of its own.
-        group = "abdomen" if planes.stop - planes.start > 80 else "negative"
+        group = "abdomen" if (planes.stop - planes.start) * STEP_MM > 200 else "negative"
         name = f"{group}-{index:02d}-{part}"
-        made[name] = write_case(out, name, hu[:, :, planes], labels[:, :, planes])
+        own = labels[:, :, planes]
+        made[name] = write_case(out, name, hu[:, :, planes], own)
+        for k in range(_BOWELS):
+            rng = np.random.default_rng([seed, 3, index, k])
+            more = f"{name}-{k}"
+            made[more] = write_case(out, more, add_bowel(hu[:, :, planes], own, STEP_MM, rng), own)
     for k, name in enumerate(names[1:]):
         rng = np.random.default_rng([seed, 2, index, k])
         result = random_injury(hu, labels, (STEP_MM,) * 3, rng)
-        made[name] = write_case(out, name, result.hu, result.mask)
+        sick = result.hu
+        if rng.random() < 0.4:
+            sick = add_bowel(sick, labels, STEP_MM, rng)
+        made[name] = write_case(out, name, sick, result.mask)
+    return made
+
+
+def _slabs(index: int, file: Path, count: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:
+    made = {}
+    for k in range(count):
+        name = f"slab-{index:03d}-{k}"
+        if name not in done:
+            made[name] = write_case(out, name, *make_slab(file, np.random.default_rng([seed, 4, index, k])))
     return made
 
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import expit
 
 import hilum
 from hilum.errors import HilumError
+from hilum.io import write_json
 from hilum.learn.volumes.cases import STEP_MM, find_cases
 from hilum.segmentation.lungs.model import LearnedLungs
 
@@ -59,18 +62,21 @@ def judge(model: LearnedLungs, hu: Array, mask: Array, step: float) -> tuple[dic
 
 
 def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
-    """Fit the chance of failure by ridge-regularised logistic regression (Newton's method)."""
+    """Fit the chance of failure by logistic regression with a ridge; no sign may speak for a result."""
     names = sorted(signs[0])
     x = np.array([[np.log10(max(s[n], 0) + 1e-3) for n in names] for s in signs])
     mean, sd = x.mean(0), x.std(0) + 1e-6
     design = np.c_[np.ones(len(x)), (x - mean) / sd]
-    y, beta = np.array(failed, float), np.zeros(len(names) + 1)
-    for _ in range(60):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
-        penalty = ridge * len(y) * np.r_[0, np.ones(len(names))] / 10
-        gradient = design.T @ (p - y) + penalty * beta
-        hessian = design.T @ (design * (p * (1 - p))[:, None]) + np.diag(penalty + 1e-6)
-        beta -= np.linalg.solve(hessian, gradient)
+    y = np.array(failed, float)
+
+    def loss(beta: Array) -> tuple[float, Array]:
+        z = design @ beta
+        penalty = ridge * np.r_[0, beta[1:]]
+        value = float(np.mean(np.logaddexp(0, z) - y * z) + 0.5 * penalty @ beta)
+        return value, design.T @ (expit(z) - y) / len(y) + penalty
+
+    bounds = [(None, None)] + [(0.0, None)] * len(names)
+    beta = minimize(loss, np.zeros(len(names) + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
     weights = beta[1:] / sd
     return {
         "bias": float(beta[0] - (weights * mean).sum()),
@@ -80,16 +86,24 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
     }
 
 
-def calibrate(model: LearnedLungs, cases: Path, every: int = 4, seed: int = 5) -> dict[str, Any]:
-    """Fit on training cases and their spoilt versions."""
+def gather(
+    model: LearnedLungs, cases: Path, out: Path, every: int = 8, seed: int = 5
+) -> list[dict[str, Any]]:
+    """Run the model on training cases and their spoilt versions; keep signs and Dice in ``out``."""
     model.weights.card.setdefault("confidence", {"bias": 0.0, "weights": {}})
-    rng = np.random.default_rng(seed)
-    signs, failed = [], []
-    for case in find_cases(cases)[::every]:
+    rows: list[dict[str, Any]] = []
+    for number, case in enumerate(find_cases(cases)[::every]):
+        rng = np.random.default_rng([seed, number])
         hu, labels = case.load()
-        for _, spoilt, mask, step in broken(np.asarray(hu), np.asarray(labels), rng):
+        for how, spoilt, mask, step in broken(np.asarray(hu), np.asarray(labels), rng):
             result = judge(model, spoilt, mask, step)
             if result is not None:
-                signs.append(result[0])
-                failed.append(result[1] < FAILED_BELOW)
-    return fit_logistic(signs, failed)
+                rows.append({"case": case.name, "how": how, "signs": result[0], "dice": result[1]})
+    write_json(out, rows)
+    return rows
+
+
+def calibrate(model: LearnedLungs, cases: Path, out: Path) -> dict[str, Any]:
+    """Fit on training cases and their spoilt versions; what was seen of each is kept in ``out``."""
+    rows = gather(model, cases, out)
+    return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cases import make_cases
-from ship import load_mean, ship_slices, ship_volumes, stages
-from slices import train_slices
+from ship import NARROW, load_mean, ship_slices, ship_volumes, stages
+from slices import prepare_slices, train_slices
 
 from confidence import calibrate
 from hilum.io import write_json
@@ -48,23 +48,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--steps", type=int, default=VolumeConfig.steps)
     parser.add_argument("--slice-steps", type=int, default=3600)
-    parser.add_argument("--injured", type=int, default=28, help="made of each scan")
-    parser.add_argument("--phantoms", type=int, default=24)
+    parser.add_argument("--injured", type=int, default=80, help="made of each scan")
+    parser.add_argument("--slabs", type=int, default=2, help="made of each training slice")
+    parser.add_argument("--phantoms", type=int, default=48)
     arguments = parser.parse_args()
     cases, out = arguments.work / "cases", arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    make_cases(arguments.data, cases, arguments.injured, arguments.phantoms, say)
+    dataset = prepare_slices(arguments.data, arguments.work)
+    counts = (arguments.injured, arguments.slabs, arguments.phantoms)
+    make_cases(arguments.data, dataset, cases, counts, say)
     network, config = None, VolumeConfig()
-    for number, (config, variation) in enumerate(stages(arguments.steps), 1):
+    for number, config in enumerate(stages(arguments.steps), 1):
         run = arguments.work / f"lungs-{number}"
-        fit_volumes(cases, run, config, variation, network, report=progress(number, config.steps))
+        fit_volumes(cases, run, config, NARROW, network, report=progress(number, config.steps))
         network, _ = load_mean(run / "last.ckpt", config)
     ship_volumes(run / "last.ckpt", config, cases, out, VERSION)
     say("calibrating the confidence")
     card = json.loads((out / "lungs.json").read_text("utf-8"))
-    card["confidence"] = calibrate(LearnedLungs(load_weights("lungs", out)), cases)
+    card["confidence"] = calibrate(
+        LearnedLungs(load_weights("lungs", out)), cases, arguments.work / "signs.json"
+    )
     write_json(out / "lungs.json", card)
-    ship_slices(train_slices(arguments.data, arguments.work, arguments.slice_steps, say), out)
+    ship_slices(train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say), out)
     say("done")
 
 

@@ -25,32 +25,24 @@ LICENCES = (
     "Measuring Lungs in CT Data' (CC BY 4.0 as republished in UMIE); digital chests made by hilum."
 )
 
-#: Later stages cut fields of view often.
-NARROW = Variation(crop=0.5, side_cut=0.6)
-_CHESTS = {"real": 0.25, "injured": 0.5, "phantom": 0.25}
-_ALL = {**_CHESTS, "negative": 0.2, "abdomen": 0.2}
+#: Fields of view are cut often.
+NARROW = Variation(crop=0.4, side_cut=0.5)
+#: How often each group of cases is drawn.
+SHARES = {"real": 0.10, "injured": 0.42, "slab": 0.18, "phantom": 0.08, "negative": 0.10, "abdomen": 0.12}
+#: The patient whom the first stage does not see: thresholds of the model are chosen on this scan's cases.
+HELD_OUT = 1
 
 
-def stages(steps: int) -> list[tuple[VolumeConfig, Variation]]:
-    """Return the stages of the training, each from the weights of the one before.
+def stages(steps: int) -> list[VolumeConfig]:
+    """Return the stages of the training, the second from the weights of the first.
 
-    First what lungs look like, then what they do not look like and how fields of view cut them, then both
-    with less weight on dense lung. ``steps`` is the length of the first one.
+    The first, of ``steps``, leaves one patient out, so that thresholds can be chosen on cases that the
+    network has not seen; the second learns from all.
     """
-    return [
-        (VolumeConfig(steps=steps, shares=_CHESTS), Variation()),
-        (VolumeConfig(steps=max(1, round(0.45 * steps)), learning_rate=1.2e-3, seed=1, shares=_ALL), NARROW),
-        (
-            VolumeConfig(
-                steps=max(1, round(0.625 * steps)),
-                learning_rate=1.5e-3,
-                seed=2,
-                dense_weight=2.0,
-                shares=_ALL,
-            ),
-            NARROW,
-        ),
-    ]
+    left_out = tuple(f"{group}-{HELD_OUT:02d}" for group in ("real", "injured", "negative", "abdomen"))
+    first = VolumeConfig(steps=steps, shares=SHARES, leave_out=left_out)
+    second = VolumeConfig(steps=max(1, round(0.3 * steps)), learning_rate=8e-4, seed=1, shares=SHARES)
+    return [first, second]
 
 
 def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:

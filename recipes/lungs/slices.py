@@ -46,10 +46,15 @@ def scan_slices(data: Path, out: Path) -> tuple[npt.NDArray[Any], npt.NDArray[An
         return file["hu"], file["lung"]
 
 
-def train_slices(data: Path, work: Path, steps: int, tell: Callable[[str], None]) -> Path:
-    """Train on slices/ and the slices of scans; the test part of the study stays untouched."""
+def prepare_slices(data: Path, work: Path) -> Path:
+    """Bring slices/ into the form that training takes."""
     dataset = work / "slices"
     prepare(data / "slices" / "images", dataset, masks=data / "slices" / "masks", plane="axial")
+    return dataset
+
+
+def train_slices(data: Path, dataset: Path, work: Path, steps: int, tell: Callable[[str], None]) -> Path:
+    """Train on slices/ and the slices of scans; the test part of the study stays untouched."""
     choices = {"model": "unet", "steps": steps, "threads": 2, "seed": 0}
     plain = train(
         dataset,

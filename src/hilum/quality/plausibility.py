@@ -52,7 +52,8 @@ class _Sampled:
 
 def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
     """Give the findings on sizes, sides, pieces and density of the lungs."""
-    size = {side: int(np.count_nonzero(labels == side)) for side in LUNGS}
+    right = int(np.count_nonzero(labels == Lung.RIGHT))
+    size = {Lung.RIGHT: right, Lung.LEFT: int(np.count_nonzero(labels)) - right}
     yield from _missing(size)
     if not any(size.values()):
         return
@@ -63,7 +64,7 @@ def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterato
         yield from _pieces(sampled)
         if volume.meta.orientation_known:
             yield from _heart(sampled)
-    yield from _sides(volume, labels)
+    yield from _sides(sampled.labels)
     yield from _density(sampled)
 
 
@@ -134,11 +135,9 @@ def _pieces(sampled: _Sampled) -> Iterator[Flag]:
             yield Flag("mask_fragmented", Severity.WARNING, message, (info.name, "lungs"))
 
 
-def _sides(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Compare where the two masks lie with the patient's axes."""
-    mask = canonical_labels(volume, labels)
-    across = [np.array([np.count_nonzero(p == side) for p in mask[:: max(1, mask.shape[0] // 100)]])
-              for side in (Lung.RIGHT, Lung.LEFT)]  # fmt: skip
+def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
+    """Compare where the two masks, in RAS order, lie with the patient's axes."""
+    across = [np.count_nonzero(mask == side, axis=(1, 2)) for side in (Lung.RIGHT, Lung.LEFT)]
     if not all(line.any() for line in across) or mask.shape[0] < 2:
         return
     right, left = (float(np.average(np.arange(line.size), weights=line)) for line in across)

@@ -22,6 +22,7 @@ AIR = -1024.0
 class Variation:
     """How much is varied. A share is the chance that an example gets it; lengths in mm, intensities in HU.
 
+    ``elastic_mm`` is the bend along x, y and z: along z the diaphragm rises and sinks the most.
     ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off.
     """
 
@@ -29,7 +30,7 @@ class Variation:
     stretch: float = 0.10
     rotation_deg: float = 12.0
     elastic: float = 0.5
-    elastic_mm: float = 9.0
+    elastic_mm: tuple[float, float, float] = (9.0, 9.0, 18.0)
     mirror: float = 0.5
     off_centre: float = 0.35
     crop: float = 0.3
@@ -104,7 +105,8 @@ def _grid(labels: Tensor, size: Sequence[int], spacing: float, choices: Variatio
     axes = [(torch.arange(n) - (n - 1) / 2) / zoom for n, zoom in zip(size, zooms, strict=True)]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) @ matrix.T + torch.tensor(middle)
     if draw.hit(choices.elastic):
-        coarse = draw.normal(1, 3, 5, 5, 5) * (choices.elastic_mm / spacing * draw(0.2, 1.0))
+        bend = torch.tensor(choices.elastic_mm).reshape(1, 3, 1, 1, 1) / spacing
+        coarse = draw.normal(1, 3, 5, 5, 5) * (bend * draw(0.2, 1.0))
         field = functional.interpolate(coarse, list(size), mode="trilinear", align_corners=True)
         points = points + field[0].permute(1, 2, 3, 0)
     scaled = (2 * points + 1) / torch.tensor(shape, dtype=torch.float32) - 1

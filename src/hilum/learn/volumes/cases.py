@@ -1,4 +1,4 @@
-"""Training cases: scans with lung labels on cubes of 2.5 mm, as plain arrays on disk.
+"""Training cases: scans with lung labels on cubes of 3.5 mm, as plain arrays on disk.
 
 A case is a folder of ``<name>.hu.npy`` (int16 HU, RAS order) and ``<name>.labels.npy`` (uint8, 0, 1, 2),
 read by memory map, so that any number of them costs no memory.
@@ -26,7 +26,7 @@ from hilum.volume import Volume
 __all__ = ["STEP_MM", "Case", "find_cases", "on_cubes", "own_labels", "write_case"]
 
 #: Side of the network's voxels in mm.
-STEP_MM = 2.5
+STEP_MM = 3.5
 #: Notches of the lungs' surface up to twice this wide are closed: everywhere, and at the hilum.
 _SURFACE_MM, _HILUM_MM = 9.0, 18.0
 #: The hilum reaches so far behind, below and above the middle of the main bronchi, mm.

@@ -21,7 +21,7 @@ from hilum.segmentation.classic.body import (
     optimal_threshold,
 )
 from hilum.segmentation.classic.fill import CLOSING_MM, cut_airways, fill_lungs
-from hilum.segmentation.classic.morphology import Mask, Spacing, depth, erode
+from hilum.segmentation.classic.morphology import Mask, Spacing, bounding_box, depth, erode
 from hilum.segmentation.classic.refine import refine
 from hilum.segmentation.classic.select import remove_gas_bubbles, select_lungs, share_of_body
 from hilum.segmentation.classic.sides import assign_sides
@@ -158,7 +158,11 @@ class Scan:
         air = median_hu(self.voxels, self.reduced, erode(self.found.outside, 6.0, spacing))
         if self.airways is None:
             return Landmarks(outside_air_hu=air)
-        deep = depth(self.airways.trachea, spacing)
+        box = bounding_box(self.airways.trachea, 2 * max(spacing), spacing)
+        if box is None:
+            return Landmarks(outside_air_hu=air)
+        deep = np.zeros(self.airways.trachea.shape, np.float32)
+        deep[box] = depth(self.airways.trachea[box], spacing)
         # Only the middle of the lumen: its wall brightens the voxels beside it.
         core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
         ml = float(self.airways.lumen.sum() * np.prod(spacing)) / 1000.0

@@ -20,6 +20,7 @@ Float = npt.NDArray[np.floating[Any]]
 UNCERTAIN = 0.5
 #: HU of what may be aerated lung: neither tissue nor free gas.
 _AERATED = (-955.0, -550.0)
+_DENSE = -300.0
 
 
 def signs_of(
@@ -41,7 +42,8 @@ def signs_of(
     Returns:
         ``soft``: 1 - Dice of the probabilities with the mask, the Dice that the network itself expects
         missing; ``mirror``: 1 - Dice of scan and mirror image; ``left_out``: aerated tissue in the body
-        outside of the lungs, as a share of them; ``outside``: share of the lungs outside of the body.
+        outside of the lungs, as a share of them; ``outside``: share of the lungs outside of the body;
+        ``dense``: share of them that is as dense as tissue, where only the network tells lung from the rest.
     """
     p = np.clip(opinion.right + opinion.left, 0, 1)
     mask = lungs > 0
@@ -56,6 +58,7 @@ def signs_of(
         "mirror": 0.0 if opinion.agreement is None else 1 - opinion.agreement,
         "left_out": float(core.sum()) / size,
         "outside": float((mask & ~found.filled).sum()) / size,
+        "dense": float((hu[mask] > _DENSE).sum()) / size,
     }
 
 

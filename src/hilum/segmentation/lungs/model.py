@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.model import Scan, aerated_lungs
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
-from hilum.segmentation.lungs.network import ask_network
+from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import join_lungs
 from hilum.segmentation.weights import Weights
 from hilum.volume import Volume
@@ -21,7 +23,7 @@ THIN_MM = 40.0
 class LearnedLungs:
     """Finds lungs by a network that has seen disease.
 
-    Aerated lung is found by its air. The network, on cubes of 2.5 mm, adds what is dense and takes away what
+    Aerated lung is found by its air. The network, on cubes of 3.5 mm, adds what is dense and takes away what
     is no lung. The surface comes from the native voxels where the lung is aerated (half-way between lung and
     tissue), and stays the network's where it is dense.
 
@@ -40,13 +42,12 @@ class LearnedLungs:
         tell(0.0, "reducing")
         scan = Scan.of(volume.canonical())
         tell(0.2, "finding lungs")
-        aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
-        tell(0.4, "finding dense lung")
-        spacing, card = scan.reduced.spacing, self.weights.card["input"]
-        low, high = (float(value) for value in card["hu_window"])
-        opinion = ask_network(
-            self.weights.session, scan.hu, spacing, float(card["step_mm"]), (low, high), self.mirror
-        )
+        with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
+            asked = pool.submit(self._ask, scan)
+            aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+            tell(0.4, "finding dense lung")
+            opinion = asked.result()
+        spacing = scan.reduced.spacing
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing)
         tell(0.7, "refining the surface")
         labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
@@ -61,3 +62,9 @@ class LearnedLungs:
                 where = volume.restore(doubt_map(opinion, scan.reduced).transpose(scan.order))
             confidence = Confidence(failure, signs, where)
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
+
+    def _ask(self, scan: Scan) -> Opinion:
+        card = self.weights.card["input"]
+        low, high = (float(value) for value in card["hu_window"])
+        session, step = self.weights.session, float(card["step_mm"])
+        return ask_network(session, scan.hu, scan.reduced.spacing, step, (low, high), self.mirror)

@@ -1,0 +1,105 @@
+"""Training of the 3-D network on tiny cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from hilum.errors import InputError, UsageError
+from hilum.learn.volumes.augment import Variation, vary
+from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
+from hilum.learn.volumes.fit import VolumeConfig, _Examples, fit_volumes
+from hilum.learn.volumes.networks import LungNet3d, fold, unfold
+from hilum.phantoms import make_phantom
+
+SMALL = {"size": (32, 32, 32), "widths": (4, 8), "every": 2, "threads": 1, "shares": {"phantom": 1.0}}
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cases")
+    for seed in range(2):
+        phantom = make_phantom(seed=seed, spacing=(8.0, 8.0, 8.0))
+        hu, labels = on_cubes(phantom.volume, phantom.labels)
+        write_case(folder, f"phantom-{seed:02d}", hu, labels)
+    return folder
+
+
+def test_cases_come_back(cases):
+    found = find_cases(cases)
+    assert [(c.name, c.group) for c in found] == [("phantom-00", "phantom"), ("phantom-01", "phantom")]
+    hu, labels = found[0].load()
+    assert hu.dtype == np.int16
+    assert hu.shape == labels.shape
+    assert set(np.unique(labels)) == {0, 1, 2}
+    # RAS: x grows to the patient's right, where lung 1 lies
+    assert np.nonzero(labels == 1)[0].mean() > np.nonzero(labels == 2)[0].mean()
+
+
+def test_no_cases(tmp_path):
+    with pytest.raises(InputError, match="no training cases"):
+        find_cases(tmp_path)
+
+
+def test_an_example_is_a_function_of_seed_and_step(cases):
+    data = _Examples(find_cases(cases), VolumeConfig(steps=4, **SMALL), Variation())
+    first, again, other = data[1], data[1], data[2]
+    assert torch.equal(first["hu"], again["hu"])
+    assert torch.equal(first["target"], again["target"])
+    assert not torch.equal(first["hu"], other["hu"])
+    assert torch.allclose(first["target"].sum(0), torch.ones(()), atol=1e-5)
+
+
+def test_what_is_left_out_is_never_drawn(cases):
+    config = VolumeConfig(steps=4, leave_out=("phantom-01",), **SMALL)
+    data = _Examples(find_cases(cases), config, Variation())
+    assert [c.name for group in data.groups.values() for c in group] == ["phantom-00"]
+    with pytest.raises(UsageError, match="phantom"):
+        _Examples(find_cases(cases), VolumeConfig(leave_out=("phantom",), **SMALL), Variation())
+
+
+def test_nothing_varied_gives_the_scan(cases):
+    hu, labels = (torch.from_numpy(np.array(a)) for a in find_cases(cases)[0].load())
+    still = Variation(0, 0, 0, 0, (0, 0, 0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    generator = torch.Generator().manual_seed(0)
+    size = [n + 64 for n in hu.shape]  # off by the draw of the middle, so that all of it is inside
+    image, target = vary(hu, labels, size, STEP_MM, still, generator)
+    assert target[1].sum().item() == pytest.approx(float((labels == 1).sum()), rel=0.02)
+    inside = image[0][target[2] > 0.99]
+    assert inside.median().item() == pytest.approx(float(hu[labels == 2].float().median()), abs=15)
+
+
+def test_fold_and_unfold_are_opposites():
+    x = torch.randn(2, 3, 8, 4, 6)
+    assert torch.equal(unfold(fold(x)), x)
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(cases, tmp_path):
+    config = VolumeConfig(steps=6, **SMALL)
+    whole = fit_volumes(cases, tmp_path / "whole", config)
+
+    class Stop(Exception):
+        pass
+
+    def stop(step, loss):
+        assert np.isfinite(loss)
+        if step == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit_volumes(cases, tmp_path / "cut", config, report=stop)
+    again = fit_volumes(cases, tmp_path / "cut", config)
+    for a, b in zip(whole.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_it_learns_from_given_weights(cases, tmp_path):
+    start = LungNet3d(SMALL["widths"])
+    config = VolumeConfig(steps=1, learning_rate=0.0, **SMALL)
+    out = fit_volumes(cases, tmp_path / "run", config, initial=start)
+    for a, b in zip(start.parameters(), out.parameters(), strict=True):
+        assert torch.allclose(a, b)
