@@ -14,8 +14,8 @@ import torch
 from hilum.io import write_json
 from hilum.learn.volumes.augment import AIR, Variation
 from hilum.learn.volumes.cases import STEP_MM
-from hilum.learn.volumes.export import export_volumes
-from hilum.learn.volumes.fit import HIGH_HU, VolumeConfig
+from hilum.learn.volumes.export import export_volumes, halve
+from hilum.learn.volumes.fit import HIGH_HU, VolumeConfig, new_network
 from hilum.learn.volumes.networks import LungNet3d
 from hilum.segmentation.engine import open_session
 
@@ -29,6 +29,8 @@ LICENCES = (
 NARROW = Variation(crop=0.4, side_cut=0.5)
 #: How often each group of cases is drawn.
 SHARES = {"real": 0.10, "injured": 0.42, "slab": 0.18, "phantom": 0.08, "negative": 0.10, "abdomen": 0.12}
+#: Fluid, muscle and collapsed lung, told apart closer.
+SOFT_HU = (-160.0, 240.0)
 #: The patient whom the first stage does not see: thresholds of the model are chosen on this scan's cases.
 HELD_OUT = 1
 
@@ -41,14 +43,16 @@ def stages(steps: int) -> list[VolumeConfig]:
     """
     left_out = tuple(f"{group}-{HELD_OUT:02d}" for group in ("real", "injured", "negative", "abdomen"))
     first = VolumeConfig(steps=steps, shares=SHARES, leave_out=left_out)
-    second = VolumeConfig(steps=max(1, round(0.3 * steps)), learning_rate=8e-4, seed=1, shares=SHARES)
+    second = VolumeConfig(
+        steps=max(1, round(0.47 * steps)), learning_rate=1.2e-3, seed=1, shares=SHARES, soft_hu=SOFT_HU
+    )
     return [first, second]
 
 
 def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:
     """Return the running mean in a checkpoint, and the number of its step."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network = LungNet3d(config.widths)
+    network = new_network(config)
     state = {k.removeprefix("mean."): v for k, v in saved["state_dict"].items() if k.startswith("mean.")}
     network.load_state_dict(state)
     return network.eval(), int(saved["global_step"])
@@ -57,6 +61,7 @@ def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:
 def ship_volumes(checkpoint: Path, config: VolumeConfig, cases: Path, out: Path, version: str) -> None:
     """Write ``lungs.onnx`` and ``lungs.json``; raise where torch and the engine disagree."""
     network, step = load_mean(checkpoint, config)
+    network = halve(network)
     path = export_volumes(network, out / "lungs.onnx")
     rng = torch.Generator().manual_seed(0)
     x = torch.rand((1, 1, 96, 80, 64), generator=rng) * 2 - 1

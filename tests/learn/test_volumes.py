@@ -12,6 +12,7 @@ import torch
 from hilum.errors import InputError, UsageError
 from hilum.learn.volumes.augment import Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
+from hilum.learn.volumes.export import export_volumes, halve
 from hilum.learn.volumes.fit import VolumeConfig, _Examples, fit_volumes
 from hilum.learn.volumes.networks import LungNet3d, fold, unfold
 from hilum.phantoms import make_phantom
@@ -103,3 +104,53 @@ def test_it_learns_from_given_weights(cases, tmp_path):
     out = fit_volumes(cases, tmp_path / "run", config, initial=start)
     for a, b in zip(start.parameters(), out.parameters(), strict=True):
         assert torch.allclose(a, b)
+
+
+def test_a_closer_look_begins_as_no_look(cases, tmp_path):
+    """Weights of a network without it can be gone on from, and others are refused."""
+    start = LungNet3d(SMALL["widths"])
+    config = VolumeConfig(steps=1, learning_rate=0.0, soft_hu=(-160.0, 240.0), **SMALL)
+    out = fit_volumes(cases, tmp_path / "run", config, initial=start).eval()
+    x = torch.rand(1, 1, 16, 16, 16) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(out(x), start.eval()(x), atol=1e-5)
+        out.closer[2].weight.fill_(0.1)
+        assert not torch.allclose(out(x), start(x), atol=1e-3)
+    with pytest.raises(UsageError, match="another shape"):
+        fit_volumes(cases, tmp_path / "other", config, initial=out.__class__((4, 8, 16)))
+
+
+def test_half_the_file_and_the_same_answer(tmp_path):
+    pytest.importorskip("openvino")
+    from hilum.segmentation.engine import open_session
+
+    network = LungNet3d((8, 16), soft=(-0.2, 0.5)).eval()
+    torch.nn.init.normal_(network.closer[2].weight, 0, 0.1)
+    rounded = halve(network)
+    whole, packed = (export_volumes(n, tmp_path / f"{i}.onnx") for i, n in enumerate((network, rounded)))
+    assert packed.stat().st_size < 0.7 * whole.stat().st_size
+    x = torch.rand(1, 1, 16, 24, 32) * 2 - 1
+    with torch.no_grad():
+        expected = torch.softmax(rounded(x), 1).numpy()
+    assert np.abs(open_session(packed).run(x.numpy()) - expected).max() < 1e-4
+
+
+def test_a_raised_diaphragm_keeps_the_apex(cases):
+    hu, labels = (torch.from_numpy(np.array(a)) for a in find_cases(cases)[0].load())
+    still = dict.fromkeys(Variation.__dataclass_fields__, 0.0)
+    size = [n + 64 for n in hu.shape]
+    still["elastic_mm"] = (0.0,) * 3
+    most = 0.0
+    for seed in range(4):
+        tops, sizes = [], []
+        for raised in (0.0, 1.0):
+            choices = Variation(**{**still, "raised": raised, "raised_mm": 60.0})
+            _, target = vary(hu, labels, size, STEP_MM, choices, torch.Generator().manual_seed(seed))
+            lung = target[1:] > 0.5
+            tops.append([int(torch.nonzero(side.any(0).any(0)).max()) for side in lung])
+            sizes.append([int(side.sum()) for side in lung])
+        assert np.abs(np.array(tops[0]) - tops[1]).max() <= 2
+        change = np.abs(np.array(sizes[1]) / np.array(sizes[0]) - 1)
+        assert change.min() < 0.03  # the other lung stays
+        most = max(most, float(change.max()))
+    assert most > 0.05

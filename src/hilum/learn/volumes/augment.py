@@ -23,6 +23,7 @@ class Variation:
     """How much is varied. A share is the chance that an example gets it; lengths in mm, intensities in HU.
 
     ``elastic_mm`` is the bend along x, y and z: along z the diaphragm rises and sinks the most.
+    ``raised_mm`` is how far one half of the diaphragm is drawn up or down at most.
     ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off.
     """
 
@@ -31,6 +32,8 @@ class Variation:
     rotation_deg: float = 12.0
     elastic: float = 0.5
     elastic_mm: tuple[float, float, float] = (9.0, 9.0, 18.0)
+    raised: float = 0.25
+    raised_mm: float = 50.0
     mirror: float = 0.5
     off_centre: float = 0.35
     crop: float = 0.3
@@ -109,8 +112,27 @@ def _grid(labels: Tensor, size: Sequence[int], spacing: float, choices: Variatio
         coarse = draw.normal(1, 3, 5, 5, 5) * (bend * draw(0.2, 1.0))
         field = functional.interpolate(coarse, list(size), mode="trilinear", align_corners=True)
         points = points + field[0].permute(1, 2, 3, 0)
+    if draw.hit(choices.raised):
+        points = _raise_diaphragm(points, labels, draw(-0.5, 1.0) * choices.raised_mm / spacing, draw)
     scaled = (2 * points + 1) / torch.tensor(shape, dtype=torch.float32) - 1
     return scaled.flip(-1)[None]  # grid_sample wants the last axis first
+
+
+def _raise_diaphragm(points: Tensor, labels: Tensor, height: float, draw: _Draw) -> Tensor:
+    """Draw what lies below one lung, and its base, up by ``height`` voxels; the apex stays where it is."""
+    side = labels == (1 if draw.hit(0.5) else 2)
+    planes, columns = (torch.nonzero(side.any(1).any(axis))[:, 0] for axis in (0, 1))
+    if len(planes) < 8:
+        return points
+    low, high = float(planes[0]), float(planes[-1])
+    left, right = float(columns[0]), float(columns[-1])
+    x, z = points[..., 0], points[..., 2]
+    height = min(height, 0.45 * (high - low))
+    down = ((high - z) / (high - low - height)).clamp(0, 1)  # of the drawn-up lung
+    beside = torch.sigmoid(4 - 16 * ((x - (left + right) / 2).abs() / (right - left) - 0.5).clamp(min=0))
+    moved = points.clone()
+    moved[..., 2] = z - height * down * beside
+    return moved
 
 
 def _middle(labels: Tensor, size: Sequence[int], choices: Variation, draw: _Draw) -> list[float]:

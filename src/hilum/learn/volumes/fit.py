@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class VolumeConfig:
     workers: int = 0
     #: bfloat16 where the processor computes with it, else 32 bits; both learn the same.
     half: bool = True
+    #: HU that the network also sees closer; None for none.
+    soft_hu: tuple[float, float] | None = None
     #: Cases whose names begin so are not learned from.
     leave_out: tuple[str, ...] = ()
     #: How often cases of each group are drawn.
@@ -89,6 +91,15 @@ class _Examples(Dataset[dict[str, Tensor]]):
         return {"hu": x, "target": target}
 
 
+def new_network(config: VolumeConfig) -> LungNet3d:
+    """Return the network that a configuration asks for, with random weights."""
+    soft = None
+    if config.soft_hu is not None:
+        low, high = scale_hu(torch.tensor(config.soft_hu)).tolist()
+        soft = (low, high)
+    return LungNet3d(config.widths, soft)
+
+
 def volume_loss(logits: Tensor, target: Tensor, hu: Tensor, dense_weight: float) -> Tensor:
     """Cross-entropy, heavier where lung is dense, plus soft Dice (Milletari 2016) of each side.
 
@@ -118,7 +129,7 @@ class VolumeModule(LightningModule):
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.network = LungNet3d(config.widths)
+            self.network = new_network(config)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -151,6 +162,18 @@ class VolumeModule(LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _begin_with(initial: LungNet3d, networks: Sequence[LungNet3d]) -> None:
+    """Copy weights; a closer look that ``initial`` lacks stays as it is."""
+    given = initial.state_dict()
+    for network in networks:
+        own = network.state_dict()
+        new = {k for k in own if k not in given}
+        fits = given.keys() <= own.keys() and all(given[k].shape == own[k].shape for k in given)
+        if not fits or not all(k.startswith("closer.") for k in new):
+            raise UsageError("The first weights belong to a network of another shape.")
+        network.load_state_dict({**own, **given})
 
 
 class _Tell(callbacks.Callback):
@@ -222,8 +245,7 @@ def fit_volumes(
     )
     module = VolumeModule(config)
     if initial is not None:
-        module.network.load_state_dict(initial.state_dict())
-        module.mean.load_state_dict(initial.state_dict())
+        _begin_with(initial, (module.network, module.mean))
     trainer.fit(module, loader, ckpt_path=str(last) if last.is_file() else None)
     mean: LungNet3d = module.mean
     return mean

@@ -8,6 +8,7 @@ middling probability, while disease that it knows is called with high probabilit
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,25 +17,46 @@ from scipy import ndimage
 
 from hilum.labels import Lung
 from hilum.segmentation.classic.fill import fill_enclosed
-from hilum.segmentation.classic.morphology import Mask, Spacing, components
+from hilum.segmentation.classic.morphology import Mask, Spacing, close_, components
 
-__all__ = ["join_lungs"]
+__all__ = ["Rules", "join_lungs"]
 
 Float = npt.NDArray[np.floating[Any]]
-#: A piece is added where a quarter of it is called lung with at least this probability: the smallest, and one
-#: of :data:`LARGE_ML` or more. The larger the claim, the surer it must be.
-SURE = (0.60, 0.88)
-LARGE_ML = 60.0
-#: A piece is taken away where three quarters of it are called lung with at most this probability.
-SURELY_NOT = 0.10
 #: Smaller pieces are neither added nor taken away, mL.
 _LEAST_ML = 0.3
+#: Notches and pockets up to twice this wide in what was added are lung, unless they are surely none: fluid
+#: and free gas lie along the chest wall, not in the midst of a lung.
+_CLOSING_MM, _POCKET = 6.0, 0.15
 #: A piece that touches no aerated lung is added from this size on only: a lung without air.
 _ALONE_ML = 150.0
 
 
+@dataclass(frozen=True)
+class Rules:
+    """How sure the network must be; chosen on a patient held out of the training (recipes/lungs).
+
+    Attributes:
+        sure: A piece is added where a quarter of it is called lung with at least this probability: the
+            smallest, and one of ``large_ml`` or more. The larger the claim, the surer it must be.
+        large_ml: mL.
+        levels: Pieces are bounded by these probabilities in turn: where the whole of one is not sure enough,
+            the surer parts of it are tried.
+        surely_not: A piece is taken away where three quarters of it are called lung with at most this.
+    """
+
+    sure: tuple[float, float] = (0.60, 0.88)
+    large_ml: float = 60.0
+    levels: tuple[float, ...] = (0.50, 0.65, 0.80)
+    surely_not: float = 0.20
+
+
 def join_lungs(
-    aerated: npt.NDArray[np.uint8], right: Float, left: Float, keep_out: Mask, spacing: Spacing
+    aerated: npt.NDArray[np.uint8],
+    right: Float,
+    left: Float,
+    keep_out: Mask,
+    spacing: Spacing,
+    rules: Rules = Rules(),
 ) -> npt.NDArray[np.uint8]:
     """Add to the aerated lungs what the network is sure of, and take away what it surely denies.
 
@@ -44,6 +66,7 @@ def join_lungs(
         left: Probability of left lung.
         keep_out: What no lung may enter: the room, trachea, gas of the bowel.
         spacing: Block size in mm.
+        rules: Thresholds.
 
     Returns:
         Lung labels.
@@ -52,17 +75,24 @@ def join_lungs(
     p = right + left
     out = aerated.copy()
     for piece, size in _pieces((aerated > 0) & (p < 0.5), ml):
-        if size >= _LEAST_ML and np.quantile(p[piece], 0.75) <= SURELY_NOT:
+        if size >= _LEAST_ML and np.quantile(p[piece], 0.75) <= rules.surely_not:
             out[piece] = Lung.BACKGROUND
     around = ndimage.binary_dilation(out > 0)
-    for piece, size in _pieces((out == 0) & (p >= 0.5) & ~keep_out, ml):
-        needed = SURE[0] + (SURE[1] - SURE[0]) * min(1.0, size / LARGE_ML)
-        if size < _LEAST_ML or np.quantile(p[piece], 0.75) < needed:
-            continue
-        if not around[piece].any() and size < _ALONE_ML:
-            continue
-        out[piece] = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
+    small, large = rules.sure
+    grown: set[int] = set()
+    for level in rules.levels:
+        for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
+            needed = small + (large - small) * min(1.0, size / rules.large_ml)
+            if np.quantile(p[piece], 0.75) < needed:
+                continue
+            if not around[piece].any() and size < _ALONE_ML:
+                continue
+            out[piece] = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
+            grown.update(np.unique(out[piece]).tolist())
     for side in (Lung.RIGHT, Lung.LEFT):
+        if side in grown:
+            closed = close_(out == side, _CLOSING_MM, spacing)
+            out[closed & (out == 0) & (p >= _POCKET) & ~keep_out] = side
         whole = fill_enclosed(out == side, spacing)
         out[whole & (out == 0) & ~keep_out] = side
     return out
