@@ -41,7 +41,8 @@ def area_under_roc(score: np.ndarray, failed: np.ndarray) -> float:
 
 def main() -> None:
     weights = load_weights("lungs")
-    model, calibration = LearnedLungs(weights), weights.card["confidence"]
+    model = LearnedLungs(weights, lambda: load_weights("lungs-second"))
+    calibration = weights.card["confidence"]
     rng = np.random.default_rng(11)
     rows, refused = [], 0
     for scan in SCANS:

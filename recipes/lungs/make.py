@@ -65,9 +65,8 @@ def main() -> None:
     ship_volumes(run / "last.ckpt", config, cases, out, VERSION)
     say("calibrating the confidence")
     card = json.loads((out / "lungs.json").read_text("utf-8"))
-    card["confidence"] = calibrate(
-        LearnedLungs(load_weights("lungs", out)), cases, arguments.work / "signs.json"
-    )
+    model = LearnedLungs(load_weights("lungs", out), lambda: load_weights("lungs-second", FOLDER))
+    card["confidence"] = calibrate(model, cases, arguments.work / "signs.json")
     write_json(out / "lungs.json", card)
     ship_slices(train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say), out)
     say("done")

@@ -17,9 +17,9 @@ from hilum.segmentation.classic import Classic
 from hilum.segmentation.engine import Device, open_session
 from hilum.segmentation.lungs.default import DefaultLungs
 from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.lungs.network import ask_network
-from hilum.segmentation.lungs.shape import join_lungs
-from hilum.segmentation.weights import FOLDER, load_weights
+from hilum.segmentation.lungs.network import Opinion, ask_network
+from hilum.segmentation.lungs.shape import Rules, join_lungs
+from hilum.segmentation.weights import FOLDER, Weights, load_weights
 from hilum.volume import Volume
 
 pytest.importorskip("openvino")
@@ -32,7 +32,7 @@ def dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 @pytest.fixture(scope="module")
 def model() -> LearnedLungs:
-    return LearnedLungs(load_weights("lungs"))
+    return LearnedLungs(load_weights("lungs"), lambda: load_weights("lungs-second"))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,53 @@ def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
     learned, classic = (float((m(sick.volume).labels > 0)[dense].mean()) for m in (model, Classic()))
     assert learned > 0.7
     assert learned > classic + 0.3
+
+
+def test_a_second_network_is_asked_only_where_much_is_dense(
+    model: LearnedLungs, healthy: Phantom, sick: Phantom
+) -> None:
+    asked = []
+
+    def second() -> Weights:
+        asked.append(1)
+        return load_weights("lungs-second")
+
+    watched = LearnedLungs(model.weights, second)
+    watched(healthy.volume)
+    assert not asked
+    found = watched(sick.volume).labels
+    assert asked
+    assert np.array_equal(found, model(sick.volume).labels)
+
+
+def test_the_mean_of_two_opinions_keeps_the_greater_doubt() -> None:
+    one, two = (np.full((2, 2, 2), v, np.float32) for v in (0.2, 0.6))
+    joined = Opinion(one, two, one, 0.9).joined(Opinion(two, two, two, None))
+    assert joined.right == pytest.approx(0.4 * np.ones((2, 2, 2)))
+    assert joined.doubt == pytest.approx(two)
+    assert joined.agreement == 0.9
+    assert Opinion(one, two, None, None).joined(Opinion(one, two, None, None)).doubt is None
+
+
+def _block(contact: float) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """A lung, and a claim of 90 mL at 0.91 that touches it with about ``contact`` of its surface."""
+    aerated = np.zeros((40, 40, 40), np.uint8)
+    aerated[4:36, 4:36, 20:36] = 1
+    p = np.where(aerated > 0, 0.99, 0.0).astype(np.float32)
+    low = 26 if contact > 0.5 else 10
+    claim = (slice(12, 22), slice(12, 22), slice(low, low + 10))
+    aerated[claim] = 0
+    p[claim] = 0.91
+    return aerated, p
+
+
+@pytest.mark.parametrize(("contact", "taken"), [(0.9, True), (0.2, False)])
+def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
+    aerated, p = _block(contact)
+    none = np.zeros(aerated.shape, bool)
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), Rules(least_contact=0.4))
+    before = aerated > 0
+    assert ((found > 0) & ~before & (p > 0.9)).any() == taken
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))

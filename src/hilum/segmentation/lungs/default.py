@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from hilum.segmentation.base import ModelInfo, Progress, Segmentation, Segmenter
 from hilum.segmentation.engine import Device
@@ -33,7 +33,8 @@ class DefaultLungs:
 
     @cached_property
     def _volumes(self) -> LearnedLungs:
-        return LearnedLungs(self._opening.result())
+        second = lru_cache(1)(lambda: load_weights("lungs-second", FOLDER, self._threads, self._device))
+        return LearnedLungs(self._opening.result(), second)
 
     @cached_property
     def _slices(self) -> Segmenter:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
 
 from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.model import Scan, aerated_lungs
+from hilum.segmentation.classic.morphology import Mask, Spacing, erode
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
 from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import join_lungs
@@ -16,6 +21,8 @@ __all__ = ["LearnedLungs"]
 
 #: Notches of the aerated lungs up to twice this wide are closed, as in the training's labels.
 CLOSING_MM = 9.0
+#: From this much dense lung on, mL, a second network is asked; a rim of this depth, mm, does not count.
+MUCH_ML, RIM_MM = 20.0, 4.0
 #: A stack thinner than this shows too little for three dimensions, mm.
 THIN_MM = 40.0
 
@@ -29,11 +36,15 @@ class LearnedLungs:
 
     Args:
         weights: The network with its card.
-        mirror: Ask the network for the mirror image too, and say where the two answers differ.
+        second: Gives a second network, trained apart, that is asked where the first claims much dense lung;
+            the mean of both answers counts. None for no second opinion.
+        mirror: Ask the networks for the mirror image too, and say where the answers differ.
     """
 
-    def __init__(self, weights: Weights, mirror: bool = True) -> None:
-        self.weights, self.mirror = weights, mirror
+    def __init__(
+        self, weights: Weights, second: Callable[[], Weights] | None = None, mirror: bool = True
+    ) -> None:
+        self.weights, self.second, self.mirror = weights, second, mirror
         self.info = ModelInfo(weights.name, weights.version, weights.sha256)
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
@@ -43,11 +54,14 @@ class LearnedLungs:
         scan = Scan.of(volume.canonical())
         tell(0.2, "finding lungs")
         with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
-            asked = pool.submit(self._ask, scan)
+            asked = pool.submit(self._ask, self.weights, scan)
             aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
             tell(0.4, "finding dense lung")
             opinion = asked.result()
         spacing = scan.reduced.spacing
+        if self.second is not None and claimed_ml(aerated, opinion, keep_out, spacing) >= MUCH_ML:
+            tell(0.5, "asking a second network")
+            opinion = opinion.joined(self._ask(self.second(), scan))
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing)
         tell(0.7, "refining the surface")
         labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
@@ -63,8 +77,14 @@ class LearnedLungs:
             confidence = Confidence(failure, signs, where)
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
 
-    def _ask(self, scan: Scan) -> Opinion:
-        card = self.weights.card["input"]
+    def _ask(self, weights: Weights, scan: Scan) -> Opinion:
+        card = weights.card["input"]
         low, high = (float(value) for value in card["hu_window"])
-        session, step = self.weights.session, float(card["step_mm"])
+        session, step = weights.session, float(card["step_mm"])
         return ask_network(session, scan.hu, scan.reduced.spacing, step, (low, high), self.mirror)
+
+
+def claimed_ml(aerated: npt.NDArray[np.uint8], opinion: Opinion, keep_out: Mask, spacing: Spacing) -> float:
+    """How much lung the network sees where there is no aerated lung, without what is a thin rim, mL."""
+    claimed = (opinion.right + opinion.left >= 0.5) & (aerated == 0) & ~keep_out
+    return float(erode(claimed, RIM_MM, spacing).sum() * np.prod(spacing)) / 1000.0

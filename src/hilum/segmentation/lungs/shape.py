@@ -39,6 +39,9 @@ class Rules:
         sure: A piece is added where a quarter of it is called lung with at least this probability: the
             smallest, and one of ``large_ml`` or more. The larger the claim, the surer it must be.
         large_ml: mL.
+        loose: The same for a piece of ``large_ml`` or more that lies against lung with less than
+            ``least_contact`` of its surface: liver, spleen and bowel do, disease is mostly wrapped in lung.
+        least_contact: Share of the surface.
         levels: Pieces are bounded by these probabilities in turn: where the whole of one is not sure enough,
             the surer parts of it are tried.
         surely_not: A piece is taken away where three quarters of it are called lung with at most this.
@@ -46,6 +49,8 @@ class Rules:
 
     sure: tuple[float, float] = (0.60, 0.88)
     large_ml: float = 60.0
+    loose: float = 0.92
+    least_contact: float = 0.40
     levels: tuple[float, ...] = (0.50, 0.65, 0.80)
     surely_not: float = 0.20
 
@@ -83,6 +88,8 @@ def join_lungs(
     for level in rules.levels:
         for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
             needed = small + (large - small) * min(1.0, size / rules.large_ml)
+            if size >= rules.large_ml and _contact(piece, out) < rules.least_contact:
+                needed = rules.loose
             if np.quantile(p[piece], 0.75) < needed:
                 continue
             if not around[piece].any() and size < _ALONE_ML:
@@ -96,6 +103,15 @@ def join_lungs(
         whole = fill_enclosed(out == side, spacing)
         out[whole & (out == 0) & ~keep_out] = side
     return out
+
+
+def _contact(piece: tuple[npt.NDArray[np.intp], ...], lungs: npt.NDArray[np.uint8]) -> float:
+    """Share of the blocks round a piece that are lung."""
+    box = tuple(slice(max(0, int(i.min()) - 1), int(i.max()) + 2) for i in piece)
+    own = np.zeros(lungs[box].shape, bool)
+    own[tuple(i - s.start for i, s in zip(piece, box, strict=True))] = True
+    shell = ndimage.binary_dilation(own) & ~own
+    return float((lungs[box][shell] > 0).mean()) if shell.any() else 1.0
 
 
 def _pieces(mask: Mask, ml: float) -> list[tuple[tuple[npt.NDArray[np.intp], ...], float]]:
