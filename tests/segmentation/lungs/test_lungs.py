@@ -108,6 +108,15 @@ def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
     assert ((found > 0) & ~before & (p > 0.9)).any() == taken
 
 
+def test_no_lung_begins_as_a_small_piece() -> None:
+    """Where the other lung is not in the picture, a claim of it beside this one is no lung."""
+    aerated, p = _block(0.9)
+    none = np.zeros(aerated.shape, bool)
+    left = np.where(aerated > 0, 0, p).astype(np.float32)
+    found = join_lungs(aerated, p - left, left, none, (4.5, 4.5, 4.5))
+    assert not (found == 2).any()
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
     order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom

@@ -27,7 +27,8 @@ _LEAST_ML = 0.3
 #: Notches and pockets up to twice this wide in what was added are lung, unless they are surely none: fluid
 #: and free gas lie along the chest wall, not in the midst of a lung.
 _CLOSING_MM, _POCKET = 6.0, 0.15
-#: A piece that touches no aerated lung is added from this size on only: a lung without air.
+#: A piece that touches no aerated lung, or is of a side that has none, is added from this size on only: a
+#: lung without air.
 _ALONE_ML = 150.0
 
 
@@ -84,6 +85,7 @@ def join_lungs(
             out[piece] = Lung.BACKGROUND
     around = ndimage.binary_dilation(out > 0)
     small, large = rules.sure
+    present = [side for side in (Lung.RIGHT, Lung.LEFT) if (out == side).any()]
     grown: set[int] = set()
     for level in rules.levels:
         for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
@@ -92,10 +94,12 @@ def join_lungs(
                 needed = rules.loose
             if np.quantile(p[piece], 0.75) < needed:
                 continue
-            if not around[piece].any() and size < _ALONE_ML:
+            sides = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
+            attached = around[piece].any() and np.isin(sides, present).mean() > 0.5
+            if not attached and size < _ALONE_ML:
                 continue
-            out[piece] = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
-            grown.update(np.unique(out[piece]).tolist())
+            out[piece] = sides
+            grown.update(np.unique(sides).tolist())
     for side in (Lung.RIGHT, Lung.LEFT):
         if side in grown:
             closed = close_(out == side, _CLOSING_MM, spacing)
