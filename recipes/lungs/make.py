@@ -23,7 +23,7 @@ from hilum.learn.volumes.fit import VolumeConfig, fit_volumes
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.weights import FOLDER, load_weights
 
-VERSION = "1"
+VERSION = "3"
 
 
 def say(text: str) -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--steps", type=int, default=VolumeConfig.steps)
     parser.add_argument("--slice-steps", type=int, default=3600)
-    parser.add_argument("--injured", type=int, default=80, help="made of each scan")
+    parser.add_argument("--injured", type=int, default=160, help="made of each scan")
     parser.add_argument("--slabs", type=int, default=2, help="made of each training slice")
     parser.add_argument("--phantoms", type=int, default=48)
     arguments = parser.parse_args()

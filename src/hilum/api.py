@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform as _platform
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from importlib import metadata
@@ -212,7 +213,7 @@ def _read(source: Source, series: str | None, resample: bool) -> Volume:
 def _finish(
     volume: Volume, found: Segmentation, calibrate: bool, arguments: dict[str, object], clock: _Clock
 ) -> Result:
-    from hilum.measures import compute
+    from hilum.measures import collect, compute
     from hilum.quality import calibration, check_segmentation, check_volume, correct_calibration
 
     def gate() -> tuple[Volume, tuple[Flag, ...]]:
@@ -222,9 +223,12 @@ def _finish(
         unmoved = replace(found, landmarks=Landmarks(trachea_ml=found.landmarks.trachea_ml))
         return corrected, (*notes, *check_volume(corrected, unmoved))
 
-    trusted, flags = clock.run("check", 0.7, gate)
-    flags = _worst_first((*flags, *check_segmentation(trusted, found)))
-    measures = clock.run("measure", 0.8, lambda: compute(trusted, found.labels, flags))
+    with ThreadPoolExecutor(1) as pool:  # the gate and the voxels of the lungs do not need each other
+        sorting = None if calibrate else pool.submit(collect, volume, found.labels)
+        trusted, flags = clock.run("check", 0.7, gate)
+        flags = _worst_first((*flags, *check_segmentation(trusted, found)))
+        voxels = sorting.result() if sorting else None
+    measures = clock.run("measure", 0.8, lambda: compute(trusted, found.labels, flags, voxels))
     run = RunInfo(
         hilum=hilum.__version__,
         started=clock.started,

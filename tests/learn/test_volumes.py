@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -13,11 +15,12 @@ from hilum.errors import InputError, UsageError
 from hilum.learn.volumes.augment import Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
 from hilum.learn.volumes.export import export_volumes, halve
-from hilum.learn.volumes.fit import VolumeConfig, _Examples, fit_volumes
+from hilum.learn.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
 from hilum.learn.volumes.networks import LungNet3d, fold, unfold
 from hilum.phantoms import make_phantom
 
 SMALL = {"size": (32, 32, 32), "widths": (4, 8), "every": 2, "threads": 1, "shares": {"phantom": 1.0}}
+STILL = Variation(**{f.name: (0, 0, 0) if f.name == "elastic_mm" else 0 for f in fields(Variation)})
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +66,32 @@ def test_what_is_left_out_is_never_drawn(cases):
         _Examples(find_cases(cases), VolumeConfig(leave_out=("phantom",), **SMALL), Variation())
 
 
+def test_dense_lung_is_drawn_more_often(tmp_path):
+    labels = np.zeros((16, 16, 16), np.uint8)
+    labels[4:12, 4:12, 4:12] = 1
+    for name, inside in (("phantom-00", -850), ("phantom-01", 40)):
+        write_case(tmp_path, name, np.where(labels > 0, inside, 50), labels)
+    aerated, dense = find_cases(tmp_path)
+    assert (dense_share(aerated), dense_share(dense)) == (0.0, 1.0)
+    plain, choosy = (
+        _Examples([aerated, dense], VolumeConfig(steps=60, prefer_dense=p, **SMALL), Variation())
+        for p in (0.0, 8.0)
+    )
+    plain.variation = choosy.variation = STILL
+
+    def share(data):
+        drawn = [data[k] for k in range(60)]
+        return np.mean([float(d["hu"][0][d["target"][1:].sum(0) > 0.99].median()) > -300 for d in drawn])
+
+    assert 0.3 < share(plain) < 0.7
+    assert share(choosy) > 0.8
+
+
 def test_nothing_varied_gives_the_scan(cases):
     hu, labels = (torch.from_numpy(np.array(a)) for a in find_cases(cases)[0].load())
-    still = Variation(0, 0, 0, 0, (0, 0, 0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     generator = torch.Generator().manual_seed(0)
     size = [n + 64 for n in hu.shape]  # off by the draw of the middle, so that all of it is inside
-    image, target = vary(hu, labels, size, STEP_MM, still, generator)
+    image, target = vary(hu, labels, size, STEP_MM, STILL, generator)
     assert target[1].sum().item() == pytest.approx(float((labels == 1).sum()), rel=0.02)
     inside = image[0][target[2] > 0.99]
     assert inside.median().item() == pytest.approx(float(hu[labels == 2].float().median()), abs=15)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
 from hilum.errors import UsageError
-from hilum.measures import COLUMNS, REGISTRY, compute
+from hilum.measures import COLUMNS, REGISTRY, collect, compute
 from hilum.measures.schema import MeasuresFile
 from hilum.quality.flags import Flag, Severity
 from hilum.volume import ScanMeta, Volume
@@ -103,6 +103,11 @@ def test_float_and_integer_scans_agree(two_lungs):
     volume, labels = two_lungs
     as_float = Volume(volume.hu.astype(np.float32), volume.affine)
     same(numbers(compute(volume, labels)), numbers(compute(as_float, labels)))
+
+
+def test_voxels_may_be_given(two_lungs):
+    volume, labels = two_lungs
+    assert compute(volume, labels, voxels=collect(volume, labels)) == compute(volume, labels)
 
 
 def test_baseline(two_lungs):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hilum.measures.definition import Group, MeasureDef
 from hilum.measures.engine import compute
-from hilum.measures.regions import REGIONS, Region
+from hilum.measures.regions import REGIONS, LungVoxels, Region, collect
 from hilum.measures.registry import AERATION, REGISTRY, describe
 from hilum.measures.result import COLUMNS, SCHEMA, Measures, Value
 from hilum.measures.sample import Sample
@@ -19,11 +19,13 @@ __all__ = [
     "REGISTRY",
     "SCHEMA",
     "Group",
+    "LungVoxels",
     "MeasureDef",
     "Measures",
     "Region",
     "Sample",
     "Value",
+    "collect",
     "compute",
     "describe",
 ]

@@ -34,7 +34,12 @@ _THIN = {
 _SIDE_WORD = {Lung.RIGHT: "right", Lung.LEFT: "left"}
 
 
-def compute(volume: Volume, labels: npt.NDArray[np.integer[Any]], flags: Sequence[Flag] = ()) -> Measures:
+def compute(
+    volume: Volume,
+    labels: npt.NDArray[np.integer[Any]],
+    flags: Sequence[Flag] = (),
+    voxels: LungVoxels | None = None,
+) -> Measures:
     """Measure the lungs of a scan.
 
     Every value is taken from the HU of the volume as they are, on the grid as it is. What cannot be known
@@ -47,6 +52,7 @@ def compute(volume: Volume, labels: npt.NDArray[np.integer[Any]], flags: Sequenc
         volume: The scan.
         labels: Integer array of the volume's shape: 1 = right lung, 2 = left lung, 0 elsewhere.
         flags: Findings of the quality gate; groups of measures that they forbid become None.
+        voxels: What :func:`collect` gave for this volume and these labels, if that was done before.
 
     Returns:
         Values of all regions and measures.
@@ -61,7 +67,7 @@ def compute(volume: Volume, labels: npt.NDArray[np.integer[Any]], flags: Sequenc
         200.0
     """
     mask = _checked(labels, volume)
-    voxels = collect(volume, mask)
+    voxels = voxels or collect(volume, mask)
     samples = {region.name: voxels.sample(region) for region in REGIONS if region.axis is None}
     found = tuple(side for side in LUNGS if samples[LUNGS[side].name].size)
     broken = _identity(samples, volume.voxel_volume_ml, mask)

@@ -60,6 +60,15 @@ class VolumeConfig:
     leave_out: tuple[str, ...] = ()
     #: How often cases of each group are drawn.
     shares: dict[str, float] = field(default_factory=lambda: {"real": 0.25, "injured": 0.5, "phantom": 0.25})
+    #: How many times more often a case is drawn within its group if all its lung is dense; 0: all alike.
+    prefer_dense: float = 0.0
+
+
+def dense_share(case: Case) -> float:
+    """Return the share of a case's lung above -300 HU, too dense to be found by its air; 0 without lung."""
+    hu, labels = case.load()
+    inside = np.asarray(hu)[labels > 0]
+    return float((inside > -300).mean()) if inside.size else 0.0
 
 
 class _Examples(Dataset[dict[str, Tensor]]):
@@ -76,6 +85,10 @@ class _Examples(Dataset[dict[str, Tensor]]):
             raise UsageError(
                 f"There are no cases of the group {sorted(unknown)[0]!r}, of which a share is asked for."
             )
+        self.chances = {
+            k: torch.tensor([1 + config.prefer_dense * dense_share(case) for case in v])
+            for k, v in (self.groups.items() if config.prefer_dense else ())
+        }
 
     def __len__(self) -> int:
         return self.config.steps
@@ -84,8 +97,13 @@ class _Examples(Dataset[dict[str, Tensor]]):
         generator = torch.Generator().manual_seed(mix(self.config.seed, step))
         names = sorted(self.groups)
         weights = torch.tensor([self.config.shares[name] for name in names])
-        group = self.groups[names[int(torch.multinomial(weights, 1, generator=generator))]]
-        case = group[int(torch.randint(len(group), (), generator=generator))]
+        name = names[int(torch.multinomial(weights, 1, generator=generator))]
+        group = self.groups[name]
+        if name in self.chances:
+            number = int(torch.multinomial(self.chances[name], 1, generator=generator))
+        else:
+            number = int(torch.randint(len(group), (), generator=generator))
+        case = group[number]
         hu, labels = (torch.from_numpy(np.array(a)) for a in case.load())
         x, target = vary(hu, labels, self.config.size, STEP_MM, self.variation, generator)
         return {"hu": x, "target": target}
