@@ -19,7 +19,8 @@ from slices import prepare_slices, train_slices
 
 from confidence import calibrate
 from hilum.io import write_json
-from hilum.learn.volumes.fit import VolumeConfig, fit_volumes
+from hilum.learn.volumes.export import load_exported
+from hilum.learn.volumes.fit import VolumeConfig, fit_volumes, new_network
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.weights import FOLDER, load_weights
 
@@ -51,14 +52,19 @@ def main() -> None:
     parser.add_argument("--injured", type=int, default=160, help="made of each scan")
     parser.add_argument("--slabs", type=int, default=2, help="made of each training slice")
     parser.add_argument("--phantoms", type=int, default=48)
+    parser.add_argument("--go-on", action="store_true", help="last stage only, from the weights that ship")
     arguments = parser.parse_args()
     cases, out = arguments.work / "cases", arguments.out
     out.mkdir(parents=True, exist_ok=True)
     dataset = prepare_slices(arguments.data, arguments.work)
     counts = (arguments.injured, arguments.slabs, arguments.phantoms)
     make_cases(arguments.data, dataset, cases, counts, say)
-    network, config = None, VolumeConfig()
-    for number, config in enumerate(stages(arguments.steps), 1):
+    todo = list(enumerate(stages(arguments.steps), 1))
+    network = None
+    if arguments.go_on:
+        todo = todo[-1:]
+        network = load_exported(new_network(todo[0][1]), FOLDER / "lungs.onnx")
+    for number, config in todo:
         run = arguments.work / f"lungs-{number}"
         fit_volumes(cases, run, config, NARROW, network, report=progress(number, config.steps))
         network, _ = load_mean(run / "last.ckpt", config)

@@ -14,7 +14,7 @@ import torch
 from hilum.errors import InputError, UsageError
 from hilum.learn.volumes.augment import Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
-from hilum.learn.volumes.export import export_volumes, halve
+from hilum.learn.volumes.export import export_volumes, halve, load_exported
 from hilum.learn.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
 from hilum.learn.volumes.networks import LungNet3d, fold, unfold
 from hilum.phantoms import make_phantom
@@ -42,6 +42,22 @@ def test_cases_come_back(cases):
     assert set(np.unique(labels)) == {0, 1, 2}
     # RAS: x grows to the patient's right, where lung 1 lies
     assert np.nonzero(labels == 1)[0].mean() > np.nonzero(labels == 2)[0].mean()
+
+
+def test_a_training_goes_on_from_an_exported_network(tmp_path):
+    torch.manual_seed(3)
+    network = halve(LungNet3d((4, 8), (-0.2, 0.2)))
+    torch.nn.init.normal_(network.closer[2].weight)
+    path = export_volumes(network, tmp_path / "net.onnx")
+    again = load_exported(LungNet3d((4, 8), (-0.2, 0.2)), path)
+    for (name, ours), (_, theirs) in zip(
+        network.state_dict().items(), again.state_dict().items(), strict=True
+    ):
+        assert torch.equal(ours, theirs), name
+    with pytest.raises(UsageError, match="another shape"):
+        load_exported(LungNet3d((4, 16)), path)
+    with pytest.raises(UsageError, match="another shape"):
+        load_exported(LungNet3d((4, 8, 8)), path)
 
 
 def test_no_cases(tmp_path):

@@ -10,11 +10,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from hilum.errors import UsageError
 from hilum.io import atomic_file
 from hilum.learn.export import OPSET
 from hilum.learn.volumes.networks import LungNet3d
 
-__all__ = ["export_volumes", "halve"]
+__all__ = ["export_volumes", "halve", "load_exported"]
 
 
 #: Smaller tensors are left alone.
@@ -78,3 +79,32 @@ def export_volumes(network: LungNet3d, path: Path) -> Path:
         )
         _pack(part)
     return path
+
+
+def load_exported(network: LungNet3d, path: Path) -> LungNet3d:
+    """Fill a network with the weights of a file that :func:`export_volumes` wrote, to go on training from it.
+
+    Args:
+        network: Of the shape that the file holds; changed in place.
+        path: The ONNX file.
+
+    Returns:
+        ``network``.
+
+    Raises:
+        UsageError: The file holds a network of another shape.
+    """
+    graph = onnx.load(path).graph
+    found = {t.name.removesuffix(".half"): onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    # Weights that are equal are written once, and named again.
+    found |= {
+        n.output[0]: found[n.input[0]] for n in graph.node if n.op_type == "Identity" and n.input[0] in found
+    }
+    state = network.state_dict()
+    for name, own in state.items():
+        values = found.get(f"network.{name}")
+        if values is None or values.shape != tuple(own.shape):
+            raise UsageError(f"{path.name} holds a network of another shape: {name} does not fit.")
+        state[name] = torch.from_numpy(values.astype(np.float32))
+    network.load_state_dict(state)
+    return network
