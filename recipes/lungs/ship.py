@@ -56,12 +56,11 @@ def stages(steps: int) -> list[VolumeConfig]:
         steps=max(1, round(0.47 * steps)), learning_rate=1.2e-3, seed=1, shares=SHARES, soft_hu=SOFT_HU
     )
     third = VolumeConfig(
-        steps=max(1, round(0.44118 * steps)),
-        learning_rate=1.6e-3,
+        steps=max(1, round(0.20588 * steps)),
+        learning_rate=1.2e-3,
         seed=2,
         shares=DENSE_SHARES,
         soft_hu=SOFT_HU,
-        ema=0.999,
         prefer_dense=8.0,
     )
     return [first, second, third]

@@ -13,6 +13,14 @@ from hilum.learn.injury.lung import Float, LungSpace, smooth_step
 __all__ = ["RECIPES", "Change", "InjuryKind"]
 
 
+#: Pleural fluid (Nandalur 2005: 7 and 10 HU on average, standard deviations 9 and 7).
+FLUID_HU = (0.0, 20.0)
+#: Lung filled by pneumonia, and collapsed lung, without and with contrast medium: in the venous phase 81 HU
+#: part the two, without contrast they are alike (Konietzke 2021). What gas is left lowers both by some 20 HU.
+PNEUMONIA_HU = (15.0, 85.0)
+COLLAPSED_HU = (25.0, 105.0)
+
+
 class InjuryKind(str, Enum):
     """What can be put into a lung."""
 
@@ -36,7 +44,7 @@ class Change:
     Attributes:
         share: Part of each voxel that becomes ``target``, 0 to 1; spreads over the surface's mixed voxels.
         target: HU of what comes in; a number or a map.
-        leaves: Voxels that are no lung any more (fluid, free gas), or None.
+        leaves: Voxels that are no lung any more (fluid, free gas), or None. No vessel is left in them.
     """
 
     share: Float
@@ -83,7 +91,7 @@ def _consolidation(lung: LungSpace, severity: float) -> list[Change]:
     halo = lung.highest(score, 0.08 + 0.87 * severity, 0.8)
     share = np.maximum(core * np.float32(0.98), halo * np.float32(lung.rng.uniform(0.1, 0.45)))
     share = share * (1 - _bronchograms(lung)) * np.float32(min(1.0, 5 * severity))
-    target = np.float32(lung.rng.uniform(15, 70)) + np.float32(6) * lung.field(15.0)
+    target = np.float32(lung.rng.uniform(*PNEUMONIA_HU)) + np.float32(6) * lung.field(15.0)
     return [Change(share, target)]
 
 
@@ -95,7 +103,7 @@ def _atelectasis(lung: LungSpace, severity: float) -> list[Change]:
     dense = smooth_step((base - np.float32(level)) / np.float32(width) + np.float32(0.5))
     haze = smooth_step((base - np.float32(level - 0.45)) / np.float32(0.6)) * np.float32(0.4 * severity)
     share = np.maximum(dense * np.float32(0.97), haze) * (1 - _bronchograms(lung))
-    return [Change(share * np.float32(min(1.0, 5 * severity)), float(lung.rng.uniform(25, 60)))]
+    return [Change(share * np.float32(min(1.0, 5 * severity)), float(lung.rng.uniform(*COLLAPSED_HU)))]
 
 
 def _oedema(lung: LungSpace, severity: float) -> list[Change]:
@@ -155,9 +163,10 @@ def _effusion(lung: LungSpace, severity: float) -> list[Change]:
     score, share = _from_wall(lung, severity, down)
     fluid = lung.highest(score, share, 0.03)
     rim = lung.highest(score, min(0.95, share + 0.12 + 0.2 * severity), 0.25)
-    squeezed = Change(rim * np.float32(lung.rng.uniform(0.3, 0.95)), float(lung.rng.uniform(30, 60)))
+    much = np.float32(lung.rng.uniform(0.3, 0.95))
+    squeezed = Change(rim * (1 - fluid) * much, float(lung.rng.uniform(*COLLAPSED_HU)))
     leaves = (fluid >= 0.5).astype(np.float32)
-    return [squeezed, Change(fluid, float(lung.rng.uniform(0, 20)), leaves)]
+    return [squeezed, Change(fluid, float(lung.rng.uniform(*FLUID_HU)), leaves)]
 
 
 def _pneumothorax(lung: LungSpace, severity: float) -> list[Change]:

@@ -21,6 +21,8 @@ POSTERIOR = (0.0, -1.0, 0.0)
 #: Diseases of one lung with their severities, in the order they are put in.
 Plan = tuple[tuple[InjuryKind, float], ...]
 _MARGIN_MM = 6.0
+#: Outermost millimetres of a lung, where voxels hold wall too.
+_RIM_MM = 3.0
 #: How often each kind is drawn for training.
 _CHANCES = {
     InjuryKind.GROUND_GLASS: 2.0,
@@ -176,13 +178,18 @@ def _mix(hu: Float, lung: LungSpace, change: Change, noise: float, keep: npt.NDA
     target = np.asarray(change.target, np.float32)
     gas = float(np.mean(target)) < -500
     share = np.where(lung.mask & ~keep, np.clip(change.share, 0, 1), 0).astype(np.float32)
+    emptied = np.zeros((1, 1, 1), bool)
+    if change.leaves is not None:
+        emptied = lung.mask & ~keep & (lung.deep > _RIM_MM)
     if gas:  # takes the place of lung only: what a voxel holds of wall or vessel stays
-        share *= np.clip((50 - hu) / 900, 0, 1)
+        share = np.where(emptied, share, share * np.clip((50 - hu) / 900, 0, 1))
     else:
         near = ~lung.mask & (lung.outside <= 1.8 * max(lung.spacing[:2])) & (hu < -20) & ~keep
         share = np.where(near, _spread(share), share)
-    # Nothing gets less dense by disease that brings tissue in, nothing denser by gas.
-    share = np.where((hu < target) != gas, share, 0)
+    # Nothing gets less dense by disease that brings tissue in, nothing denser by gas, but where the lung has
+    # gone its vessels have gone with it.
+    spared = (hu < target) == gas
+    share = np.where(spared & ~emptied, 0, share)
     out = hu + share * (target - hu)
     grain = lung.rng.standard_normal(hu.shape, np.float32) * np.float32(noise)
     out += grain * np.sqrt(np.clip(1 - (1 - share) ** 2, 0, 1)) * (hu > -2000)
