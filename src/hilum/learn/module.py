@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from hilum.learn.augment import Augmenter, Injury
 from hilum.learn.config import TrainConfig
 from hilum.learn.data import as_float
 from hilum.learn.networks import LungNet, build_network
+from hilum.learn.schedule import move_mean, one_cycle
 
 __all__ = ["LungModule", "dice_of", "slice_loss"]
 
@@ -107,15 +107,7 @@ class LungModule(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the running mean; in the beginning it forgets faster."""
-        t = self.global_step
-        decay = min(self.config.ema, (1 + t) / (10 + t))
-        with torch.no_grad():
-            pairs = zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True)
-            for old, new in pairs:
-                if old.dtype.is_floating_point:
-                    old.lerp_(new, 1 - decay)
-                else:
-                    old.copy_(new)
+        move_mean(self.mean, self.network, self.config.ema, self.global_step)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Dice of each slice, on the input's grid."""
@@ -137,16 +129,7 @@ class LungModule(LightningModule):
         rest = [p for p in self.network.parameters() if p.ndim >= 2]
         groups = [{"params": rest, "weight_decay": c.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=c.learning_rate)
-        rise = max(1, round(c.warmup * self.steps))
-
-        def rate(step: int) -> float:
-            if step < rise:
-                return (step + 1) / rise
-            done = min(1.0, (step - rise) / max(1, self.steps - rise))
-            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(optimizer, self.steps, c.warmup)
 
 
 def mix(*numbers: int) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hilum.errors import UsageError
 from hilum.learn.injury.kinds import RECIPES, Change, InjuryKind
 from hilum.learn.injury.lung import Float, LungSpace, noise_level
-from hilum.segmentation.classic.morphology import Spacing, bounding_box
+from hilum.segmentation.classic.morphology import Mask, Spacing, bounding_box
 
 __all__ = ["POSTERIOR", "Injured", "add_injury", "random_injury"]
 
@@ -178,7 +178,7 @@ def _mix(hu: Float, lung: LungSpace, change: Change, noise: float, keep: npt.NDA
     target = np.asarray(change.target, np.float32)
     gas = float(np.mean(target)) < -500
     share = np.where(lung.mask & ~keep, np.clip(change.share, 0, 1), 0).astype(np.float32)
-    emptied = np.zeros((1, 1, 1), bool)
+    emptied: Mask = np.zeros(lung.shape, bool)
     if change.leaves is not None:
         emptied = lung.mask & ~keep & (lung.deep > _RIM_MM)
     if gas:  # takes the place of lung only: what a voxel holds of wall or vessel stays

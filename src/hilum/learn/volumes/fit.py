@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from hilum.errors import UsageError
 from hilum.io import write_json
 from hilum.learn.data import StepSampler
 from hilum.learn.module import mix
+from hilum.learn.schedule import move_mean, one_cycle
 from hilum.learn.volumes.augment import AIR, Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
 from hilum.learn.volumes.networks import LungNet3d
@@ -159,10 +159,7 @@ class VolumeModule(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the running mean; in the beginning it forgets faster."""
-        decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
-        with torch.no_grad():
-            for old, new in zip(self.mean.parameters(), self.network.parameters(), strict=True):
-                old.lerp_(new, 1 - decay)
+        move_mean(self.mean, self.network, self.config.ema, self.global_step)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov 2019): linear rise, then cosine to a hundredth."""
@@ -170,16 +167,7 @@ class VolumeModule(LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
         )
-        rise = max(1, round(c.warmup * c.steps))
-
-        def rate(step: int) -> float:
-            if step < rise:
-                return (step + 1) / rise
-            done = min(1.0, (step - rise) / max(1, c.steps - rise))
-            return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(optimizer, c.steps, c.warmup)
 
 
 def _begin_with(initial: LungNet3d, networks: Sequence[LungNet3d]) -> None:

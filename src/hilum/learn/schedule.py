@@ -1,0 +1,49 @@
+"""What all trainings share: the cycle of the learning rate and the running mean of a network."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["move_mean", "one_cycle"]
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
+    """Return what Lightning takes: the rate rises in a line, then falls as a cosine to a hundredth.
+
+    Args:
+        optimizer: Its rate is the highest one.
+        steps: Length of the training.
+        warmup: Share of the steps in which the rate rises.
+    """
+    rise = max(1, round(warmup * steps))
+
+    def rate(step: int) -> float:
+        if step < rise:
+            return (step + 1) / rise
+        done = min(1.0, (step - rise) / max(1, steps - rise))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def move_mean(mean: nn.Module, network: nn.Module, ema: float, step: int) -> None:
+    """Move the running mean of a network's weights; in the beginning it forgets faster.
+
+    Args:
+        mean: Changed in place.
+        network: Of the same shape.
+        ema: Share of the old mean that is kept.
+        step: Number of the step that was made.
+    """
+    decay = min(ema, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for old, new in zip(mean.state_dict().values(), network.state_dict().values(), strict=True):
+            if old.dtype.is_floating_point:
+                old.lerp_(new, 1 - decay)
+            else:
+                old.copy_(new)
