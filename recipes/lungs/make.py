@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cases import make_cases
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=VolumeConfig.steps)
     parser.add_argument("--slice-steps", type=int, default=3600)
     parser.add_argument("--injured", type=int, default=160, help="made of each scan")
-    parser.add_argument("--slabs", type=int, default=2, help="made of each training slice")
+    parser.add_argument("--slabs", type=int, default=6, help="made of each training slice")
     parser.add_argument("--phantoms", type=int, default=48)
     parser.add_argument("--go-on", action="store_true", help="last stage only, from the weights that ship")
     arguments = parser.parse_args()
@@ -63,7 +64,9 @@ def main() -> None:
     network = None
     if arguments.go_on:
         todo = todo[-1:]
-        network = load_exported(new_network(todo[0][1]), FOLDER / "lungs.onnx")
+        card = json.loads((FOLDER / "lungs.json").read_text("utf-8"))
+        as_shipped = replace(todo[0][1], widths=tuple(card["training"]["widths"]))
+        network = load_exported(new_network(as_shipped), FOLDER / "lungs.onnx")
     for number, config in todo:
         run = arguments.work / f"lungs-{number}"
         fit_volumes(cases, run, config, NARROW, network, report=progress(number, config.steps))

@@ -30,13 +30,15 @@ NARROW = Variation(crop=0.4, side_cut=0.5)
 #: How often each group of cases is drawn.
 SHARES = {"real": 0.10, "injured": 0.42, "slab": 0.18, "phantom": 0.08, "negative": 0.10, "abdomen": 0.12}
 DENSE_SHARES = {
-    "real": 0.08,
-    "injured": 0.50,
-    "slab": 0.14,
-    "phantom": 0.06,
-    "negative": 0.10,
-    "abdomen": 0.12,
+    "real": 0.07,
+    "injured": 0.52,
+    "slab": 0.18,
+    "phantom": 0.05,
+    "negative": 0.09,
+    "abdomen": 0.09,
 }
+#: Channels of the last stage.
+WIDE = (16, 48, 128, 192)
 #: Fluid, muscle and collapsed lung, told apart closer.
 SOFT_HU = (-160.0, 240.0)
 #: The patient whom the first stage does not see: thresholds of the model are chosen on this scan's cases.
@@ -47,8 +49,8 @@ def stages(steps: int) -> list[VolumeConfig]:
     """Return the stages of the training, each from the weights of the one before.
 
     The first, of ``steps``, leaves one patient out, so that thresholds can be chosen on cases that the
-    network has not seen; the second learns from all and looks closer at soft tissue; the third draws dense
-    lung more often, since that is what is left to learn.
+    network has not seen; the second learns from all and looks closer at soft tissue; the third is wider
+    where it sees far, and draws dense lung more often, since that is what is left to learn.
     """
     left_out = tuple(f"{group}-{HELD_OUT:02d}" for group in ("real", "injured", "negative", "abdomen"))
     first = VolumeConfig(steps=steps, shares=SHARES, leave_out=left_out)
@@ -56,8 +58,9 @@ def stages(steps: int) -> list[VolumeConfig]:
         steps=max(1, round(0.47 * steps)), learning_rate=1.2e-3, seed=1, shares=SHARES, soft_hu=SOFT_HU
     )
     third = VolumeConfig(
-        steps=max(1, round(0.20588 * steps)),
-        learning_rate=1.2e-3,
+        steps=max(1, round(0.75 * steps)),
+        widths=WIDE,
+        learning_rate=1.5e-3,
         seed=2,
         shares=DENSE_SHARES,
         soft_hu=SOFT_HU,

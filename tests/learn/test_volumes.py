@@ -17,6 +17,7 @@ from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
 from hilum.learn.volumes.export import export_volumes, halve, load_exported
 from hilum.learn.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
 from hilum.learn.volumes.networks import LungNet3d, fold, unfold
+from hilum.learn.volumes.widen import begin_with
 from hilum.phantoms import make_phantom
 
 SMALL = {"size": (32, 32, 32), "widths": (4, 8), "every": 2, "threads": 1, "shares": {"phantom": 1.0}}
@@ -157,6 +158,23 @@ def test_a_closer_look_begins_as_no_look(cases, tmp_path):
         assert not torch.allclose(out(x), start(x), atol=1e-3)
     with pytest.raises(UsageError, match="another shape"):
         fit_volumes(cases, tmp_path / "other", config, initial=out.__class__((4, 8, 16)))
+
+
+def test_a_wider_network_begins_with_the_same_answers():
+    """And learns with what is new: the new channels get a gradient."""
+    small, wide = LungNet3d((4, 6, 8)).eval(), LungNet3d((6, 6, 12), soft=(-0.2, 0.2)).eval()
+    x = torch.rand(1, 1, 24, 16, 32) * 2 - 1
+    with torch.no_grad():
+        before = wide(x)
+        begin_with(small, wide)
+        assert not torch.allclose(before, small(x), atol=1e-2)
+        assert torch.allclose(wide(x), small(x), atol=1e-4)
+    wide(x).square().mean().backward()
+    assert wide.head.weight.grad[:, 4:].abs().max() > 0
+    with pytest.raises(UsageError, match="wider"):
+        begin_with(wide, LungNet3d((4, 6, 12), soft=(-0.2, 0.2)))
+    with pytest.raises(UsageError, match="another shape"):
+        begin_with(small, LungNet3d((4, 6)))
 
 
 def test_half_the_file_and_the_same_answer(tmp_path):

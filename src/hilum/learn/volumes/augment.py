@@ -41,9 +41,9 @@ class Variation:
     thick: float = 0.35
     blur: float = 0.25
     noise: float = 0.5
-    noise_hu: float = 70.0
-    shift_hu: float = 35.0
-    scale: float = 0.05
+    noise_hu: float = 45.0
+    shift_hu: float = 12.0
+    scale: float = 0.03
     squeezed: float = 0.15
     contrast: float = 0.25
 
@@ -186,7 +186,8 @@ def _crop(image: Tensor, lung: Tensor, choices: Variation, draw: _Draw) -> tuple
 def _scanner(image: Tensor, lung: Tensor, choices: Variation, draw: _Draw) -> Tensor:
     """Contrast medium, slice thickness, kernel, noise and calibration."""
     if draw.hit(choices.contrast):
-        rise = ((image - 30) / 40).clamp(0, 1) * (1 - lung)
+        # Consolidated and collapsed lung takes up the medium too, fluid does not (Konietzke 2021).
+        rise = ((image - 30) / 40).clamp(0, 1) * (1 - lung * draw())
         image = image + draw(20, 180) * rise
     if draw.hit(choices.noise):
         image = image + draw() ** 2 * choices.noise_hu * _noise(image.shape, draw)

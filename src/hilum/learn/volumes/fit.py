@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from hilum.learn.schedule import move_mean, one_cycle
 from hilum.learn.volumes.augment import AIR, Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
 from hilum.learn.volumes.networks import LungNet3d
+from hilum.learn.volumes.widen import begin_with
 
 __all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "fit_volumes", "scale_hu"]
 
@@ -170,18 +171,6 @@ class VolumeModule(LightningModule):
         return one_cycle(optimizer, c.steps, c.warmup)
 
 
-def _begin_with(initial: LungNet3d, networks: Sequence[LungNet3d]) -> None:
-    """Copy weights; a closer look that ``initial`` lacks stays as it is."""
-    given = initial.state_dict()
-    for network in networks:
-        own = network.state_dict()
-        new = {k for k in own if k not in given}
-        fits = given.keys() <= own.keys() and all(given[k].shape == own[k].shape for k in given)
-        if not fits or not all(k.startswith("closer.") for k in new):
-            raise UsageError("The first weights belong to a network of another shape.")
-        network.load_state_dict({**own, **given})
-
-
 class _Tell(callbacks.Callback):
     def __init__(self, report: Callable[[int, float], None]) -> None:
         self.report = report
@@ -214,7 +203,7 @@ def fit_volumes(
         out: Folder of checkpoints and logs.
         config: All choices.
         variation: How much examples are varied.
-        initial: Network whose weights are the first ones.
+        initial: Network whose weights are the first ones; it may be narrower.
         report: Called after each step with its number and loss.
 
     Returns:
@@ -251,7 +240,8 @@ def fit_volumes(
     )
     module = VolumeModule(config)
     if initial is not None:
-        _begin_with(initial, (module.network, module.mean))
+        for network in (module.network, module.mean):
+            begin_with(initial, network)
     trainer.fit(module, loader, ckpt_path=str(last) if last.is_file() else None)
     mean: LungNet3d = module.mean
     return mean

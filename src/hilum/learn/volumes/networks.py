@@ -48,6 +48,7 @@ class LungNet3d(nn.Module):
         self, widths: tuple[int, ...] = (16, 32, 64, 96), soft: tuple[float, float] | None = None
     ) -> None:
         super().__init__()
+        self.widths = widths
         norm = ("INSTANCE", {"affine": True})
         inputs = [8, *widths[:-1]]
         self.down = nn.ModuleList(
