@@ -58,7 +58,7 @@ def stages(steps: int) -> list[VolumeConfig]:
         steps=max(1, round(0.47 * steps)), learning_rate=1.2e-3, seed=1, shares=SHARES, soft_hu=SOFT_HU
     )
     third = VolumeConfig(
-        steps=max(1, round(0.75 * steps)),
+        steps=max(1, round(0.88235 * steps)),
         widths=WIDE,
         learning_rate=1.5e-3,
         seed=2,
