@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from hilum.volume import Volume
 
 __all__ = ["LearnedSlices"]
 
+Chance = npt.NDArray[np.float32]
 #: Canonical (RAS) axes of stack, rows and columns, by plane; as in :mod:`hilum.learn.slices`.
 _AXES = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}
 _BATCH = 32  # slices in memory at a time
@@ -41,10 +43,12 @@ class LearnedSlices:
 
     Args:
         model: From :func:`hilum.learn.runner.load_run`.
+        second: Gives a second opinion on a scan in canonical order, the probability of lung of each voxel;
+            the mean of both counts. None for no second opinion.
     """
 
-    def __init__(self, model: SliceModel) -> None:
-        self.model = model
+    def __init__(self, model: SliceModel, second: Callable[[Volume], Chance] | None = None) -> None:
+        self.model, self.second = model, second
         self.info = ModelInfo(model.name, str(model.card["hilum"]), model.sha256)
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
@@ -76,12 +80,16 @@ class LearnedSlices:
             )
         spacing = (canonical.spacing[row], canonical.spacing[col]) if canonical.meta.spacing_known else None
         out = np.zeros(shape, bool)
+        other = None if self.second is None else self.second(canonical)
         # Rows and columns of a picture grow to the feet, the back and the patient's left: against RAS.
         hu, mask = (np.transpose(a, order)[:, ::-1, ::-1] for a in (canonical.hu, out))
         for start in range(0, len(hu), _BATCH):
             tell(start / len(hu), "finding lungs")
             part = slice(start, start + _BATCH)
-            mask[part] = self.model.probabilities(hu[part], spacing) >= self.model.threshold
+            chance = self.model.probabilities(hu[part], spacing)
+            if other is not None:
+                chance = 0.5 * (chance + np.transpose(other, order)[part, ::-1, ::-1])
+            mask[part] = chance >= self.model.threshold
         return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ import pytest
 from hilum.errors import ModelError, NotAChestError
 from hilum.phantoms import Phantom, make_phantom
 from hilum.segmentation.classic import Classic
+from hilum.segmentation.classic.model import Scan
 from hilum.segmentation.engine import Device, open_session
+from hilum.segmentation.grid import block_share
 from hilum.segmentation.lungs.default import DefaultLungs
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.lungs.network import Opinion, ask_network
@@ -151,6 +153,40 @@ def test_what_is_no_chest_is_refused(model: LearnedLungs) -> None:
         model(low.volume)
 
 
+def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> None:
+    """A white chest is a chest where the network is sure of it; what it does not claim stays refused."""
+    white = healthy.volume.hu.copy()
+    inside = healthy.labels > 0
+    white[inside] = np.maximum(white[inside], 30)
+    sick = Volume(white, healthy.volume.affine, healthy.volume.meta)
+
+    class Told:
+        """Claims so much of the true lungs, from the head on."""
+
+        name, version, sha256 = "told", "1", ""
+        card: ClassVar[dict[str, Any]] = {"input": {"step_mm": 3.5, "hu_window": [-1024.0, 400.0]}}
+        session = None
+
+    def claim(share: float) -> LearnedLungs:
+        class Claims(LearnedLungs):
+            def _opinion(self, weights: Any, hu: Any, spacing: Any) -> Opinion:
+                scan = Scan.of(sick.canonical())
+                planes = int((1 - share) * scan.hu.shape[2])
+                right, left = (
+                    0.98 * block_share(healthy.labels == side, SPACING).astype(np.float32) for side in (1, 2)
+                )
+                right[:, :, :planes] = left[:, :, :planes] = 0
+                return Opinion(right, left, None, None)
+
+        return Claims(Told(), mirror=False)  # type: ignore[arg-type]
+
+    found = claim(1.0)(sick).labels
+    assert dice(found == 1, healthy.labels == 1) > 0.9
+    assert dice(found == 2, healthy.labels == 2) > 0.9
+    with pytest.raises(NotAChestError):
+        claim(0.12)(sick)
+
+
 def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy: Phantom) -> None:
     half = make_phantom(seed=21, spacing=SPACING, orientation="RAS", coverage=(0.5, 1.0))
     assert dice(model(half.volume).labels > 0, half.labels > 0) > 0.93
@@ -158,11 +194,16 @@ def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy:
 
 def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Phantom) -> None:
     middle = healthy.volume.shape[2] // 2
+    model = DefaultLungs()
     for count in (1, 6):
         part = slice(middle, middle + count)
         affine = healthy.volume.affine.copy()
         affine[:3, 3] += affine[:3, 2] * middle
-        found = DefaultLungs()(Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta))
+        thin = Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta)
+        found = model(thin)
+        chance = model._volumes.chance_in_thin(thin.canonical())
+        assert chance.shape == thin.shape
+        assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
         assert found.model.name == "lungs-slices"
         assert dice(found.labels > 0, healthy.labels[:, :, part] > 0) > 0.93
 

@@ -46,7 +46,7 @@ def refine(
     if box is None:
         return out
     fields = [_signed_distance((lungs == side)[box], spacing) for side in (Lung.RIGHT, Lung.LEFT)]
-    blocked = _signed_distance(keep_out[box], spacing)
+    blocked = keep_out[box].astype(np.float32)
     solid = dense[box].astype(np.float32)
     native = tuple(
         slice(s.start * f, min(s.stop * f, n))
@@ -67,7 +67,7 @@ def refine(
         inside = np.maximum(right, left)
         aerated = view[:, :, z] < threshold
         take = (inside > band) | ((inside > -0.9 * band) & aerated) | ((inside > 0) & (firm > 0.5))
-        take &= shut < 0
+        take &= shut < 0.5
         target[:, :, z] = np.where(take, np.where(right >= left, Lung.RIGHT, Lung.LEFT), 0)
 
     with ThreadPoolExecutor(thread_count()) as pool:
@@ -76,8 +76,13 @@ def refine(
 
 
 def _signed_distance(mask: Mask, spacing: tuple[float, float, float]) -> npt.NDArray[np.float32]:
-    """Distance to the surface in mm, positive inside, at most 20 mm either way."""
-    half = 0.5 * min(spacing)
-    inside = depth(mask, spacing) - half
-    outside = distance_to(mask, spacing) - half
-    return np.clip(np.where(mask, inside, -outside), -20, 20).astype(np.float32)
+    """Distance to the surface in mm, positive inside, at most 20 mm either way; -20 far from the mask."""
+    out = np.full(mask.shape, np.float32(-20))
+    box = bounding_box(mask, 4 * max(spacing), spacing)
+    if box is None:
+        return out
+    own, half = mask[box], 0.5 * min(spacing)
+    inside = depth(own, spacing) - half
+    outside = distance_to(own, spacing) - half
+    out[box] = np.clip(np.where(own, inside, -outside), -20, 20)
+    return out

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hilum.segmentation.classic.airways import CentralAirways
 from hilum.segmentation.classic.body import BodyAir
-from hilum.segmentation.grid import Interpolation, Reduced
+from hilum.segmentation.grid import Reduced, native_planes
 from hilum.segmentation.lungs.network import Opinion
 
 __all__ = ["UNCERTAIN", "chance_of_failure", "doubt_map", "signs_of"]
@@ -81,13 +81,7 @@ def doubt_map(opinion: Opinion, reduced: Reduced) -> npt.NDArray[np.uint8]:
     doubt = 100 * (1 - np.abs(2 * p - 1))
     if opinion.doubt is not None:
         doubt = np.maximum(doubt, 100 * np.clip(opinion.doubt, 0, 1))
-    doubt = doubt.astype(np.float32)
-    along = [
-        Interpolation.between(c, n, f)
-        for c, n, f in zip(doubt.shape, reduced.full_shape, reduced.factors, strict=True)
-    ]
     out = np.empty(reduced.full_shape, np.uint8)
-    for z in range(reduced.full_shape[2]):
-        plane = along[2].one(doubt, z)
-        out[:, :, z] = np.rint(along[1].rows(along[0].rows(plane).T).T)
+    for z, plane in enumerate(native_planes(doubt.astype(np.float32), reduced)):
+        out[:, :, z] = np.rint(plane)
     return out

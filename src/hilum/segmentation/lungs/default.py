@@ -41,7 +41,8 @@ class DefaultLungs:
         from hilum.learn.runner import load_run
         from hilum.learn.volume_model import LearnedSlices
 
-        return LearnedSlices(load_run(FOLDER / "lungs-slices.onnx", self._threads, self._device))
+        model = load_run(FOLDER / "lungs-slices.onnx", self._threads, self._device)
+        return LearnedSlices(model, self._volumes.chance_in_thin)
 
     @property
     def info(self) -> ModelInfo:

@@ -8,9 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from hilum.errors import NotAChestError
 from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentation
+from hilum.segmentation.classic.airways import wall_of
 from hilum.segmentation.classic.model import Scan, aerated_lungs
 from hilum.segmentation.classic.morphology import Mask, Spacing, erode
+from hilum.segmentation.classic.select import GAS_HU
+from hilum.segmentation.grid import native_planes
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
 from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import join_lungs
@@ -21,8 +25,12 @@ __all__ = ["LearnedLungs"]
 
 #: Notches of the aerated lungs up to twice this wide are closed, as in the training's labels.
 CLOSING_MM = 9.0
+#: Two lungs without air are lungs from this size on, mL, and below a trachea only.
+AIRLESS_ML = 400.0
 #: From this much dense lung on, mL, a second network is asked; a rim of this depth, mm, does not count.
 MUCH_ML, RIM_MM = 20.0, 4.0
+#: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
+_SLAB_MM, _FLAT_MM = 168.0, 3.5
 #: A stack thinner than this shows too little for three dimensions, mm.
 THIN_MM = 40.0
 
@@ -55,7 +63,13 @@ class LearnedLungs:
         tell(0.2, "finding lungs")
         with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
             asked = pool.submit(self._ask, self.weights, scan)
-            aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+            refusal = None
+            try:
+                aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+            except NotAChestError as error:
+                if scan.airways is None:
+                    raise
+                refusal, aerated, keep_out = error, np.zeros(scan.hu.shape, np.uint8), barred(scan)
             tell(0.4, "finding dense lung")
             opinion = asked.result()
         spacing = scan.reduced.spacing
@@ -63,6 +77,8 @@ class LearnedLungs:
             tell(0.5, "asking a second network")
             opinion = opinion.joined(self._ask(self.second(), scan))
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing)
+        if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
+            raise refusal
         tell(0.7, "refining the surface")
         labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
         tell(1.0, "done")
@@ -77,11 +93,39 @@ class LearnedLungs:
             confidence = Confidence(failure, signs, where)
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
 
+    def chance_in_thin(self, canonical: Volume) -> npt.NDArray[np.float32]:
+        """Return the probability of lung, right or left, in a slice or a thin stack that goes on as it ends.
+
+        Args:
+            canonical: The scan in canonical order, axial.
+        """
+        scan = Scan.of(canonical)
+        height = scan.reduced.spacing[2] if canonical.meta.spacing_known else _FLAT_MM
+        count = scan.hu.shape[2]
+        more = max(0, int(np.ceil(_SLAB_MM / height)) - count)
+        around = (more // 2, more - more // 2)
+        slab = np.pad(scan.hu, ((0, 0), (0, 0), around), mode="edge")
+        opinion = self._opinion(self.weights, slab, (*scan.reduced.spacing[:2], height))
+        both = (opinion.right + opinion.left)[:, :, around[0] : around[0] + count].astype(np.float32)
+        out = np.empty(scan.voxels.shape, np.float32)
+        for z, plane in enumerate(native_planes(both, scan.reduced)):
+            out[:, :, z] = plane
+        return out
+
     def _ask(self, weights: Weights, scan: Scan) -> Opinion:
+        return self._opinion(weights, scan.hu, scan.reduced.spacing)
+
+    def _opinion(self, weights: Weights, hu: npt.NDArray[np.float32], spacing: Spacing) -> Opinion:
         card = weights.card["input"]
         low, high = (float(value) for value in card["hu_window"])
         session, step = weights.session, float(card["step_mm"])
-        return ask_network(session, scan.hu, scan.reduced.spacing, step, (low, high), self.mirror)
+        return ask_network(session, hu, spacing, step, (low, high), self.mirror)
+
+
+def barred(scan: Scan) -> Mask:
+    """Return what no lung may enter where no aerated lung is seen: the room, airways, free gas."""
+    out = scan.found.outside | (scan.found.inner & (scan.hu < GAS_HU))
+    return out if scan.airways is None else out | wall_of(scan.airways, scan.reduced.spacing)
 
 
 def claimed_ml(aerated: npt.NDArray[np.uint8], opinion: Opinion, keep_out: Mask, spacing: Spacing) -> float:

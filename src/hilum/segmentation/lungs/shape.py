@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from hilum.labels import Lung
 from hilum.segmentation.classic.fill import fill_enclosed
-from hilum.segmentation.classic.morphology import Mask, Spacing, close_, components
+from hilum.segmentation.classic.morphology import Mask, Spacing, close_, components, touching
 
 __all__ = ["Rules", "join_lungs"]
 
@@ -83,7 +83,7 @@ def join_lungs(
     for piece, size in _pieces((aerated > 0) & (p < 0.5), ml):
         if size >= _LEAST_ML and np.quantile(p[piece], 0.75) <= rules.surely_not:
             out[piece] = Lung.BACKGROUND
-    around = ndimage.binary_dilation(out > 0)
+    around = touching(out > 0)
     small, large = rules.sure
     present = [side for side in (Lung.RIGHT, Lung.LEFT) if (out == side).any()]
     grown: set[int] = set()
