@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from bowel import add_bowel
-from slabs import make_slab, training_slices
+from slabs import make_slab, slices_of
 
 import hilum
 from hilum.learn.injury import random_injury
@@ -66,7 +66,7 @@ def make_cases(
     done: dict[str, str] = json.loads(log.read_text("utf-8")) if log.is_file() else {}
     jobs: list[tuple[Any, ...]] = [(_phantom, i, seed) for i in range(phantoms)]
     jobs += [(_scan, i, data / "volumes" / f"{name}.nii.gz", injured, seed) for i, name in enumerate(SCANS)]
-    jobs += [(_slabs, i, file, slabs, seed) for i, file in enumerate(training_slices(dataset))]
+    jobs += [(_slabs, i, file, slabs, seed) for i, file in enumerate(slices_of(dataset, "train"))]
     with ProcessPoolExecutor(2) as pool:
         for number, made in enumerate(pool.map(_run, [(job, out, set(done)) for job in jobs])):
             done.update(made)
@@ -84,11 +84,14 @@ def _run(task: tuple[tuple[Any, ...], Path, set[str]]) -> dict[str, str]:
 
 def _phantom(index: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:
     name = f"phantom-{index:02d}"
-    if name in done:
-        return {}
+    return {} if name in done else {name: write_case(out, name, *phantom_case(index, seed, 1000))}
+
+
+def phantom_case(index: int, seed: int, first: int) -> tuple[Any, Any]:
+    """Return HU and labels of a digital chest on cubes; its own seed is ``first + index``."""
     rng = np.random.default_rng([seed, 1, index])
     phantom = make_phantom(
-        seed=1000 + index,
+        seed=first + index,
         spacing=(STEP_MM,) * 3,
         orientation="RAS",
         injury=PHANTOM_INJURIES[index % len(PHANTOM_INJURIES)] or None,
@@ -97,9 +100,7 @@ def _phantom(index: int, seed: int, out: Path, done: set[str]) -> dict[str, str]
         arms_down=bool(rng.random() < 0.3),
         prone=bool(rng.random() < 0.1),
     )
-    volume = phantom.volume
-    hu, labels = on_cubes(volume, phantom.labels)
-    return {name: write_case(out, name, hu, labels)}
+    return on_cubes(phantom.volume, phantom.labels)
 
 
 def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:

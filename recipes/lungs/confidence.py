@@ -86,13 +86,18 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
     }
 
 
-def gather(
-    model: LearnedLungs, cases: Path, out: Path, every: int = 8, seed: int = 5
-) -> list[dict[str, Any]]:
-    """Run the model on training cases and their spoilt versions; keep signs and Dice in ``out``."""
+def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dict[str, Any]:
+    """Fit on cases that the network has not learned from, as they are and spoilt.
+
+    Args:
+        model: The model.
+        cases: Folder of cases; see :func:`fresh.make_fresh`.
+        out: File for what was seen of each.
+        seed: Of how they are spoilt.
+    """
     model.weights.card.setdefault("confidence", {"bias": 0.0, "weights": {}})
     rows: list[dict[str, Any]] = []
-    for number, case in enumerate(find_cases(cases)[::every]):
+    for number, case in enumerate(find_cases(cases)):
         rng = np.random.default_rng([seed, number])
         hu, labels = case.load()
         for how, spoilt, mask, step in broken(np.asarray(hu), np.asarray(labels), rng):
@@ -100,10 +105,4 @@ def gather(
             if result is not None:
                 rows.append({"case": case.name, "how": how, "signs": result[0], "dice": result[1]})
     write_json(out, rows)
-    return rows
-
-
-def calibrate(model: LearnedLungs, cases: Path, out: Path) -> dict[str, Any]:
-    """Fit on training cases and their spoilt versions; what was seen of each is kept in ``out``."""
-    rows = gather(model, cases, out)
     return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cases import make_cases
+from fresh import make_fresh
 from ship import NARROW, load_mean, ship_slices, ship_volumes, stages
 from slices import prepare_slices, train_slices
 
@@ -75,7 +76,8 @@ def main() -> None:
     say("calibrating the confidence")
     card = json.loads((out / "lungs.json").read_text("utf-8"))
     model = LearnedLungs(load_weights("lungs", out), lambda: load_weights("lungs-second", FOLDER))
-    card["confidence"] = calibrate(model, cases, arguments.work / "signs.json")
+    fresh = make_fresh(dataset, arguments.work / "fresh")
+    card["confidence"] = calibrate(model, fresh, arguments.work / "signs.json")
     write_json(out / "lungs.json", card)
     ship_slices(train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say), out)
     say("done")

@@ -41,19 +41,15 @@ DENSE_SHARES = {
 WIDE = (16, 48, 128, 192)
 #: Fluid, muscle and collapsed lung, told apart closer.
 SOFT_HU = (-160.0, 240.0)
-#: The patient whom the first stage does not see: thresholds of the model are chosen on this scan's cases.
-HELD_OUT = 1
 
 
 def stages(steps: int) -> list[VolumeConfig]:
     """Return the stages of the training, each from the weights of the one before.
 
-    The first, of ``steps``, leaves one patient out, so that thresholds can be chosen on cases that the
-    network has not seen; the second learns from all and looks closer at soft tissue; the third is wider
-    where it sees far, and draws dense lung more often, since that is what is left to learn.
+    The second looks closer at soft tissue; the third is wider where it sees far, and draws dense lung more
+    often, since that is what is left to learn.
     """
-    left_out = tuple(f"{group}-{HELD_OUT:02d}" for group in ("real", "injured", "negative", "abdomen"))
-    first = VolumeConfig(steps=steps, shares=SHARES, leave_out=left_out)
+    first = VolumeConfig(steps=steps, shares=SHARES)
     second = VolumeConfig(
         steps=max(1, round(0.47 * steps)), learning_rate=1.2e-3, seed=1, shares=SHARES, soft_hu=SOFT_HU
     )

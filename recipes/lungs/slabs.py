@@ -26,12 +26,12 @@ _PIXEL_MM = (0.62, 0.82)
 _REDUCE = 4
 
 
-def training_slices(dataset: Path, seed: int = 0) -> list[Path]:
-    """Slices of the training patients, the same split as the network of slices has."""
+def slices_of(dataset: Path, part: str, seed: int = 0) -> list[Path]:
+    """Slices of the patients of one part, the same split as the network of slices has."""
     files = sorted((dataset / "images").glob("*.tiff"))
     ids = [int(f.stem.split("_")[0]) for f in files]
-    train = set(split_subjects(ids, seed=seed).train)
-    return [f for f, i in zip(files, ids, strict=True) if i in train]
+    own = set(getattr(split_subjects(ids, seed=seed), part))
+    return [f for f, i in zip(files, ids, strict=True) if i in own]
 
 
 def make_slab(file: Path, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:

@@ -1,8 +1,8 @@
-"""How sure the network must be before dense lung is added: chosen on the patient whom stage 1 left out.
+"""How sure the network must be before dense lung is added: chosen on cases that it has not learned from.
 
-    python recipes/lungs/thresholds.py --work WORK     # after stage 1 of make.py; prints, changes nothing
+    python recipes/lungs/thresholds.py --work WORK [--weights FOLDER]    # prints, changes nothing
 
-The best row goes by hand into hilum.segmentation.lungs.shape; the second stage then learns from all patients.
+The best row goes by hand into hilum.segmentation.lungs.shape.
 """
 
 from __future__ import annotations
@@ -13,30 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ship import HELD_OUT, load_mean, stages
+from fresh import make_fresh
 
 import hilum
 from hilum.errors import NotAChestError
-from hilum.learn.volumes.augment import AIR
 from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
-from hilum.learn.volumes.export import export_volumes
-from hilum.learn.volumes.fit import HIGH_HU
 from hilum.segmentation.classic.model import Scan, aerated_lungs
-from hilum.segmentation.engine import open_session
-from hilum.segmentation.lungs.model import CLOSING_MM
-from hilum.segmentation.lungs.network import Opinion, ask_network
+from hilum.segmentation.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.segmentation.lungs.shape import Rules, join_lungs
+from hilum.segmentation.weights import FOLDER, load_weights
 
-SMALL, LARGE = (0.5, 0.6, 0.7), (0.5, 0.6, 0.7, 0.8, 0.88, 0.94)
+SMALL, LARGE = (0.5, 0.6), (0.5, 0.65, 0.8, 0.88)
 SURELY_NOT = (0.1, 0.2, 0.35)
-LEVELS = ((0.5,), (0.5, 0.65, 0.8))
 
 
-def look(case: Case, session: Any) -> tuple[Any, ...] | None:
+def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
     """Return what the join needs, and the truth; None where there is no chest."""
     hu, labels = (np.asarray(a) for a in case.load())
     scan = Scan.of(hilum.Volume(hu.astype(np.int16), np.diag([STEP_MM] * 3 + [1.0])).canonical())
-    opinion: Opinion = ask_network(session, scan.hu, scan.reduced.spacing, STEP_MM, (AIR, HIGH_HU), True)
+    opinion = model.ask(scan)
     try:
         aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
     except NotAChestError:
@@ -51,23 +46,31 @@ def dice(a: Any, b: Any) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    work = parser.parse_args().work
-    config = stages(1)[0]
-    network, step = load_mean(work / "lungs-1" / "last.ckpt", config)
-    session = open_session(export_volumes(network, work / "lungs-1" / "model.onnx"))
-    prefixes = tuple(f"{group}-{HELD_OUT:02d}" for group in ("real", "injured"))
-    seen = [look(c, session) for c in find_cases(work / "cases") if c.name.startswith(prefixes)]
-    cases = [s for s in seen if s is not None]
-    air = np.array([dice(c[0] > 0, c[-1]) for c in cases])
-    alone = np.array([dice(c[1] + c[2] >= 0.5, c[-1]) for c in cases])
-    print(f"step {step}: {len(cases)} of {len(seen)} cases; air {air.mean():.4f}, network {alone.mean():.4f}")
-    rows = []
-    for small, large, deny, levels in itertools.product(SMALL, LARGE, SURELY_NOT, LEVELS):
-        rules = Rules(sure=(small, large), surely_not=deny, levels=levels)
-        found = np.array([dice(join_lungs(*c[:-1], rules) > 0, c[-1]) for c in cases])
-        rows.append((found.mean(), np.quantile(found, 0.1), found.min(), small, large, deny, levels))
-    for row in sorted(rows, reverse=True)[:15]:
-        print("mean {:.4f}  tenth {:.4f}  worst {:.4f}  sure {} to {}  surely not {}  levels {}".format(*row))
+    parser.add_argument("--weights", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    model = LearnedLungs(load_weights("lungs", arguments.weights))
+    found = find_cases(make_fresh(arguments.work / "slices", arguments.work / "fresh"))
+    seen = [(case.group, look(case, model)) for case in found]
+    cases = [(group, s) for group, s in seen if s is not None]
+    groups = sorted({group for group, _ in cases})
+    print(f"{len(cases)} of {len(seen)} cases")
+
+    def show(what: str, scores: list[float]) -> None:
+        parts = [
+            np.array([s for s, (g, _) in zip(scores, cases, strict=True) if g == name]) for name in groups
+        ]
+        text = "  ".join(
+            f"{name} {p.mean():.4f} (tenth {np.quantile(p, 0.1):.4f}, worst {p.min():.4f})"
+            for name, p in zip(groups, parts, strict=True)
+        )
+        print(f"{what:55s} {np.mean(scores):.4f}  {text}", flush=True)
+
+    show("air", [dice(c[0] > 0, c[-1]) for _, c in cases])
+    show("network", [dice(c[1] + c[2] >= 0.5, c[-1]) for _, c in cases])
+    for small, large, deny in itertools.product(SMALL, LARGE, SURELY_NOT):
+        rules = Rules(sure=(small, large), loose=max(large, 0.8), surely_not=deny)
+        scores = [dice(join_lungs(*c[:-1], rules) > 0, c[-1]) for _, c in cases]
+        show(f"sure {small} to {large}, surely not {deny}", scores)
 
 
 if __name__ == "__main__":

@@ -75,12 +75,9 @@ def test_an_example_is_a_function_of_seed_and_step(cases):
     assert torch.allclose(first["target"].sum(0), torch.ones(()), atol=1e-5)
 
 
-def test_what_is_left_out_is_never_drawn(cases):
-    config = VolumeConfig(steps=4, leave_out=("phantom-01",), **SMALL)
-    data = _Examples(find_cases(cases), config, Variation())
-    assert [c.name for group in data.groups.values() for c in group] == ["phantom-00"]
-    with pytest.raises(UsageError, match="phantom"):
-        _Examples(find_cases(cases), VolumeConfig(leave_out=("phantom",), **SMALL), Variation())
+def test_a_group_without_cases_is_an_error(cases):
+    with pytest.raises(UsageError, match="real"):
+        _Examples(find_cases(cases), VolumeConfig(), Variation())
 
 
 def test_dense_lung_is_drawn_more_often(tmp_path):

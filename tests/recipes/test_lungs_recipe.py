@@ -45,7 +45,7 @@ def test_no_room_for_bowel_leaves_the_scan_alone():
 
 
 def test_slab_has_right_on_the_right(tmp_path):
-    from slabs import make_slab, training_slices
+    from slabs import make_slab, slices_of
 
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
@@ -57,7 +57,7 @@ def test_slab_has_right_on_the_right(tmp_path):
     for k in range(10):
         tifffile.imwrite(tmp_path / "images" / f"{k}_0.tiff", picture.astype(np.int16))
         Image.fromarray((lungs[0] | lungs[1]).astype(np.uint8)).save(tmp_path / "masks" / f"{k}_0.png")
-    files = training_slices(tmp_path)
+    files = slices_of(tmp_path, "train")
     assert 0 < len(files) < 10  # the others validate and test
     hu, labels = make_slab(files[0], np.random.default_rng(3))
     assert hu.shape == labels.shape

@@ -57,8 +57,6 @@ class VolumeConfig:
     half: bool = True
     #: HU that the network also sees closer; None for none.
     soft_hu: tuple[float, float] | None = None
-    #: Cases whose names begin so are not learned from.
-    leave_out: tuple[str, ...] = ()
     #: How often cases of each group are drawn.
     shares: dict[str, float] = field(default_factory=lambda: {"real": 0.25, "injured": 0.5, "phantom": 0.25})
     #: How many times more often a case is drawn within its group if all its lung is dense; 0: all alike.
@@ -77,8 +75,6 @@ class _Examples(Dataset[dict[str, Tensor]]):
         self.config, self.variation = config, variation
         self.groups: dict[str, list[Case]] = {}
         for case in cases:
-            if case.name.startswith(config.leave_out):
-                continue
             self.groups.setdefault(case.group, []).append(case)
         self.groups = {k: v for k, v in self.groups.items() if k in config.shares}
         unknown = set(config.shares) - set(self.groups)

@@ -62,7 +62,7 @@ class LearnedLungs:
         scan = Scan.of(volume.canonical())
         tell(0.2, "finding lungs")
         with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
-            asked = pool.submit(self._ask, self.weights, scan)
+            asked = pool.submit(self.ask, scan)
             refusal = None
             try:
                 aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
@@ -75,7 +75,7 @@ class LearnedLungs:
         spacing = scan.reduced.spacing
         if self.second is not None and claimed_ml(aerated, opinion, keep_out, spacing) >= MUCH_ML:
             tell(0.5, "asking a second network")
-            opinion = opinion.joined(self._ask(self.second(), scan))
+            opinion = opinion.joined(self._opinion(self.second(), scan.hu, spacing))
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing)
         if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
             raise refusal
@@ -112,8 +112,9 @@ class LearnedLungs:
             out[:, :, z] = plane
         return out
 
-    def _ask(self, weights: Weights, scan: Scan) -> Opinion:
-        return self._opinion(weights, scan.hu, scan.reduced.spacing)
+    def ask(self, scan: Scan) -> Opinion:
+        """Return what the network says of each block of a scan."""
+        return self._opinion(self.weights, scan.hu, scan.reduced.spacing)
 
     def _opinion(self, weights: Weights, hu: npt.NDArray[np.float32], spacing: Spacing) -> Opinion:
         card = weights.card["input"]
