@@ -41,7 +41,7 @@ def area_under_roc(score: np.ndarray, failed: np.ndarray) -> float:
 
 def main() -> None:
     weights = load_weights("lungs")
-    model = LearnedLungs(weights, lambda: load_weights("lungs-second"))
+    model = LearnedLungs(weights)
     calibration = weights.card["confidence"]
     rng = np.random.default_rng(11)
     rows, refused = [], 0

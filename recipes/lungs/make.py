@@ -75,7 +75,7 @@ def main() -> None:
     ship_volumes(run / "last.ckpt", config, cases, out, VERSION)
     say("calibrating the confidence")
     card = json.loads((out / "lungs.json").read_text("utf-8"))
-    model = LearnedLungs(load_weights("lungs", out), lambda: load_weights("lungs-second", FOLDER))
+    model = LearnedLungs(load_weights("lungs", out))
     fresh = make_fresh(dataset, arguments.work / "fresh")
     card["confidence"] = calibrate(model, fresh, arguments.work / "signs.json")
     write_json(out / "lungs.json", card)

@@ -43,11 +43,13 @@ class LearnedSlices:
 
     Args:
         model: From :func:`hilum.learn.runner.load_run`.
-        second: Gives a second opinion on a scan in canonical order, the probability of lung of each voxel;
-            the mean of both counts. None for no second opinion.
+        second: Gives a second opinion on a scan in canonical order: the probability of lung of each voxel,
+            and its weight in the mean of both, where the network of slices weighs 1. None for none.
     """
 
-    def __init__(self, model: SliceModel, second: Callable[[Volume], Chance] | None = None) -> None:
+    def __init__(
+        self, model: SliceModel, second: Callable[[Volume], tuple[Chance, Chance]] | None = None
+    ) -> None:
         self.model, self.second = model, second
         self.info = ModelInfo(model.name, str(model.card["hilum"]), model.sha256)
 
@@ -88,7 +90,8 @@ class LearnedSlices:
             part = slice(start, start + _BATCH)
             chance = self.model.probabilities(hu[part], spacing)
             if other is not None:
-                chance = 0.5 * (chance + np.transpose(other, order)[part, ::-1, ::-1])
+                told, weight = (np.transpose(a, order)[part, ::-1, ::-1] for a in other)
+                chance = np.asarray((chance + weight * told) / (1 + weight), np.float32)
             mask[part] = chance >= self.model.threshold
         return out
 

@@ -21,7 +21,7 @@ from hilum.segmentation.lungs.default import DefaultLungs
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import Rules, join_lungs
-from hilum.segmentation.weights import FOLDER, Weights, load_weights
+from hilum.segmentation.weights import FOLDER, load_weights
 from hilum.volume import Volume
 
 pytest.importorskip("openvino")
@@ -34,7 +34,7 @@ def dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 @pytest.fixture(scope="module")
 def model() -> LearnedLungs:
-    return LearnedLungs(load_weights("lungs"), lambda: load_weights("lungs-second"))
+    return LearnedLungs(load_weights("lungs"))
 
 
 @pytest.fixture(scope="module")
@@ -61,32 +61,6 @@ def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
     learned, classic = (float((m(sick.volume).labels > 0)[dense].mean()) for m in (model, Classic()))
     assert learned > 0.7
     assert learned > classic + 0.3
-
-
-def test_a_second_network_is_asked_only_where_much_is_dense(
-    model: LearnedLungs, healthy: Phantom, sick: Phantom
-) -> None:
-    asked = []
-
-    def second() -> Weights:
-        asked.append(1)
-        return load_weights("lungs-second")
-
-    watched = LearnedLungs(model.weights, second)
-    watched(healthy.volume)
-    assert not asked
-    found = watched(sick.volume).labels
-    assert asked
-    assert np.array_equal(found, model(sick.volume).labels)
-
-
-def test_the_mean_of_two_opinions_keeps_the_greater_doubt() -> None:
-    one, two = (np.full((2, 2, 2), v, np.float32) for v in (0.2, 0.6))
-    joined = Opinion(one, two, one, 0.9).joined(Opinion(two, two, two, None))
-    assert joined.right == pytest.approx(0.4 * np.ones((2, 2, 2)))
-    assert joined.doubt == pytest.approx(two)
-    assert joined.agreement == 0.9
-    assert Opinion(one, two, None, None).joined(Opinion(one, two, None, None)).doubt is None
 
 
 def _block(contact: float) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
@@ -164,12 +138,12 @@ def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> 
         """Claims so much of the true lungs, from the head on."""
 
         name, version, sha256 = "told", "1", ""
-        card: ClassVar[dict[str, Any]] = {"input": {"step_mm": 3.5, "hu_window": [-1024.0, 400.0]}}
+        card: ClassVar[dict[str, Any]] = {"confidence": {"bias": -9.0, "weights": {}}}
         session = None
 
     def claim(share: float) -> LearnedLungs:
         class Claims(LearnedLungs):
-            def _opinion(self, weights: Any, hu: Any, spacing: Any) -> Opinion:
+            def _opinion(self, hu: Any, spacing: Any) -> Opinion:
                 scan = Scan.of(sick.canonical())
                 planes = int((1 - share) * scan.hu.shape[2])
                 right, left = (
@@ -180,7 +154,10 @@ def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> 
 
         return Claims(Told(), mirror=False)  # type: ignore[arg-type]
 
-    found = claim(1.0)(sick).labels
+    result = claim(1.0)(sick)
+    found = result.labels
+    assert result.confidence is not None
+    assert result.confidence.failure >= 0.5
     assert dice(found == 1, healthy.labels == 1) > 0.9
     assert dice(found == 2, healthy.labels == 2) > 0.9
     with pytest.raises(NotAChestError):
@@ -201,9 +178,10 @@ def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Ph
         affine[:3, 3] += affine[:3, 2] * middle
         thin = Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta)
         found = model(thin)
-        chance = model._volumes.chance_in_thin(thin.canonical())
-        assert chance.shape == thin.shape
+        chance, weight = model._volumes.opinion_on_thin(thin.canonical())
+        assert chance.shape == weight.shape == thin.shape
         assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
+        assert weight[thin.hu < -900].mean() < 0.1 < weight[thin.hu > 0].mean() <= 3
         assert found.model.name == "lungs-slices"
         assert dice(found.labels > 0, healthy.labels[:, :, part] > 0) > 0.93
 

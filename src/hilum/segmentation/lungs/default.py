@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from hilum.segmentation.base import ModelInfo, Progress, Segmentation, Segmenter
 from hilum.segmentation.engine import Device
@@ -33,8 +33,7 @@ class DefaultLungs:
 
     @cached_property
     def _volumes(self) -> LearnedLungs:
-        second = lru_cache(1)(lambda: load_weights("lungs-second", FOLDER, self._threads, self._device))
-        return LearnedLungs(self._opening.result(), second)
+        return LearnedLungs(self._opening.result())
 
     @cached_property
     def _slices(self) -> Segmenter:
@@ -42,7 +41,7 @@ class DefaultLungs:
         from hilum.learn.volume_model import LearnedSlices
 
         model = load_run(FOLDER / "lungs-slices.onnx", self._threads, self._device)
-        return LearnedSlices(model, self._volumes.chance_in_thin)
+        return LearnedSlices(model, self._volumes.opinion_on_thin)
 
     @property
     def info(self) -> ModelInfo:

@@ -35,17 +35,6 @@ class Opinion:
     doubt: Float | None
     agreement: float | None
 
-    def joined(self, other: Opinion) -> Opinion:
-        """The mean of two opinions on one grid; the doubt is the greater, the agreement the lesser one."""
-        doubts = [d for d in (self.doubt, other.doubt) if d is not None]
-        agreements = [a for a in (self.agreement, other.agreement) if a is not None]
-        return Opinion(
-            0.5 * (self.right + other.right),
-            0.5 * (self.left + other.left),
-            np.maximum.reduce(doubts) if doubts else None,
-            min(agreements) if agreements else None,
-        )
-
 
 def ask_network(
     session: Session,
