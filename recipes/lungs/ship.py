@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def stages(steps: int) -> list[VolumeConfig]:
     """Return the stages of the training, each from the weights of the one before.
 
     The second looks closer at soft tissue; the third is wider where it sees far, and draws dense lung more
-    often, since that is what is left to learn.
+    often, since that is what is left to learn; the fourth is a short one of smaller steps.
     """
     first = VolumeConfig(steps=steps, shares=SHARES)
     second = VolumeConfig(
@@ -62,7 +63,8 @@ def stages(steps: int) -> list[VolumeConfig]:
         soft_hu=SOFT_HU,
         prefer_dense=8.0,
     )
-    return [first, second, third]
+    fourth = replace(third, steps=max(1, round(0.14 * steps)), learning_rate=7e-4, seed=3)
+    return [first, second, third, fourth]
 
 
 def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:
