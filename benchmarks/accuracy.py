@@ -48,7 +48,7 @@ def volumes(model) -> list[dict[str, object]]:
         found = model(volume).labels > 0
         off = (np.count_nonzero(found) - np.count_nonzero(true)) * volume.voxel_volume_ml
         distances = surface_distances(found, true, volume.spacing)
-        row = {"dice": dice(found, true), "assd": distances.average if distances else None, "off_ml": off}
+        row = {"dice": dice(found, true), "assd": distances.average() if distances else None, "off_ml": off}
         for depth in DEEP_MM:
             row[f"recall_{depth:g}"] = dense_recall(found, true, volume, depth)
         rows.append(row)

@@ -36,7 +36,7 @@ def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
         aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
     except NotAChestError:
         return None
-    return aerated, opinion.right, opinion.left, keep_out, scan.reduced.spacing, labels > 0
+    return aerated, opinion.right, opinion.left, keep_out, scan.reduced.spacing, scan.hu, labels > 0
 
 
 def dice(a: Any, b: Any) -> float:
@@ -69,7 +69,7 @@ def main() -> None:
     show("network", [dice(c[1] + c[2] >= 0.5, c[-1]) for _, c in cases])
     for small, large, deny in itertools.product(SMALL, LARGE, SURELY_NOT):
         rules = Rules(sure=(small, large), loose=max(large, 0.8), surely_not=deny)
-        scores = [dice(join_lungs(*c[:-1], rules) > 0, c[-1]) for _, c in cases]
+        scores = [dice(join_lungs(*c[:5], rules, c[5]) > 0, c[-1]) for _, c in cases]
         show(f"sure {small} to {large}, surely not {deny}", scores)
 
 

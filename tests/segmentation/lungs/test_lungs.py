@@ -84,6 +84,21 @@ def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
     assert ((found > 0) & ~before & (p > 0.9)).any() == taken
 
 
+def test_fat_below_the_lung_is_none() -> None:
+    """However sure the network is, unless the lung wraps it, or its HU are those of tissue or of haze."""
+    aerated, p = _block(0.2)
+    claim = (p > 0.9) & (aerated == 0)
+    p[claim] = 0.98
+    none = np.zeros(aerated.shape, bool)
+    for hu, taken in ((-80.0, False), (40.0, True), (-300.0, True)):
+        found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=np.full(p.shape, hu, np.float32))
+        assert (found[claim] > 0).any() == taken
+    aerated, p = _block(0.9)
+    claim = (p > 0.9) & (aerated == 0)
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=np.full(p.shape, -80, np.float32))
+    assert (found[claim] > 0).any()
+
+
 def test_no_lung_begins_as_a_small_piece() -> None:
     """Where the other lung is not in the picture, a claim of it beside this one is no lung."""
     aerated, p = _block(0.9)

@@ -69,7 +69,7 @@ class LearnedLungs:
             tell(0.4, "finding dense lung")
             opinion = asked.result()
         spacing = scan.reduced.spacing
-        lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing)
+        lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing, hu=scan.hu)
         if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
             raise refusal
         tell(0.7, "refining the surface")

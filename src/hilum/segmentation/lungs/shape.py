@@ -43,6 +43,8 @@ class Rules:
         loose: The same for a piece of ``large_ml`` or more that lies against lung with less than
             ``least_contact`` of its surface: liver, spleen and bowel do, disease is mostly wrapped in lung.
         least_contact: Share of the surface.
+        fat: Such a piece is none where its median HU lies between these: fat of the belly, which lung with
+            disease resembles only where it passes from air to tissue.
         levels: Pieces are bounded by these probabilities in turn: where the whole of one is not sure enough,
             the surer parts of it are tried.
         surely_not: A piece is taken away where three quarters of it are called lung with at most this.
@@ -52,6 +54,7 @@ class Rules:
     large_ml: float = 60.0
     loose: float = 0.92
     least_contact: float = 0.40
+    fat: tuple[float, float] = (-130.0, -30.0)
     levels: tuple[float, ...] = (0.50, 0.65, 0.80)
     surely_not: float = 0.20
 
@@ -63,6 +66,7 @@ def join_lungs(
     keep_out: Mask,
     spacing: Spacing,
     rules: Rules = Rules(),
+    hu: Float | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Add to the aerated lungs what the network is sure of, and take away what it surely denies.
 
@@ -73,6 +77,7 @@ def join_lungs(
         keep_out: What no lung may enter: the room, trachea, gas of the bowel.
         spacing: Block size in mm.
         rules: Thresholds.
+        hu: Block means on the scale of true HU; None where fat is not to be told.
 
     Returns:
         Lung labels.
@@ -91,6 +96,8 @@ def join_lungs(
         for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
             needed = small + (large - small) * min(1.0, size / rules.large_ml)
             if size >= rules.large_ml and _contact(piece, out) < rules.least_contact:
+                if hu is not None and rules.fat[0] < np.median(hu[piece]) < rules.fat[1]:
+                    continue
                 needed = rules.loose
             if np.quantile(p[piece], 0.75) < needed:
                 continue
