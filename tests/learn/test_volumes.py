@@ -76,7 +76,7 @@ def test_an_example_is_a_function_of_seed_and_step(cases):
 
 
 def test_a_group_without_cases_is_an_error(cases):
-    with pytest.raises(UsageError, match="real"):
+    with pytest.raises(UsageError, match="injured"):
         _Examples(find_cases(cases), VolumeConfig(), Variation())
 
 
