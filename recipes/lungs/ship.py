@@ -38,7 +38,7 @@ DENSE_SHARES = {
     "negative": 0.09,
     "abdomen": 0.09,
 }
-#: Channels of the last stage.
+#: Channels of the last two stages.
 WIDE = (16, 48, 128, 192)
 #: Fluid, muscle and collapsed lung, told apart closer.
 SOFT_HU = (-160.0, 240.0)

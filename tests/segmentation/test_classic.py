@@ -8,6 +8,7 @@ import pytest
 from hilum.errors import InputError, NotAChestError
 from hilum.labels import Lung
 from hilum.segmentation.classic import Classic
+from hilum.segmentation.classic.body import optimal_threshold
 from hilum.volume import ScanMeta, Volume
 from support.plain_chest import build_chest, dice
 
@@ -175,3 +176,12 @@ def test_abdomen_with_bowel_gas_is_refused(chest):
 def test_same_input_same_bytes(chest):
     first, second = Classic()(chest.volume), Classic()(chest.volume)
     assert first.labels.tobytes() == second.labels.tobytes()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_threshold_lies_half_way_up_to_the_last_value_below_the_limit(share: float) -> None:
+    values = np.full(1000, -850, np.float32)
+    values[: int(1000 * share)] = np.nextafter(np.float32(300), np.float32(0))
+    assert optimal_threshold(values) == pytest.approx(-380)  # of (-850 + 300) / 2, clipped
+    values[: int(1000 * share)] = 0
+    assert optimal_threshold(values) == pytest.approx(-425, abs=3)

@@ -75,8 +75,8 @@ def optimal_threshold(hu: npt.NDArray[np.float32]) -> float:
     values = hu[(hu > -1020) & (hu < 300)]
     if values.size == 0:
         return -500.0
-    edges = np.arange(-1020, 305, 5)
-    counts = np.bincount(((values + 1020) / 5).astype(np.intp), minlength=edges.size - 1)
+    # Bins of one width, given as a range, are counted without sorting.
+    counts, edges = np.histogram(values, bins=264, range=(-1020, 300))
     centres = (edges[:-1] + edges[1:]) / 2
     below_n, below_s = np.cumsum(counts), np.cumsum(counts * centres)
     threshold = -500.0

@@ -121,7 +121,7 @@ def _contact(piece: tuple[npt.NDArray[np.intp], ...], lungs: npt.NDArray[np.uint
     box = tuple(slice(max(0, int(i.min()) - 1), int(i.max()) + 2) for i in piece)
     own = np.zeros(lungs[box].shape, bool)
     own[tuple(i - s.start for i, s in zip(piece, box, strict=True))] = True
-    shell = ndimage.binary_dilation(own) & ~own
+    shell = touching(own) & ~own
     return float((lungs[box][shell] > 0).mean()) if shell.any() else 1.0
 
 
