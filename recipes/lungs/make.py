@@ -65,8 +65,8 @@ def main() -> None:
     network = None
     if arguments.go_on:
         todo = todo[-1:]
-        card = json.loads((FOLDER / "lungs.json").read_text("utf-8"))
-        as_shipped = replace(todo[0][1], widths=tuple(card["training"]["widths"]))
+        shape = json.loads((FOLDER / "lungs.json").read_text("utf-8"))["training"]
+        as_shipped = replace(todo[0][1], widths=tuple(shape["widths"]), detail=shape.get("detail", 0))
         network = load_exported(new_network(as_shipped), FOLDER / "lungs.onnx")
     for number, config in todo:
         run = arguments.work / f"lungs-{number}"

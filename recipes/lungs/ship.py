@@ -38,8 +38,9 @@ DENSE_SHARES = {
     "negative": 0.09,
     "abdomen": 0.09,
 }
-#: Channels of the last two stages.
-WIDE = (16, 48, 128, 192)
+#: Channels of the third and fourth stage, and of the fifth.
+WIDE, WIDER = (16, 48, 128, 192), (24, 64, 128, 192)
+DETAIL = 48
 #: Fluid, muscle and collapsed lung, told apart closer.
 SOFT_HU = (-160.0, 240.0)
 
@@ -48,7 +49,8 @@ def stages(steps: int) -> list[VolumeConfig]:
     """Return the stages of the training, each from the weights of the one before.
 
     The second looks closer at soft tissue; the third is wider where it sees far, and draws dense lung more
-    often, since that is what is left to learn; the fourth is a short one of smaller steps.
+    often, since that is what is left to learn; the fourth is a short one of smaller steps; the fifth is wider
+    where it sees fine, and looks at the voxels once more when it answers.
     """
     first = VolumeConfig(steps=steps, shares=SHARES)
     second = VolumeConfig(
@@ -64,7 +66,15 @@ def stages(steps: int) -> list[VolumeConfig]:
         prefer_dense=8.0,
     )
     fourth = replace(third, steps=max(1, round(0.14 * steps)), learning_rate=7e-4, seed=3)
-    return [first, second, third, fourth]
+    fifth = replace(
+        third,
+        steps=max(1, round(0.47 * steps)),
+        widths=WIDER,
+        detail=DETAIL,
+        learning_rate=1.2e-3,
+        seed=4,
+    )
+    return [first, second, third, fourth, fifth]
 
 
 def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:
@@ -102,7 +112,12 @@ def ship_volumes(checkpoint: Path, config: VolumeConfig, cases: Path, out: Path,
         "weights": sum(p.numel() for p in network.parameters()),
         "onnx_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "onnx_difference": difference,
-        "training": {"last_stage_steps": step, "widths": list(config.widths), "cases": groups},
+        "training": {
+            "last_stage_steps": step,
+            "widths": list(config.widths),
+            "detail": config.detail,
+            "cases": groups,
+        },
         "data_sha256": hashlib.sha256(hashes).hexdigest(),
         "licence": LICENCES,
     }

@@ -242,7 +242,7 @@ def test_errors_while_writing(tmp_path, monkeypatch, code, match):
     def work():
         with OutputFolder(out) as folder:
             fill(folder)
-            monkeypatch.setattr("hilum.io.write._write_fortran", refuse)
+            monkeypatch.setattr("hilum.io.write._fortran", refuse)
             write_labels(folder / "lungs.nii.gz", np.zeros((4, 4, 4), np.uint8), volume)
 
     with pytest.raises(OutputError, match=match) as caught:

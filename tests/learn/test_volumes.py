@@ -174,6 +174,23 @@ def test_a_wider_network_begins_with_the_same_answers():
         begin_with(small, LungNet3d((4, 6)))
 
 
+@pytest.mark.parametrize("soft", [None, (-0.2, 0.2)])
+def test_a_detail_begins_as_none_and_goes_over_to_a_wider_network(soft):
+    small, fine = LungNet3d((4, 6), soft).eval(), LungNet3d((4, 6), soft, detail=5).eval()
+    x = torch.rand(1, 1, 16, 8, 24) * 2 - 1
+    with torch.no_grad():
+        begin_with(small, fine)
+        assert torch.allclose(fine(x), small(x), atol=1e-5)
+        fine.detail[2].weight.normal_()
+        assert not torch.allclose(fine(x), small(x), atol=1e-2)
+        wide = LungNet3d((6, 8), soft, detail=7).eval()
+        wide.detail[2].weight.normal_()
+        begin_with(fine, wide)
+        assert torch.allclose(wide(x), fine(x), atol=1e-4)
+    with pytest.raises(UsageError, match="another shape"):
+        begin_with(fine, LungNet3d((4, 6), soft))
+
+
 def test_half_the_file_and_the_same_answer(tmp_path):
     pytest.importorskip("openvino")
     from hilum.segmentation.engine import open_session

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from enum import Enum
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from hilum.errors import UsageError
 from hilum.io.atomic import atomic_file
+from hilum.io.squeeze import write_gzip
 from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS, LabelInfo
 from hilum.volume import Volume
 
@@ -83,8 +83,7 @@ def write_labels(
         header = _nrrd_header(volume, array, tuple(names), title)
         with atomic_file(path) as part, part.open("wb") as file:
             file.write(header)
-            with _gzip(file) as stream:
-                _write_fortran(stream, array)
+            write_gzip(file, _fortran(array))
         return path
     nifti = _nifti_header(volume, array.dtype)
     nifti.set_intent("label", name=f"hilum {title}"[:15])
@@ -210,33 +209,20 @@ def _corner_error(affine: npt.NDArray[np.float64], volume: Volume) -> float:
 def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:
     two = isinstance(header, nib.Nifti2Header)
     header["vox_offset"] = 544 if two else 352
+    blocks = chain([header.binaryblock + b"\0\0\0\0"], _fortran(array))
     with atomic_file(path) as part, part.open("wb") as file:
         if path.name.lower().endswith(".gz"):
-            with _gzip(file) as stream:
-                stream.write(header.binaryblock + b"\0\0\0\0")
-                _write_fortran(stream, array)
+            write_gzip(file, blocks)
         else:
-            file.write(header.binaryblock + b"\0\0\0\0")
-            _write_fortran(file, array)
+            file.writelines(blocks)
 
 
-@contextmanager
-def _gzip(file: BinaryIO) -> Iterator[BinaryIO]:
-    """A gzip stream without name and time, so that equal data give equal files.
-
-    By zlib: isal would be faster, but its tables of matches begin with what was in memory, so that now and
-    then the same data come out as other bytes.
-    """
-    with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as stream:
-        yield cast(BinaryIO, stream)
-
-
-def _write_fortran(stream: BinaryIO, array: npt.NDArray[Any]) -> None:
-    """Write voxels with the first axis fastest, a few slices at a time to spare memory."""
+def _fortran(array: npt.NDArray[Any]) -> Iterator[memoryview]:
+    """Give voxels with the first axis fastest, a few slices at a time to spare memory."""
     step = max(1, _SLAB_VOXELS // max(1, array.shape[0] * array.shape[1]))
     for start in range(0, array.shape[2], step):
         slab = np.asfortranarray(array[:, :, start : start + step])
-        stream.write(memoryview(cast(Any, slab.reshape(-1, order="F"))).cast("B"))
+        yield memoryview(cast(Any, slab.reshape(-1, order="F"))).cast("B")
 
 
 def _nrrd_header(

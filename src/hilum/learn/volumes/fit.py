@@ -57,6 +57,8 @@ class VolumeConfig:
     half: bool = True
     #: HU that the network also sees closer; None for none.
     soft_hu: tuple[float, float] | None = None
+    #: Channels that look at the voxels once more when the answer is given.
+    detail: int = 0
     #: How often cases of each group are drawn.
     shares: dict[str, float] = field(default_factory=lambda: {"real": 0.25, "injured": 0.5, "phantom": 0.25})
     #: How many times more often a case is drawn within its group if all its lung is dense; 0: all alike.
@@ -112,7 +114,7 @@ def new_network(config: VolumeConfig) -> LungNet3d:
     if config.soft_hu is not None:
         low, high = scale_hu(torch.tensor(config.soft_hu)).tolist()
         soft = (low, high)
-    return LungNet3d(config.widths, soft)
+    return LungNet3d(config.widths, soft, config.detail)
 
 
 def volume_loss(logits: Tensor, target: Tensor, hu: Tensor, dense_weight: float) -> Tensor:
@@ -144,7 +146,7 @@ class VolumeModule(LightningModule):
         self.config = config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.network = new_network(config)
+            self.network = new_network(config).to(memory_format=torch.channels_last_3d)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

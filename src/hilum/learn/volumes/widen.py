@@ -10,13 +10,16 @@ from hilum.learn.volumes.networks import LungNet3d
 
 __all__ = ["begin_with"]
 
+#: Parts that a network may lack; they begin with zero.
+_ADDED = ("closer.", "detail.")
+
 
 def begin_with(initial: LungNet3d, network: LungNet3d) -> None:
     """Copy the weights of a trained network into one that is as wide or wider (Chen 2016, Net2Net).
 
     Channels that ``initial`` lacks keep their random weights, but nothing that was there before listens to
-    them yet: the answers are the same, and what is new can be learnt. A closer look that ``initial`` lacks
-    stays as it is.
+    them yet: the answers are the same, and what is new can be learnt. A closer look or a detail that
+    ``initial`` lacks stays as it is.
 
     Args:
         initial: The trained network.
@@ -27,7 +30,7 @@ def begin_with(initial: LungNet3d, network: LungNet3d) -> None:
     """
     own, given = network.state_dict(), initial.state_dict()
     missing = {name for name in own if name not in given}
-    if not given.keys() <= own.keys() or not all(name.startswith("closer.") for name in missing):
+    if not given.keys() <= own.keys() or not all(name.startswith(_ADDED) for name in missing):
         raise UsageError("The first weights belong to a network of another shape.")
     inputs = _inputs(initial, network)
     for name, old in given.items():
@@ -42,7 +45,12 @@ def _inputs(initial: LungNet3d, network: LungNet3d) -> dict[str, list[int]]:
         below, beside = initial.widths[-1 - number], initial.widths[-2 - number]
         first = network.widths[-1 - number]
         places[number] = [*range(below), *range(first, first + beside)]
-    return {f"up.{n}.conv{k}.conv.weight": where for n, where in places.items() for k in (1, 3)}
+    out = {f"up.{n}.conv{k}.conv.weight": where for n, where in places.items() for k in (1, 3)}
+    if initial.detail is not None:
+        own, first = initial.widths[0], network.widths[0]
+        pictures = initial.detail[0].in_channels - own
+        out["detail.0.weight"] = [*range(own), *range(first, first + pictures)]
+    return out
 
 
 def _placed(old: Tensor, new: Tensor, inputs: list[int] | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,12 +136,22 @@ class Scan:
     airways: CentralAirways | None
 
     @classmethod
-    def of(cls, canonical: Volume) -> Scan:
-        """Look at a scan in canonical order; see :func:`picture_plane` for what it raises."""
+    def of(
+        cls, canonical: Volume, early: Callable[[npt.NDArray[np.float32], Spacing], None] | None = None
+    ) -> Scan:
+        """Look at a scan.
+
+        Args:
+            canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
+            early: Is given the block means, on the scale of true HU, and their spacing as soon as they are
+                known, to begin with work that needs no more.
+        """
         voxels, spacing, order = picture_plane(canonical)
         reduced = reduce_volume(voxels, spacing)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
+        if early is not None:
+            early(hu, reduced.spacing)
         threshold = optimal_threshold(hu)
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from hilum.segmentation.base import ModelInfo, Progress, Segmentation, Segmenter
 from hilum.segmentation.engine import Device
-from hilum.segmentation.lungs.model import THIN_MM, LearnedLungs
 from hilum.segmentation.weights import FOLDER, load_weights
 from hilum.volume import Volume
 
+if TYPE_CHECKING:
+    from hilum.segmentation.lungs.model import LearnedLungs
+
 __all__ = ["DefaultLungs"]
+
+#: A stack thinner than this shows too little for three dimensions, mm.
+THIN_MM = 40.0
 
 
 class DefaultLungs:
     """Chooses by what the scan is.
 
-    The network for scans is opened in the background at once, while the scan is being read; that for slices
-    when it is first needed.
+    The network for scans, and the code round it, are loaded in the background at once, while the scan is
+    being read; the network for slices when it is first needed.
 
     Args:
         device: Where the networks run.
@@ -28,12 +34,12 @@ class DefaultLungs:
     def __init__(self, device: Device = Device.AUTO, threads: int = 0) -> None:
         self._device, self._threads = device, threads
         pool = ThreadPoolExecutor(1)
-        self._opening = pool.submit(load_weights, "lungs", FOLDER, threads, device)
+        self._opening = pool.submit(_open, threads, device)
         pool.shutdown(wait=False)
 
-    @cached_property
+    @property
     def _volumes(self) -> LearnedLungs:
-        return LearnedLungs(self._opening.result())
+        return self._opening.result()
 
     @cached_property
     def _slices(self) -> Segmenter:
@@ -61,3 +67,9 @@ class DefaultLungs:
         height = canonical.shape[2] * canonical.spacing[2] if canonical.meta.spacing_known else None
         thin = canonical.shape[2] < 8 if height is None else canonical.shape[2] == 1 or height < THIN_MM
         return self._slices if thin else self._volumes
+
+
+def _open(threads: int, device: Device) -> LearnedLungs:
+    from hilum.segmentation.lungs.model import LearnedLungs
+
+    return LearnedLungs(load_weights("lungs", FOLDER, threads, device))

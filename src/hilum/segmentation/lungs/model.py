@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,6 @@ _SLAB_MM, _FLAT_MM = 168.0, 3.5
 #: On slices the second opinion counts above this HU, and up to so many times the first; chosen on the
 #: validation patients' slices, as they are and with made-up injuries.
 _PLAIN_AIR_HU, _MOST_WEIGHT = -550.0, 3.0
-#: A stack thinner than this shows too little for three dimensions, mm.
-THIN_MM = 40.0
 
 
 class LearnedLungs:
@@ -55,10 +53,14 @@ class LearnedLungs:
         """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`."""
         tell = progress or (lambda fraction, what: None)
         tell(0.0, "reducing")
-        scan = Scan.of(volume.canonical())
-        tell(0.2, "finding lungs")
+        asked: list[Future[Opinion]] = []
         with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
-            asked = pool.submit(self.ask, scan)
+
+            def ask(hu: npt.NDArray[np.float32], spacing: Spacing) -> None:
+                asked.append(pool.submit(self._opinion, hu, spacing))
+
+            scan = Scan.of(volume.canonical(), ask)
+            tell(0.2, "finding lungs")
             refusal = None
             try:
                 aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
@@ -67,7 +69,7 @@ class LearnedLungs:
                     raise
                 refusal, aerated, keep_out = error, np.zeros(scan.hu.shape, np.uint8), barred(scan)
             tell(0.4, "finding dense lung")
-            opinion = asked.result()
+            opinion = asked[0].result()
         spacing = scan.reduced.spacing
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing, hu=scan.hu)
         if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
