@@ -209,8 +209,8 @@ def _corner_error(affine: npt.NDArray[np.float64], volume: Volume) -> float:
 def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:
     two = isinstance(header, nib.Nifti2Header)
     header["vox_offset"] = 544 if two else 352
-    blocks = chain([header.binaryblock + b"\0\0\0\0"], _fortran(array))
     with atomic_file(path) as part, part.open("wb") as file:
+        blocks = chain([header.binaryblock + b"\0\0\0\0"], _fortran(array))
         if path.name.lower().endswith(".gz"):
             write_gzip(file, blocks)
         else:
