@@ -22,6 +22,7 @@ from scipy import ndimage
 import hilum
 from hilum.errors import NotAChestError
 from hilum.io import read_labels
+from hilum.labels import Lung
 from hilum.learn.injury import InjuryKind, add_injury
 from hilum.segmentation.models import load_model
 
@@ -39,15 +40,29 @@ KINDS = (
 SEVERITIES = (0.0, 0.25, 0.5, 0.75)
 
 
-def scores(volume: hilum.Volume, found: Any, truth: Any) -> dict[str, float]:
-    """Dice, dense recall and error of the tissue mass in percent."""
+def sides_of(volume: hilum.Volume, own: Any) -> Any:
+    """Side of each voxel of a mask that tells none: that of the nearest lung found in the healthy scan."""
+    labels = load_model("lungs")(volume).labels
+    nearest = ndimage.distance_transform_edt(
+        labels == 0, volume.spacing, return_distances=False, return_indices=True
+    )
+    return np.where(own, labels[tuple(nearest)], 0)
+
+
+def scores(volume: hilum.Volume, found: Any, truth: Any, sides: Any) -> dict[str, float]:
+    """Dice, dense recall (also of each side) and error of the tissue mass in percent."""
     both = 2 * (found & truth).sum() / max(1, found.sum() + truth.sum())
     deep = ndimage.distance_transform_edt(truth, sampling=volume.spacing) > 3
     dense = deep & (volume.hu > -450)
     weight = np.clip(1 + volume.hu.astype(np.float64) / 1000, 0, None)
     grams, true = (float(weight[m].sum()) for m in (found, truth))
     recall = float((found & dense).sum() / dense.sum()) if dense.any() else float("nan")
-    return {"dice": float(both), "dense_recall": recall, "mass_error": 100 * (grams - true) / true}
+    out = {"dice": float(both), "dense_recall": recall, "mass_error": 100 * (grams - true) / true}
+    for side in (Lung.RIGHT, Lung.LEFT):
+        part = dense & (sides == side)
+        name = f"dense_recall_{side.name.lower()}"
+        out[name] = float((found & part).sum() / part.sum()) if part.any() else float("nan")
+    return out
 
 
 def main() -> None:
@@ -66,7 +81,8 @@ def main() -> None:
         mask = read_labels(next(DATA.glob(f"{scan}_lungs*")), volume)
         ras = volume.canonical()
         own = hilum.Volume(mask.astype(np.int16), volume.affine, volume.meta).canonical().hu > 0
-        parts, _ = ndimage.label(own)
+        parts, _ = ndimage.label(own)  # lungs that touch get one disease
+        sides = sides_of(ras, own)
         for severity in SEVERITIES:
             for number, kind in enumerate(KINDS if severity else KINDS[:1]):
                 made = add_injury(ras.hu, parts, ras.spacing, kind=kind, severity=severity, seed=100 + number)
@@ -78,12 +94,12 @@ def main() -> None:
                         found = np.zeros(sick.shape, bool)
                         refused[name, severity] += 1
                     table[name, severity].append(
-                        {"kind": kind.value, **scores(sick, found, made.mask > 0)}  # type: ignore[dict-item]
+                        {"kind": kind.value, **scores(sick, found, made.mask > 0, sides)}  # type: ignore[dict-item]
                     )
     rows = []
     for (name, severity), found_rows in sorted(table.items()):
         row: dict[str, Any] = {"model": name, "severity": severity, "cases": len(found_rows)}
-        for key in ("dice", "dense_recall", "mass_error"):
+        for key in ("dice", "dense_recall", "dense_recall_right", "dense_recall_left", "mass_error"):
             values = np.array([r[key] for r in found_rows])
             row[key] = float(np.nanmean(values))
             if key == "mass_error":
@@ -98,7 +114,8 @@ def main() -> None:
         rows.append(row)
         print(
             f"{name:20s} severity {severity:.2f}  n {row['cases']:3d}  Dice {row['dice']:.3f} "
-            f"(worst {row['dice_worst']:.3f})  dense recall {row['dense_recall']:.3f}  "
+            f"(worst {row['dice_worst']:.3f})  dense recall {row['dense_recall']:.3f} "
+            f"(right {row['dense_recall_right']:.3f}, left {row['dense_recall_left']:.3f})  "
             f"mass {row['mass_error']:+.1f} % (abs {row['mass_error_abs']:.1f} %)  refused {row['refused']}"
         )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

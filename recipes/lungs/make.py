@@ -79,7 +79,8 @@ def main() -> None:
     fresh = make_fresh(dataset, arguments.work / "fresh")
     card["confidence"] = calibrate(model, fresh, arguments.work / "signs.json")
     write_json(out / "lungs.json", card)
-    ship_slices(train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say), out)
+    run = train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say)
+    ship_slices(run, dataset, out)
     say("done")
 
 

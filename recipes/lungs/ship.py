@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 import torch
+from slabs import slices_of
 
 from hilum.io import write_json
+from hilum.learn.runner import SliceModel
 from hilum.learn.volumes.augment import AIR, Variation
 from hilum.learn.volumes.cases import STEP_MM
-from hilum.learn.volumes.export import export_volumes, halve
+from hilum.learn.volumes.export import export_volumes, halve, halve_file
 from hilum.learn.volumes.fit import HIGH_HU, VolumeConfig, new_network
 from hilum.learn.volumes.networks import LungNet3d
 from hilum.segmentation.engine import open_session
@@ -124,7 +127,34 @@ def ship_volumes(checkpoint: Path, config: VolumeConfig, cases: Path, out: Path,
     write_json(out / "lungs.json", card)
 
 
-def ship_slices(run: Path, out: Path) -> None:
-    """Copy the run's network and card under the names of the shipped model of slices."""
-    shutil.copyfile(run / "model.onnx", out / "lungs-slices.onnx")
-    shutil.copyfile(run / "card.json", out / "lungs-slices.json")
+def ship_slices(run: Path, dataset: Path, out: Path) -> None:
+    """Copy the run's network, its weights in 16 bits, and its card under the names of the shipped model."""
+    path = out / "lungs-slices.onnx"
+    shutil.copyfile(run / "model.onnx", path)
+    card = json.loads((run / "card.json").read_text("utf-8"))
+    write_json(out / "lungs-slices.json", halve_slices(path, card, slices_of(dataset, "validation")))
+
+
+def halve_slices(path: Path, card: dict[str, Any], pictures: list[Path]) -> dict[str, Any]:
+    """Round the weights to 16 bits; return the card with what that changes, looked up on some pictures."""
+
+    def probabilities() -> list[np.ndarray]:
+        model = SliceModel(path.stem, card, open_session(path))
+        return [model.probabilities(tifffile.imread(picture)[None]) for picture in pictures]
+
+    before = probabilities()
+    halve_file(path)
+    after = probabilities()
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(before, after, strict=True))
+    masks = [(a >= 0.5, b >= 0.5) for a, b in zip(before, after, strict=True)]
+    dice = [2 * (a & b).sum() / max(1, a.sum() + b.sum()) for a, b in masks]
+    return {
+        **card,
+        "onnx_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "onnx_bytes": path.stat().st_size,
+        "weights_in_16_bits": {
+            "max_probability_difference": difference,
+            "dice": {"mean": float(np.mean(dice)), "worst": float(min(dice))},
+            "slices": len(pictures),
+        },
+    }

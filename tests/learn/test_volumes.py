@@ -14,7 +14,7 @@ import torch
 from hilum.errors import InputError, UsageError
 from hilum.learn.volumes.augment import Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
-from hilum.learn.volumes.export import export_volumes, halve, load_exported
+from hilum.learn.volumes.export import export_volumes, halve, halve_file, load_exported
 from hilum.learn.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
 from hilum.learn.volumes.networks import LungNet3d, fold, unfold
 from hilum.learn.volumes.widen import begin_with
@@ -204,6 +204,11 @@ def test_half_the_file_and_the_same_answer(tmp_path):
     with torch.no_grad():
         expected = torch.softmax(rounded(x), 1).numpy()
     assert np.abs(open_session(packed).run(x.numpy()) - expected).max() < 1e-4
+    before = open_session(whole).run(x.numpy())
+    halve_file(whole)
+    assert whole.stat().st_size < 1.05 * packed.stat().st_size
+    after = open_session(whole).run(x.numpy())
+    assert 0 < np.abs(after - before).max() < 5e-3  # rounded, and nearly the same
 
 
 def test_a_raised_diaphragm_keeps_the_apex(cases):
