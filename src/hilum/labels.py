@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
-__all__ = ["LABEL_CONTRACT_VERSION", "LUNGS", "LabelInfo", "Lung", "contract"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LABEL_CONTRACT_VERSION", "LUNGS", "LabelInfo", "Lung", "contract", "count_voxels"]
 
 LABEL_CONTRACT_VERSION = "1.0"
+#: Voxels that are looked at together: they and the answer fit a processor's cache.
+_BLOCK = 2**18
 
 
 class Lung(IntEnum):
@@ -57,3 +63,11 @@ def contract() -> dict[str, object]:
         "definition": LUNG_DEFINITION,
         "side": "patient's own right and left",
     }
+
+
+def count_voxels(labels: npt.NDArray[np.integer[Any]]) -> dict[Lung, int]:
+    """Return how many voxels each lung has."""
+    flat = labels.ravel(order="K")
+    blocks = [flat[start : start + _BLOCK] for start in range(0, flat.size, _BLOCK)]
+    # Compared with a plain int: an enum's member would be taken for 64 bits, and the voxels with it.
+    return {side: sum(int(np.count_nonzero(block == int(side))) for block in blocks) for side in LUNGS}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import UsageError
-from hilum.labels import LUNGS, Lung
+from hilum.labels import LUNGS, Lung, count_voxels
 from hilum.measures.definition import Group
 from hilum.measures.regions import REGIONS, LungVoxels, Region, collect
 from hilum.measures.registry import REGISTRY, air_ml, mass_g
@@ -162,8 +162,9 @@ def _identity(samples: dict[str, Sample], voxel_ml: float, labels: npt.NDArray[n
     Either would be a bug of this program, so the values are withheld rather than printed.
     """
     broken = []
+    voxels = count_voxels(labels)
     for side, info in LUNGS.items():
-        if samples[info.name].size != int(np.count_nonzero(labels == side)):
+        if samples[info.name].size != voxels[side]:
             broken.append(info.name)
     for name, sample in samples.items():
         if not sample.size or sample.low < -1000 or sample.high > 0:

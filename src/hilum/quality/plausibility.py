@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.labels import LUNGS, Lung
+from hilum.labels import LUNGS, Lung, count_voxels
 from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import few_slices
 from hilum.quality.survey import canonical_labels
@@ -52,8 +52,7 @@ class _Sampled:
 
 def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
     """Give the findings on sizes, sides, pieces and density of the lungs."""
-    right = int(np.count_nonzero(labels == Lung.RIGHT))
-    size = {Lung.RIGHT: right, Lung.LEFT: int(np.count_nonzero(labels)) - right}
+    size = count_voxels(labels)
     yield from _missing(size)
     if not any(size.values()):
         return

@@ -68,7 +68,8 @@ def refine(
         aerated = view[:, :, z] < threshold
         take = (inside > band) | ((inside > -0.9 * band) & aerated) | ((inside > 0) & (firm > 0.5))
         take &= shut < 0.5
-        target[:, :, z] = np.where(take, np.where(right >= left, Lung.RIGHT, Lung.LEFT), 0)
+        # In 8 bits: numpy would make 64 of the members of an enum.
+        target[:, :, z] = np.where(right >= left, np.uint8(Lung.RIGHT), np.uint8(Lung.LEFT)) * take
 
     with ThreadPoolExecutor(thread_count()) as pool:
         list(pool.map(plane, range(view.shape[2])))

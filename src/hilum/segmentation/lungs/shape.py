@@ -17,7 +17,14 @@ from scipy import ndimage
 
 from hilum.labels import Lung
 from hilum.segmentation.classic.fill import fill_enclosed
-from hilum.segmentation.classic.morphology import Mask, Spacing, close_, components, touching
+from hilum.segmentation.classic.morphology import (
+    Mask,
+    Spacing,
+    bounding_box,
+    close_,
+    components,
+    touching,
+)
 
 __all__ = ["Rules", "join_lungs"]
 
@@ -34,7 +41,7 @@ _ALONE_ML = 150.0
 
 @dataclass(frozen=True)
 class Rules:
-    """How sure the network must be; chosen on a patient held out of the training (recipes/lungs).
+    """How sure the network must be; chosen on cases held out of the training (recipes/lungs/thresholds.py).
 
     Attributes:
         sure: A piece is added where a quarter of it is called lung with at least this probability: the
@@ -82,6 +89,26 @@ def join_lungs(
     Returns:
         Lung labels.
     """
+    p = right + left
+    out = aerated.copy()
+    # All that is changed lies within this box; the rest of the scan need not be looked at.
+    margin = 2 * (_CLOSING_MM + max(spacing))
+    box = bounding_box((aerated > 0) | (p >= min(rules.levels)), margin, spacing)
+    if box is not None:
+        near = None if hu is None else hu[box]
+        out[box] = _joined(aerated[box], right[box], left[box], keep_out[box], spacing, rules, near)
+    return out
+
+
+def _joined(
+    aerated: npt.NDArray[np.uint8],
+    right: Float,
+    left: Float,
+    keep_out: Mask,
+    spacing: Spacing,
+    rules: Rules,
+    hu: Float | None,
+) -> npt.NDArray[np.uint8]:
     ml = float(np.prod(spacing)) / 1000.0
     p = right + left
     out = aerated.copy()
