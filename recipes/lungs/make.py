@@ -26,7 +26,7 @@ from hilum.learn.volumes.fit import VolumeConfig, fit_volumes, new_network
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.weights import FOLDER, load_weights
 
-VERSION = "3"
+VERSION = "4"
 
 
 def say(text: str) -> None:
