@@ -38,20 +38,21 @@ def dice(found: np.ndarray, true: np.ndarray) -> float:
     return float(2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true)))
 
 
-def dense_recall(
-    labels: np.ndarray, true: np.ndarray, volume: hilum.Volume, deep_mm: float
-) -> dict[str, float]:
-    """Share of the reference's dense voxels that were found: of both lungs, and of each side.
+def nearest_side(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Side of the lung that is nearest to each voxel; for references, which have no sides."""
+    nearest = ndimage.distance_transform_edt(
+        labels == 0, spacing, return_distances=False, return_indices=True
+    )
+    return labels[tuple(nearest)]
 
-    The references have no sides: a voxel of them belongs to the side of the nearest lung that was found.
-    """
+
+def dense_recall(
+    found: np.ndarray, true: np.ndarray, sides: np.ndarray, volume: hilum.Volume, deep_mm: float
+) -> dict[str, float]:
+    """Share of the reference's dense voxels that were found: of both lungs, and of each side."""
     deep = edt.edt(true, anisotropy=volume.spacing, black_border=False) > deep_mm
     dense = deep & (volume.hu > DENSE_HU)
-    nearest = ndimage.distance_transform_edt(
-        labels == 0, volume.spacing, return_distances=False, return_indices=True
-    )
-    side = labels[tuple(nearest)][dense]
-    found = labels[dense] > 0
+    side, found = sides[dense], found[dense]
     parts = {"": np.ones(found.shape, bool), "_right": side == Lung.RIGHT, "_left": side == Lung.LEFT}
     return {name: float(found[own].mean()) if own.any() else float("nan") for name, own in parts.items()}
 
@@ -67,8 +68,9 @@ def volumes(model) -> list[dict[str, object]]:
         off = (np.count_nonzero(found) - np.count_nonzero(true)) * volume.voxel_volume_ml
         distances = surface_distances(found, true, volume.spacing)
         row = {"dice": dice(found, true), "assd": distances.average() if distances else None, "off_ml": off}
+        sides = nearest_side(labels, volume.spacing)
         for depth in DEEP_MM:
-            for side, share in dense_recall(labels, true, volume, depth).items():
+            for side, share in dense_recall(found, true, sides, volume, depth).items():
                 row[f"recall_{depth:g}{side}"] = share
         rows.append(row)
     return rows

@@ -20,6 +20,7 @@ import numpy as np
 from scipy import ndimage
 
 import hilum
+from accuracy import nearest_side
 from hilum.errors import NotAChestError
 from hilum.io import read_labels
 from hilum.labels import Lung
@@ -42,11 +43,7 @@ SEVERITIES = (0.0, 0.25, 0.5, 0.75)
 
 def sides_of(volume: hilum.Volume, own: Any) -> Any:
     """Side of each voxel of a mask that tells none: that of the nearest lung found in the healthy scan."""
-    labels = load_model("lungs")(volume).labels
-    nearest = ndimage.distance_transform_edt(
-        labels == 0, volume.spacing, return_distances=False, return_indices=True
-    )
-    return np.where(own, labels[tuple(nearest)], 0)
+    return np.where(own, nearest_side(load_model("lungs")(volume).labels, volume.spacing), 0)
 
 
 def scores(volume: hilum.Volume, found: Any, truth: Any, sides: Any) -> dict[str, float]:

@@ -66,7 +66,7 @@ def main() -> None:
     if arguments.go_on:
         todo = todo[-1:]
         shape = json.loads((FOLDER / "lungs.json").read_text("utf-8"))["training"]
-        as_shipped = replace(todo[0][1], widths=tuple(shape["widths"]), detail=shape.get("detail", 0))
+        as_shipped = replace(todo[0][1], widths=tuple(shape["widths"]), detail=shape["detail"])
         network = load_exported(new_network(as_shipped), FOLDER / "lungs.onnx")
     for number, config in todo:
         run = arguments.work / f"lungs-{number}"

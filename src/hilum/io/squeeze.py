@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
+from hilum.segmentation.grid import thread_count
+
 __all__ = ["write_gzip"]
 
 #: Magic number, deflate, no flags, no time, fastest, unknown system (RFC 1952).
 _HEADER = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x04\xff"
 _LEVEL = 1
-_MOST_THREADS = 4
 
 
 def write_gzip(file: BinaryIO, blocks: Iterable[Any]) -> None:
@@ -28,7 +28,7 @@ def write_gzip(file: BinaryIO, blocks: Iterable[Any]) -> None:
         file: Open for writing in binary.
         blocks: Bytes or memory views; some of them are held at once.
     """
-    threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1))
+    threads = thread_count()
     check, size = 0, 0
     waiting: deque[Future[bytes]] = deque()
     file.write(_HEADER)

@@ -92,7 +92,7 @@ class LungNet3d(nn.Module):
         if self.soft is not None:
             low, high = self.soft
             pictures.append(fold(((x - low) * (2 / (high - low)) - 1).clamp(-1, 1)))
-        if self.training:  # a quarter quicker on a CPU
+        if self.training:  # a fifth quicker on a CPU
             pictures = [p.contiguous(memory_format=torch.channels_last_3d) for p in pictures]
         y = pictures[0]
         seen: list[Tensor] = []
