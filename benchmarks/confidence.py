@@ -26,7 +26,7 @@ from hilum.segmentation.weights import load_weights
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "recipes" / "lungs"))
-from confidence import FAILED_BELOW, broken, judge  # noqa: E402
+from calibration import FAILED_BELOW, broken, judge  # noqa: E402
 
 DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"
 SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")

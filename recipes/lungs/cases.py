@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from bowel import add_bowel
-from slabs import make_slab, slices_of
+from slabs import draw_out, make_slab, slices_of
 
 import hilum
+from hilum.labels import Lung
 from hilum.learn.injury import random_injury
 from hilum.learn.volumes.cases import STEP_MM, on_cubes, own_labels, write_case
 from hilum.phantoms import make_phantom
@@ -42,6 +43,10 @@ PHANTOM_INJURIES = (
     "nodule:0.8,ground_glass:0.5",
     "atelectasis:1.0,effusion:0.7",
 )
+#: Slabs of each training slice with the dome of a diaphragm.
+DOMES = 2
+#: Slabs of slices at the base of each scan.
+SCAN_DOMES = 24
 #: How often what lies below or above the lungs is taken again with bowel put in.
 _BOWELS = 3
 Tell = Callable[[str], None]
@@ -105,6 +110,7 @@ def phantom_case(index: int, seed: int, first: int) -> tuple[Any, Any]:
 
 def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:
     names = [f"real-{index:02d}"] + [f"injured-{index:02d}-{k:02d}" for k in range(injured)]
+    names += [f"dome-scan{index:02d}-{k:02d}" for k in range(SCAN_DOMES)]
     if set(names) <= done:
         return {}
     volume = hilum.read(path)
@@ -120,7 +126,14 @@ def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[
             rng = np.random.default_rng([seed, 3, index, k])
             more = f"{name}-{k}"
             made[more] = write_case(out, more, add_bowel(hu[:, :, planes], own, STEP_MM, rng), own)
-    for k, name in enumerate(names[1:]):
+    for k, name in enumerate(names[1 + injured :]):
+        if name in done:
+            continue
+        rng = np.random.default_rng([seed, 8, index, k])
+        made[name] = write_case(out, name, *_low_slab(hu, labels, rng))
+    for k, name in enumerate(names[1 : 1 + injured]):
+        if name in done:
+            continue
         rng = np.random.default_rng([seed, 2, index, k])
         result = random_injury(hu, labels, (STEP_MM,) * 3, rng)
         sick = result.hu
@@ -130,12 +143,26 @@ def _scan(index: int, path: Path, injured: int, seed: int, out: Path, done: set[
     return made
 
 
+def _low_slab(hu: Any, labels: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """A slice at the base of a scan's lungs drawn out, for what the organs below look like in one slice."""
+    planes = np.flatnonzero(labels.any(axis=(0, 1)))
+    low, high = int(planes[0]), int(planes[-1])
+    z = int(np.clip(rng.uniform(low - 3, low + 0.45 * (high - low)), 0, high))
+    maps = [np.asarray(a[:, :, z], np.float32) for a in (hu, labels == Lung.RIGHT, labels == Lung.LEFT)]
+    return draw_out(maps, STEP_MM, rng)
+
+
 def _slabs(index: int, file: Path, count: int, seed: int, out: Path, done: set[str]) -> dict[str, str]:
     made = {}
     for k in range(count):
         name = f"slab-{index:03d}-{k}"
         if name not in done:
             made[name] = write_case(out, name, *make_slab(file, np.random.default_rng([seed, 4, index, k])))
+    for k in range(DOMES):
+        name = f"dome-{index:03d}-{k}"
+        if name not in done:
+            rng = np.random.default_rng([seed, 6, index, k])
+            made[name] = write_case(out, name, *make_slab(file, rng, dome=True))
     return made
 
 

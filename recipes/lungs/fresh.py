@@ -1,4 +1,4 @@
-"""Cases that no stage has learned from: slabs of the validation patients, and digital chests of other seeds.
+"""Cases that no stage has learned from: slabs of validation patients, some with domes, other digital chests.
 
 Thresholds are chosen and the confidence is calibrated on them. The test patients' slices are not among them.
 """
@@ -40,4 +40,7 @@ def make_fresh(dataset: Path, out: Path, slabs: int = 3, phantoms: int = 48, see
             name = f"slab-{number:03d}-{k}"
             if not (out / f"{name}.labels.npy").is_file():
                 write_case(out, name, *make_slab(file, np.random.default_rng([seed, 5, number, k])))
+        name = f"dome-{number:03d}"
+        if not (out / f"{name}.labels.npy").is_file():
+            write_case(out, name, *make_slab(file, np.random.default_rng([seed, 7, number]), dome=True))
     return out

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from calibration import calibrate
 from cases import make_cases
 from fresh import make_fresh
 from ship import NARROW, load_mean, ship_slices, ship_volumes, stages
 from slices import prepare_slices, train_slices
 
-from confidence import calibrate
 from hilum.io import write_json
 from hilum.learn.volumes.export import load_exported
 from hilum.learn.volumes.fit import VolumeConfig, fit_volumes, new_network

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from hilum.labels import Lung
-from hilum.learn.injury import random_injury
+from hilum.learn.injury import add_dome, random_injury
 from hilum.learn.split import split_subjects
 from hilum.learn.volumes.cases import STEP_MM
 from hilum.segmentation.classic.body import find_levels, normalise
@@ -34,16 +34,37 @@ def slices_of(dataset: Path, part: str, seed: int = 0) -> list[Path]:
     return [f for f, i in zip(files, ids, strict=True) if i in own]
 
 
-def make_slab(file: Path, rng: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Return HU and lung labels of one slab, (x, y, z) in RAS order, cubes of STEP_MM."""
+def make_slab(
+    file: Path, rng: np.random.Generator, dome: bool = False
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Return HU and lung labels of one slab, (x, y, z) in RAS order, cubes of STEP_MM.
+
+    With ``dome``, the slice cuts the top of a diaphragm; a single slice is drawn out likewise to be judged.
+    """
     mask_file = file.parent.parent / "masks" / f"{file.stem}.png"
     turn = (slice(None, None, -1), slice(None, None, -1))
     picture = tifffile.imread(file)[turn].T.astype(np.float32)
     mask = np.asarray(Image.open(mask_file))[turn].T > 0
     hu = normalise(picture[:, :, None], find_levels(picture[:, :, None]))[:, :, 0]
     sides = _sides(mask)
-    step = rng.uniform(*_PIXEL_MM) * _REDUCE
-    planes = _stack([_blocks(a) for a in (hu, sides == Lung.RIGHT, sides == Lung.LEFT)], step, rng)
+    pixel = rng.uniform(*_PIXEL_MM)
+    if dome:
+        hu, sides = (a[:, :, 0] for a in add_dome(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng))
+    step = pixel * _REDUCE
+    return draw_out([_blocks(a) for a in (hu, sides == Lung.RIGHT, sides == Lung.LEFT)], step, rng)
+
+
+def draw_out(
+    maps: list[npt.NDArray[np.float32]], step: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Return HU and lung labels of a slab of one slice, most of them injured.
+
+    Args:
+        maps: HU, share of right and of left lung, (x, y) in RAS order.
+        step: Distance of their pixels, mm.
+        rng: Source of all draws.
+    """
+    planes = _stack(maps, step, rng)
     labels = np.where(planes[1] > 0.5, Lung.RIGHT, np.where(planes[2] > 0.5, Lung.LEFT, 0)).astype(np.uint8)
     slab = planes[0] + rng.uniform(0, 15) * rng.standard_normal(labels.shape, np.float32)
     made = random_injury(slab.astype(np.float32), labels, (STEP_MM,) * 3, rng)

@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from hilum.learn.injury import Injured
 from hilum.learn.volumes.cases import STEP_MM
 from hilum.phantoms import make_phantom
 
@@ -44,7 +45,8 @@ def test_no_room_for_bowel_leaves_the_scan_alone():
     assert add_bowel(hu, np.zeros(hu.shape, np.uint8), 5.0, np.random.default_rng(0)) is hu
 
 
-def test_slab_has_right_on_the_right(tmp_path):
+def test_slab_has_right_on_the_right(tmp_path, monkeypatch):
+    import slabs
     from slabs import make_slab, slices_of
 
     (tmp_path / "images").mkdir()
@@ -66,10 +68,15 @@ def test_slab_has_right_on_the_right(tmp_path):
     right, left = (np.nonzero(labels == side)[0].mean() for side in (1, 2))
     assert right > hu.shape[0] / 2 > left
     assert 250 < hu.shape[0] * STEP_MM < 520
+    # The same slice at the level of a dome has less lung. Slices in the middle of a slab have their own size.
+    monkeypatch.setattr(slabs, "random_injury", lambda hu, mask, *_: Injured(hu, mask, 0.0, {}))
+    whole, less = (make_slab(files[0], np.random.default_rng(5), dome=d)[1] for d in (False, True))
+    middle = [(mask[:, :, mask.shape[2] // 2] > 0).mean() for mask in (less, whole)]
+    assert 0 < middle[0] < 0.98 * middle[1]
 
 
 def test_confidence_never_counts_a_sign_in_favour():
-    from confidence import fit_logistic
+    from calibration import fit_logistic
 
     rng = np.random.default_rng(0)
     failed = list(rng.random(400) < 0.3)

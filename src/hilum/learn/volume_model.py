@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hilum.errors import GeometryError, NotAChestError
 from hilum.io.tiff import Plane
 from hilum.labels import Lung
 from hilum.learn.runner import SliceModel
-from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
+from hilum.segmentation.base import ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.model import Scan, require_chest
 from hilum.segmentation.classic.morphology import Mask, Spacing
 from hilum.segmentation.classic.select import Piece, most_gas, pieces_of
@@ -21,9 +20,8 @@ from hilum.segmentation.classic.sides import assign_sides
 from hilum.segmentation.grid import Reduced, block_share
 from hilum.volume import Volume
 
-__all__ = ["LearnedSlices"]
+__all__ = ["LearnedSlices", "order_in_space", "pictures_of"]
 
-Chance = npt.NDArray[np.float32]
 #: Canonical (RAS) axes of stack, rows and columns, by plane; as in :mod:`hilum.learn.slices`.
 _AXES = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}
 _BATCH = 32  # slices in memory at a time
@@ -43,14 +41,10 @@ class LearnedSlices:
 
     Args:
         model: From :func:`hilum.learn.runner.load_run`.
-        second: Gives a second opinion on a scan in canonical order: the probability of lung of each voxel,
-            and its weight in the mean of both, where the network of slices weighs 1. None for none.
     """
 
-    def __init__(
-        self, model: SliceModel, second: Callable[[Volume], tuple[Chance, Chance]] | None = None
-    ) -> None:
-        self.model, self.second = model, second
+    def __init__(self, model: SliceModel) -> None:
+        self.model = model
         self.info = ModelInfo(model.name, str(model.card["hilum"]), model.sha256)
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
@@ -64,14 +58,15 @@ class LearnedSlices:
         canonical = volume.canonical()
         mask = self._mask(canonical, lambda fraction, what: tell(0.9 * fraction, what))
         tell(0.9, "right and left")
-        labels, landmarks = order_in_space(canonical, mask)
+        scan = Scan.of(canonical)
+        labels = order_in_space(scan, mask)
         tell(1.0, "done")
-        return Segmentation(volume.restore(labels), self.info, landmarks)
+        return Segmentation(volume.restore(labels), self.info, scan.landmarks())
 
     def _mask(self, canonical: Volume, tell: Progress) -> Mask:
         """Lung or not, on the canonical grid."""
         plane = Plane(self.model.plane)
-        stack, row, col = order = _AXES[plane]
+        stack, row, col = _AXES[plane]
         shape = canonical.shape
         if 1 in shape and shape[stack] != 1:
             own = next(p for p, axes in _AXES.items() if shape[axes[0]] == 1)
@@ -82,34 +77,34 @@ class LearnedSlices:
             )
         spacing = (canonical.spacing[row], canonical.spacing[col]) if canonical.meta.spacing_known else None
         out = np.zeros(shape, bool)
-        other = None if self.second is None else self.second(canonical)
-        # Rows and columns of a picture grow to the feet, the back and the patient's left: against RAS.
-        hu, mask = (np.transpose(a, order)[:, ::-1, ::-1] for a in (canonical.hu, out))
+        hu, mask = (pictures_of(a, plane) for a in (canonical.hu, out))
         for start in range(0, len(hu), _BATCH):
             tell(start / len(hu), "finding lungs")
             part = slice(start, start + _BATCH)
             chance = self.model.probabilities(hu[part], spacing)
-            if other is not None:
-                told, weight = (np.transpose(a, order)[part, ::-1, ::-1] for a in other)
-                chance = np.asarray((chance + weight * told) / (1 + weight), np.float32)
             mask[part] = chance >= self.model.threshold
         return out
 
 
-def order_in_space(canonical: Volume, mask: Mask) -> tuple[npt.NDArray[np.uint8], Landmarks]:
+def pictures_of(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
+    """Return a view of an array in canonical order as pictures, (n, rows, columns), as people see them."""
+    # Rows and columns of a picture grow to the feet, the back and the patient's left: against RAS.
+    return np.transpose(values, _AXES[plane])[:, ::-1, ::-1]
+
+
+def order_in_space(scan: Scan, mask: Mask) -> npt.NDArray[np.uint8]:
     """Keep what can be lung and tell right from left, on a grid of about 2 mm.
 
     Args:
-        canonical: The scan in RAS order.
-        mask: Lung or not, of its shape.
+        scan: The scan, looked at.
+        mask: Lung or not, in the scan's canonical order.
 
     Returns:
-        Lung labels of its shape, and what was met on the way.
+        Lung labels of the mask's shape.
 
     Raises:
         NotAChestError: Nothing in the mask can be lung.
     """
-    scan = Scan.of(canonical)
     reduced, hu = scan.reduced, scan.hu
     mask = mask.transpose(scan.order)
     coarse = block_share(mask, scan.spacing) >= 0.5
@@ -121,7 +116,7 @@ def order_in_space(canonical: Volume, mask: Mask) -> tuple[npt.NDArray[np.uint8]
     chosen = np.isin(labels, [piece.label for piece in pieces])
     require_chest(chosen, scan.found.filled | chosen)
     sides = assign_sides(hu, labels, pieces, reduced.spacing)
-    return _to_native(mask, sides, reduced).transpose(scan.order), scan.landmarks()
+    return _to_native(mask, sides, reduced).transpose(scan.order)
 
 
 def _lungs(

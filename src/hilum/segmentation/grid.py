@@ -88,10 +88,16 @@ def reduce_volume(
     return Reduced(out, (fx, fy, fz), (sx * fx, sy * fy, sz * fz), (nx, ny, nz))
 
 
-def block_share(mask: npt.NDArray[np.bool_], spacing: tuple[float, float, float]) -> npt.NDArray[np.float32]:
-    """Return the share of each block that ``mask`` fills, 0 to 1, on the blocks of :func:`reduce_volume`."""
+def block_share(
+    mask: npt.NDArray[np.bool_ | np.float32], spacing: tuple[float, float, float]
+) -> npt.NDArray[np.float32]:
+    """Return the share of each block that ``mask`` fills, 0 to 1, on the blocks of :func:`reduce_volume`.
+
+    ``mask`` may hold shares itself.
+    """
     # Times 500: block means lose nothing to the rounding of whole numbers.
-    return reduce_volume(mask.astype(np.int16) * np.int16(500), spacing).hu / np.float32(500)
+    whole = mask.astype(np.int16) * np.int16(500) if mask.dtype == bool else np.rint(mask * 500)
+    return reduce_volume(whole.astype(np.int16), spacing).hu / np.float32(500)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from hilum.errors import UsageError
-from hilum.learn.injury import InjuryKind, add_injury, random_injury
+from hilum.learn.injury import InjuryKind, add_dome, add_injury, random_injury
 from hilum.phantoms import make_phantom
 
 SPACING = (4.0, 4.0, 4.0)
@@ -151,3 +151,28 @@ def test_wrong_arguments_are_named(change: dict[str, Any], chest: Any) -> None:
     }
     with pytest.raises(UsageError, match=next(iter(change))):
         add_injury(**arguments)
+
+
+def test_dome_is_tissue_taken_out_of_one_lung(chest: tuple[Array, Array]) -> None:
+    hu, labels = (a[:, :, chest[0].shape[2] // 2, None] for a in chest)
+    for seed in range(12):
+        new, mask = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
+        again, _ = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
+        assert np.array_equal(new, again)
+        gone = (labels > 0) & (mask == 0)
+        assert len(np.unique(labels[gone])) == 1
+        assert 0.01 < gone.sum() / (labels == labels[gone][0]).sum() < 0.95
+        if gone.sum() > 50:  # of small ones all is border, which is blurred
+            assert -60 < np.median(new[gone]) < 160
+        kept = mask > 0  # blurred at the border, but lung away from it
+        assert np.array_equal(mask[kept], labels[kept])
+        assert np.median(np.abs(new - hu)[kept]) < 1
+
+
+def test_no_dome_without_room() -> None:
+    hu, mask = np.full((40, 40, 1), 30, np.int16), np.zeros((40, 40, 1), np.uint8)
+    for size in (0, 3):  # no lung, and one of 9 mm
+        mask[10 : 10 + size, 10 : 10 + size] = 1
+        new, same = add_dome(hu, mask, (3.0, 3.0, 3.0), np.random.default_rng(0))
+        assert np.array_equal(new, hu)
+        assert np.array_equal(same, mask)

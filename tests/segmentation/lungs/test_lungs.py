@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from hilum.errors import ModelError, NotAChestError
+from hilum.learn.injury import add_dome
 from hilum.phantoms import Phantom, make_phantom
 from hilum.segmentation.classic import Classic
 from hilum.segmentation.classic.model import Scan
@@ -193,12 +194,26 @@ def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Ph
         affine[:3, 3] += affine[:3, 2] * middle
         thin = Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta)
         found = model(thin)
-        chance, weight = model._volumes.opinion_on_thin(thin.canonical())
+        chance, weight = model._slices._of_scans(Scan.of(thin.canonical()), spacing_known=True)
         assert chance.shape == weight.shape == thin.shape
         assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
         assert weight[thin.hu < -900].mean() < 0.1 < weight[thin.hu > 0].mean() <= 3
         assert found.model.name == "lungs-slices"
         assert dice(found.labels > 0, healthy.labels[:, :, part] > 0) > 0.93
+        assert found.confidence is not None
+        assert found.confidence.failure < 0.5
+
+
+def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom) -> None:
+    middle = healthy.volume.shape[2] // 2
+    part = slice(middle, middle + 1)
+    hu, labels = healthy.volume.hu[:, :, part], healthy.labels[:, :, part]
+    for seed in range(3):
+        new, left = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
+        dome = (labels > 0) & (left == 0)
+        found = DefaultLungs()(Volume(new.astype(np.int16), healthy.volume.affine, healthy.volume.meta))
+        assert (found.labels[dome] > 0).mean() < 0.2
+        assert dice(found.labels > 0, left > 0) > 0.9
 
 
 def test_confidence_tells_a_chest_from_nonsense(model: LearnedLungs, healthy: Phantom) -> None:

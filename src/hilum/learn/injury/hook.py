@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from hilum.errors import UsageError
+from hilum.learn.injury.dome import add_dome
 from hilum.learn.injury.make import random_injury
 from hilum.segmentation.classic.body import find_levels
 
 __all__ = ["SliceInjury"]
+
+Array = npt.NDArray[Any]
+#: (HU, labels, spacing, source of draws) to (HU, labels).
+Change = Callable[[Array, Array, Sequence[float], np.random.Generator], tuple[Array, Array]]
 
 #: Width of a training picture in mm, of which only the order matters: the diseases' sizes follow it.
 _PICTURE_MM = 370.0
@@ -28,6 +36,7 @@ class SliceInjury:
         more: More pictures to take in place of some: HU (n, height, width) of the training's size, and their
             lung as 0 to 255. For what a data set lacks, such as slices below the lungs.
         more_share: Chance that a picture is replaced by one of them.
+        domes: Chance that a picture gets the dome of a diaphragm, before disease.
 
     Raises:
         UsageError: A share is not from 0 to 1, or ``more`` has no pictures.
@@ -38,13 +47,14 @@ class SliceInjury:
         share: float = 0.5,
         more: tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]] | None = None,
         more_share: float = 0.3,
+        domes: float = 0.0,
     ) -> None:
-        for name, value in (("share", share), ("more_share", more_share)):
+        for name, value in (("share", share), ("more_share", more_share), ("domes", domes)):
             if not 0 <= value <= 1:
                 raise UsageError(f"{name} is {value}, expected a number from 0 to 1.")
         if more is not None and (len(more[0]) == 0 or more[0].shape != more[1].shape):
             raise UsageError(f"more has shapes {more[0].shape} and {more[1].shape}, expected the same.")
-        self.share, self.more, self.more_share = share, more, more_share
+        self.share, self.more, self.more_share, self.domes = share, more, more_share, domes
 
     def __call__(self, hu: Tensor, lung: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Take and give HU and shares of lung, (n, 1, height, width)."""
@@ -54,20 +64,32 @@ class SliceInjury:
             if self.more is not None and rng.random() < self.more_share:
                 k = int(rng.integers(len(self.more[0])))
                 pictures[i, 0], masks[i, 0] = self.more[0][k], self.more[1][k] / 255.0
-            if rng.random() < self.share:
-                pictures[i, 0], masks[i, 0] = injure_picture(pictures[i, 0], masks[i, 0], rng)
+            for chance, change in ((self.domes, add_dome), (self.share, _disease)):
+                if chance and rng.random() < chance:
+                    pictures[i, 0], masks[i, 0] = change_picture(pictures[i, 0], masks[i, 0], rng, change)
         return torch.from_numpy(pictures).to(hu), torch.from_numpy(masks).to(lung)
 
 
-def injure_picture(
-    picture: npt.NDArray[np.float32], share: npt.NDArray[np.float32], rng: np.random.Generator
+def _disease(
+    hu: Array, mask: Array, spacing: Sequence[float], rng: np.random.Generator
+) -> tuple[Array, Array]:
+    made = random_injury(hu, mask, spacing, rng, healthy=0.1)
+    return made.hu, made.mask
+
+
+def change_picture(
+    picture: npt.NDArray[np.float32],
+    share: npt.NDArray[np.float32],
+    rng: np.random.Generator,
+    change: Change = _disease,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Put disease into one picture.
+    """Put disease, or something else, into one picture.
 
     Args:
         picture: HU, (rows, columns), front up.
         share: Share of lung in each pixel.
         rng: Source of all draws.
+        change: Takes HU, labels of the lungs, spacing and ``rng``; gives new HU and labels.
     """
     from scipy import ndimage
 
@@ -83,9 +105,9 @@ def injure_picture(
     scale = (levels.tissue - levels.air) / 1000.0
     true = (scan - levels.tissue) / scale
     step = _PICTURE_MM / max(picture.shape)
-    made = random_injury(true.astype(np.float32), labels, (step, step, step), rng, healthy=0.1)
-    new = (made.hu * scale + levels.tissue)[:, :, 0].T[turn]
-    gone = ((labels > 0) & (made.mask == 0))[:, :, 0].T[turn]
+    made, mask = change(true.astype(np.float32), labels, (step, step, step), rng)
+    new = (made * scale + levels.tissue)[:, :, 0].T[turn]
+    gone = ((labels > 0) & (mask == 0))[:, :, 0].T[turn]
     changed = np.abs(new - picture) > 1e-3
     out = np.where(changed, new, picture).astype(np.float32)
     return out, np.where(gone, 0, share).astype(np.float32)

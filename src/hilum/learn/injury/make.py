@@ -14,7 +14,7 @@ from hilum.learn.injury.kinds import RECIPES, Change, InjuryKind
 from hilum.learn.injury.lung import Float, LungSpace, noise_level
 from hilum.segmentation.classic.morphology import Mask, Spacing, bounding_box
 
-__all__ = ["POSTERIOR", "Injured", "add_injury", "random_injury"]
+__all__ = ["POSTERIOR", "Injured", "add_injury", "mix_in", "random_injury"]
 
 #: Towards the back, RAS: where a supine patient's dependent lung lies.
 POSTERIOR = (0.0, -1.0, 0.0)
@@ -155,7 +155,7 @@ def _apply(
         gone = np.zeros(lung.shape, bool)
         for kind, severity in diseases:
             for change in RECIPES[kind](lung, severity):
-                new[box] = _mix(new[box], lung, change, noise, others | gone)
+                new[box] = mix_in(new[box], lung, change, noise, others | gone)
                 if change.leaves is not None:
                     gone |= (change.leaves > 0.5) & lung.mask
         labels[box][gone] = 0
@@ -168,7 +168,7 @@ def _apply(
     return Injured(out, labels, rise / 1000.0 * float(np.prod(step)) / 1000.0, dict(plan))
 
 
-def _mix(hu: Float, lung: LungSpace, change: Change, noise: float, keep: npt.NDArray[np.bool_]) -> Float:
+def mix_in(hu: Float, lung: LungSpace, change: Change, noise: float, keep: npt.NDArray[np.bool_]) -> Float:
     """Let a share of each voxel become the target, with the scan's noise in what is new.
 
     The voxels at the surface hold lung and wall: their lung part changes too, else a dark line would be

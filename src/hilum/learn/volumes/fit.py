@@ -25,7 +25,7 @@ from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
 from hilum.learn.volumes.networks import LungNet3d
 from hilum.learn.volumes.widen import begin_with
 
-__all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "fit_volumes", "scale_hu"]
+__all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "computes_half", "fit_volumes", "scale_hu"]
 
 #: HU are clipped to [AIR, HIGH_HU] and scaled to -1 to 1.
 HIGH_HU = 400.0
@@ -179,7 +179,7 @@ class _Tell(callbacks.Callback):
         self.report(trainer.global_step, float(outputs["loss"]))
 
 
-def _computes_half() -> bool:
+def computes_half() -> bool:
     """Whether there is hardware for bfloat16; in software it would be slower than 32 bits."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
@@ -224,7 +224,7 @@ def fit_volumes(
     trainer = Trainer(
         accelerator="auto",
         devices=1,
-        precision="bf16-mixed" if config.half and _computes_half() else "32-true",
+        precision="bf16-mixed" if config.half and computes_half() else "32-true",
         max_steps=config.steps,
         max_epochs=-1,
         gradient_clip_val=config.clip,

@@ -44,10 +44,10 @@ class DefaultLungs:
     @cached_property
     def _slices(self) -> Segmenter:
         from hilum.learn.runner import load_run
-        from hilum.learn.volume_model import LearnedSlices
+        from hilum.segmentation.lungs.thin import ThinLungs
 
         model = load_run(FOLDER / "lungs-slices.onnx", self._threads, self._device)
-        return LearnedSlices(model, self._volumes.opinion_on_thin)
+        return ThinLungs(model, self._volumes)
 
     @property
     def info(self) -> ModelInfo:

@@ -13,7 +13,6 @@ from hilum.segmentation.classic.airways import wall_of
 from hilum.segmentation.classic.model import Scan, aerated_lungs
 from hilum.segmentation.classic.morphology import Mask, Spacing
 from hilum.segmentation.classic.select import GAS_HU
-from hilum.segmentation.grid import native_planes
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
 from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import join_lungs
@@ -26,11 +25,6 @@ __all__ = ["LearnedLungs"]
 CLOSING_MM = 9.0
 #: Two lungs without air are lungs from this size on, mL, and below a trachea only.
 AIRLESS_ML = 400.0
-#: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
-_SLAB_MM, _FLAT_MM = 168.0, 3.5
-#: On slices the second opinion counts above this HU, and up to so many times the first; chosen on the
-#: validation patients' slices, as they are and with made-up injuries.
-_PLAIN_AIR_HU, _MOST_WEIGHT = -550.0, 3.0
 
 
 class LearnedLungs:
@@ -57,7 +51,7 @@ class LearnedLungs:
         with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
 
             def ask(hu: npt.NDArray[np.float32], spacing: Spacing) -> None:
-                asked.append(pool.submit(self._opinion, hu, spacing))
+                asked.append(pool.submit(self.judge, hu, spacing))
 
             scan = Scan.of(volume.canonical(), ask)
             tell(0.2, "finding lungs")
@@ -90,37 +84,12 @@ class LearnedLungs:
             confidence = Confidence(failure, signs, where)
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
 
-    def opinion_on_thin(self, canonical: Volume) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Judge a slice or a thin stack as if it went on as it ends.
-
-        Args:
-            canonical: The scan in canonical order, axial.
-
-        Returns:
-            The probability of lung, right or left, of each voxel; and how much this should count beside a
-            network of slices, which weighs 1: nothing where there is air, which is plain to see, little at
-            the lungs' borders, which cubes show coarsely.
-        """
-        scan = Scan.of(canonical)
-        height = scan.reduced.spacing[2] if canonical.meta.spacing_known else _FLAT_MM
-        count = scan.hu.shape[2]
-        more = max(0, int(np.ceil(_SLAB_MM / height)) - count)
-        around = (more // 2, more - more // 2)
-        slab = np.pad(scan.hu, ((0, 0), (0, 0), around), mode="edge")
-        opinion = self._opinion(slab, (*scan.reduced.spacing[:2], height))
-        chance = (opinion.right + opinion.left)[:, :, around[0] : around[0] + count].astype(np.float32)
-        tissue = (scan.hu > _PLAIN_AIR_HU).astype(np.float32)
-        told, solid = (np.empty(scan.voxels.shape, np.float32) for _ in range(2))
-        for values, out in ((chance, told), (tissue, solid)):
-            for z, plane in enumerate(native_planes(values, scan.reduced)):
-                out[:, :, z] = plane
-        return told, solid * np.float32(_MOST_WEIGHT) * (2 * told - 1) ** 4
-
     def ask(self, scan: Scan) -> Opinion:
         """Return what the network says of each block of a scan."""
-        return self._opinion(scan.hu, scan.reduced.spacing)
+        return self.judge(scan.hu, scan.reduced.spacing)
 
-    def _opinion(self, hu: npt.NDArray[np.float32], spacing: Spacing) -> Opinion:
+    def judge(self, hu: npt.NDArray[np.float32], spacing: Spacing) -> Opinion:
+        """Return what the network says of block means in RAS order, on the scale of true HU."""
         card = self.weights.card["input"]
         low, high = (float(value) for value in card["hu_window"])
         session, step = self.weights.session, float(card["step_mm"])

@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
+from PIL import Image
 from scipy.optimize import minimize
 from scipy.special import expit
 
 import hilum
 from hilum.errors import HilumError
 from hilum.io import write_json
+from hilum.learn.injury import add_dome
+from hilum.learn.injury.hook import change_picture
 from hilum.learn.volumes.cases import STEP_MM, find_cases
+from hilum.segmentation.base import Segmenter
 from hilum.segmentation.lungs.model import LearnedLungs
+from hilum.volume import ScanMeta
 
 FAILED_BELOW = 0.95
 Array = npt.NDArray[Any]
@@ -84,6 +90,50 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
         "cases": len(y),
         "failures": int(y.sum()),
     }
+
+
+def spoilt_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    """Yield HU and mask, (rows, columns), of a slice as it is, with domes, diseases and in other bad ways."""
+    picture = tifffile.imread(file).astype(np.float32)
+    share = np.asarray(Image.open(file.parent.parent / "masks" / f"{file.stem}.png")).astype(np.float32)
+    yield picture, share
+    sick = [change_picture(picture, share, rng) for _ in range(2)]
+    domed = [change_picture(picture, share, rng, add_dome) for _ in range(2)]
+    yield from [*sick, *domed, change_picture(*domed[0], rng)]
+    kind = int(rng.integers(5))
+    if kind == 0:
+        yield picture + rng.uniform(100, 400) * rng.standard_normal(picture.shape), share
+    elif kind == 1:
+        yield picture * rng.uniform(0.5, 1.5) + rng.uniform(-300, 300), share
+    elif kind == 2:
+        yield picture.T, share.T
+    elif kind == 3:
+        low = int(rng.uniform(0.1, 0.3) * len(picture))
+        yield picture[low:-low], share[low:-low]
+    else:
+        width = int(rng.uniform(0.5, 0.8) * picture.shape[1])
+        yield picture[:, :width], share[:, :width]
+
+
+def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: int = 6) -> dict[str, Any]:
+    """Fit the confidence of single slices on those of the validation patients; see :func:`calibrate`."""
+    rows: list[dict[str, Any]] = []
+    for number, file in enumerate(pictures):
+        rng = np.random.default_rng([seed, number])
+        for picture, share in spoilt_slices(file, rng):
+            turn = (slice(None, None, -1), slice(None, None, -1))
+            hu, mask = (np.ascontiguousarray(a[turn].T[:, :, None]) for a in (picture, share))
+            meta = ScanMeta(spacing_known=False)
+            try:
+                found = model(hilum.Volume(np.clip(hu, -2000, 3000).astype(np.int16), np.eye(4), meta))
+            except HilumError:
+                continue
+            assert found.confidence is not None
+            a, b = found.labels > 0, mask >= 0.5
+            dice = 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
+            rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": dice})
+    write_json(out, rows)
+    return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
 
 
 def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""Single slices: axial slices of held-out scans, each judged by itself, as they are and with injuries.
+
+The levels of a whole scan are there: apices, hila, the domes of the diaphragm, bases, and what lies below.
+Prints one line a disease and writes benchmarks/out/lone_slices.json, summed over slices.
+
+    python benchmarks/lone_slices.py [--every 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+import hilum
+from confidence import area_under_roc
+from hilum.errors import NotAChestError
+from hilum.io import read_labels
+from hilum.learn.injury import InjuryKind, add_injury
+from hilum.segmentation.base import Segmenter
+from hilum.segmentation.models import load_model
+
+HERE = Path(__file__).parent
+DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"
+SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
+KINDS = (None, InjuryKind.CONSOLIDATION, InjuryKind.ATELECTASIS, InjuryKind.EFFUSION, InjuryKind.GROUND_GLASS)
+SEVERITY, SEED = 0.5, 100
+#: Slices with less lung than this count as slices without, cm2.
+LEAST_CM2 = 15.0
+FAILED_BELOW = 0.95
+
+
+def judge(model: Segmenter, scan: hilum.Volume, truth: np.ndarray, every_mm: float) -> list[dict[str, float]]:
+    """Return area, Dice, false area (cm2) and the chance of failure of each slice."""
+    rows = []
+    pixel = scan.spacing[0] * scan.spacing[1] / 100.0
+    for z in range(0, scan.shape[2], max(1, round(every_mm / scan.spacing[2]))):
+        part = slice(z, z + 1)
+        true = truth[:, :, part]
+        chance = float("nan")
+        try:
+            result = model(hilum.Volume(np.ascontiguousarray(scan.hu[:, :, part]), scan.affine))
+            found = result.labels > 0
+            if result.confidence is not None:
+                chance = result.confidence.failure
+        except NotAChestError:
+            found = np.zeros(true.shape, bool)
+        both = 2 * float((found & true).sum()) / max(1, int(found.sum() + true.sum()))
+        rows.append(
+            {
+                "area": float(true.sum()) * pixel,
+                "dice": both,
+                "false": float((found & ~true).sum()) * pixel,
+                "chance": chance,
+            }
+        )
+    return rows
+
+
+def summary(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Sum up the slices of one disease."""
+    lung = [r for r in rows if r["area"] >= LEAST_CM2]
+    dice = np.array([r["dice"] for r in lung])
+    return {
+        "slices": len(lung),
+        "dice": float(dice.mean()),
+        "tenth": float(np.quantile(dice, 0.1)),
+        "worst": float(dice.min()),
+        "below": float((dice < FAILED_BELOW).mean()),
+        "false_cm2_worst": max(r["false"] for r in rows),
+        "empty": len(rows) - len(lung),
+        "false_cm2_empty": float(np.mean([r["false"] for r in rows if r["area"] < LEAST_CM2] or [np.nan])),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="lungs")
+    parser.add_argument("--every", type=float, default=10.0, help="mm")
+    arguments = parser.parse_args()
+    model = load_model(arguments.model)
+    table: dict[str, list[dict[str, float]]] = {}
+    for name in SCANS:
+        volume = hilum.read(next(DATA.glob(f"{name}.[nm]*")))
+        mask = read_labels(next(DATA.glob(f"{name}_lungs*")), volume)
+        ras = volume.canonical()
+        own = hilum.Volume(mask.astype(np.int16), volume.affine, volume.meta).canonical().hu > 0
+        parts, _ = ndimage.label(own)
+        for kind in KINDS:
+            hu, truth = ras.hu, own
+            if kind is not None:
+                made = add_injury(ras.hu, parts, ras.spacing, kind=kind, severity=SEVERITY, seed=SEED)
+                hu, truth = made.hu, made.mask > 0
+            scan = hilum.Volume(hu, ras.affine, ras.meta)
+            word = "as it is" if kind is None else kind.value
+            table.setdefault(word, []).extend(judge(model, scan, truth, arguments.every))
+    out: dict[str, object] = {}
+    for word, rows in table.items():
+        out[word] = row = summary(rows)
+        print(
+            f"{word:15s} n {row['slices']:3d}  Dice {row['dice']:.3f}, a tenth below {row['tenth']:.3f}, "
+            f"worst {row['worst']:.3f}, below {FAILED_BELOW} {100 * row['below']:.0f} %  largest false area "
+            f"{row['false_cm2_worst']:.0f} cm2  without lung {row['empty']}: {row['false_cm2_empty']:.1f} cm2"
+        )
+    told = [r for rows in table.values() for r in rows if r["area"] >= LEAST_CM2 and np.isfinite(r["chance"])]
+    if told:
+        chance = np.array([r["chance"] for r in told])
+        failed = np.array([r["dice"] < FAILED_BELOW for r in told])
+        flagged = chance >= 0.5
+        out["confidence"] = {
+            "slices": len(told),
+            "failures": int(failed.sum()),
+            "auc": area_under_roc(chance, failed),
+            "failures_flagged": float(flagged[failed].mean()),
+            "others_flagged": float(flagged[~failed].mean()),
+        }
+        print("confidence", json.dumps(out["confidence"]))
+    (HERE / "out").mkdir(exist_ok=True)
+    (HERE / "out" / "lone_slices.json").write_text(json.dumps(out, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Domes: what a single slice shows where it cuts the top of the diaphragm, an organ with lung all round it.
+
+Hand-made masks of slices seldom hold one, and in one slice a dome looks much like lung full of disease. Only
+its smooth outline, its even density and its blurred border tell, so they have to be learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.learn.injury.kinds import Change
+from hilum.learn.injury.lung import Float, LungSpace, noise_level, smooth_step
+from hilum.learn.injury.make import POSTERIOR, mix_in
+from hilum.segmentation.classic.morphology import bounding_box
+
+__all__ = ["add_dome"]
+
+#: Liver and spleen without contrast medium, with it, and a fatty liver or fat under the diaphragm, HU; with
+#: how often each is drawn.
+_ORGANS = (((40.0, 75.0), 0.65), ((80.0, 140.0), 0.2), ((-20.0, 40.0), 0.15))
+_MARGIN_MM = 6.0
+#: A smaller lung in the slice has no room for one, mm from its border to its middle.
+_LEAST_ROOM_MM = 12.0
+
+
+def add_dome(
+    hu: npt.NDArray[Any], mask: npt.NDArray[Any], spacing: Sequence[float], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    """Put the dome of an organ into one lung of a slice.
+
+    Args:
+        hu: HU, (x, y, z) in RAS order; meant for one slice.
+        mask: Lung labels of the same shape; each value above 0 is a lung of its own.
+        spacing: Voxel size in mm.
+        rng: Source of all draws.
+
+    Returns:
+        New HU, and the mask without the dome; both as they were where no lung has room.
+    """
+    step = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
+    new, labels = hu.astype(np.float32), mask.copy()
+    found = [int(v) for v in np.unique(mask) if v > 0]
+    for label in rng.permutation(found):
+        box = bounding_box(mask == label, _MARGIN_MM, step)
+        if box is None:
+            continue
+        lung = LungSpace(mask[box] == label, step, POSTERIOR, rng)
+        if float(lung.deep.max()) < _LEAST_ROOM_MM:
+            continue
+        share = _dome(lung)
+        low, high = _ORGANS[int(rng.choice(len(_ORGANS), p=[chance for _, chance in _ORGANS]))][0]
+        target = np.float32(rng.uniform(low, high)) + np.float32(rng.uniform(0, 4)) * lung.field(15.0)
+        gone = (share >= 0.5) & lung.mask
+        change = Change(share, target, gone.astype(np.float32))
+        others = (mask[box] > 0) & ~lung.mask
+        new[box] = mix_in(new[box], lung, change, noise_level(new), others)
+        labels[box][gone] = 0
+        break
+    return new, labels
+
+
+def _dome(lung: LungSpace) -> Float:
+    """Share of the organ in each voxel: between an ellipse and the outline of the lung drawn inwards."""
+    rng = lung.rng
+    middle = np.array([float(i.mean()) for i in np.nonzero(lung.mask)])
+    size = np.array([np.ptp(i) + 1.0 for i in np.nonzero(lung.mask)])
+    middle += rng.uniform(-0.18, 0.18, 3) * size * (np.array(lung.shape) > 1)
+    room = float(np.sqrt(lung.mask.sum() * lung.spacing[0] * lung.spacing[1] / np.pi))
+    radius = room * float(np.sqrt(rng.uniform(0.03, 0.75)))
+    # Pulled along the lung's own length, as the half of a diaphragm is.
+    pull = (size[0] * lung.spacing[0] / max(size[1] * lung.spacing[1], 1.0)) ** rng.uniform(0, 0.5)
+    stretch = (float(np.sqrt(pull)), float(1 / np.sqrt(pull)))
+    total = np.zeros((1, 1, 1), np.float32)
+    for axis in range(2):
+        line = (np.arange(lung.shape[axis], dtype=np.float32) - middle[axis]) * lung.spacing[axis]
+        total = total + ((line / stretch[axis]) ** 2).reshape([-1 if a == axis else 1 for a in range(3)])
+    inside = np.float32(radius) - np.sqrt(total)  # mm from the ellipse's border, inwards
+    # The same area cut out of the lung by depth.
+    part = min(0.9, (radius / room) ** 2)
+    inwards = lung.deep - np.float32(np.quantile(lung.deep[lung.mask], 1 - part))
+    blend = np.float32(rng.uniform(0, 0.7))
+    border = (1 - blend) * inside + blend * inwards + np.float32(rng.uniform(0, 2.5)) * lung.field(30.0)
+    out = smooth_step(border / np.float32(rng.uniform(1.5, 12.0)) + np.float32(0.5))
+    return np.broadcast_to(out, lung.shape).astype(np.float32)

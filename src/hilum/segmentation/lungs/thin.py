@@ -1,0 +1,128 @@
+"""Single axial slices and thin stacks: a network of slices, with a second opinion of the network of scans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.io.tiff import Plane
+from hilum.learn.volume_model import order_in_space, pictures_of
+from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentation
+from hilum.segmentation.classic.model import Scan
+from hilum.segmentation.grid import block_share, native_planes
+from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
+from hilum.segmentation.lungs.network import Opinion
+from hilum.volume import Volume
+
+if TYPE_CHECKING:
+    from hilum.learn.runner import SliceModel
+    from hilum.segmentation.lungs.model import LearnedLungs
+
+__all__ = ["ThinLungs"]
+
+Chance = npt.NDArray[np.float32]
+#: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
+_SLAB_MM, _FLAT_MM = 168.0, 3.5
+#: On slices the second opinion counts above this HU, and up to so many times the first; chosen on the
+#: validation patients' slices, as they are and with made-up injuries.
+_PLAIN_AIR_HU, _MOST_WEIGHT = -550.0, 3.0
+_BATCH = 32  # slices in memory at a time
+
+
+class ThinLungs:
+    """Finds lungs where there is too little for three dimensions.
+
+    Args:
+        model: The network of axial slices.
+        volumes: The model of scans. It judges a slice as if it went on as it ends.
+    """
+
+    def __init__(self, model: SliceModel, volumes: LearnedLungs) -> None:
+        self.model, self.volumes = model, volumes
+        self.info = ModelInfo(model.name, str(model.card["hilum"]), model.sha256)
+
+    def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
+        """Find the lungs; see :class:`hilum.segmentation.base.Segmenter`.
+
+        Raises:
+            NotAChestError: Nothing in the scan looks like a lung.
+        """
+        tell = progress or (lambda fraction, what: None)
+        tell(0.0, "finding lungs")
+        canonical = volume.canonical()
+        scan = Scan.of(canonical)
+        plain, mirrored = self._of_slices(canonical)
+        tell(0.5, "asking once more")
+        told, weight = self._of_scans(scan, canonical.meta.spacing_known)
+        chance = ((0.5 * (plain + mirrored) + weight * told) / (1 + weight)).astype(np.float32)
+        tell(0.9, "right and left")
+        labels = order_in_space(scan, chance >= self.model.threshold)
+        tell(1.0, "done")
+        return Segmentation(
+            volume.restore(labels),
+            self.info,
+            scan.landmarks(),
+            self._confidence(volume, scan, labels, (chance, plain, mirrored, told)),
+        )
+
+    def _of_slices(self, canonical: Volume) -> tuple[Chance, Chance]:
+        """Return the probability of lung by the network of slices, of the scan and of its mirror image."""
+        spacing = (canonical.spacing[1], canonical.spacing[0]) if canonical.meta.spacing_known else None
+        out = [np.empty(canonical.shape, np.float32) for _ in range(2)]
+        pictures, *maps = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, *out))
+        for start in range(0, len(pictures), _BATCH):
+            part = pictures[start : start + _BATCH]
+            maps[0][start : start + _BATCH] = self.model.probabilities(part, spacing)
+            turned = self.model.probabilities(part[:, :, ::-1], spacing)
+            maps[1][start : start + _BATCH] = turned[:, :, ::-1]
+        return out[0], out[1]
+
+    def _of_scans(self, scan: Scan, spacing_known: bool) -> tuple[Chance, Chance]:
+        """Ask the network of scans about the slices, drawn out.
+
+        Returns:
+            The probability of lung of each voxel; and how much this should count beside the network of
+            slices, which weighs 1: nothing where there is air, which is plain to see, little at the lungs'
+            borders, which cubes show coarsely.
+        """
+        height = scan.reduced.spacing[2] if spacing_known else _FLAT_MM
+        count = scan.hu.shape[2]
+        more = max(0, int(np.ceil(_SLAB_MM / height)) - count)
+        around = (more // 2, more - more // 2)
+        slab = np.pad(scan.hu, ((0, 0), (0, 0), around), mode="edge")
+        opinion = self.volumes.judge(slab, (*scan.reduced.spacing[:2], height))
+        chance = (opinion.right + opinion.left)[:, :, around[0] : around[0] + count].astype(np.float32)
+        tissue = (scan.hu > _PLAIN_AIR_HU).astype(np.float32)
+        told, solid = (np.empty(scan.voxels.shape, np.float32) for _ in range(2))
+        for values, out in ((chance, told), (tissue, solid)):
+            for z, plane in enumerate(native_planes(values, scan.reduced)):
+                out[:, :, z] = plane
+        return told, solid * np.float32(_MOST_WEIGHT) * (2 * told - 1) ** 4
+
+    def _confidence(
+        self, volume: Volume, scan: Scan, labels: npt.NDArray[np.uint8], chances: tuple[Chance, ...]
+    ) -> Confidence | None:
+        """Return how sure the answer is; None where the network's card tells nothing of it."""
+        calibration = self.model.card.get("confidence")
+        if calibration is None:
+            return None
+        chance, plain, mirrored, told = chances
+        limit = self.model.threshold
+        coarse = block_share(chance, scan.spacing)
+        opinion = Opinion(coarse, np.zeros_like(coarse), None, _dice(plain >= limit, mirrored >= limit))
+        lungs = (block_share(labels > 0, scan.spacing) >= 0.5).astype(np.uint8)
+        signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
+        signs["apart"] = 1 - _dice(plain >= limit, told >= 0.5)
+        failure = chance_of_failure(signs, calibration)
+        where = None
+        if failure >= UNCERTAIN:
+            doubt = np.maximum(1 - np.abs(2 * chance - 1), np.abs(plain - mirrored))
+            where = volume.restore(np.rint(100 * np.clip(doubt, 0, 1)).astype(np.uint8))
+        return Confidence(failure, signs, where)
+
+
+def _dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    total = int(a.sum()) + int(b.sum())
+    return 2.0 * int((a & b).sum()) / total if total else 1.0
