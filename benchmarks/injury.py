@@ -4,11 +4,15 @@ Diseases are put into scans whose lungs were drawn by hand; the truth is the han
 and free gas took. Prints one line a model and severity, and writes benchmarks/out/injury.json.
 
     python benchmarks/injury.py --models lungs classic RUN     # RUN: a U-Net trained without injury
+
+In the first draw lungs that touch in the reference have one disease together; with --draws 3 there are two
+more, in which each lung has its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -62,10 +66,18 @@ def scores(volume: hilum.Volume, found: Any, truth: Any, sides: Any) -> dict[str
     return out
 
 
+def cases_of(draws: int) -> list[tuple[float, InjuryKind, int, int]]:
+    """Severity, disease, number of the draw, and seed of each case; without disease there is one."""
+    drawn = itertools.product(SEVERITIES[1:], range(draws), enumerate(KINDS))
+    sick = [(severity, kind, draw, 100 + number + 1000 * draw) for severity, draw, (number, kind) in drawn]
+    return [(SEVERITIES[0], KINDS[0], 0, 100), *sick]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["lungs", "classic"])
     parser.add_argument("--scans", nargs="+", default=list(SCANS))
+    parser.add_argument("--draws", type=int, default=1, help="of each disease and severity")
     parser.add_argument("--out", type=Path, default=HERE / "out" / "injury.json")
     arguments = parser.parse_args()
     models = {Path(name).name: load_model(name) for name in arguments.models}
@@ -78,21 +90,21 @@ def main() -> None:
         mask = read_labels(next(DATA.glob(f"{scan}_lungs*")), volume)
         ras = volume.canonical()
         own = hilum.Volume(mask.astype(np.int16), volume.affine, volume.meta).canonical().hu > 0
-        parts, _ = ndimage.label(own)  # lungs that touch get one disease
         sides = sides_of(ras, own)
-        for severity in SEVERITIES:
-            for number, kind in enumerate(KINDS if severity else KINDS[:1]):
-                made = add_injury(ras.hu, parts, ras.spacing, kind=kind, severity=severity, seed=100 + number)
-                sick = hilum.Volume(made.hu, ras.affine, ras.meta)
-                for name, model in models.items():
-                    try:
-                        found = model(sick).labels > 0
-                    except NotAChestError:
-                        found = np.zeros(sick.shape, bool)
-                        refused[name, severity] += 1
-                    table[name, severity].append(
-                        {"kind": kind.value, **scores(sick, found, made.mask > 0, sides)}  # type: ignore[dict-item]
-                    )
+        together, _ = ndimage.label(own)
+        for severity, kind, draw, seed in cases_of(arguments.draws):
+            parts = sides if draw else together
+            made = add_injury(ras.hu, parts, ras.spacing, kind=kind, severity=severity, seed=seed)
+            sick = hilum.Volume(made.hu, ras.affine, ras.meta)
+            for name, model in models.items():
+                try:
+                    found = model(sick).labels > 0
+                except NotAChestError:
+                    found = np.zeros(sick.shape, bool)
+                    refused[name, severity] += 1
+                table[name, severity].append(
+                    {"kind": kind.value, **scores(sick, found, made.mask > 0, sides)}  # type: ignore[dict-item]
+                )
     rows = []
     for (name, severity), found_rows in sorted(table.items()):
         row: dict[str, Any] = {"model": name, "severity": severity, "cases": len(found_rows)}

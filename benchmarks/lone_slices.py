@@ -29,6 +29,7 @@ DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")
 SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
 KINDS = (None, InjuryKind.CONSOLIDATION, InjuryKind.ATELECTASIS, InjuryKind.EFFUSION, InjuryKind.GROUND_GLASS)
 SEVERITY, SEED = 0.5, 100
+ABDOMEN = "abdomen-ts.nii.gz"
 #: Slices with less lung than this count as slices without, cm2.
 LEAST_CM2 = 15.0
 FAILED_BELOW = 0.95
@@ -77,6 +78,12 @@ def summary(rows: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
+def refused(model: Segmenter, scan: hilum.Volume, every_mm: float) -> tuple[int, int]:
+    """Return how many slices of a scan without lungs there are, and how many were refused."""
+    rows = judge(model, scan, np.zeros(scan.shape, bool), every_mm)
+    return len(rows), sum(r["false"] == 0 for r in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="lungs")
@@ -106,6 +113,9 @@ def main() -> None:
             f"worst {row['worst']:.3f}, below {FAILED_BELOW} {100 * row['below']:.0f} %  largest false area "
             f"{row['false_cm2_worst']:.0f} cm2  without lung {row['empty']}: {row['false_cm2_empty']:.1f} cm2"
         )
+    count, good = refused(model, hilum.read(DATA / ABDOMEN).canonical(), arguments.every)
+    out["abdomen"] = {"slices": count, "refused": good}
+    print(f"abdomen with bowel gas: {good} of {count} slices refused")
     told = [r for rows in table.values() for r in rows if r["area"] >= LEAST_CM2 and np.isfinite(r["chance"])]
     if told:
         chance = np.array([r["chance"] for r in told])

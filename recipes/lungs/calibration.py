@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
+from fresh import make_fresh
 from PIL import Image
 from scipy.optimize import minimize
 from scipy.special import expit
+from slabs import slices_of
 
 import hilum
 from hilum.errors import HilumError
 from hilum.io import write_json
 from hilum.learn.injury import add_dome
 from hilum.learn.injury.hook import change_picture
+from hilum.learn.runner import load_run
 from hilum.learn.volumes.cases import STEP_MM, find_cases
 from hilum.segmentation.base import Segmenter
 from hilum.segmentation.lungs.model import LearnedLungs
+from hilum.segmentation.lungs.thin import ThinLungs
+from hilum.segmentation.weights import load_weights
 from hilum.volume import ScanMeta
 
 FAILED_BELOW = 0.95
@@ -156,3 +162,15 @@ def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dic
                 rows.append({"case": case.name, "how": how, "signs": result[0], "dice": result[1]})
     write_json(out, rows)
     return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
+
+
+def tell_confidence(out: Path, dataset: Path, work: Path) -> None:
+    """Calibrate both models in ``out`` and write it into their cards."""
+    volumes = LearnedLungs(load_weights("lungs", out))
+    thin = ThinLungs(load_run(out / "lungs-slices.onnx"), volumes)
+    thin.model.card["confidence"] = {"bias": 0.0, "weights": {}}
+    of_scans = calibrate(volumes, make_fresh(dataset, work / "fresh"), work / "signs.json")
+    of_slices = calibrate_slices(thin, slices_of(dataset, "validation"), work / "slice_signs.json")
+    for name, found in (("lungs", of_scans), ("lungs-slices", of_slices)):
+        card = json.loads((out / f"{name}.json").read_text("utf-8"))
+        write_json(out / f"{name}.json", {**card, "confidence": found})

@@ -14,19 +14,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from calibration import calibrate
+from calibration import tell_confidence
 from cases import make_cases
-from fresh import make_fresh
 from ship import NARROW, load_mean, ship_slices, ship_volumes, stages
 from slices import prepare_slices, train_slices
 
-from hilum.io import write_json
 from hilum.learn.volumes.export import load_exported
 from hilum.learn.volumes.fit import VolumeConfig, fit_volumes, new_network
-from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.weights import FOLDER, load_weights
+from hilum.segmentation.weights import FOLDER
 
-VERSION = "4"
+VERSION = "5"
 
 
 def say(text: str) -> None:
@@ -73,14 +70,10 @@ def main() -> None:
         fit_volumes(cases, run, config, NARROW, network, report=progress(number, config.steps))
         network, _ = load_mean(run / "last.ckpt", config)
     ship_volumes(run / "last.ckpt", config, cases, out, VERSION)
-    say("calibrating the confidence")
-    card = json.loads((out / "lungs.json").read_text("utf-8"))
-    model = LearnedLungs(load_weights("lungs", out))
-    fresh = make_fresh(dataset, arguments.work / "fresh")
-    card["confidence"] = calibrate(model, fresh, arguments.work / "signs.json")
-    write_json(out / "lungs.json", card)
     run = train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say)
     ship_slices(run, dataset, out)
+    say("calibrating the confidence")
+    tell_confidence(out, dataset, arguments.work)
     say("done")
 
 

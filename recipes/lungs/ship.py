@@ -41,7 +41,16 @@ DENSE_SHARES = {
     "negative": 0.09,
     "abdomen": 0.09,
 }
-#: Channels of the third and fourth stage, and of the fifth.
+DOME_SHARES = {
+    "real": 0.06,
+    "injured": 0.46,
+    "slab": 0.14,
+    "dome": 0.12,
+    "phantom": 0.05,
+    "negative": 0.09,
+    "abdomen": 0.08,
+}
+#: Channels of the third and fourth stage, and of those after them.
 WIDE, WIDER = (16, 48, 128, 192), (24, 64, 128, 192)
 DETAIL = 48
 #: Fluid, muscle and collapsed lung, told apart closer.
@@ -53,7 +62,8 @@ def stages(steps: int) -> list[VolumeConfig]:
 
     The second looks closer at soft tissue; the third is wider where it sees far, and draws dense lung more
     often, since that is what is left to learn; the fourth is a short one of smaller steps; the fifth is wider
-    where it sees fine, and looks at the voxels once more when it answers.
+    where it sees fine, and looks at the voxels once more when it answers; the sixth also sees slices with the
+    dome of a diaphragm drawn out, as single slices are when it is asked about them.
     """
     first = VolumeConfig(steps=steps, shares=SHARES)
     second = VolumeConfig(
@@ -77,7 +87,8 @@ def stages(steps: int) -> list[VolumeConfig]:
         learning_rate=1.2e-3,
         seed=4,
     )
-    return [first, second, third, fourth, fifth]
+    sixth = replace(fifth, steps=max(1, round(0.33 * steps)), learning_rate=8e-4, seed=5, shares=DOME_SHARES)
+    return [first, second, third, fourth, fifth, sixth]
 
 
 def load_mean(checkpoint: Path, config: VolumeConfig) -> tuple[LungNet3d, int]:

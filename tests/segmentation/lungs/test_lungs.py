@@ -331,3 +331,26 @@ def test_onnx_runtime_gives_what_openvino_gives() -> None:
     x = np.random.default_rng(2).uniform(-1, 1, (1, 1, 48, 32, 32)).astype(np.float32)
     a, b = (engine(FOLDER / "lungs.onnx", 1).run(x) for engine in (_OpenVino, _OnnxRuntime))
     assert np.abs(a - b).max() < 1e-3
+
+
+def test_the_room_beside_the_body_is_not_judged() -> None:
+    class Sees:
+        engine = "sees"
+        lanes = 1
+        shapes: ClassVar[list[tuple[int, ...]]] = []
+
+        def run_many(self, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+            self.shapes += [x.shape for x in inputs]
+            return [np.concatenate([1 - (x + 1) / 2, (x + 1) / 2, 0 * x], 1) for x in inputs]
+
+    hu = np.full((96, 96, 16), -1024, np.float32)
+    hu[40:50, 20:50] = 400
+    opinion = ask_network(Sees(), hu, (3.5, 3.5, 3.5), 3.5, (-1024, 400), mirror=True)  # type: ignore[arg-type]
+    assert Sees.shapes == [(1, 1, 16, 48, 16)] * 2  # two cubes round it, filled up to multiples of 16
+    # The mirror image calls it left.
+    assert np.allclose(opinion.right[40:50, 20:50], 0.5)
+    assert np.allclose(opinion.left[40:50, 20:50], 0.5)
+    assert opinion.right[:38].max() == opinion.left[:, 52:].max() == 0
+    empty = ask_network(Sees(), hu[:32, :16], (3.5, 3.5, 3.5), 3.5, (-1024, 400), mirror=False)  # type: ignore[arg-type]
+    assert empty.right.shape == (32, 16, 16)
+    assert empty.right.max() == 0

@@ -17,6 +17,8 @@ Float = npt.NDArray[np.floating[Any]]
 #: Longer scans are judged in pieces of so many cubes, each overlapping the next by half.
 _LONGEST = 160
 _MULTIPLE = 16
+#: Denser than this is body, arm or table; so many cubes of the room round it are shown to the network.
+_SOLID_HU, _MARGIN = -500.0, 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +61,37 @@ def ask_network(
     cubes = grid.forth(hu)
     low, high = window
     x = ((np.clip(cubes, low, high) - low) * (2.0 / (high - low)) - 1.0).astype(np.float32)
+    body = _body(cubes)
+
+    def back(values: Float) -> Float:
+        whole = np.zeros(x.shape, np.float32)
+        whole[body] = values
+        return grid.back(whole)
+
+    near = np.ascontiguousarray(x[body])
     doubt, agreement = None, None
-    asked = [x, np.ascontiguousarray(x[::-1])] if mirror else [x]
+    asked = [near, np.ascontiguousarray(near[::-1])] if mirror else [near]
     answers = _in_pieces(session, asked)
     p = answers[0]
     if mirror:
         q = answers[1][::-1, :, :, ::-1]
         a, b = p.sum(-1), q.sum(-1)
-        doubt = grid.back(np.abs(a - b))
+        doubt = back(np.abs(a - b))
         agreement = _dice(a >= 0.5, b >= 0.5)
         p = 0.5 * (p + q)
-    right, left = (grid.back(np.ascontiguousarray(p[..., k])) for k in (0, 1))
+    right, left = (back(p[..., k]) for k in (0, 1))
     return Opinion(right, left, doubt, agreement)
+
+
+def _body(cubes: Float) -> tuple[slice, slice, slice]:
+    """Box round all that is denser than air and cushions: the room beside it need not be judged."""
+    solid = cubes > _SOLID_HU
+    box = [slice(0, n) for n in cubes.shape]
+    for axis in (0, 1):
+        hit = np.flatnonzero(solid.any(axis=(1 - axis, 2)))
+        if hit.size:
+            box[axis] = slice(max(0, int(hit[0]) - _MARGIN), int(hit[-1]) + 1 + _MARGIN)
+    return box[0], box[1], box[2]
 
 
 def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
