@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from bowel import add_bowel
+from scans import SCANS, load_bellies, look_at_scans
 from slabs import draw_out, make_slab, slices_of
 
 import hilum
@@ -18,17 +19,6 @@ from hilum.learn.injury import random_injury
 from hilum.learn.volumes.cases import STEP_MM, on_cubes, own_labels, write_case
 from hilum.phantoms import make_phantom
 
-#: Scans without masks, of lungs that are aerated: their labels are our own. None of them is a test scan.
-SCANS = (
-    "lidc-0001_low",
-    "lidc-0002_low",
-    "lidc-0003_low",
-    "lidc-0004",
-    "nsclc-r01-001",
-    "nsclc-r01-001_low",
-    "tcga-de-a4ma",
-    "tcga-de-a4ma_body_low",
-)
 PHANTOM_INJURIES = (
     "",
     "consolidation:0.7",
@@ -71,6 +61,7 @@ def make_cases(
     done: dict[str, str] = json.loads(log.read_text("utf-8")) if log.is_file() else {}
     jobs: list[tuple[Any, ...]] = [(_phantom, i, seed) for i in range(phantoms)]
     jobs += [(_scan, i, data / "volumes" / f"{name}.nii.gz", injured, seed) for i, name in enumerate(SCANS)]
+    look_at_scans(data, out.parent)
     jobs += [(_slabs, i, file, slabs, seed) for i, file in enumerate(slices_of(dataset, "train"))]
     with ProcessPoolExecutor(2) as pool:
         for number, made in enumerate(pool.map(_run, [(job, out, set(done)) for job in jobs])):
@@ -162,7 +153,7 @@ def _slabs(index: int, file: Path, count: int, seed: int, out: Path, done: set[s
         name = f"dome-{index:03d}-{k}"
         if name not in done:
             rng = np.random.default_rng([seed, 6, index, k])
-            made[name] = write_case(out, name, *make_slab(file, rng, dome=True))
+            made[name] = write_case(out, name, *make_slab(file, rng, True, load_bellies(out.parent)))
     return made
 
 

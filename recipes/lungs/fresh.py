@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from cases import phantom_case
+from scans import load_bellies
 from slabs import make_slab, slices_of
 
 from hilum.learn.volumes.cases import write_case
@@ -22,7 +23,7 @@ def make_fresh(dataset: Path, out: Path, slabs: int = 3, phantoms: int = 48, see
 
     Args:
         dataset: The slices as ``hilum prepare`` writes them.
-        out: Folder of the cases.
+        out: Folder of the cases; what :func:`scans.look_at_scans` wrote lies beside it.
         slabs: Made of each slice of a validation patient.
         phantoms: Number of digital chests.
         seed: Of all draws.
@@ -42,5 +43,6 @@ def make_fresh(dataset: Path, out: Path, slabs: int = 3, phantoms: int = 48, see
                 write_case(out, name, *make_slab(file, np.random.default_rng([seed, 5, number, k])))
         name = f"dome-{number:03d}"
         if not (out / f"{name}.labels.npy").is_file():
-            write_case(out, name, *make_slab(file, np.random.default_rng([seed, 7, number]), dome=True))
+            rng = np.random.default_rng([seed, 7, number])
+            write_case(out, name, *make_slab(file, rng, True, load_bellies(out.parent)))
     return out

@@ -87,7 +87,7 @@ def stages(steps: int) -> list[VolumeConfig]:
         learning_rate=1.2e-3,
         seed=4,
     )
-    sixth = replace(fifth, steps=max(1, round(0.33 * steps)), learning_rate=8e-4, seed=5, shares=DOME_SHARES)
+    sixth = replace(fifth, steps=max(1, round(0.27 * steps)), learning_rate=8e-4, seed=5, shares=DOME_SHARES)
     return [first, second, third, fourth, fifth, sixth]
 
 

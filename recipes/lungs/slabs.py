@@ -6,6 +6,7 @@ there for many patients. A slice repeated along z, tapered as a chest is, teache
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,12 @@ def slices_of(dataset: Path, part: str, seed: int = 0) -> list[Path]:
 
 
 def make_slab(
-    file: Path, rng: np.random.Generator, dome: bool = False
+    file: Path, rng: np.random.Generator, dome: bool = False, organs: Sequence[npt.NDArray[Any]] = ()
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """Return HU and lung labels of one slab, (x, y, z) in RAS order, cubes of STEP_MM.
 
     With ``dome``, the slice cuts the top of a diaphragm; a single slice is drawn out likewise to be judged.
+    For ``organs`` see :func:`hilum.learn.injury.add_dome`.
     """
     mask_file = file.parent.parent / "masks" / f"{file.stem}.png"
     turn = (slice(None, None, -1), slice(None, None, -1))
@@ -49,7 +51,8 @@ def make_slab(
     sides = _sides(mask)
     pixel = rng.uniform(*_PIXEL_MM)
     if dome:
-        hu, sides = (a[:, :, 0] for a in add_dome(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng))
+        made = add_dome(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng, organs)
+        hu, sides = (a[:, :, 0] for a in made)
     step = pixel * _REDUCE
     return draw_out([_blocks(a) for a in (hu, sides == Lung.RIGHT, sides == Lung.LEFT)], step, rng)
 

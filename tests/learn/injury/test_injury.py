@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from hilum.errors import UsageError
-from hilum.learn.injury import InjuryKind, add_dome, add_injury, random_injury
+from hilum.learn.injury import InjuryKind, add_dome, add_injury, belly_of, random_injury
 from hilum.phantoms import make_phantom
 
 SPACING = (4.0, 4.0, 4.0)
@@ -167,6 +167,23 @@ def test_dome_is_tissue_taken_out_of_one_lung(chest: tuple[Array, Array]) -> Non
         kept = mask > 0  # blurred at the border, but lung away from it
         assert np.array_equal(mask[kept], labels[kept])
         assert np.median(np.abs(new - hu)[kept]) < 1
+
+
+def test_half_of_the_domes_hold_what_lies_below_the_lungs(chest: tuple[Array, Array]) -> None:
+    hu, labels = chest
+    bellies = belly_of(hu, labels, SPACING[2])
+    low = int(np.flatnonzero(labels.any(axis=(0, 1)))[0])
+    assert 0 < len(bellies) <= low
+    assert all((belly > -300).mean() > 0.5 for belly in bellies)  # cut to the body
+    assert belly_of(hu[:, :, low:], labels[:, :, low:], SPACING[2]) == []
+    flat = [a[:, :, a.shape[2] // 2, None] for a in chest]
+    marked = [np.full_like(belly, 300) for belly in bellies]
+    seen = 0
+    for seed in range(12):
+        new, mask = add_dome(*flat, SPACING, np.random.default_rng(seed), marked)
+        gone = (flat[1] > 0) & (mask == 0)
+        seen += bool(gone.sum() > 50 and np.median(new[gone]) > 250)
+    assert 3 <= seen <= 9
 
 
 def test_no_dome_without_room() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class SliceInjury:
             lung as 0 to 255. For what a data set lacks, such as slices below the lungs.
         more_share: Chance that a picture is replaced by one of them.
         domes: Chance that a picture gets the dome of a diaphragm, before disease.
+        organs: What lies under half of the domes; see :func:`hilum.learn.injury.add_dome`.
 
     Raises:
         UsageError: A share is not from 0 to 1, or ``more`` has no pictures.
@@ -48,6 +50,7 @@ class SliceInjury:
         more: tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]] | None = None,
         more_share: float = 0.3,
         domes: float = 0.0,
+        organs: Sequence[Array] = (),
     ) -> None:
         for name, value in (("share", share), ("more_share", more_share), ("domes", domes)):
             if not 0 <= value <= 1:
@@ -55,6 +58,7 @@ class SliceInjury:
         if more is not None and (len(more[0]) == 0 or more[0].shape != more[1].shape):
             raise UsageError(f"more has shapes {more[0].shape} and {more[1].shape}, expected the same.")
         self.share, self.more, self.more_share, self.domes = share, more, more_share, domes
+        self._dome = partial(add_dome, organs=organs)
 
     def __call__(self, hu: Tensor, lung: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Take and give HU and shares of lung, (n, 1, height, width)."""
@@ -64,7 +68,7 @@ class SliceInjury:
             if self.more is not None and rng.random() < self.more_share:
                 k = int(rng.integers(len(self.more[0])))
                 pictures[i, 0], masks[i, 0] = self.more[0][k], self.more[1][k] / 255.0
-            for chance, change in ((self.domes, add_dome), (self.share, _disease)):
+            for chance, change in ((self.domes, self._dome), (self.share, _disease)):
                 if chance and rng.random() < chance:
                     pictures[i, 0], masks[i, 0] = change_picture(pictures[i, 0], masks[i, 0], rng, change)
         return torch.from_numpy(pictures).to(hu), torch.from_numpy(masks).to(lung)

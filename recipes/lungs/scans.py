@@ -1,0 +1,67 @@
+"""What the scans without masks give: axial slices with our own labels, and slices of bellies."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import hilum
+from hilum.learn.injury import belly_of
+from hilum.learn.preprocess import fit_picture, resize, to_input
+from hilum.learn.volumes.cases import own_labels
+
+#: Scans without masks, of lungs that are aerated: their labels are our own. None of them is a test scan.
+SCANS = (
+    "lidc-0001_low",
+    "lidc-0002_low",
+    "lidc-0003_low",
+    "lidc-0004",
+    "nsclc-r01-001",
+    "nsclc-r01-001_low",
+    "tcga-de-a4ma",
+    "tcga-de-a4ma_body_low",
+)
+WINDOW, SIZE = (-1024.0, 400.0), (256, 256)
+#: Distance of the slices taken from a scan, mm, and of the slices of bellies.
+EVERY_MM, BELLY_MM = 2.5, 10.0
+BELLIES = "bellies.npz"
+Pictures = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+
+@lru_cache(maxsize=1)
+def load_bellies(work: Path) -> list[npt.NDArray[np.float32]]:
+    """Return slices of bellies, (x, y) in RAS order, that :func:`look_at_scans` wrote."""
+    with np.load(work / BELLIES) as file:
+        return [file[name].astype(np.float32) for name in file.files]
+
+
+def look_at_scans(data: Path, work: Path) -> Pictures:
+    """Return pictures and lungs as 0 to 255, (n, *SIZE); they are made once, and the bellies with them."""
+    out, under = work / "scan_slices.npz", work / BELLIES
+    if not (out.is_file() and under.is_file()):
+        pictures, masks, bellies = [], [], []
+        for name in SCANS:
+            volume = hilum.read(data / "volumes" / f"{name}.nii.gz")
+            labels = own_labels(volume)
+            canonical = volume.canonical()
+            own = hilum.Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
+            fit = fit_picture(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
+            for z in range(0, canonical.shape[2], max(1, round(EVERY_MM / canonical.spacing[2]))):
+                turn = (slice(None, None, -1), slice(None, None, -1))
+                picture = canonical.hu[:, :, z].T[turn]
+                pictures.append(np.rint(to_input(picture[None], fit, WINDOW)[0]).astype(np.int16))
+                share = np.zeros(SIZE, np.float32)
+                rows, cols = (slice(o, o + n) for o, n in zip(fit.offset, fit.inner, strict=True))
+                share[rows, cols] = resize(own[:, :, z].T[turn].astype(np.float32), fit.inner)
+                masks.append(np.rint(255 * share).astype(np.uint8))
+            step = max(1, round(BELLY_MM / canonical.spacing[2]))
+            thin = (slice(None), slice(None), slice(None, None, step))
+            bellies += belly_of(canonical.hu[thin], own[thin], step * canonical.spacing[2])
+        np.savez(out, hu=np.stack(pictures), lung=np.stack(masks))
+        np.savez(under, *[np.rint(belly).astype(np.int16) for belly in bellies])
+    with np.load(out) as file:
+        return file["hu"], file["lung"]
