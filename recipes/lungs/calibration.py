@@ -99,7 +99,7 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
 
 
 def spoilt_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-    """Yield HU and mask, (rows, columns), of a slice as it is, with domes, diseases and in other bad ways."""
+    """Yield HU and mask, (rows, columns), of a slice as it is, with diseases, with domes, and spoilt."""
     picture = tifffile.imread(file).astype(np.float32)
     share = np.asarray(Image.open(file.parent.parent / "masks" / f"{file.stem}.png")).astype(np.float32)
     yield picture, share
@@ -121,21 +121,27 @@ def spoilt_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array,
         yield picture[:, :width], share[:, :width]
 
 
+def as_volume(picture: Array, share: Array) -> tuple[hilum.Volume, Array]:
+    """Return a picture, (rows, columns), as a scan of one slice in RAS order, and its mask likewise."""
+    turn = (slice(None, None, -1), slice(None, None, -1))
+    hu, mask = (np.ascontiguousarray(a[turn].T[:, :, None]) for a in (picture, share))
+    whole = np.clip(np.rint(hu), -2000, 3000).astype(np.int16)
+    return hilum.Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
+
+
 def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: int = 6) -> dict[str, Any]:
     """Fit the confidence of single slices on those of the validation patients; see :func:`calibrate`."""
     rows: list[dict[str, Any]] = []
     for number, file in enumerate(pictures):
         rng = np.random.default_rng([seed, number])
         for picture, share in spoilt_slices(file, rng):
-            turn = (slice(None, None, -1), slice(None, None, -1))
-            hu, mask = (np.ascontiguousarray(a[turn].T[:, :, None]) for a in (picture, share))
-            meta = ScanMeta(spacing_known=False)
+            volume, b = as_volume(picture, share)
             try:
-                found = model(hilum.Volume(np.clip(hu, -2000, 3000).astype(np.int16), np.eye(4), meta))
+                found = model(volume)
             except HilumError:
                 continue
             assert found.confidence is not None
-            a, b = found.labels > 0, mask >= 0.5
+            a = found.labels > 0
             dice = 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
             rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": dice})
     write_json(out, rows)

@@ -32,10 +32,12 @@ def train_slices(data: Path, dataset: Path, work: Path, steps: int, tell: Callab
         report=lambda s: tell(f"unet {s.step}/{s.steps}") if s.validated else None,
     )
     more, organs = look_at_scans(data, work), load_bellies(work)
+    # Looked at once, at the end: the best by slices of lungs as they are would not be the best by disease.
+    last = max(1, round(0.5 * steps))
     config = load_config(
         None,
-        {**choices, "steps": max(1, round(0.5 * steps))},
-        ["validate_every=200", half, "learning_rate=0.0015", "robust=0.0"],
+        {**choices, "steps": last},
+        [f"validate_every={last}", half, "learning_rate=0.0015", "robust=0.0"],
     )
     return train(
         dataset,

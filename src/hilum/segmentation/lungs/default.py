@@ -13,6 +13,7 @@ from hilum.volume import Volume
 
 if TYPE_CHECKING:
     from hilum.segmentation.lungs.model import LearnedLungs
+    from hilum.segmentation.lungs.thin import ThinLungs
 
 __all__ = ["DefaultLungs"]
 
@@ -42,7 +43,7 @@ class DefaultLungs:
         return self._opening.result()
 
     @cached_property
-    def _slices(self) -> Segmenter:
+    def _slices(self) -> ThinLungs:
         from hilum.learn.runner import load_run
         from hilum.segmentation.lungs.thin import ThinLungs
 

@@ -25,9 +25,8 @@ __all__ = ["ThinLungs"]
 Chance = npt.NDArray[np.float32]
 #: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
 _SLAB_MM, _FLAT_MM = 168.0, 3.5
-#: On slices the second opinion counts above this HU, and up to so many times the first; chosen on the
-#: validation patients' slices, as they are and with made-up injuries.
-_PLAIN_AIR_HU, _MOST_WEIGHT = -550.0, 3.0
+#: The second opinion counts above this HU, and up to so many times the first; see recipes/lungs/opinions.py.
+_PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 3.0, 4
 _BATCH = 32  # slices in memory at a time
 
 
@@ -53,9 +52,11 @@ class ThinLungs:
         tell(0.0, "finding lungs")
         canonical = volume.canonical()
         scan = Scan.of(canonical)
-        plain, mirrored = self._of_slices(canonical)
+        plain, mirrored = self.of_slices(canonical)
         tell(0.5, "asking once more")
-        told, weight = self._of_scans(scan, canonical.meta.spacing_known)
+        told, tissue = self.of_scans(scan, canonical.meta.spacing_known)
+        # Little weight where it does not know itself, as at the lungs' borders, which cubes show coarsely.
+        weight = tissue * np.float32(_MOST_WEIGHT) * (2 * told - 1) ** _POWER
         chance = ((0.5 * (plain + mirrored) + weight * told) / (1 + weight)).astype(np.float32)
         tell(0.9, "right and left")
         labels = order_in_space(scan, chance >= self.model.threshold)
@@ -67,7 +68,7 @@ class ThinLungs:
             self._confidence(volume, scan, labels, (chance, plain, mirrored, told)),
         )
 
-    def _of_slices(self, canonical: Volume) -> tuple[Chance, Chance]:
+    def of_slices(self, canonical: Volume) -> tuple[Chance, Chance]:
         """Return the probability of lung by the network of slices, of the scan and of its mirror image."""
         spacing = (canonical.spacing[1], canonical.spacing[0]) if canonical.meta.spacing_known else None
         out = [np.empty(canonical.shape, np.float32) for _ in range(2)]
@@ -79,13 +80,12 @@ class ThinLungs:
             maps[1][start : start + _BATCH] = turned[:, :, ::-1]
         return out[0], out[1]
 
-    def _of_scans(self, scan: Scan, spacing_known: bool) -> tuple[Chance, Chance]:
+    def of_scans(self, scan: Scan, spacing_known: bool) -> tuple[Chance, Chance]:
         """Ask the network of scans about the slices, drawn out.
 
         Returns:
-            The probability of lung of each voxel; and how much this should count beside the network of
-            slices, which weighs 1: nothing where there is air, which is plain to see, little at the lungs'
-            borders, which cubes show coarsely.
+            The probability of lung of each voxel; and where there is tissue, 0 to 1. Air is plain to see in
+            the slice itself, so that the answer should count in tissue only.
         """
         height = scan.reduced.spacing[2] if spacing_known else _FLAT_MM
         count = scan.hu.shape[2]
@@ -99,7 +99,7 @@ class ThinLungs:
         for values, out in ((chance, told), (tissue, solid)):
             for z, plane in enumerate(native_planes(values, scan.reduced)):
                 out[:, :, z] = plane
-        return told, solid * np.float32(_MOST_WEIGHT) * (2 * told - 1) ** 4
+        return told, solid
 
     def _confidence(
         self, volume: Volume, scan: Scan, labels: npt.NDArray[np.uint8], chances: tuple[Chance, ...]

@@ -1,0 +1,65 @@
+"""How much the network of scans counts on single slices: chosen on those of the validation patients.
+
+    python recipes/lungs/opinions.py --work WORK [--weights FOLDER]    # prints, changes nothing
+
+The best row goes by hand into hilum.segmentation.lungs.thin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from calibration import as_volume, spoilt_slices
+from slabs import slices_of
+
+from hilum.learn.runner import load_run
+from hilum.segmentation.classic.model import Scan
+from hilum.segmentation.lungs.model import LearnedLungs
+from hilum.segmentation.lungs.thin import ThinLungs
+from hilum.segmentation.weights import FOLDER, load_weights
+
+MOST, POWER = (0.0, 1.0, 2.0, 3.0), (2, 4)
+#: What spoilt_slices gives, in its order; what comes after is not for choosing.
+KINDS = ("as it is", "injured", "injured", "dome", "dome", "dome and injured")
+
+
+def look(model: ThinLungs, picture: Any, share: Any) -> tuple[Any, ...]:
+    """Return the answer of the network of slices, that of the other, where there is tissue, and the truth."""
+    volume, mask = as_volume(picture, share)
+    canonical = volume.canonical()
+    plain, mirrored = model.of_slices(canonical)
+    told, solid = model.of_scans(Scan.of(canonical), spacing_known=False)
+    return 0.5 * (plain + mirrored), told, solid, mask
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    volumes = LearnedLungs(load_weights("lungs", arguments.weights))
+    model = ThinLungs(load_run(arguments.weights / "lungs-slices.onnx"), volumes)
+    cases = []
+    for number, file in enumerate(slices_of(arguments.work / "slices", "validation")):
+        made = spoilt_slices(file, np.random.default_rng([9, number]))
+        cases += [(kind, look(model, *pair)) for kind, pair in zip(KINDS, made, strict=False)]
+    for most, power in itertools.product(MOST, POWER):
+        scores: dict[str, list[float]] = {}
+        for kind, (own, told, solid, mask) in cases:
+            weight = most * solid * (2 * told - 1) ** power
+            found = (own + weight * told) / (1 + weight) >= model.model.threshold
+            both = 2 * float((found & mask).sum()) / max(1.0, float(found.sum() + mask.sum()))
+            scores.setdefault(kind, []).append(both)
+        parts = "  ".join(
+            f"{k} {np.mean(v):.4f} (tenth {np.quantile(v, 0.1):.3f})" for k, v in scores.items()
+        )
+        mean = np.mean([np.mean(v) for v in scores.values()])
+        print(f"weight {most:.0f}, power {power}  {mean:.4f}  {'  '.join(parts)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
