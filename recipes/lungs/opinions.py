@@ -54,11 +54,9 @@ def main() -> None:
             found = (own + weight * told) / (1 + weight) >= model.model.threshold
             both = 2 * float((found & mask).sum()) / max(1.0, float(found.sum() + mask.sum()))
             scores.setdefault(kind, []).append(both)
-        parts = "  ".join(
-            f"{k} {np.mean(v):.4f} (tenth {np.quantile(v, 0.1):.3f})" for k, v in scores.items()
-        )
+        words = [f"{k} {np.mean(v):.4f} (tenth {np.quantile(v, 0.1):.3f})" for k, v in scores.items()]
         mean = np.mean([np.mean(v) for v in scores.values()])
-        print(f"weight {most:.0f}, power {power}  {mean:.4f}  {'  '.join(parts)}", flush=True)
+        print(f"weight {most:.0f}, power {power}  {mean:.4f}  {'; '.join(words)}", flush=True)
 
 
 if __name__ == "__main__":

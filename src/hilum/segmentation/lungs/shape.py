@@ -57,9 +57,9 @@ class Rules:
         surely_not: A piece is taken away where three quarters of it are called lung with at most this.
     """
 
-    sure: tuple[float, float] = (0.60, 0.88)
+    sure: tuple[float, float] = (0.60, 0.80)
     large_ml: float = 60.0
-    loose: float = 0.92
+    loose: float = 0.80
     least_contact: float = 0.40
     fat: tuple[float, float] = (-130.0, -30.0)
     levels: tuple[float, ...] = (0.50, 0.65, 0.80)

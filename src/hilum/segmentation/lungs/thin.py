@@ -26,7 +26,7 @@ Chance = npt.NDArray[np.float32]
 #: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
 _SLAB_MM, _FLAT_MM = 168.0, 3.5
 #: The second opinion counts above this HU, and up to so many times the first; see recipes/lungs/opinions.py.
-_PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 3.0, 4
+_PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 1.0, 4
 _BATCH = 32  # slices in memory at a time
 
 
