@@ -30,8 +30,9 @@ def tree(folder: Path) -> list[str]:
 def start(out: Path, body: str) -> subprocess.Popen[str]:
     """Run a process that enters OutputFolder, says so, and goes on with ``body``."""
     code = f"""
-        import sys
+        import signal, sys
         from hilum.io import OutputFolder, write_text, write_json
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
         with OutputFolder({str(out)!r}) as folder:
             write_text(folder / "report.html", "other")
             print("in", flush=True)
