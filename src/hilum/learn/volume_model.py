@@ -13,7 +13,7 @@ from hilum.io.tiff import Plane
 from hilum.labels import Lung
 from hilum.learn.runner import SliceModel
 from hilum.segmentation.base import ModelInfo, Progress, Segmentation
-from hilum.segmentation.classic.model import Scan, require_chest
+from hilum.segmentation.classic.model import LEAST_SHARE, Scan, require_chest
 from hilum.segmentation.classic.morphology import Mask, Spacing
 from hilum.segmentation.classic.select import Piece, most_gas, pieces_of
 from hilum.segmentation.classic.sides import assign_sides
@@ -92,12 +92,13 @@ def pictures_of(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
     return np.transpose(values, _AXES[plane])[:, ::-1, ::-1]
 
 
-def order_in_space(scan: Scan, mask: Mask) -> npt.NDArray[np.uint8]:
+def order_in_space(scan: Scan, mask: Mask, least_share: float = LEAST_SHARE) -> npt.NDArray[np.uint8]:
     """Keep what can be lung and tell right from left, on a grid of about 2 mm.
 
     Args:
         scan: The scan, looked at.
         mask: Lung or not, in the scan's canonical order.
+        least_share: Of the body's section; where no slice has so much lung, it is taken for something else.
 
     Returns:
         Lung labels of the mask's shape.
@@ -114,7 +115,7 @@ def order_in_space(scan: Scan, mask: Mask) -> npt.NDArray[np.uint8]:
             "No lung was found in this scan.", "Check that it is a chest CT and not another body part."
         )
     chosen = np.isin(labels, [piece.label for piece in pieces])
-    require_chest(chosen, scan.found.filled | chosen)
+    require_chest(chosen, scan.found.filled | chosen, least_share)
     sides = assign_sides(hu, labels, pieces, reduced.spacing)
     return _to_native(mask, sides, reduced).transpose(scan.order)
 

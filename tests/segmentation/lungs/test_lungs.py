@@ -216,6 +216,24 @@ def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom) -> None:
         assert dice(found.labels > 0, left > 0) > 0.9
 
 
+def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
+    healthy: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (healthy.volume.hu > -300).sum((0, 1)) + (healthy.labels > 0).sum((0, 1))
+    share = (healthy.labels > 0).sum((0, 1)) / body
+    low = int(np.flatnonzero(share > 0.055)[0])
+    assert share[low] < 0.08
+    part = slice(low, low + 1)
+    tip = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
+    with pytest.raises(NotAChestError):
+        Classic()(tip)
+    model = DefaultLungs()
+    assert dice(model(tip).labels > 0, healthy.labels[:, :, part] > 0) > 0.9
+    monkeypatch.setattr("hilum.segmentation.lungs.thin.chance_of_failure", lambda *_: 0.9)
+    with pytest.raises(NotAChestError):
+        model(tip)
+
+
 def test_confidence_tells_a_chest_from_nonsense(model: LearnedLungs, healthy: Phantom) -> None:
     good = model(healthy.volume).confidence
     assert good is not None

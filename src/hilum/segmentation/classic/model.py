@@ -29,11 +29,11 @@ from hilum.segmentation.classic.sides import assign_sides
 from hilum.segmentation.grid import PADDING_HU, Reduced, reduce_volume
 from hilum.volume import Volume
 
-__all__ = ["Classic", "Scan", "aerated_lungs", "require_chest"]
+__all__ = ["LEAST_SHARE", "Classic", "Scan", "aerated_lungs", "require_chest"]
 
 
 #: A chest has an axial slice with at least this share of lung.
-_LEAST_SHARE = 0.08
+LEAST_SHARE = 0.08
 #: As many voxels tell a median to a fraction of a HU.
 _MOST_SAMPLES = 100_000
 #: Width that a chest picture without a scale is taken to have, mm.
@@ -71,13 +71,13 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int,
     return hu, (guess, guess, volume.spacing[order[2]]), order
 
 
-def require_chest(lungs: Mask, filled: Mask) -> None:
+def require_chest(lungs: Mask, filled: Mask, least_share: float = LEAST_SHARE) -> None:
     """Raise :class:`NotAChestError` where what looks like lung is bowel gas or the lungs' tips only."""
     share = share_of_body(lungs, filled)
     planes = np.flatnonzero(lungs.any(axis=(0, 1)))
     height = lungs.shape[2]
     tips = planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
-    if share < _LEAST_SHARE or (height > 1 and tips):
+    if share < least_share or (height > 1 and tips):
         raise NotAChestError(
             f"This is not a chest: what looks like lung takes at most {100 * share:.0f} % of the body's "
             f"cross-section, in {planes.size} of {height} slices.",

@@ -27,6 +27,8 @@ Chance = npt.NDArray[np.float32]
 _SLAB_MM, _FLAT_MM = 168.0, 3.5
 #: The second opinion counts above this HU, and up to so many times the first; see recipes/lungs/opinions.py.
 _PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 1.0, 4
+#: Less lung than is asked for elsewhere, down to this share of the body's section, is taken where it is sure.
+_TIP_SHARE = 0.03
 _BATCH = 32  # slices in memory at a time
 
 
@@ -59,14 +61,15 @@ class ThinLungs:
         weight = tissue * np.float32(_MOST_WEIGHT) * (2 * told - 1) ** _POWER
         chance = ((0.5 * (plain + mirrored) + weight * told) / (1 + weight)).astype(np.float32)
         tell(0.9, "right and left")
-        labels = order_in_space(scan, chance >= self.model.threshold)
+        mask = chance >= self.model.threshold
+        labels = order_in_space(scan, mask, _TIP_SHARE)
+        confidence = self._confidence(volume, scan, labels, (chance, plain, mirrored, told))
+        if confidence is None or confidence.failure >= UNCERTAIN:
+            order_in_space(
+                scan, mask
+            )  # tips of lungs look like bowel, so that they are refused where in doubt
         tell(1.0, "done")
-        return Segmentation(
-            volume.restore(labels),
-            self.info,
-            scan.landmarks(),
-            self._confidence(volume, scan, labels, (chance, plain, mirrored, told)),
-        )
+        return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
 
     def of_slices(self, canonical: Volume) -> tuple[Chance, Chance]:
         """Return the probability of lung by the network of slices, of the scan and of its mirror image."""
