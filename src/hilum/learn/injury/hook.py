@@ -20,7 +20,7 @@ __all__ = ["SliceInjury"]
 
 Array = npt.NDArray[Any]
 #: (HU, labels, spacing, source of draws) to (HU, labels).
-Change = Callable[[Array, Array, Sequence[float], np.random.Generator], tuple[Array, Array]]
+PictureChange = Callable[[Array, Array, Sequence[float], np.random.Generator], tuple[Array, Array]]
 
 #: Width of a training picture in mm, of which only the order matters: the diseases' sizes follow it.
 _PICTURE_MM = 370.0
@@ -85,7 +85,7 @@ def change_picture(
     picture: npt.NDArray[np.float32],
     share: npt.NDArray[np.float32],
     rng: np.random.Generator,
-    change: Change = _disease,
+    change: PictureChange = _disease,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Put disease, or something else, into one picture.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hilum.segmentation.engine import Session
 from hilum.segmentation.isogrid import IsoGrid
 
-__all__ = ["Opinion", "ask_network"]
+__all__ = ["Opinion", "ask_network", "dice"]
 
 Float = npt.NDArray[np.floating[Any]]
 #: Longer scans are judged in pieces of so many cubes, each overlapping the next by half.
@@ -77,7 +77,7 @@ def ask_network(
         q = answers[1][::-1, :, :, ::-1]
         a, b = p.sum(-1), q.sum(-1)
         doubt = back(np.abs(a - b))
-        agreement = _dice(a >= 0.5, b >= 0.5)
+        agreement = dice(a >= 0.5, b >= 0.5)
         p = 0.5 * (p + q)
     right, left = (back(p[..., k]) for k in (0, 1))
     return Opinion(right, left, doubt, agreement)
@@ -94,7 +94,8 @@ def _body(cubes: Float) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
-def _dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+def dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
+    """Return the Dice coefficient of two masks; 1 where both are empty."""
     total = int(a.sum()) + int(b.sum())
     return 2.0 * int((a & b).sum()) / total if total else 1.0
 

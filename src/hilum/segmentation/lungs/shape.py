@@ -49,6 +49,7 @@ class Rules:
         large_ml: mL.
         loose: The same for a piece of ``large_ml`` or more that lies against lung with less than
             ``least_contact`` of its surface: liver, spleen and bowel do, disease is mostly wrapped in lung.
+            No more than ``sure`` by default: a network that learnt domes needs no more.
         least_contact: Share of the surface.
         fat: Such a piece is none where its median HU lies between these: fat of the belly, which lung with
             disease resembles only where it passes from air to tissue.

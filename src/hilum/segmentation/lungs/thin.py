@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentatio
 from hilum.segmentation.classic.model import Scan
 from hilum.segmentation.grid import block_share, native_planes
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
-from hilum.segmentation.lungs.network import Opinion
+from hilum.segmentation.lungs.network import Opinion, dice
 from hilum.volume import Volume
 
 if TYPE_CHECKING:
@@ -114,18 +114,13 @@ class ThinLungs:
         chance, plain, mirrored, told = chances
         limit = self.model.threshold
         coarse = block_share(chance, scan.spacing)
-        opinion = Opinion(coarse, np.zeros_like(coarse), None, _dice(plain >= limit, mirrored >= limit))
+        opinion = Opinion(coarse, np.zeros_like(coarse), None, dice(plain >= limit, mirrored >= limit))
         lungs = (block_share(labels > 0, scan.spacing) >= 0.5).astype(np.uint8)
         signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
-        signs["apart"] = 1 - _dice(plain >= limit, told >= 0.5)
+        signs["apart"] = 1 - dice(plain >= limit, told >= 0.5)
         failure = chance_of_failure(signs, calibration)
         where = None
         if failure >= UNCERTAIN:
             doubt = np.maximum(1 - np.abs(2 * chance - 1), np.abs(plain - mirrored))
             where = volume.restore(np.rint(100 * np.clip(doubt, 0, 1)).astype(np.uint8))
         return Confidence(failure, signs, where)
-
-
-def _dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    total = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / total if total else 1.0
