@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from hilum.errors import ModelError
 from hilum.io import atomic_file
 from hilum.segmentation.engine import open_session
 
-__all__ = ["OPSET", "Parity", "check_parity", "export_onnx"]
+__all__ = ["OPSET", "Parity", "check_parity", "export_onnx", "without_traces"]
 
 OPSET = 18
 #: A model whose numbers differ more than this from torch's is not handed out.
@@ -107,11 +108,20 @@ def export_onnx(network: nn.Module, path: Path, size: tuple[int, int]) -> Path:
                 dynamo=True,
                 verbose=False,
             )
-            part.write_bytes(program.model_proto.SerializeToString())
+            part.write_bytes(without_traces(program.model_proto).SerializeToString())
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
     return path
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Take out, in place, what the exporter notes of each node: lines of code with the paths of a machine."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    return model
 
 
 def check_parity(
