@@ -20,7 +20,7 @@ import hilum
 from hilum.io import read_labels
 from hilum.learn.injury import InjuryKind, add_injury
 from hilum.learn.volumes.cases import STEP_MM, on_cubes
-from hilum.segmentation.lungs.confidence import chance_of_failure
+from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.weights import load_weights
 
@@ -37,6 +37,17 @@ def area_under_roc(score: np.ndarray, failed: np.ndarray) -> float:
     bad, good = score[failed], score[~failed]
     wins = (bad[:, None] > good[None]).sum() + 0.5 * (bad[:, None] == good[None]).sum()
     return float(wins / (bad.size * good.size))
+
+
+def finding_failures(dice: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    """How well a chance of failure finds what has a Dice below FAILED_BELOW."""
+    failed, flagged = dice < FAILED_BELOW, score >= UNCERTAIN
+    return {
+        "failures": int(failed.sum()),
+        "auc": area_under_roc(score, failed),
+        "failures_flagged": float(flagged[failed].mean()),
+        "successes_flagged": float(flagged[~failed].mean()),
+    }
 
 
 def main() -> None:
@@ -64,16 +75,7 @@ def main() -> None:
                     continue
                 rows.append((scan, name, how, result[1], chance_of_failure(result[0], calibration)))
     dice, score = np.array([r[3] for r in rows]), np.array([r[4] for r in rows])
-    failed = dice < FAILED_BELOW
-    flagged = score >= 0.5
-    out = {
-        "runs": len(rows),
-        "refused": refused,
-        "failures": int(failed.sum()),
-        "auc": area_under_roc(score, failed),
-        "failures_flagged": float(flagged[failed].mean()),
-        "successes_flagged": float(flagged[~failed].mean()),
-    }
+    out = {"runs": len(rows), "refused": refused, **finding_failures(dice, score)}
     for key, value in out.items():
         print(f"{key:18s} {value:.3f}" if isinstance(value, float) else f"{key:18s} {value}")
     (HERE / "out").mkdir(exist_ok=True)

@@ -45,6 +45,14 @@ KINDS = (
 SEVERITIES = (0.0, 0.25, 0.5, 0.75)
 
 
+def scan_and_lungs(name: str) -> tuple[hilum.Volume, Any]:
+    """Read a scan and its hand-made mask, both in RAS order."""
+    volume = hilum.read(next(DATA.glob(f"{name}.[nm]*")))
+    mask = read_labels(next(DATA.glob(f"{name}_lungs*")), volume)
+    own = hilum.Volume(mask.astype(np.int16), volume.affine, volume.meta).canonical().hu > 0
+    return volume.canonical(), own
+
+
 def sides_of(volume: hilum.Volume, own: Any) -> Any:
     """Side of each voxel of a mask that tells none: that of the nearest lung found in the healthy scan."""
     return np.where(own, nearest_side(load_model("lungs")(volume).labels, volume.spacing), 0)
@@ -85,11 +93,7 @@ def main() -> None:
     refused: dict[tuple[str, float], int] = defaultdict(int)
     begin = time.time()
     for scan in arguments.scans:
-        path = next(DATA.glob(f"{scan}.[nm]*"))
-        volume = hilum.read(path)
-        mask = read_labels(next(DATA.glob(f"{scan}_lungs*")), volume)
-        ras = volume.canonical()
-        own = hilum.Volume(mask.astype(np.int16), volume.affine, volume.meta).canonical().hu > 0
+        ras, own = scan_and_lungs(scan)
         sides = sides_of(ras, own)
         together, _ = ndimage.label(own)
         for severity, kind, draw, seed in cases_of(arguments.draws):

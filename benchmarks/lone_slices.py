@@ -10,30 +10,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 import hilum
-from confidence import area_under_roc
+from confidence import FAILED_BELOW, finding_failures
 from hilum.errors import NotAChestError
-from hilum.io import read_labels
 from hilum.learn.injury import InjuryKind, add_injury
 from hilum.segmentation.base import Segmenter
 from hilum.segmentation.models import load_model
+from injury import DATA, SCANS, scan_and_lungs
 
 HERE = Path(__file__).parent
-DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"
-SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
 KINDS = (None, InjuryKind.CONSOLIDATION, InjuryKind.ATELECTASIS, InjuryKind.EFFUSION, InjuryKind.GROUND_GLASS)
 SEVERITY, SEED = 0.5, 100
 #: An abdomen with bowel gas; its uppermost slices show the lungs' bases and are left out, mm.
 ABDOMEN, LEFT_OUT_MM = "abdomen-ts.nii.gz", 25.0
 #: Slices with less lung than this count as slices without, cm2.
 LEAST_CM2 = 15.0
-FAILED_BELOW = 0.95
 
 
 def judge(model: Segmenter, scan: hilum.Volume, truth: np.ndarray, every_mm: float) -> list[dict[str, float]]:
@@ -93,10 +89,7 @@ def main() -> None:
     model = load_model(arguments.model)
     table: dict[str, list[dict[str, float]]] = {}
     for name in SCANS:
-        volume = hilum.read(next(DATA.glob(f"{name}.[nm]*")))
-        mask = read_labels(next(DATA.glob(f"{name}_lungs*")), volume)
-        ras = volume.canonical()
-        own = hilum.Volume(mask.astype(np.int16), volume.affine, volume.meta).canonical().hu > 0
+        ras, own = scan_and_lungs(name)
         parts, _ = ndimage.label(own)
         for kind in KINDS:
             hu, truth = ras.hu, own
@@ -122,16 +115,8 @@ def main() -> None:
     print(f"abdomen with bowel gas: {good} of {count} slices refused")
     told = [r for rows in table.values() for r in rows if r["area"] >= LEAST_CM2 and np.isfinite(r["chance"])]
     if told:
-        chance = np.array([r["chance"] for r in told])
-        failed = np.array([r["dice"] < FAILED_BELOW for r in told])
-        flagged = chance >= 0.5
-        out["confidence"] = {
-            "slices": len(told),
-            "failures": int(failed.sum()),
-            "auc": area_under_roc(chance, failed),
-            "failures_flagged": float(flagged[failed].mean()),
-            "others_flagged": float(flagged[~failed].mean()),
-        }
+        dice, chance = (np.array([r[key] for r in told]) for key in ("dice", "chance"))
+        out["confidence"] = {"slices": len(told), **finding_failures(dice, chance)}
         print("confidence", json.dumps(out["confidence"]))
     (HERE / "out").mkdir(exist_ok=True)
     (HERE / "out" / "lone_slices.json").write_text(json.dumps(out, indent=1), "utf-8")

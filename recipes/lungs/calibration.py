@@ -14,7 +14,7 @@ from fresh import make_fresh
 from PIL import Image
 from scipy.optimize import minimize
 from scipy.special import expit
-from slabs import slices_of
+from slabs import in_ras, slices_of
 
 import hilum
 from hilum.errors import HilumError
@@ -31,6 +31,11 @@ from hilum.volume import ScanMeta
 
 FAILED_BELOW = 0.95
 Array = npt.NDArray[Any]
+
+
+def dice(a: Array, b: Array) -> float:
+    """Return the Dice coefficient; 0 where both are empty: no lung found is a failure here."""
+    return 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
 
 
 def broken(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, float]]:
@@ -69,8 +74,7 @@ def judge(model: LearnedLungs, hu: Array, mask: Array, step: float) -> tuple[dic
     except HilumError:
         return None
     assert found.confidence is not None
-    a, b = found.labels > 0, mask > 0
-    return found.confidence.signs, 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
+    return found.confidence.signs, dice(found.labels > 0, mask > 0)
 
 
 def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
@@ -123,10 +127,15 @@ def spoilt_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array,
 
 def as_volume(picture: Array, share: Array) -> tuple[hilum.Volume, Array]:
     """Return a picture, (rows, columns), as a scan of one slice in RAS order, and its mask likewise."""
-    turn = (slice(None, None, -1), slice(None, None, -1))
-    hu, mask = (np.ascontiguousarray(a[turn].T[:, :, None]) for a in (picture, share))
+    hu, mask = (np.ascontiguousarray(in_ras(a)[:, :, None]) for a in (picture, share))
     whole = np.clip(np.rint(hu), -2000, 3000).astype(np.int16)
     return hilum.Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
+
+
+def _fitted(rows: list[dict[str, Any]], out: Path) -> dict[str, Any]:
+    """Keep what was seen, and fit the chance of failure on it."""
+    write_json(out, rows)
+    return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
 
 
 def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: int = 6) -> dict[str, Any]:
@@ -135,17 +144,15 @@ def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: in
     for number, file in enumerate(pictures):
         rng = np.random.default_rng([seed, number])
         for picture, share in spoilt_slices(file, rng):
-            volume, b = as_volume(picture, share)
+            volume, mask = as_volume(picture, share)
             try:
                 found = model(volume)
             except HilumError:
                 continue
             assert found.confidence is not None
-            a = found.labels > 0
-            dice = 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
-            rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": dice})
-    write_json(out, rows)
-    return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
+            score = dice(found.labels > 0, mask)
+            rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": score})
+    return _fitted(rows, out)
 
 
 def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dict[str, Any]:
@@ -166,8 +173,7 @@ def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dic
             result = judge(model, spoilt, mask, step)
             if result is not None:
                 rows.append({"case": case.name, "how": how, "signs": result[0], "dice": result[1]})
-    write_json(out, rows)
-    return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
+    return _fitted(rows, out)
 
 
 def tell_confidence(out: Path, dataset: Path, work: Path) -> None:

@@ -5,6 +5,7 @@ Thresholds are chosen and the confidence is calibrated on them. The test patient
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,18 @@ from scans import load_bellies
 from slabs import make_slab, slices_of
 
 from hilum.learn.volumes.cases import write_case
+from hilum.segmentation.weights import FOLDER
 
 #: Seeds of the digital chests begin here; those of the training lie below.
 _FIRST_SEED = 3000
+
+
+def arguments_of(text: str) -> argparse.Namespace:
+    """Read the arguments of a script that chooses something on these cases; ``text`` says what it does."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=FOLDER)
+    return parser.parse_args()
 
 
 def make_fresh(dataset: Path, out: Path, slabs: int = 3, phantoms: int = 48, seed: int = 0) -> Path:

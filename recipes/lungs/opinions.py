@@ -7,20 +7,19 @@ The best row goes by hand into hilum.segmentation.lungs.thin.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from calibration import as_volume, spoilt_slices
+from calibration import as_volume, dice, spoilt_slices
+from fresh import arguments_of
 from slabs import slices_of
 
 from hilum.learn.runner import load_run
 from hilum.segmentation.classic.model import Scan
 from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.lungs.thin import ThinLungs
-from hilum.segmentation.weights import FOLDER, load_weights
+from hilum.segmentation.lungs.thin import ThinLungs, weigh
+from hilum.segmentation.weights import load_weights
 
 MOST, POWER = (0.0, 1.0, 2.0, 3.0), (2, 4)
 #: What spoilt_slices gives, in its order; what comes after is not for choosing.
@@ -37,10 +36,7 @@ def look(model: ThinLungs, picture: Any, share: Any) -> tuple[Any, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=FOLDER)
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__)
     volumes = LearnedLungs(load_weights("lungs", arguments.weights))
     model = ThinLungs(load_run(arguments.weights / "lungs-slices.onnx"), volumes)
     cases = []
@@ -50,10 +46,8 @@ def main() -> None:
     for most, power in itertools.product(MOST, POWER):
         scores: dict[str, list[float]] = {}
         for kind, (own, told, solid, mask) in cases:
-            weight = most * solid * (2 * told - 1) ** power
-            found = (own + weight * told) / (1 + weight) >= model.model.threshold
-            both = 2 * float((found & mask).sum()) / max(1.0, float(found.sum() + mask.sum()))
-            scores.setdefault(kind, []).append(both)
+            found = weigh(own, told, solid, most, power) >= model.model.threshold
+            scores.setdefault(kind, []).append(dice(found, mask))
         words = [f"{k} {np.mean(v):.4f} (tenth {np.quantile(v, 0.1):.3f})" for k, v in scores.items()]
         mean = np.mean([np.mean(v) for v in scores.values()])
         print(f"weight {most:.0f}, power {power}  {mean:.4f}  {'; '.join(words)}", flush=True)

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 import hilum
+from hilum.io.tiff import Plane
 from hilum.learn.injury import belly_of
 from hilum.learn.preprocess import fit_picture, resize, to_input
+from hilum.learn.volume_model import pictures_of
 from hilum.learn.volumes.cases import own_labels
 
 #: Scans without masks, of lungs that are aerated: their labels are our own. None of them is a test scan.
@@ -50,13 +52,12 @@ def look_at_scans(data: Path, work: Path) -> Pictures:
             canonical = volume.canonical()
             own = hilum.Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
             fit = fit_picture(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
+            planes, lungs = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, own))
             for z in range(0, canonical.shape[2], max(1, round(EVERY_MM / canonical.spacing[2]))):
-                turn = (slice(None, None, -1), slice(None, None, -1))
-                picture = canonical.hu[:, :, z].T[turn]
-                pictures.append(np.rint(to_input(picture[None], fit, WINDOW)[0]).astype(np.int16))
+                pictures.append(np.rint(to_input(planes[z : z + 1], fit, WINDOW)[0]).astype(np.int16))
                 share = np.zeros(SIZE, np.float32)
                 rows, cols = (slice(o, o + n) for o, n in zip(fit.offset, fit.inner, strict=True))
-                share[rows, cols] = resize(own[:, :, z].T[turn].astype(np.float32), fit.inner)
+                share[rows, cols] = resize(lungs[z].astype(np.float32), fit.inner)
                 masks.append(np.rint(255 * share).astype(np.uint8))
             step = max(1, round(BELLY_MM / canonical.spacing[2]))
             thin = (slice(None), slice(None), slice(None, None, step))

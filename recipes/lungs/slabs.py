@@ -35,6 +35,11 @@ def slices_of(dataset: Path, part: str, seed: int = 0) -> list[Path]:
     return [f for f, i in zip(files, ids, strict=True) if i in own]
 
 
+def in_ras(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view of an axial picture, (rows, columns), in RAS order, (x, y)."""
+    return picture[::-1, ::-1].T
+
+
 def make_slab(
     file: Path, rng: np.random.Generator, dome: bool = False, organs: Sequence[npt.NDArray[Any]] = ()
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
@@ -44,9 +49,8 @@ def make_slab(
     For ``organs`` see :func:`hilum.learn.injury.add_dome`.
     """
     mask_file = file.parent.parent / "masks" / f"{file.stem}.png"
-    turn = (slice(None, None, -1), slice(None, None, -1))
-    picture = tifffile.imread(file)[turn].T.astype(np.float32)
-    mask = np.asarray(Image.open(mask_file))[turn].T > 0
+    picture = in_ras(tifffile.imread(file)).astype(np.float32)
+    mask = in_ras(np.asarray(Image.open(mask_file))) > 0
     hu = normalise(picture[:, :, None], find_levels(picture[:, :, None]))[:, :, 0]
     sides = _sides(mask)
     pixel = rng.uniform(*_PIXEL_MM)

@@ -7,13 +7,12 @@ The best row goes by hand into hilum.segmentation.lungs.shape.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fresh import make_fresh
+from calibration import dice
+from fresh import arguments_of, make_fresh
 
 import hilum
 from hilum.errors import NotAChestError
@@ -21,7 +20,7 @@ from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
 from hilum.segmentation.classic.model import Scan, aerated_lungs
 from hilum.segmentation.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.segmentation.lungs.shape import Rules, join_lungs
-from hilum.segmentation.weights import FOLDER, load_weights
+from hilum.segmentation.weights import load_weights
 
 SMALL, LARGE = (0.5, 0.6), (0.5, 0.65, 0.8, 0.88)
 SURELY_NOT = (0.1, 0.2, 0.35)
@@ -39,15 +38,8 @@ def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
     return aerated, opinion.right, opinion.left, keep_out, scan.reduced.spacing, scan.hu, labels > 0
 
 
-def dice(a: Any, b: Any) -> float:
-    return 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=FOLDER)
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__)
     model = LearnedLungs(load_weights("lungs", arguments.weights))
     found = find_cases(make_fresh(arguments.work / "slices", arguments.work / "fresh"))
     seen = [(case.group, look(case, model)) for case in found]

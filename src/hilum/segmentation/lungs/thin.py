@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hilum.learn.runner import SliceModel
     from hilum.segmentation.lungs.model import LearnedLungs
 
-__all__ = ["ThinLungs"]
+__all__ = ["ThinLungs", "weigh"]
 
 Chance = npt.NDArray[np.float32]
 #: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
@@ -29,7 +29,6 @@ _SLAB_MM, _FLAT_MM = 168.0, 3.5
 _PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 1.0, 4
 #: Less lung than is asked for elsewhere, down to this share of the body's section, is taken where it is sure.
 _TIP_SHARE = 0.03
-_BATCH = 32  # slices in memory at a time
 
 
 class ThinLungs:
@@ -57,17 +56,13 @@ class ThinLungs:
         plain, mirrored = self.of_slices(canonical)
         tell(0.5, "asking once more")
         told, tissue = self.of_scans(scan, canonical.meta.spacing_known)
-        # Little weight where it does not know itself, as at the lungs' borders, which cubes show coarsely.
-        weight = tissue * np.float32(_MOST_WEIGHT) * (2 * told - 1) ** _POWER
-        chance = ((0.5 * (plain + mirrored) + weight * told) / (1 + weight)).astype(np.float32)
+        chance = weigh(0.5 * (plain + mirrored), told, tissue)
         tell(0.9, "right and left")
         mask = chance >= self.model.threshold
         labels = order_in_space(scan, mask, _TIP_SHARE)
         confidence = self._confidence(volume, scan, labels, (chance, plain, mirrored, told))
         if confidence is None or confidence.failure >= UNCERTAIN:
-            order_in_space(
-                scan, mask
-            )  # tips of lungs look like bowel, so that they are refused where in doubt
+            order_in_space(scan, mask)  # tips of lungs look like bowel: in doubt they are refused
         tell(1.0, "done")
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
 
@@ -75,12 +70,9 @@ class ThinLungs:
         """Return the probability of lung by the network of slices, of the scan and of its mirror image."""
         spacing = (canonical.spacing[1], canonical.spacing[0]) if canonical.meta.spacing_known else None
         out = [np.empty(canonical.shape, np.float32) for _ in range(2)]
-        pictures, *maps = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, *out))
-        for start in range(0, len(pictures), _BATCH):
-            part = pictures[start : start + _BATCH]
-            maps[0][start : start + _BATCH] = self.model.probabilities(part, spacing)
-            turned = self.model.probabilities(part[:, :, ::-1], spacing)
-            maps[1][start : start + _BATCH] = turned[:, :, ::-1]
+        pictures, plain, mirrored = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, *out))
+        plain[:] = self.model.probabilities(pictures, spacing)
+        mirrored[:] = self.model.probabilities(pictures[:, :, ::-1], spacing)[:, :, ::-1]
         return out[0], out[1]
 
     def of_scans(self, scan: Scan, spacing_known: bool) -> tuple[Chance, Chance]:
@@ -124,3 +116,21 @@ class ThinLungs:
             doubt = np.maximum(1 - np.abs(2 * chance - 1), np.abs(plain - mirrored))
             where = volume.restore(np.rint(100 * np.clip(doubt, 0, 1)).astype(np.uint8))
         return Confidence(failure, signs, where)
+
+
+def weigh(
+    own: Chance, told: Chance, tissue: Chance, most: float = _MOST_WEIGHT, power: int = _POWER
+) -> Chance:
+    """Return the mean of two opinions, where that of the network of slices weighs 1.
+
+    Args:
+        own: Probability of lung by the network of slices.
+        told: The same by the network of scans.
+        tissue: Where there is tissue, 0 to 1; the other counts there only.
+        most: Its greatest weight.
+        power: How fast it loses weight where it does not know itself, as at the lungs' borders, which cubes
+            show coarsely.
+    """
+    weight = tissue * np.float32(most) * (2 * told - 1) ** power
+    out: Chance = ((own + weight * told) / (1 + weight)).astype(np.float32)
+    return out
