@@ -13,8 +13,9 @@ __all__ = ["CentralAirways", "find_central_airways"]
 
 #: A trachea's lumen in an axial slice, mm2 (children to tracheomegaly).
 _AREA_MM2 = (25.0, 800.0)
-#: More than this is a leak into the lung, not trachea and bronchi.
-_LARGEST_ML = 110.0
+#: More than this is a leak into the lung, not trachea and bronchi; of a trachea whose lumen has this area or
+#: more in most slices. That of a child has less, as the cube of its width.
+_LARGEST_ML, _WIDE_MM2 = 110.0, 200.0
 _THRESHOLDS = (-880.0, -900.0, -920.0, -940.0, -960.0)
 
 
@@ -50,10 +51,12 @@ def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spac
     if trachea is None:
         return None
     ml = float(np.prod(spacing)) / 1000.0
+    areas = trachea.sum(axis=(0, 1)) * spacing[0] * spacing[1]
+    width = min(1.0, float(np.median(areas[areas > 0])) / _WIDE_MM2)
     for threshold in _THRESHOLDS:
         labels, counts = components(((hu < threshold) & inner) | trachea)
         chosen = np.unique(labels[trachea])
-        if counts[chosen].sum() * ml <= _LARGEST_ML:
+        if counts[chosen].sum() * ml <= _LARGEST_ML * width**1.5:
             return CentralAirways(np.isin(labels, chosen), trachea)
     return CentralAirways(trachea, trachea)
 

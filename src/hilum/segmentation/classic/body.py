@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.segmentation.classic.morphology import Mask, components, components_2d, dilate, erode
+from hilum.segmentation.classic.select import GAS_HU
 from hilum.segmentation.grid import PADDING_HU, Reduced
 
 __all__ = ["BodyAir", "Levels", "find_inner_air", "find_levels", "normalise"]
@@ -100,6 +101,37 @@ def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
     return border
 
 
+def _unseen(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
+    """Mark what was not scanned: padding, and what a circle or a turned grid left empty, of one value.
+
+    Real air has noise: blocks of one exact value that reach the sides of the picture are none. Blocks at the
+    rim that are as dark as gas mix it with what was scanned, and are taken in.
+
+    Args:
+        hu: Block means in the scan's own values.
+        threshold: HU below which a block may be such.
+    """
+    empty = hu <= PADDING_HU
+    corners, counts = np.unique(
+        hu[:: max(1, hu.shape[0] - 1), :: max(1, hu.shape[1] - 1)], return_counts=True
+    )
+    usual = corners[counts.argmax()]
+    if usual < threshold and counts.max() > 0.1 * counts.sum():
+        empty |= hu == usual
+    empty = _reached_in_plane(empty, _side_border(hu.shape))
+    return empty | (_beside_in_plane(empty) & (hu < GAS_HU))
+
+
+def _beside_in_plane(mask: Mask) -> Mask:
+    """Mark what lies beside ``mask``, or in it, in the same slice."""
+    out = mask.copy()
+    out[1:] |= mask[:-1]
+    out[:-1] |= mask[1:]
+    out[:, 1:] |= mask[:, :-1]
+    out[:, :-1] |= mask[:, 1:]
+    return out
+
+
 def _reached_in_plane(region: Mask, start: Mask) -> Mask:
     """Return the parts of ``region`` that touch ``start``, slice by slice."""
     labels, count = components_2d(region)
@@ -110,13 +142,13 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
 
 
 def _part_air(
-    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask
+    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask, lungs: Mask | None
 ) -> tuple[Mask, Mask]:
-    """Part air into the room's, which reaches the sides of the picture, and air that the body holds.
+    """Part air into the room's, which reaches the border of what was scanned, and air that the body holds.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
-    thing that is not body, or along much of the picture's edge. A lung that the crop cuts is bright
-    and has the body all round it.
+    thing that is not body, or along much of the border. A lung that the crop cuts is bright and has the body
+    all round it; where more of it is cut, or it is as dark, ``lungs`` tells it from the room.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -129,6 +161,10 @@ def _part_air(
     faces = by_body + by_thing + by_edge
     room = at_border & ((mean < -935) | (by_thing > 0.15 * faces) | (by_edge > 0.3 * faces))
     held = ~room & (by_body > 0.7 * faces)
+    if lungs is not None:
+        lung = np.bincount(labels[lungs & air], minlength=count + 1) > 0.5 * sizes
+        room &= ~lung
+        held |= lung
     held[0] = False
     return np.asarray(room[labels]), np.asarray(held[labels])
 
@@ -154,34 +190,39 @@ def _contacts(labels: npt.NDArray[np.int32], what: Mask, count: int) -> npt.NDAr
     return total
 
 
-def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float) -> BodyAir:
+def find_inner_air(
+    hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float, lungs: Mask | None = None
+) -> BodyAir:
     """Find the air inside the body.
 
-    Outside air is flooded from the sides slice by slice, so that an open mouth, a cut at the neck or a lung
-    at the edge of a cropped scan does not let it in. Table and blankets fall away because only the largest
-    piece of tissue is the body.
+    Outside air is flooded from the border of what was scanned slice by slice, so that an open mouth, a cut at
+    the neck or a lung at the edge of the field of view does not let it in. Table and blankets fall away
+    because only the largest piece of tissue is the body.
 
     Args:
         hu: Normalised block means.
         reduced: The grid.
         threshold: HU between lung and tissue.
+        lungs: What is known to be lung, as a network sees it: air that is mostly such is not the room's.
 
     Returns:
         The air inside the body and outside it.
     """
     spacing = reduced.spacing
-    air = hu < threshold
-    border = _side_border(hu.shape)
-    tissue = ~air
+    unseen = _unseen(reduced.hu, threshold)
+    air = (hu < threshold) & ~unseen
+    border = _side_border(hu.shape) | _beside_in_plane(unseen)
+    tissue = ~air & ~unseen
     core = erode(tissue, 2.4, spacing) if min(hu.shape[:2]) > 8 else tissue
     labels, counts = components(core)
     if counts.size < 2:
-        return BodyAir(np.zeros_like(air), air, np.zeros_like(air))
+        return BodyAir(np.zeros_like(air), air | unseen, np.zeros_like(air))
     counts[0] = 0
     body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
     thing = _things(tissue & ~body, spacing)
-    outside, held = _part_air(hu, air, body, thing, border)
-    start = border & (outside | (tissue & ~body))
-    not_body = _reached_in_plane(~body & ~held, start)
+    room, held = _part_air(hu, air, body, thing, border, lungs)
+    start = border & (room | (tissue & ~body))
+    not_body = _reached_in_plane(~body & ~held & ~unseen, start)
+    outside = room | unseen
     filled = ~outside & ~not_body
     return BodyAir(air & filled, outside, filled)

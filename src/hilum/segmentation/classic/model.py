@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,13 @@ class Scan:
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
         return cls(voxels, spacing, order, reduced, levels, hu, threshold, found, airways)
+
+    def knowing(self, lungs: Mask) -> Scan:
+        """Return the scan looked at once more, where ``lungs`` were taken for the air of the room."""
+        found = find_inner_air(self.hu, self.reduced, self.threshold, lungs)
+        return replace(
+            self, found=found, airways=find_central_airways(self.hu, found.inner, self.reduced.spacing)
+        )
 
     def refined(self, lungs: npt.NDArray[np.uint8], dense: Mask, keep_out: Mask) -> npt.NDArray[np.uint8]:
         """Bring lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""

@@ -14,6 +14,9 @@ from hilum.segmentation.grid import Interpolation, Reduced, thread_count
 
 __all__ = ["refine"]
 
+#: Darker than noise makes any voxel of a lung: it was not scanned.
+_NOT_SCANNED_HU = -1500
+
 
 def refine(
     hu: npt.NDArray[Any],
@@ -67,7 +70,7 @@ def refine(
         inside = np.maximum(right, left)
         aerated = view[:, :, z] < threshold
         take = (inside > band) | ((inside > -0.9 * band) & aerated) | ((inside > 0) & (firm > 0.5))
-        take &= shut < 0.5
+        take &= (shut < 0.5) & (view[:, :, z] > _NOT_SCANNED_HU)
         # In 8 bits: numpy would make 64 of the members of an enum.
         target[:, :, z] = np.where(right >= left, np.uint8(Lung.RIGHT), np.uint8(Lung.LEFT)) * take
 

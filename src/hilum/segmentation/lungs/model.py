@@ -25,6 +25,9 @@ __all__ = ["LearnedLungs"]
 CLOSING_MM = 9.0
 #: Two lungs without air are lungs from this size on, mL, and below a trachea only.
 AIRLESS_ML = 400.0
+#: Where the network calls more than this lung that was taken for the room, the air is looked at again: the
+#: field of view may have cut a lung.
+CUT_ML = 2.0
 
 
 class LearnedLungs:
@@ -55,16 +58,16 @@ class LearnedLungs:
 
             scan = Scan.of(volume.canonical(), ask)
             tell(0.2, "finding lungs")
-            refusal = None
-            try:
-                aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
-            except NotAChestError as error:
-                if scan.airways is None:
-                    raise
-                refusal, aerated, keep_out = error, np.zeros(scan.hu.shape, np.uint8), barred(scan)
+            aerated, keep_out, refusal = by_air(scan)
             tell(0.4, "finding dense lung")
             opinion = asked[0].result()
+        cut = scan.found.outside & (scan.hu < scan.threshold) & (opinion.right + opinion.left >= 0.5)
         spacing = scan.reduced.spacing
+        if cut.sum() * np.prod(spacing) / 1000.0 > CUT_ML:
+            scan = scan.knowing(cut)
+            aerated, keep_out, refusal = by_air(scan)
+        if refusal is not None and scan.airways is None:
+            raise refusal
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing, hu=scan.hu)
         if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
             raise refusal
@@ -94,6 +97,15 @@ class LearnedLungs:
         low, high = (float(value) for value in card["hu_window"])
         session, step = self.weights.session, float(card["step_mm"])
         return ask_network(session, hu, spacing, step, (low, high), self.mirror)
+
+
+def by_air(scan: Scan) -> tuple[npt.NDArray[np.uint8], Mask, NotAChestError | None]:
+    """Return lungs found by their air, what no lung may enter, and, where there are none, why."""
+    try:
+        aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+    except NotAChestError as error:
+        return np.zeros(scan.hu.shape, np.uint8), barred(scan), error
+    return aerated, keep_out, None
 
 
 def barred(scan: Scan) -> Mask:
