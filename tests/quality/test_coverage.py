@@ -46,7 +46,7 @@ def test_cut_at_one_side(chest):
     assert measures["lungs"]["volume"].value is None
 
 
-@pytest.mark.parametrize("padding", [-3024, -1024])
+@pytest.mark.parametrize("padding", [-3024, -1024, -1000, 0])
 def test_cut_by_the_scanners_circle(chest, padding):
     x, y, _ = np.ogrid[tuple(slice(0, n) for n in chest.hu.shape)]
     outside = np.broadcast_to((x - 40) ** 2 + (y - 37.5) ** 2 > 36**2, chest.hu.shape)

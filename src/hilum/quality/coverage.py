@@ -61,7 +61,7 @@ def _side_contact(mask: npt.NDArray[Any], side: Lung, spacing: tuple[float, floa
 
 
 def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[Lung, float]:
-    """Return the area, cm2, along which each lung meets the padding round the scanner's circle."""
+    """Return the area, cm2, along which each lung meets what was not scanned."""
     from scipy import ndimage
 
     canonical = volume.canonical()
@@ -70,10 +70,10 @@ def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[Lung
     count = 0
     for plane in planes:
         count += 1
-        if not plane.padding.any() or plane.labels is None:
+        if not plane.empty.any() or plane.labels is None:
             continue
         # Only padding of some width: a dark speck in noise or ringing is none.
-        solid = ndimage.binary_opening(np.pad(plane.padding, 2, mode="edge"), iterations=2)[2:-2, 2:-2]
+        solid = ndimage.binary_opening(np.pad(plane.empty, 2, mode="edge"), iterations=2)[2:-2, 2:-2]
         f, g = plane.factors
         near = ndimage.binary_dilation(solid, np.ones((3, 3))).repeat(f, 0).repeat(g, 1)
         for side in LUNGS:

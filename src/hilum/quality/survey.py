@@ -36,6 +36,7 @@ class Plane:
         factors: Voxels in a block along both axes.
         mean: Mean HU of the blocks, shape (a, b).
         padding: Blocks that hold padding.
+        empty: Blocks that were not scanned: padding, or one value, whatever it is, that reaches the edge.
         spacing: Voxel size along both axes, mm.
     """
 
@@ -43,6 +44,7 @@ class Plane:
     factors: tuple[int, int]
     mean: npt.NDArray[np.float32]
     padding: Mask
+    empty: Mask
     spacing: tuple[float, float]
 
 
@@ -110,7 +112,17 @@ def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple
     padding = (low < PADDING_VALUE) | (mean < _PADDING_MEAN)
     flat = ndimage.maximum_filter(high, 3) == ndimage.minimum_filter(low, 3)
     padding |= ndimage.binary_dilation(flat & (high <= _PADDING_CONSTANT), np.ones((3, 3)))
-    return Plane(None if labels is None else labels[:a, :b], (f, g), mean, padding, spacing)
+    empty = padding | ndimage.binary_dilation(_from_the_edge(flat), np.ones((3, 3)))
+    return Plane(None if labels is None else labels[:a, :b], (f, g), mean, padding, empty, spacing)
+
+
+def _from_the_edge(mask: Mask) -> Mask:
+    """Return the pieces of a mask, (a, b), that reach its edge."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(mask)
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    return np.asarray(np.isin(labels, edge[edge > 0]))
 
 
 def block_any(plane: Plane, marked: Mask) -> Mask:
