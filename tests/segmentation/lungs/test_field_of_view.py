@@ -100,6 +100,21 @@ def test_what_leaks_from_a_childs_airways_is_no_leak_from_an_adults(radius: floa
     assert (airways.lumen[20:60, 20:60, :30].sum() < 10_000) == leaks
 
 
-def test_a_child_has_lungs(model: LearnedLungs, chest: Phantom) -> None:
-    volume = Volume(chest.volume.hu, np.diag([*(0.5 * s for s in SPACING), 1.0]))
-    assert dice(model(volume).labels > 0, chest.labels > 0) > 0.96
+@pytest.mark.parametrize("factor", [0.35, 0.6])
+def test_a_child_is_looked_at_as_an_adult_is(model: LearnedLungs, chest: Phantom, factor: float) -> None:
+    spacing = [factor * s for s in SPACING]
+    volume = Volume(chest.volume.hu, np.diag([*spacing, 1.0]))
+    child, adult = Scan.of(volume.canonical()), Scan.of(chest.volume.canonical())
+    assert adult.times == 1
+    assert child.times > 1.4
+    found, grown = model(volume), model(chest.volume)
+    assert dice(found.labels > 0, chest.labels > 0) > 0.97
+    assert found.landmarks.trachea_ml == pytest.approx(grown.landmarks.trachea_ml * factor**3, rel=0.25)
+
+
+def test_a_narrow_field_of_view_makes_no_child(chest: Phantom) -> None:
+    """Nothing tells how large the body is that it cuts."""
+    seen = circle_through(chest.labels > 0)
+    for hu in (np.where(seen, chest.volume.hu, -2000), chest.volume.hu[60:-60, 40:-40]):
+        narrow = Volume(np.ascontiguousarray(hu.astype(np.int16)), chest.volume.affine)
+        assert Scan.of(narrow.canonical()).times == 1

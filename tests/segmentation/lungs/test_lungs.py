@@ -21,7 +21,7 @@ from hilum.segmentation.grid import block_share
 from hilum.segmentation.lungs.default import DefaultLungs
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.lungs.network import Opinion, ask_network
-from hilum.segmentation.lungs.shape import Rules, join_lungs
+from hilum.segmentation.lungs.shape import Rules, fat_hu, join_lungs
 from hilum.segmentation.weights import FOLDER, load_weights
 from hilum.volume import Volume
 
@@ -85,19 +85,37 @@ def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
     assert ((found > 0) & ~before & (p > 0.9)).any() == taken
 
 
-def test_fat_below_the_lung_is_none() -> None:
+def _body(claim: npt.NDArray[np.bool_], hu: float, off: float) -> npt.NDArray[np.float32]:
+    """A body of muscle and fat, all of it ``off`` HU too bright, in which the claim has ``hu``."""
+    out = np.where(np.arange(claim.shape[1])[None, :, None] % 2, np.float32(50), np.float32(-100))
+    return np.where(claim, np.float32(hu), np.broadcast_to(out, claim.shape)) + np.float32(off)
+
+
+@pytest.mark.parametrize("off", [-60.0, 0.0, 40.0])
+def test_fat_below_the_lung_is_none(off: float) -> None:
     """However sure the network is, unless the lung wraps it, or its HU are those of tissue or of haze."""
     aerated, p = _block(0.2)
     claim = (p > 0.9) & (aerated == 0)
     p[claim] = 0.98
     none = np.zeros(aerated.shape, bool)
     for hu, taken in ((-80.0, False), (40.0, True), (-300.0, True)):
-        found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=np.full(p.shape, hu, np.float32))
+        found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, hu, off))
         assert (found[claim] > 0).any() == taken
     aerated, p = _block(0.9)
     claim = (p > 0.9) & (aerated == 0)
-    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=np.full(p.shape, -80, np.float32))
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, -80, off))
     assert (found[claim] > 0).any()
+
+
+def test_fat_is_where_the_scan_has_it() -> None:
+    rng = np.random.default_rng(0)
+    fat, muscle, blood = (rng.normal(m, 15, 4000) for m in (-110, 45, 190))
+    assert fat_hu(np.r_[fat, muscle]) == pytest.approx(-110, abs=8)
+    assert fat_hu(np.r_[fat, fat, muscle] + 30) == pytest.approx(-80, abs=8)
+    assert fat_hu(np.r_[fat[::4], muscle, blood[::8]]) == pytest.approx(-110, abs=8)
+    assert fat_hu(np.r_[muscle, blood[::2]]) == pytest.approx(-100, abs=8)
+    assert fat_hu(muscle) == pytest.approx(-100, abs=8)
+    assert fat_hu(np.empty(0)) == -100
 
 
 def test_no_lung_begins_as_a_small_piece() -> None:

@@ -24,11 +24,31 @@ class Levels:
 
 @dataclass(frozen=True, eq=False)
 class BodyAir:
-    """Masks on the working grid: air inside the body, air of the room, and the body with its air."""
+    """Masks on the working grid.
+
+    Attributes:
+        inner: Air inside the body.
+        outside: Air of the room, and what was not scanned.
+        filled: The body with its air.
+        border: The outermost of what was scanned, at the sides, front and back.
+    """
 
     inner: Mask
     outside: Mask
     filled: Mask
+    border: Mask
+
+    def diameter(self, spacing: tuple[float, float, float]) -> float | None:
+        """Return the diameter, mm, of a circle as large as the body's cross-section.
+
+        That of the larger slices; None unless half of them show the body whole.
+        """
+        areas = self.filled.sum(axis=(0, 1)) * (spacing[0] * spacing[1])
+        large = areas > 0.5 * areas.max(initial=0.0)
+        whole = large & ~(self.filled & self.border).any(axis=(0, 1))
+        if not large.any() or whole.sum() < 0.5 * large.sum():
+            return None
+        return float(np.sqrt(np.percentile(areas[whole], 75) * 4 / np.pi))
 
 
 def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
@@ -216,7 +236,7 @@ def find_inner_air(
     core = erode(tissue, 2.4, spacing) if min(hu.shape[:2]) > 8 else tissue
     labels, counts = components(core)
     if counts.size < 2:
-        return BodyAir(np.zeros_like(air), air | unseen, np.zeros_like(air))
+        return BodyAir(np.zeros_like(air), air | unseen, np.zeros_like(air), border)
     counts[0] = 0
     body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
     thing = _things(tissue & ~body, spacing)
@@ -225,4 +245,4 @@ def find_inner_air(
     not_body = _reached_in_plane(~body & ~held & ~unseen, start)
     outside = room | unseen
     filled = ~outside & ~not_body
-    return BodyAir(air & filled, outside, filled)
+    return BodyAir(air & filled, outside, filled, border)

@@ -36,6 +36,9 @@ __all__ = ["LEAST_SHARE", "Classic", "Scan", "aerated_lungs", "require_chest"]
 LEAST_SHARE = 0.08
 #: As many voxels tell a median to a fraction of a HU.
 _MOST_SAMPLES = 100_000
+#: A body whose cross-section is that of a smaller circle, mm, is a child's, and looked at as large as
+#: ``_USUAL_MM``, since lungs of all ages have much the same shape; but at most ``_MOST_TIMES`` as large.
+_CHILD_MM, _USUAL_MM, _MOST_TIMES = 210.0, 270.0, 3.5
 #: Width that a chest picture without a scale is taken to have, mm.
 _USUAL_WIDTH_MM = 370.0
 
@@ -115,7 +118,8 @@ class Scan:
 
     Attributes:
         voxels: Native HU, with the plane to work in as the first two axes.
-        spacing: Of ``voxels``, mm; a guess for the shape rules where the file has no scale.
+        spacing: Of ``voxels``, mm, for the shape rules: a guess where the file has no scale, and ``times``
+            what it is in a child.
         order: Order of the canonical axes in ``voxels``, its own inverse.
         reduced: Block means in the scan's own values.
         levels: Air and soft tissue in the scan's own values.
@@ -123,6 +127,7 @@ class Scan:
         threshold: Between lung and tissue, on that scale.
         found: Air in the body.
         airways: Trachea and main bronchi, where they were found.
+        times: How many times larger than it is the scan is looked at; more than 1 in a child.
     """
 
     voxels: npt.NDArray[Any]
@@ -134,6 +139,7 @@ class Scan:
     threshold: float
     found: BodyAir
     airways: CentralAirways | None
+    times: float = 1.0
 
     @classmethod
     def of(
@@ -144,9 +150,25 @@ class Scan:
         Args:
             canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
             early: Is given the block means, on the scale of true HU, and their spacing as soon as they are
-                known, to begin with work that needs no more.
+                known, to begin with work that needs no more; in a child twice, the second time for good.
         """
         voxels, spacing, order = picture_plane(canonical)
+        scan = cls._look(voxels, spacing, order, early)
+        small = scan.found.diameter(spacing=scan.reduced.spacing)
+        if not canonical.meta.spacing_known or voxels.shape[2] == 1 or small is None or small > _CHILD_MM:
+            return scan
+        times = min(_USUAL_MM / small, _MOST_TIMES)
+        x, y, z = (times * s for s in spacing)
+        return replace(cls._look(voxels, (x, y, z), order, early), times=times)
+
+    @classmethod
+    def _look(
+        cls,
+        voxels: npt.NDArray[Any],
+        spacing: Spacing,
+        order: tuple[int, int, int],
+        early: Callable[[npt.NDArray[np.float32], Spacing], None] | None,
+    ) -> Scan:
         reduced = reduce_volume(voxels, spacing)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
@@ -183,7 +205,7 @@ class Scan:
         deep[box] = depth(self.airways.trachea[box], spacing)
         # Only the middle of the lumen: its wall brightens the voxels beside it.
         core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
-        ml = float(self.airways.lumen.sum() * np.prod(spacing)) / 1000.0
+        ml = float(self.airways.lumen.sum() * np.prod(spacing)) / 1000.0 / self.times**3
         return Landmarks(air, median_hu(self.voxels, self.reduced, core), ml)
 
 

@@ -60,7 +60,7 @@ class LearnedLungs:
             tell(0.2, "finding lungs")
             aerated, keep_out, refusal = by_air(scan)
             tell(0.4, "finding dense lung")
-            opinion = asked[0].result()
+            opinion = asked[-1].result()
         cut = scan.found.outside & (scan.hu < scan.threshold) & (opinion.right + opinion.left >= 0.5)
         spacing = scan.reduced.spacing
         if cut.sum() * np.prod(spacing) / 1000.0 > CUT_ML:
@@ -71,6 +71,11 @@ class LearnedLungs:
         lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing, hu=scan.hu)
         if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
             raise refusal
+        if not lungs.any():
+            raise NotAChestError(
+                "No lung was found in this scan: what has the density of lung has not its shape.",
+                "Check that it is a chest CT and not another body part, and that its voxel size is right.",
+            )
         tell(0.7, "refining the surface")
         labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
         tell(1.0, "done")

@@ -39,6 +39,11 @@ _CLOSING_MM, _POCKET = 6.0, 0.15
 _ALONE_ML = 150.0
 
 
+#: Of the body are blocks above this; fat of a scan that shows no peak, and its highest; how far above it soft
+#: tissue lies.
+_BODY_HU, _USUAL_FAT_HU, _FAT_BELOW_HU, _FAT_TO_TISSUE = -250.0, -100.0, -30.0, (100.0, 190.0)
+
+
 @dataclass(frozen=True)
 class Rules:
     """How sure the network must be; chosen on cases held out of the training (recipes/lungs/thresholds.py).
@@ -51,8 +56,8 @@ class Rules:
             ``least_contact`` of its surface: liver, spleen and bowel do, disease is mostly wrapped in lung.
             No more than ``sure`` by default: a network that learnt domes needs no more.
         least_contact: Share of the surface.
-        fat: Such a piece is none where its median HU lies between these: fat of the belly, which lung with
-            disease resembles only where it passes from air to tissue.
+        fat: Such a piece is none where its median is that of the scan's own fat, so many HU below or above:
+            fat of the belly, which lung with disease resembles only where it passes from air to tissue.
         levels: Pieces are bounded by these probabilities in turn: where the whole of one is not sure enough,
             the surer parts of it are tried.
         surely_not: A piece is taken away where three quarters of it are called lung with at most this.
@@ -62,7 +67,7 @@ class Rules:
     large_ml: float = 60.0
     loose: float = 0.80
     least_contact: float = 0.40
-    fat: tuple[float, float] = (-130.0, -30.0)
+    fat: tuple[float, float] = (-30.0, 70.0)
     levels: tuple[float, ...] = (0.50, 0.65, 0.80)
     surely_not: float = 0.20
 
@@ -120,11 +125,12 @@ def _joined(
     small, large = rules.sure
     present = [side for side in (Lung.RIGHT, Lung.LEFT) if (out == side).any()]
     grown: set[int] = set()
+    from_fat = None if hu is None else hu - fat_hu(hu[hu > _BODY_HU])
     for level in rules.levels:
         for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
             needed = small + (large - small) * min(1.0, size / rules.large_ml)
             if size >= rules.large_ml and _contact(piece, out) < rules.least_contact:
-                if hu is not None and rules.fat[0] < np.median(hu[piece]) < rules.fat[1]:
+                if from_fat is not None and rules.fat[0] < np.median(from_fat[piece]) < rules.fat[1]:
                     continue
                 needed = rules.loose
             if np.quantile(p[piece], 0.75) < needed:
@@ -142,6 +148,33 @@ def _joined(
         whole = fill_enclosed(out == side, spacing)
         out[whole & (out == 0) & ~keep_out] = side
     return out
+
+
+def fat_hu(hu: Float) -> float:
+    """Return the HU of fat in a scan, by the peaks of its histogram; by that of soft tissue if fat has none.
+
+    Args:
+        hu: Of the body, any shape.
+    """
+    counts, edges = np.histogram(hu, bins=100, range=(-250, 250))
+    smooth = ndimage.gaussian_filter1d(counts.astype(float), 2)
+    peaks = [
+        k
+        for k in range(1, 99)
+        if smooth[k - 1] < smooth[k] >= smooth[k + 1] and smooth[k] > 0.1 * smooth.max()
+    ]
+    if not peaks:
+        return _USUAL_FAT_HU
+    at = {k: float(edges[k] + edges[k + 1]) / 2 for k in peaks}
+    highest = max(peaks, key=lambda k: smooth[k])
+    above, below = (
+        [k for k in peaks if _FAT_TO_TISSUE[0] < sign * (at[k] - at[highest]) < _FAT_TO_TISSUE[1]]
+        for sign in (1, -1)
+    )
+    if below:
+        return at[below[0]]
+    # Muscle with blood and its contrast medium above it lies as fat and muscle do, but higher.
+    return at[highest] if above and at[highest] < _FAT_BELOW_HU else at[highest] - sum(_FAT_TO_TISSUE) / 2
 
 
 def _contact(piece: tuple[npt.NDArray[np.intp], ...], lungs: npt.NDArray[np.uint8]) -> float:
