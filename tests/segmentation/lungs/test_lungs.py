@@ -85,6 +85,24 @@ def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
     assert ((found > 0) & ~before & (p > 0.9)).any() == taken
 
 
+@pytest.mark.parametrize(
+    ("p_claim", "lung_is_there", "taken"), [(0.9, True, False), (0.97, True, True), (0.9, False, True)]
+)
+def test_dense_lung_does_not_hang_on_a_lung_by_a_corner(
+    p_claim: float, lung_is_there: bool, taken: bool
+) -> None:
+    """It may be most of a lung, but not as much again beside one that is aerated, unless that is sure."""
+    aerated, p = _block(0.2)
+    claim = (p > 0.9) & (aerated == 0)
+    p[claim] = p_claim
+    if not lung_is_there:
+        aerated[:, :, 22:], p[:, :, 22:] = 0, 0
+        aerated[:12], aerated[22:], p[:12], p[22:] = 0, 0, 0, 0
+    none = np.zeros(aerated.shape, bool)
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), Rules(aloof=(0.2, 0.95)))
+    assert (found[claim] > 0).any() == taken
+
+
 def _body(claim: npt.NDArray[np.bool_], hu: float, off: float) -> npt.NDArray[np.float32]:
     """A body of muscle and fat, all of it ``off`` HU too bright, in which the claim has ``hu``."""
     out = np.where(np.arange(claim.shape[1])[None, :, None] % 2, np.float32(50), np.float32(-100))
@@ -98,7 +116,7 @@ def test_fat_below_the_lung_is_none(off: float) -> None:
     claim = (p > 0.9) & (aerated == 0)
     p[claim] = 0.98
     none = np.zeros(aerated.shape, bool)
-    for hu, taken in ((-80.0, False), (40.0, True), (-300.0, True)):
+    for hu, taken in ((-80.0, False), (40.0, True), (-180.0, True), (-300.0, True)):
         found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, hu, off))
         assert (found[claim] > 0).any() == taken
     aerated, p = _block(0.9)

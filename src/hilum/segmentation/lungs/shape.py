@@ -39,9 +39,10 @@ _CLOSING_MM, _POCKET = 6.0, 0.15
 _ALONE_ML = 150.0
 
 
-#: Of the body are blocks above this; fat of a scan that shows no peak, and its highest; how far above it soft
-#: tissue lies.
-_BODY_HU, _USUAL_FAT_HU, _FAT_BELOW_HU, _FAT_TO_TISSUE = -250.0, -100.0, -30.0, (100.0, 190.0)
+#: Of the body are blocks above this. Fat usually, how far off it may be, and its highest; how far above it
+#: soft tissue lies.
+_BODY_HU = -250.0
+_USUAL_FAT_HU, _FAT_OFF_HU, _FAT_BELOW_HU, _FAT_TO_TISSUE = -100.0, 90.0, -30.0, (100.0, 190.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Rules:
             ``least_contact`` of its surface: liver, spleen and bowel do, disease is mostly wrapped in lung.
             No more than ``sure`` by default: a network that learnt domes needs no more.
         least_contact: Share of the surface.
+        aloof: A piece that lies against lung with less than the first share of its surface, though its side
+            has more aerated lung than it would add, needs the second probability: dense lung lies in a lung.
         fat: Such a piece is none where its median is that of the scan's own fat, so many HU below or above:
             fat of the belly, which lung with disease resembles only where it passes from air to tissue.
         levels: Pieces are bounded by these probabilities in turn: where the whole of one is not sure enough,
@@ -67,7 +70,8 @@ class Rules:
     large_ml: float = 60.0
     loose: float = 0.80
     least_contact: float = 0.40
-    fat: tuple[float, float] = (-30.0, 70.0)
+    aloof: tuple[float, float] = (0.15, 0.95)
+    fat: tuple[float, float] = (-30.0, 55.0)
     levels: tuple[float, ...] = (0.50, 0.65, 0.80)
     surely_not: float = 0.20
 
@@ -125,17 +129,20 @@ def _joined(
     small, large = rules.sure
     present = [side for side in (Lung.RIGHT, Lung.LEFT) if (out == side).any()]
     grown: set[int] = set()
-    from_fat = None if hu is None else hu - fat_hu(hu[hu > _BODY_HU])
+    from_fat = None if hu is None else hu - fat_hu(hu[(hu > _BODY_HU) & (p < rules.surely_not)])
     for level in rules.levels:
         for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
             needed = small + (large - small) * min(1.0, size / rules.large_ml)
-            if size >= rules.large_ml and _contact(piece, out) < rules.least_contact:
+            sides = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
+            contact = _contact(piece, out) if size >= rules.large_ml else 1.0
+            if contact < rules.least_contact:
                 if from_fat is not None and rules.fat[0] < np.median(from_fat[piece]) < rules.fat[1]:
                     continue
-                needed = rules.loose
+                side = Lung.RIGHT if (sides == Lung.RIGHT).mean() > 0.5 else Lung.LEFT
+                alone = contact < rules.aloof[0] and size < ml * np.count_nonzero(aerated == side)
+                needed = rules.aloof[1] if alone else rules.loose
             if np.quantile(p[piece], 0.75) < needed:
                 continue
-            sides = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
             attached = around[piece].any() and np.isin(sides, present).mean() > 0.5
             if not attached and size < _ALONE_ML:
                 continue
@@ -154,7 +161,7 @@ def fat_hu(hu: Float) -> float:
     """Return the HU of fat in a scan, by the peaks of its histogram; by that of soft tissue if fat has none.
 
     Args:
-        hu: Of the body, any shape.
+        hu: Of the body without its lungs, any shape.
     """
     counts, edges = np.histogram(hu, bins=100, range=(-250, 250))
     smooth = ndimage.gaussian_filter1d(counts.astype(float), 2)
@@ -171,10 +178,12 @@ def fat_hu(hu: Float) -> float:
         [k for k in peaks if _FAT_TO_TISSUE[0] < sign * (at[k] - at[highest]) < _FAT_TO_TISSUE[1]]
         for sign in (1, -1)
     )
+    found = at[highest] - sum(_FAT_TO_TISSUE) / 2
     if below:
-        return at[below[0]]
-    # Muscle with blood and its contrast medium above it lies as fat and muscle do, but higher.
-    return at[highest] if above and at[highest] < _FAT_BELOW_HU else at[highest] - sum(_FAT_TO_TISSUE) / 2
+        found = at[below[0]]
+    elif above and at[highest] < _FAT_BELOW_HU:  # else muscle, and blood with contrast medium above it
+        found = at[highest]
+    return found if abs(found - _USUAL_FAT_HU) < _FAT_OFF_HU else _USUAL_FAT_HU
 
 
 def _contact(piece: tuple[npt.NDArray[np.intp], ...], lungs: npt.NDArray[np.uint8]) -> float:
