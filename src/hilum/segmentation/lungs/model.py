@@ -79,18 +79,23 @@ class LearnedLungs:
         tell(0.7, "refining the surface")
         labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
         tell(1.0, "done")
-        signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
-        calibration = self.weights.card.get("confidence")
-        confidence = None
-        if calibration is not None:
-            failure = chance_of_failure(signs, calibration)
-            if refusal is not None:  # lungs without air are never taken on trust
-                failure = max(failure, UNCERTAIN)
-            where = None
-            if failure >= UNCERTAIN:
-                where = volume.restore(doubt_map(opinion, scan.reduced).transpose(scan.order))
-            confidence = Confidence(failure, signs, where)
+        # Lungs without air are never taken on trust.
+        confidence = self._confidence(volume, scan, lungs, opinion, UNCERTAIN if refusal is not None else 0.0)
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
+
+    def _confidence(
+        self, volume: Volume, scan: Scan, lungs: npt.NDArray[np.uint8], opinion: Opinion, least: float
+    ) -> Confidence | None:
+        """Return how sure the result is: a chance of failure of ``least`` or more; None without calibration."""
+        calibration = self.weights.card.get("confidence")
+        if calibration is None:
+            return None
+        signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
+        failure = max(chance_of_failure(signs, calibration), least)
+        where = None
+        if failure >= UNCERTAIN:
+            where = volume.restore(doubt_map(opinion, scan.reduced).transpose(scan.order))
+        return Confidence(failure, signs, where)
 
     def ask(self, scan: Scan) -> Opinion:
         """Return what the network says of each block of a scan."""
