@@ -86,7 +86,7 @@ class LearnedLungs:
     def _confidence(
         self, volume: Volume, scan: Scan, lungs: npt.NDArray[np.uint8], opinion: Opinion, least: float
     ) -> Confidence | None:
-        """Return how sure the result is: a chance of failure of ``least`` or more; None without calibration."""
+        """Return how sure the result is; None where the card tells nothing of it."""
         calibration = self.weights.card.get("confidence")
         if calibration is None:
             return None
