@@ -41,7 +41,7 @@ def dice(a: Array, b: Array) -> float:
 def broken(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, float]]:
     """Yield a scan as it is and spoilt in ways that happen: (how, HU, mask, voxel size in mm)."""
     yield "as it is", hu, mask, STEP_MM
-    kind = int(rng.integers(8))
+    kind = int(rng.integers(9))
     noise = rng.standard_normal(hu.shape)
     if kind == 0:
         yield "noise", hu + rng.uniform(100, 400) * noise, mask, STEP_MM
@@ -59,6 +59,12 @@ def broken(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[s
         yield "wrong scale", hu, mask, STEP_MM * float(rng.choice([0.5, 0.6, 1.6, 2.0]))
     elif kind == 6:
         yield "coronal as axial", np.swapaxes(hu, 1, 2), np.swapaxes(mask, 1, 2), STEP_MM
+    elif kind == 7:
+        x, y = np.ogrid[: hu.shape[0], : hu.shape[1]]
+        radius = rng.uniform(0.3, 0.45) * max(hu.shape[:2])
+        off = (x - hu.shape[0] / 2) ** 2 + (y - hu.shape[1] / 2) ** 2
+        seen = (off < radius**2)[:, :, None]
+        yield "circle", np.where(seen, hu, -2000), mask * seen, STEP_MM
     else:
         low = int(rng.uniform(0.1, 0.3) * hu.shape[0])
         yield "cut at the side", hu[low:-low], mask[low:-low], STEP_MM

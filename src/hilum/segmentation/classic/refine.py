@@ -14,7 +14,8 @@ from hilum.segmentation.grid import Interpolation, Reduced, thread_count
 
 __all__ = ["refine"]
 
-#: Darker than noise makes any voxel of a lung: it was not scanned.
+#: A voxel beside what no lung may enter that is darker than this was not scanned. Elsewhere a sharp kernel may
+#: overshoot as far.
 _NOT_SCANNED_HU = -1500
 
 
@@ -70,7 +71,7 @@ def refine(
         inside = np.maximum(right, left)
         aerated = view[:, :, z] < threshold
         take = (inside > band) | ((inside > -0.9 * band) & aerated) | ((inside > 0) & (firm > 0.5))
-        take &= (shut < 0.5) & (view[:, :, z] > _NOT_SCANNED_HU)
+        take &= (shut < 0.5) & ((shut == 0) | (view[:, :, z] > _NOT_SCANNED_HU))
         # In 8 bits: numpy would make 64 of the members of an enum.
         target[:, :, z] = np.where(right >= left, np.uint8(Lung.RIGHT), np.uint8(Lung.LEFT)) * take
 

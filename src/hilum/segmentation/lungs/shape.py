@@ -34,6 +34,9 @@ _LEAST_ML = 0.3
 #: Notches and pockets up to twice this wide in what was added are lung, unless they are surely none: fluid
 #: and free gas lie along the chest wall, not in the midst of a lung.
 _CLOSING_MM, _POCKET = 6.0, 0.15
+#: Notches that are left in a lung, at vessels and dense spots, are closed as far as those of the training's
+#: labels are, where the network does not deny it.
+_NOTCH_MM, _NOTCH = 9.0, 0.30
 #: A piece that touches no aerated lung, or is of a side that has none, is added from this size on only: a
 #: lung without air.
 _ALONE_ML = 150.0
@@ -152,6 +155,8 @@ def _joined(
         if side in grown:
             closed = close_(out == side, _CLOSING_MM, spacing)
             out[closed & (out == 0) & (p >= _POCKET) & ~keep_out] = side
+        notches = close_(out == side, _NOTCH_MM, spacing)
+        out[notches & (out == 0) & (p >= _NOTCH) & ~keep_out] = side
         whole = fill_enclosed(out == side, spacing)
         out[whole & (out == 0) & ~keep_out] = side
     return out
