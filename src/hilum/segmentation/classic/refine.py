@@ -14,7 +14,7 @@ from hilum.segmentation.grid import Interpolation, Reduced, thread_count
 
 __all__ = ["refine"]
 
-#: A voxel beside what no lung may enter that is darker than this was not scanned. Elsewhere a sharp kernel may
+#: A voxel beside what no lung may enter that is darker was not scanned. Elsewhere a sharp kernel may
 #: overshoot as far.
 _NOT_SCANNED_HU = -1500
 
