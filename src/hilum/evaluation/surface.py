@@ -11,13 +11,14 @@ Beyond the edge of the array there is background: a lung cut by the scan's edge 
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 
 import edt
 import numpy as np
 import numpy.typing as npt
+
+from hilum.segmentation.grid import thread_count
 
 __all__ = ["SurfaceDistances", "distance_to", "element_areas", "surface_distances"]
 
@@ -102,8 +103,7 @@ def distance_to(mask: _Bools, spacing: tuple[float, ...]) -> _Floats:
 
     ``mask`` must hold a voxel. What lies beyond the edge of the array counts as outside of ``mask``.
     """
-    threads = min(4, os.cpu_count() or 1)
-    out: _Floats = edt.edt(~mask, anisotropy=spacing, black_border=False, parallel=threads)
+    out: _Floats = edt.edt(~mask, anisotropy=spacing, black_border=False, parallel=thread_count())
     return out
 
 

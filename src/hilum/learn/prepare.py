@@ -33,6 +33,7 @@ from hilum.learn.pairs import find_pairs
 from hilum.learn.slices import Spacing, parse_spacing
 from hilum.learn.subject import IMAGES, MASKS, RECORDS, Job, Outcome, make_subject, on_full_disk
 from hilum.segmentation.base import Progress
+from hilum.segmentation.grid import thread_count
 
 __all__ = ["Prepared", "Refused", "default_workers", "prepare"]
 
@@ -76,11 +77,7 @@ class Prepared:
 
 def default_workers() -> int:
     """Return how many processes to use: the cores that this process may run on, at most eight."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        cores = os.cpu_count() or 1
-    return max(1, min(_MOST_WORKERS, cores))
+    return thread_count(_MOST_WORKERS)
 
 
 def prepare(

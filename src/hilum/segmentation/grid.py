@@ -37,15 +37,15 @@ class Reduced:
     full_shape: tuple[int, int, int]
 
 
-def thread_count() -> int:
-    """Return the number of threads to use: the cores this process may run on, at most four."""
+def thread_count(most: int = 4) -> int:
+    """Return the number of threads to use: the cores this process may run on, at most ``most``."""
     import os
 
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         cores = os.cpu_count() or 1
-    return max(1, min(4, cores))
+    return max(1, min(most, cores))
 
 
 def reduce_volume(
