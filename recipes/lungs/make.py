@@ -23,7 +23,7 @@ from hilum.learn.volumes.export import load_exported
 from hilum.learn.volumes.fit import VolumeConfig, fit_volumes, new_network
 from hilum.segmentation.weights import FOLDER
 
-VERSION = "5"
+VERSION = "5.1"
 
 
 def say(text: str) -> None:
