@@ -115,8 +115,8 @@ _ALL = (
     FlagInfo("cut_bottom", _COVERAGE, (_WARNING, _ERROR),
         "The same in the lowest slice.", "Scan or export down to below the diaphragm."),
     FlagInfo("cut_side", _COVERAGE, (_WARNING, _ERROR),
-        "The same at the sides of the picture, or where a lung meets the padding round the scanner's "
-        "circle.",
+        "The same at the sides of the picture, or where a lung meets what was not scanned: padding round the "
+        "scanner's circle, or any one value that reaches the edge.",
         "Reconstruct or export with a wider field of view."),
     FlagInfo("padding_inside_lung", _COVERAGE, (_WARNING, _ERROR),
         "More than 0.1 % (error: 2 %) of the lung's voxels lie below -1250 HU. An error withholds "
