@@ -21,6 +21,8 @@ import numpy as np
 from scipy import ndimage
 
 import hilum
+from accuracy import dice as dice_of
+from confidence import FAILED_BELOW
 from hilum.errors import HilumError
 from hilum.segmentation.lungs.confidence import UNCERTAIN
 from hilum.segmentation.models import load_model
@@ -226,8 +228,7 @@ def main() -> None:
             except HilumError:
                 refused[how] += 1
                 continue
-            lungs = found.labels > 0
-            dice[how].append(2 * float((lungs & true).sum()) / max(1, lungs.sum() + true.sum()))
+            dice[how].append(dice_of(found.labels > 0, true))
             flagged[how] += found.confidence is not None and found.confidence.failure >= UNCERTAIN
     rows = []
     for how in CHANGES:
@@ -237,12 +238,12 @@ def main() -> None:
         row = {"change": how, "judged": scores.size, "refused": refused[how], "flagged": flagged[how]}
         if scores.size:
             row |= {"dice": float(np.median(scores)), "worst": float(scores.min())}
-            row["below_0.95"] = int((scores < 0.95).sum())
+            row["failed"] = int((scores < FAILED_BELOW).sum())
         rows.append(row)
         print(
             f"{how:24s} Dice median {row.get('dice', float('nan')):.3f}, worst "
-            f"{row.get('worst', float('nan')):.3f}, below 0.95: {row.get('below_0.95', 0)} of {scores.size}; "
-            f"flagged {flagged[how]}, refused {refused[how]}",
+            f"{row.get('worst', float('nan')):.3f}, below {FAILED_BELOW}: {row.get('failed', 0)} of "
+            f"{scores.size}; flagged {flagged[how]}, refused {refused[how]}",
             flush=True,
         )
     (HERE / "out").mkdir(exist_ok=True)

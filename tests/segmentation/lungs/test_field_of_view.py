@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,21 +11,12 @@ from hilum.segmentation.classic.airways import find_central_airways
 from hilum.segmentation.classic.body import find_inner_air
 from hilum.segmentation.classic.model import Scan
 from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.weights import load_weights
 from hilum.volume import Volume
+from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.2, 2.2, 3.0)
 Mask = npt.NDArray[np.bool_]
-
-
-def dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
-
-
-@pytest.fixture(scope="module")
-def model() -> LearnedLungs:
-    return LearnedLungs(load_weights("lungs"))
 
 
 @pytest.fixture(scope="module")

@@ -24,18 +24,10 @@ from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import Rules, fat_hu, join_lungs
 from hilum.segmentation.weights import FOLDER, load_weights
 from hilum.volume import Volume
+from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.0, 2.0, 2.5)
-
-
-def dice(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
-
-
-@pytest.fixture(scope="module")
-def model() -> LearnedLungs:
-    return LearnedLungs(load_weights("lungs"))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ middling probability, while disease that it knows is called with high probabilit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -132,14 +133,19 @@ def _joined(
     small, large = rules.sure
     present = [side for side in (Lung.RIGHT, Lung.LEFT) if (out == side).any()]
     grown: set[int] = set()
-    from_fat = None if hu is None else hu - fat_hu(hu[(hu > _BODY_HU) & (p < rules.surely_not)])
+
+    @cache  # few scans have a piece that asks for it
+    def fat() -> float:
+        assert hu is not None
+        return fat_hu(hu[(hu > _BODY_HU) & (p < rules.surely_not)])
+
     for level in rules.levels:
         for piece, size in _pieces((out == 0) & (p >= level) & ~keep_out, ml):
             needed = small + (large - small) * min(1.0, size / rules.large_ml)
             sides = np.where(right[piece] >= left[piece], Lung.RIGHT, Lung.LEFT)
             contact = _contact(piece, out) if size >= rules.large_ml else 1.0
             if contact < rules.least_contact:
-                if from_fat is not None and rules.fat[0] < np.median(from_fat[piece]) < rules.fat[1]:
+                if hu is not None and rules.fat[0] < np.median(hu[piece]) - fat() < rules.fat[1]:
                     continue
                 side = Lung.RIGHT if (sides == Lung.RIGHT).mean() > 0.5 else Lung.LEFT
                 alone = contact < rules.aloof[0] and size < ml * np.count_nonzero(aerated == side)
