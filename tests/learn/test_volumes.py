@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import fields
 
 import numpy as np
@@ -16,6 +17,7 @@ from hilum.learn.volumes.augment import Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
 from hilum.learn.volumes.export import export_volumes, halve, halve_file, load_exported
 from hilum.learn.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
+from hilum.learn.volumes.layers import quicken
 from hilum.learn.volumes.networks import LungNet3d, fold, unfold
 from hilum.learn.volumes.widen import begin_with
 from hilum.phantoms import make_phantom
@@ -189,6 +191,28 @@ def test_a_detail_begins_as_none_and_goes_over_to_a_wider_network(soft):
         assert torch.allclose(wide(x), fine(x), atol=1e-4)
     with pytest.raises(UsageError, match="another shape"):
         begin_with(fine, LungNet3d((4, 6), soft))
+
+
+@pytest.mark.parametrize("size", [(1, 1, 32, 48, 64), (1, 1, 96, 80, 16), (2, 1, 32, 32, 32)])
+def test_quicker_layers_learn_the_same(size):
+    torch.manual_seed(0)
+    plain = LungNet3d((8, 24, 128), (-0.2, 0.2), 8).double()  # so that nothing but rounding may differ
+    quick = copy.deepcopy(plain)
+    quicken(quick)
+    assert type(quick.head) is not type(plain.head)
+    x, weight = torch.rand(2, *size, dtype=torch.double)
+    answers = [network(x) for network in (plain, quick)]
+    assert torch.allclose(*answers, rtol=0, atol=1e-9)
+    for answer in answers:
+        (answer * weight).sum().backward()
+    ours, theirs = (
+        {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        for network in (plain, quick)
+    )
+    assert ours.keys() == theirs.keys()
+    largest = max(float(grad.abs().max()) for grad in ours.values())
+    for name, grad in ours.items():
+        assert float((grad - theirs[name]).abs().max()) < 1e-9 * largest, name
 
 
 def test_half_the_file_and_the_same_answer(tmp_path):

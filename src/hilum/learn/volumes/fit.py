@@ -22,6 +22,7 @@ from hilum.learn.module import mix
 from hilum.learn.schedule import move_mean, one_cycle
 from hilum.learn.volumes.augment import AIR, Variation, vary
 from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
+from hilum.learn.volumes.layers import quicken
 from hilum.learn.volumes.networks import LungNet3d
 from hilum.learn.volumes.widen import begin_with
 
@@ -147,6 +148,7 @@ class VolumeModule(LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = new_network(config).to(memory_format=torch.channels_last_3d)
+        quicken(self.network)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
