@@ -96,6 +96,16 @@ def series(
     return out
 
 
+def tilted(degrees: float, count: int = 12) -> list[Dataset]:
+    """Slices of a tilted gantry: each is displaced along y."""
+    return series(count, step=(0.0, 2.0 * np.tan(np.radians(degrees)), 2.0))
+
+
+def codes(volume: Any) -> set[str]:
+    """Codes of a volume's notes."""
+    return {code for code, _ in volume.meta.notes}
+
+
 def save(ds: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> Path:
     """Write a dataset as a DICOM file."""
     ds = pydicom.Dataset(ds)
@@ -165,11 +175,13 @@ class Factory:
     canary = CANARY
     base = staticmethod(base)
     chest = staticmethod(chest)
+    codes = staticmethod(codes)
     enhanced = staticmethod(enhanced)
     put_hu = staticmethod(put_hu)
     save = staticmethod(save)
     save_all = staticmethod(save_all)
     series = staticmethod(series)
+    tilted = staticmethod(tilted)
     truth = staticmethod(truth)
 
 
