@@ -14,6 +14,7 @@ import pytest
 from hilum.errors import ModelError, NotAChestError
 from hilum.learn.injury import add_dome
 from hilum.phantoms import Phantom, make_phantom
+from hilum.segmentation.base import Segmentation
 from hilum.segmentation.classic import Classic
 from hilum.segmentation.classic.model import Scan
 from hilum.segmentation.engine import Device, open_session
@@ -36,12 +37,16 @@ def healthy() -> Phantom:
 
 
 @pytest.fixture(scope="module")
+def found(model: LearnedLungs, healthy: Phantom) -> Segmentation:
+    return model(healthy.volume)
+
+
+@pytest.fixture(scope="module")
 def sick() -> Phantom:
     return make_phantom(seed=22, spacing=SPACING, orientation="RAS", injury="consolidation:0.6")
 
 
-def test_each_lung_is_found_on_its_side(model: LearnedLungs, healthy: Phantom) -> None:
-    found = model(healthy.volume)
+def test_each_lung_is_found_on_its_side(healthy: Phantom, found: Segmentation) -> None:
     for side in (1, 2):
         assert dice(found.labels == side, healthy.labels == side) > 0.95
     assert found.model.name == "lungs"
@@ -139,12 +144,11 @@ def test_no_lung_begins_as_a_small_piece() -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
-    order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom
+    order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom, found: Segmentation
 ) -> None:
-    expected = model(healthy.volume).labels
     for flips in ((0, 0, 0), (1, 0, 1), (1, 1, 1)):
         affine = healthy.volume.affine.copy()
-        hu, labels = healthy.volume.hu, expected
+        hu, labels = healthy.volume.hu, found.labels
         for axis in np.flatnonzero(flips):
             shift = np.eye(4)
             shift[axis, axis], shift[axis, 3] = -1, hu.shape[axis] - 1
@@ -262,8 +266,10 @@ def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
         model(tip)
 
 
-def test_confidence_tells_a_chest_from_nonsense(model: LearnedLungs, healthy: Phantom) -> None:
-    good = model(healthy.volume).confidence
+def test_confidence_tells_a_chest_from_nonsense(
+    model: LearnedLungs, healthy: Phantom, found: Segmentation
+) -> None:
+    good = found.confidence
     assert good is not None
     assert good.failure < 0.5
     assert good.where is None
