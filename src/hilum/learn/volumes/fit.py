@@ -139,6 +139,18 @@ def volume_loss(logits: Tensor, target: Tensor, hu: Tensor, dense_weight: float)
     return entropy + (1 - both / total).mean()
 
 
+def computes_half() -> bool:
+    """Whether there is hardware for bfloat16; in software it would be slower than 32 bits."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _in_half(config: VolumeConfig) -> bool:
+    """Whether a training computes with bfloat16 here."""
+    return config.half and computes_half()
+
+
 class VolumeModule(LightningModule):
     """The network, its running mean, and how it learns."""
 
@@ -148,7 +160,8 @@ class VolumeModule(LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.network = new_network(config).to(memory_format=torch.channels_last_3d)
-        quicken(self.network)
+        if not _in_half(config):
+            quicken(self.network)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -179,13 +192,6 @@ class _Tell(callbacks.Callback):
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.report(trainer.global_step, float(outputs["loss"]))
-
-
-def computes_half() -> bool:
-    """Whether there is hardware for bfloat16; in software it would be slower than 32 bits."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fit_volumes(
@@ -226,7 +232,7 @@ def fit_volumes(
     trainer = Trainer(
         accelerator="auto",
         devices=1,
-        precision="bf16-mixed" if config.half and computes_half() else "32-true",
+        precision="bf16-mixed" if _in_half(config) else "32-true",
         max_steps=config.steps,
         max_epochs=-1,
         gradient_clip_val=config.clip,
