@@ -157,6 +157,31 @@ def test_one_file_is_one_slice(dicom, folder):
     assert volume.meta.name == paths[3].stem
 
 
+def test_files_of_ones_own_choice_are_read_as_if_they_lay_alone_in_a_folder(dicom, folder):
+    first = dicom.save_all(dicom.series(8), folder / "a")
+    other = dicom.save_all(dicom.series(9, StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1"), folder / "b")
+    volume = read_dicom((*first[4:], *first[:4]))
+    np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
+    assert (volume.meta.name, volume.meta.files) == ("a", tuple(str(p) for p in first))
+    assert volume.meta.notes == ()
+    both = read_dicom([*first, *(str(p) for p in other)])
+    assert (both.meta.name, both.shape[2]) == ("case", 9)
+    assert "several_studies" in dicom.codes(both)
+
+
+def test_a_named_file_that_is_no_dicom_or_not_there_is_refused(dicom, folder):
+    paths = dicom.save_all(dicom.series(3), folder)
+    (folder / "note.txt").write_text("not DICOM " * 50)
+    with pytest.raises(InputError, match=r"note\.txt is not a DICOM file"):
+        read_dicom([*paths, folder / "note.txt"])
+    with pytest.raises(InputError, match="case is not a DICOM file"):
+        read_dicom([*paths, folder])
+    with pytest.raises(InputError, match=r"gone\.dcm does not exist"):
+        read_dicom([*paths, folder / "gone.dcm"])
+    with pytest.raises(InputError, match="No DICOM file was named"):
+        read_dicom([])
+
+
 def test_one_coronal_file_is_read_when_it_is_asked_for(dicom, folder):
     path = dicom.save(dicom.base(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), folder / "c.dcm")
     assert read_dicom(path).axcodes == ("L", "I", "P")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os.path import commonpath
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hilum.io.dicom.geometry import Grid
 from hilum.io.dicom.headers import Plane
 from hilum.io.dicom.pixels import read_pixels
 from hilum.io.dicom.resample import resample as resample_stack
-from hilum.io.dicom.scan import Scan, scan
+from hilum.io.dicom.scan import Scan, Source, scan
 from hilum.io.dicom.select import choose
 from hilum.io.dicom.stacks import Stack, build_stacks
 from hilum.io.finish import RawImage, check_size, finish
@@ -26,8 +27,10 @@ __all__ = ["read_dicom"]
 _LISTED = 3
 
 
-def read_dicom(path: Path | str, *, series: str | None = None, resample: bool = False) -> Volume:
-    """Read a CT from a DICOM file or a folder of any depth.
+def read_dicom(
+    path: Path | str | Sequence[Path | str], *, series: str | None = None, resample: bool = False
+) -> Volume:
+    """Read a CT from a DICOM file, a folder of any depth, or files of one's own choice.
 
     A file is read alone: one slice, or all frames of an enhanced multi-frame image. In a folder, images are
     grouped into stacks, one is chosen by the rules in :mod:`hilum.io.dicom.select`, and its slices are put in
@@ -36,7 +39,8 @@ def read_dicom(path: Path | str, *, series: str | None = None, resample: bool = 
     belongs to the chosen stack is an error, because the lung it shows would be missing.
 
     Args:
-        path: File (suffix and preamble are not needed) or folder.
+        path: File (suffix and preamble are not needed), folder, or a sequence of files, which is read as a
+            folder that holds nothing else; the scan is then named after the folder that holds all of them.
         series: Series to take; see :func:`hilum.io.dicom.select.choose`. Without it the rules choose.
         resample: Interpolate linearly where slices are missing, uneven, shifted or tilted; else refuse.
 
@@ -49,9 +53,9 @@ def read_dicom(path: Path | str, *, series: str | None = None, resample: bool = 
         GeometryError: Slices are missing, uneven, tilted or shifted and ``resample`` is False; two different
             images lie at the same place; or the header does not say where they lie.
     """
-    path = Path(path)
-    found = scan(path)
-    stacks = stacks_of(found, path)
+    source = Path(path) if isinstance(path, (str, Path)) else tuple(Path(p) for p in path)
+    found = scan(source)
+    stacks = stacks_of(found, source)
     choice = choose(stacks, series)
     stack = choice.stack
     notes = [Finding("series_chosen", choice.why)] if choice.why else []
@@ -61,26 +65,36 @@ def read_dicom(path: Path | str, *, series: str | None = None, resample: bool = 
         raise GeometryError("The place of the images is unknown.", "Export the series again.")
     notes += [f for f in stack.findings if f.effect is Effect.NOTE and f.code != "duplicate_slices"]
     notes += _compare_duplicates(stack.grid)
-    return _assemble(path, stack, stack.grid, notes)
+    return _assemble(scan_name(_place(source)), stack, stack.grid, notes)
 
 
-def stacks_of(found: Scan, path: Path) -> list[Stack]:
-    """Return the stacks of a scan of ``path``.
+def _place(source: Source) -> Path:
+    """Return the file or folder itself; of several files the folder that holds all of them."""
+    if isinstance(source, Path):
+        return source.resolve() if source.name in ("", "..") else source
+    return Path(commonpath([file.resolve().parent for file in source]))
+
+
+def stacks_of(found: Scan, source: Source) -> list[Stack]:
+    """Return the stacks of a scan of ``source``.
 
     Raises:
         InputError: There is no image.
     """
     if found.planes:
-        return build_stacks(found.planes, lone=path.is_file())
+        return build_stacks(found.planes, lone=isinstance(source, Path) and source.is_file())
     if found.broken:
         name, why = found.broken[0]
         more = f" ({len(found.broken) - 1} more are broken too)" if len(found.broken) > 1 else ""
         raise InputError(f"{name} is broken: {why}{more}.", "Get the files again.")
     if found.imageless:
         names = ", ".join(sorted({h.modality or "unknown" for h in found.imageless}))
-        raise InputError(f"{path.name} holds DICOM without images ({names}).", "Give the CT series.")
+        raise InputError(
+            f"{_place(source).name} holds DICOM without images ({names}).", "Give the CT series."
+        )
+    place = _place(source)
     raise InputError(
-        f"The folder {path.name or path} holds no DICOM file.", "Give the folder of a CT series."
+        f"The folder {place.name or place} holds no DICOM file.", "Give the folder of a CT series."
     )
 
 
@@ -138,7 +152,7 @@ def _compare_duplicates(grid: Grid) -> list[Finding]:
     return [Finding("duplicates_dropped", f"{what} left out; the pixels are the same.")]
 
 
-def _assemble(path: Path, stack: Stack, grid: Grid, notes: list[Finding]) -> Volume:
+def _assemble(name: str, stack: Stack, grid: Grid, notes: list[Finding]) -> Volume:
     head = stack.head
     _check_memory(stack, grid)
     pixels = read_pixels(grid.planes)
@@ -150,7 +164,7 @@ def _assemble(path: Path, stack: Stack, grid: Grid, notes: list[Finding]) -> Vol
         notes += [*(replace(f, effect=Effect.NOTE) for f in stack.findings if f.effect is Effect.RESAMPLE)]
         notes.append(made.finding)
     meta = ScanMeta(
-        name=scan_name(path.resolve() if path.name in ("", "..") else path),
+        name=name,
         source_format="dicom",
         modality="CT",
         kernel=stack.kernel,
