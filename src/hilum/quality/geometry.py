@@ -25,7 +25,7 @@ _AMOUNTS = ("volume", "mass")
 _NOTE_WARNINGS = frozenset(
     {
         "clipped", "duplicate_slices", "files_unreadable", "lossy", "no_rescale", "orientation_assumed",
-        "orientation_unknown", "resampled", "series_divided", "several_studies", "sform_qform_disagree",
+        "orientation_unknown", "resampled", "series_divided", "sform_qform_disagree",
         "small_tilt", "spacing_disagrees", "thickness_unknown",
     }
 )  # fmt: skip

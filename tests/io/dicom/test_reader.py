@@ -164,9 +164,8 @@ def test_files_of_ones_own_choice_are_read_as_if_they_lay_alone_in_a_folder(dico
     np.testing.assert_array_equal(volume.hu, dicom.truth(range(8)))
     assert (volume.meta.name, volume.meta.files) == ("a", tuple(str(p) for p in first))
     assert volume.meta.notes == ()
-    both = read_dicom([*first, *(str(p) for p in other)])
-    assert (both.meta.name, both.shape[2]) == ("case", 9)
-    assert "several_studies" in dicom.codes(both)
+    with pytest.raises(UsageError, match="2 studies"):
+        read_dicom([*first, *(str(p) for p in other)])
 
 
 def test_a_named_file_that_is_no_dicom_or_not_there_is_refused(dicom, folder):
@@ -311,12 +310,20 @@ def test_no_dicom_at_all(folder, tmp_path):
         read_dicom(tmp_path / "nowhere")
 
 
-def test_several_studies_in_a_folder_are_told_of(dicom, folder):
+def test_of_several_studies_none_is_picked(dicom, folder):
     dicom.save_all(dicom.series(8), folder / "a")
     dicom.save_all(dicom.series(6, StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1"), folder / "b")
-    volume = read_dicom(folder)
-    assert volume.shape[2] == 8
-    assert "2 studies" in dict(volume.meta.notes)["several_studies"]
+    with pytest.raises(UsageError, match="2 studies, perhaps of several patients") as met:
+        read_dicom(folder)
+    assert "8 slices" in met.value.hint
+    assert "6 slices" in met.value.hint
+    assert read_dicom(folder, series="1.9.1").shape[2] == 6
+
+
+def test_a_study_without_ct_does_not_make_a_choice_of_studies(dicom, folder):
+    dicom.save_all(dicom.series(8), folder / "a")
+    dicom.save_all(dicom.series(6, StudyInstanceUID="1.9", Modality="MR"), folder / "b")
+    assert read_dicom(folder).shape[2] == 8
 
 
 def test_descriptions_do_not_enter_the_program_unasked(dicom, folder):

@@ -7,6 +7,9 @@ import pytest
 from hilum.errors import InputError, UsageError
 from hilum.io.dicom import read_dicom
 from hilum.io.dicom.kernels import sharpness
+from hilum.io.dicom.reader import stacks_of
+from hilum.io.dicom.scan import scan
+from hilum.io.dicom.select import choose_each
 
 
 def save(dicom, folder, *many):
@@ -183,3 +186,29 @@ def test_kernels_are_ranked_from_soft_to_sharp(order):
 @pytest.mark.parametrize("name", ["", "?", "MY KERNEL", "12345"])
 def test_unknown_kernels_have_no_rank(name):
     assert sharpness(name) is None
+
+
+def two_studies(dicom, folder):
+    save(
+        dicom, folder,
+        {"number": 1, "count": 12, "ConvolutionKernel": "B70f"},
+        {"number": 2, "count": 12, "ConvolutionKernel": "B30f"},
+        {"number": 3, "StudyInstanceUID": "1.9"},
+        {"number": 4, "StudyInstanceUID": "1.8", "Modality": "MR"},
+    )  # fmt: skip
+    return stacks_of(scan(folder), folder)
+
+
+def test_one_stack_of_each_study_with_ct(dicom, folder):
+    chosen = choose_each(two_studies(dicom, folder))
+    assert [c.stack.head.number for c in chosen] == [2, 3]
+    assert "its kernel is the softest" in chosen[0].why
+    assert chosen[1].why == ""
+
+
+def test_a_series_that_was_asked_for_is_looked_up_in_each_study(dicom, folder):
+    stacks = two_studies(dicom, folder)
+    assert [c.stack.head.number for c in choose_each(stacks, "1")] == [1]
+    assert [c.stack.head.number for c in choose_each(stacks, "1.2.3.3003")] == [3]
+    with pytest.raises(UsageError, match="No series fits '#9'"):
+        choose_each(stacks, "#9")

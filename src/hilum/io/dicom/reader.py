@@ -22,7 +22,7 @@ from hilum.io.finish import RawImage, check_size, finish
 from hilum.io.names import scan_name
 from hilum.volume import ScanMeta, Volume
 
-__all__ = ["read_dicom"]
+__all__ = ["read_dicom", "read_found", "stacks_of"]
 
 _LISTED = 3
 
@@ -48,13 +48,17 @@ def read_dicom(
         The scan in HU, int16 unless a rescale is not whole. ``meta.notes`` says what was met and done.
 
     Raises:
-        UsageError: ``series`` fits nothing or more than one series.
+        UsageError: ``series`` fits nothing or more than one series, or there are several studies with CT.
         InputError: There is no DICOM or no CT in it, or a file is damaged or cannot be decoded or rescaled.
         GeometryError: Slices are missing, uneven, tilted or shifted and ``resample`` is False; two different
             images lie at the same place; or the header does not say where they lie.
     """
     source = Path(path) if isinstance(path, (str, Path)) else tuple(Path(p) for p in path)
-    found = scan(source)
+    return read_found(scan(source), source, series=series, resample=resample)
+
+
+def read_found(found: Scan, source: Source, *, series: str | None = None, resample: bool = False) -> Volume:
+    """Read a CT from headers that are read already; arguments and errors are those of :func:`read_dicom`."""
     stacks = stacks_of(found, source)
     choice = choose(stacks, series)
     stack = choice.stack
@@ -111,14 +115,8 @@ def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
 
 
 def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding]:
-    """Say what else lay there: other studies, images left out, broken files."""
+    """Say what else lay there: images left out, broken files."""
     notes = []
-    studies = {s.head.study_uid for s in stacks}
-    if len(studies) > 1:
-        sentence = (
-            f"The folder holds {len(studies)} studies, perhaps of several patients; one series was read."
-        )
-        notes.append(Finding("several_studies", sentence))
     others: dict[str, int] = {}
     for s in stacks:
         if not s.readable:

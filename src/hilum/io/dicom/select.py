@@ -14,6 +14,9 @@ The rules, in this order; each keeps what passes it, and the first that leaves o
 
 What is wrong with a series (a missing slice, say) does not count: a damaged series that wins is refused with
 a sentence, and never silently replaced by another one.
+
+The rules choose within one study. Several studies may be several patients, so one of them is never picked:
+:func:`choose` refuses and names them, :func:`choose_each` gives one stack a study.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from hilum.errors import InputError, UsageError
 from hilum.io.dicom.kernels import sharpness
 from hilum.io.dicom.stacks import Stack
 
-__all__ = ["Choice", "choose", "describe", "series_label"]
+__all__ = ["Choice", "choose", "choose_each", "describe", "series_label"]
 
 _CHEST_MM = 100.0
 _ELSEWHERE = {
@@ -60,7 +63,7 @@ def choose(stacks: Sequence[Stack], series: str | None = None) -> Choice:
             first and as part of a UID second.
 
     Raises:
-        UsageError: ``series`` fits nothing, or more than one series.
+        UsageError: ``series`` fits nothing, or more than one series; or there are several studies with CT.
         InputError: There is no CT volume, or the one that was asked for is none.
     """
     if series is not None:
@@ -68,6 +71,40 @@ def choose(stacks: Sequence[Stack], series: str | None = None) -> Choice:
     able = [s for s in stacks if s.readable]
     if not able:
         raise _nothing_readable(stacks)
+    studies = len({s.head.study_uid for s in able})
+    if studies > 1:
+        raise UsageError(f"There are {studies} studies, perhaps of several patients.", _offer(able))
+    return _by_rules(able, series)
+
+
+def choose_each(stacks: Sequence[Stack], series: str | None = None) -> list[Choice]:
+    """Pick one stack of each study that holds CT, in the order of the stacks given.
+
+    Args:
+        stacks: What was found.
+        series: As in :func:`choose`, but it may fit one series of each of several studies; studies that it
+            does not fit are left out.
+
+    Returns:
+        One choice a study, empty where no stack is a CT volume.
+
+    Raises:
+        UsageError: ``series`` fits nothing, or more than one series of a study.
+    """
+    wanted = stacks if series is None else _fitting(stacks, series)
+    if not wanted:
+        raise UsageError(f"No series fits {series!r}.", _offer(stacks))
+    studies: dict[str, list[Stack]] = {}
+    for stack in wanted:
+        studies.setdefault(stack.head.study_uid, []).append(stack)
+    if series is not None:
+        studies = {uid: _one_series(of_study, series) for uid, of_study in studies.items()}
+    able = [[s for s in of_study if s.readable] for of_study in studies.values()]
+    return [_by_rules(of_study, series) for of_study in able if of_study]
+
+
+def _by_rules(able: list[Stack], series: str | None) -> Choice:
+    """Apply the rules to the readable stacks of one study."""
     if len(able) == 1:
         only = able[0]
         return Choice(only, f"{series_label(only).capitalize()} was asked for." if series is not None else "")
@@ -156,12 +193,19 @@ def _tie(stack: Stack) -> tuple[float, str, int]:
 
 
 def _asked_for(stacks: Sequence[Stack], series: str) -> list[Stack]:
-    wanted, _, part = series.strip().partition(":")
-    found = _matching(stacks, wanted)
-    if part:
-        found = [s for s in found if str(s.part) == part]
+    found = _fitting(stacks, series)
     if not found:
         raise UsageError(f"No series fits {series!r}.", _offer(stacks))
+    return _one_series(found, series)
+
+
+def _fitting(stacks: Sequence[Stack], series: str) -> list[Stack]:
+    wanted, _, part = series.strip().partition(":")
+    found = _matching(stacks, wanted)
+    return [s for s in found if str(s.part) == part] if part else found
+
+
+def _one_series(found: list[Stack], series: str) -> list[Stack]:
     uids = {(s.head.study_uid, s.head.series_uid) for s in found}
     if len(uids) > 1:
         raise UsageError(f"{len(uids)} series fit {series!r}.", _offer(found))
