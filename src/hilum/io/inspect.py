@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.errors import InputError, UsageError
+from hilum.errors import InputError
 
 if TYPE_CHECKING:
     from hilum.io.dicom.scan import Scan
-    from hilum.io.dicom.select import Choice
     from hilum.io.dicom.stacks import Stack
 
 __all__ = ["SeriesInfo", "inspect"]
@@ -44,7 +42,7 @@ class SeriesInfo:
         kernel: Convolution kernel.
         orientation: ``axial``, ``coronal``, ``sagittal`` or ``oblique``.
         problems: (code, sentence) of all that is to be said.
-        chosen: Whether it would be read.
+        chosen: Whether it would be read; ``hilum segment`` reads one series of each study.
         why: Why it was chosen among several.
         description: Series description; None unless asked for.
     """
@@ -117,7 +115,7 @@ def inspect(path: Path | str, *, series: str | None = None, descriptions: bool =
     Args:
         path: DICOM file or folder, zip, NIfTI, NRRD, MHA/MHD or TIFF.
         series: Series to mark as chosen, as in :func:`hilum.io.dicom.read_dicom`; without it the rules
-            choose.
+            choose, one stack a study.
         descriptions: Also give series descriptions. They are typed by people and can identify a patient.
 
     Returns:
@@ -185,32 +183,22 @@ def _inspect_volume(path: Path, *, chosen: bool = True) -> SeriesInfo:
 def _inspect_dicom(path: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
     from hilum.io.dicom.reader import stacks_of
     from hilum.io.dicom.scan import scan
+    from hilum.io.dicom.select import choose_each
 
     found = scan(path, descriptions=descriptions)
     if not found.planes and found.imageless and not found.broken:
         return _imageless(found, descriptions)
     stacks = stacks_of(found, path)
-    choice = _choice(stacks, series)
-    rows = [_from_stack(s, choice, descriptions) for s in stacks]
+    chosen = {id(choice.stack): choice.why for choice in choose_each(stacks, series)}
+    rows = [_from_stack(s, chosen.get(id(s)), descriptions) for s in stacks]
     broken = tuple(("file_unreadable", f"{name} could not be read: {why}.") for name, why in found.broken)
     extra = [SeriesInfo("dicom", "unreadable file", problems=(entry,)) for entry in broken]
     return [*rows, *_imageless(found, descriptions), *extra]
 
 
-def _choice(stacks: Sequence[Stack], series: str | None) -> Choice | None:
-    from hilum.io.dicom.select import choose
-
-    try:
-        return choose(stacks, series)
-    except UsageError:
-        raise
-    except InputError:
-        return None  # nothing to read; the rows say why
-
-
-def _from_stack(stack: Stack, choice: Choice | None, descriptions: bool) -> SeriesInfo:
+def _from_stack(stack: Stack, why: str | None, descriptions: bool) -> SeriesInfo:
+    """One row; ``why`` says why the stack is read, and is None where it is not."""
     grid, head = stack.grid, stack.head
-    chosen = choice is not None and choice.stack is stack
     return SeriesInfo(
         format="dicom",
         kind=stack.kind.value,
@@ -228,8 +216,8 @@ def _from_stack(stack: Stack, choice: Choice | None, descriptions: bool) -> Seri
         kernel=stack.kernel,
         orientation=stack.plane,
         problems=tuple((f.code, f.sentence) for f in stack.findings),
-        chosen=chosen,
-        why=choice.why if choice is not None and chosen else "",
+        chosen=why is not None,
+        why=why or "",
         description=head.description if descriptions else None,
     )
 

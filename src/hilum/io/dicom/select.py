@@ -92,7 +92,7 @@ def choose_each(stacks: Sequence[Stack], series: str | None = None) -> list[Choi
         UsageError: ``series`` fits nothing, or more than one series of a study.
     """
     wanted = stacks if series is None else _fitting(stacks, series)
-    if not wanted:
+    if series is not None and not wanted:
         raise UsageError(f"No series fits {series!r}.", _offer(stacks))
     studies: dict[str, list[Stack]] = {}
     for stack in wanted:
