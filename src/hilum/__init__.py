@@ -26,6 +26,7 @@ _HOME = {
     "ModelError": "hilum.errors",
     "NotAChestError": "hilum.errors",
     "OutputError": "hilum.errors",
+    "ResourceError": "hilum.errors",
     "Result": "hilum.result",
     "Segmentation": "hilum.segmentation.base",
     "Severity": "hilum.quality.flags",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time names load on fi
     from hilum.errors import ModelError as ModelError
     from hilum.errors import NotAChestError as NotAChestError
     from hilum.errors import OutputError as OutputError
+    from hilum.errors import ResourceError as ResourceError
     from hilum.errors import UsageError as UsageError
     from hilum.evaluation.compare import compare as compare
     from hilum.evaluation.evaluate import evaluate as evaluate

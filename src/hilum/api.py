@@ -5,13 +5,6 @@ None of them writes a file or prints; they return objects and raise :class:`hilu
 
 from __future__ import annotations
 
-import platform as _platform
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import datetime, timezone
-from importlib import metadata
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import hilum
 from hilum.errors import NotAChestError, UsageError
 from hilum.quality.flags import Flag, Severity
-from hilum.result import Result, RunInfo
-from hilum.segmentation.base import Landmarks, ModelInfo, Progress, Segmentation
-from hilum.segmentation.models import DEFAULT_MODEL, load_model, parse_tasks
+from hilum.result import Result
+from hilum.segmentation.base import ModelInfo, Progress, Segmentation
+from hilum.segmentation.models import DEFAULT_MODEL, load_model
 from hilum.volume import Volume
 
 if TYPE_CHECKING:
@@ -34,25 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["check", "inspect", "measure", "phantom", "segment"]
 
 Source = str | PathLike[str] | Volume
-
-
-class _Clock:
-    """Seconds a stage, and progress for who wants it."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.timings: dict[str, float] = {}
-        self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self._progress = progress or (lambda fraction, what: None)
-
-    def run(self, stage: str, at: float, work: Callable[[], Any]) -> Any:
-        self._progress(at, stage)
-        begin = time.perf_counter()
-        out = work()
-        self.timings[stage] = round(time.perf_counter() - begin, 3)
-        return out
-
-    def part(self, low: float, high: float) -> Progress:
-        return lambda fraction, what: self._progress(low + (high - low) * fraction, what)
 
 
 def segment(
@@ -69,7 +42,8 @@ def segment(
     """Find the lungs in a chest CT and measure them.
 
     Args:
-        source: A file, a DICOM folder or a zip of one; or a :class:`hilum.Volume`.
+        source: A file, a DICOM folder or a zip of one; or a :class:`hilum.Volume`. It holds one scan; for
+            many see ``hilum segment``.
         task: What to segment, comma-separated. Now: ``lungs``.
         model: Name of the model.
         device: ``auto``, ``cpu`` or ``gpu``.
@@ -86,17 +60,13 @@ def segment(
         GeometryError: Where its voxels lie cannot be trusted.
         NotAChestError: It holds no lungs.
         ModelError: The model is unknown or cannot run.
-        UsageError: Another argument is not allowed.
+        UsageError: Another argument is not allowed, or there are several DICOM studies; the hint lists them.
+        ResourceError: There is not enough memory.
     """
-    arguments = _arguments(
-        source, task=task, model=model, device=device, series=series, resample=resample, calibrate=calibrate
-    )
-    parse_tasks(task)
-    segmenter = load_model(model, device)
-    clock = _Clock(progress)
-    volume = clock.run("read", 0.0, lambda: _read(source, series, resample))
-    found = clock.run("segment", 0.15, lambda: segmenter(volume, clock.part(0.15, 0.7)))
-    return _finish(volume, found, calibrate, arguments, clock)
+    from hilum.pipeline import SegmentOptions, run
+
+    options = SegmentOptions(task, model, device, series, resample, calibrate)
+    return run(source, options, progress=progress)
 
 
 def measure(
@@ -127,10 +97,16 @@ def measure(
         GeometryError: The labels lie on another grid.
     """
     from hilum.io import check_lung_labels, read_labels
+    from hilum.pipeline import Clock, finish, read_source, source_name
 
-    arguments = _arguments(source, series=series, resample=resample, calibrate=calibrate)
-    clock = _Clock(progress)
-    volume = clock.run("read", 0.0, lambda: _read(source, series, resample))
+    arguments: dict[str, object] = {
+        "source": source_name(source),
+        "series": series,
+        "resample": resample,
+        "calibrate": calibrate,
+    }
+    clock = Clock(progress)
+    volume = clock.run("read", 0.0, lambda: read_source(source, series, resample))
     if isinstance(labels, np.ndarray):
         if labels.shape not in (volume.shape, volume.meta.stored_shape):
             raise UsageError(f"labels has shape {labels.shape}, expected {volume.shape}.")
@@ -138,7 +114,8 @@ def measure(
     else:
         arguments["labels"] = Path(fspath(labels)).name
         mask = check_lung_labels(read_labels(Path(fspath(labels)), volume))
-    return _finish(volume, Segmentation(mask, ModelInfo("given", "")), calibrate, arguments, clock)
+    found = Segmentation(mask, ModelInfo("given", ""))
+    return finish(volume, found, calibrate, arguments, clock, volume.fingerprint())
 
 
 def check(
@@ -165,16 +142,18 @@ def check(
         InputError: The source cannot be read or is no CT in HU.
         GeometryError: Where its voxels lie cannot be trusted.
     """
+    from hilum.pipeline import Clock, read_source
     from hilum.quality import check_segmentation, check_volume
+    from hilum.quality.flags import worst_first
 
-    clock = _Clock(progress)
-    volume = clock.run("read", 0.0, lambda: _read(source, series, resample))
+    clock = Clock(progress)
+    volume = clock.run("read", 0.0, lambda: read_source(source, series, resample))
     try:
         found = load_model("classic")(volume, clock.part(0.2, 0.8))
     except NotAChestError as error:
         none = Flag("not_a_chest", Severity.ERROR, str(error), forbids=("all",))
-        return _worst_first((none, *check_volume(volume)))
-    return _worst_first((*check_volume(volume, found), *check_segmentation(volume, found)))
+        return worst_first((none, *check_volume(volume)))
+    return worst_first((*check_volume(volume, found), *check_segmentation(volume, found)))
 
 
 def inspect(source: str | PathLike[str], *, series: str | None = None) -> list[SeriesInfo]:
@@ -200,59 +179,3 @@ def phantom(**arguments: Any) -> Phantom:
     from hilum.phantoms import make_phantom
 
     return make_phantom(**arguments)
-
-
-def _read(source: Source, series: str | None, resample: bool) -> Volume:
-    if isinstance(source, Volume):
-        return source
-    from hilum.io import read
-
-    return read(Path(fspath(source)), series=series, resample=resample)
-
-
-def _finish(
-    volume: Volume, found: Segmentation, calibrate: bool, arguments: dict[str, object], clock: _Clock
-) -> Result:
-    from hilum.measures import collect, compute
-    from hilum.quality import calibration, check_segmentation, check_volume, correct_calibration
-
-    def gate() -> tuple[Volume, tuple[Flag, ...]]:
-        if not calibrate:
-            return volume, check_volume(volume, found)
-        corrected, notes = correct_calibration(volume, calibration(volume, found))
-        unmoved = replace(found, landmarks=Landmarks(trachea_ml=found.landmarks.trachea_ml))
-        return corrected, (*notes, *check_volume(corrected, unmoved))
-
-    with ThreadPoolExecutor(1) as pool:  # the gate and the voxels of the lungs do not need each other
-        sorting = None if calibrate else pool.submit(collect, volume, found.labels)
-        trusted, flags = clock.run("check", 0.7, gate)
-        flags = _worst_first((*flags, *check_segmentation(trusted, found)))
-        voxels = sorting.result() if sorting else None
-    measures = clock.run("measure", 0.8, lambda: compute(trusted, found.labels, flags, voxels))
-    run = RunInfo(
-        hilum=hilum.__version__,
-        started=clock.started,
-        arguments=arguments,
-        model={"name": found.model.name, "version": found.model.version, "sha256": found.model.sha256},
-        timings_s=clock.timings,
-        platform=_versions(),
-    )
-    return Result(trusted, found, measures, _worst_first(measures.flags), run)
-
-
-def _worst_first(flags: tuple[Flag, ...]) -> tuple[Flag, ...]:
-    order = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
-    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: order[flag.severity]))
-
-
-def _arguments(source: Source, **values: object) -> dict[str, object]:
-    """Return the arguments as plain data; of the source only its name, since folders may name a patient."""
-    name = source.meta.name if isinstance(source, Volume) else Path(fspath(source)).name
-    return {"source": name, **values}
-
-
-def _versions() -> dict[str, str]:
-    out = {"python": _platform.python_version(), "system": f"{_platform.system()} {_platform.machine()}"}
-    for package in ("numpy", "scipy", "nibabel", "SimpleITK", "pydicom"):
-        out[package] = metadata.version(package)
-    return out

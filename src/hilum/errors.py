@@ -12,9 +12,11 @@ __all__ = [
     "GeometryError",
     "HilumError",
     "InputError",
+    "InternalError",
     "ModelError",
     "NotAChestError",
     "OutputError",
+    "ResourceError",
     "UsageError",
 ]
 
@@ -72,3 +74,23 @@ class OutputError(HilumError):
     """The result cannot be written."""
 
     exit_code = 6
+
+
+class ResourceError(HilumError):
+    """A scan takes more time or memory than there is."""
+
+    exit_code = 7
+
+
+class InternalError(HilumError):
+    """Something went wrong that hilum does not know: a bug."""
+
+    exit_code = 1
+
+    @classmethod
+    def of(cls, error: BaseException) -> InternalError:
+        """Say which exception it was."""
+        return cls(
+            f"this is a bug in hilum ({type(error).__name__}: {error}).",
+            "Please report it; HILUM_DEBUG=1 shows where it happened.",
+        )

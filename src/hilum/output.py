@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import hilum
-from hilum.errors import UsageError
-from hilum.io.names import scan_name
+from hilum.errors import OutputError, UsageError
 from hilum.labels import contract
 from hilum.result import Result
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Format",
-    "folder_names",
+    "check_owner",
     "parse_formats",
     "summary_line",
     "write_phantoms",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 RUN_SCHEMA = "hilum.run/1"
+#: Folders above a folder of results that are looked at: results must not lie inside those of another scan.
+_NESTED = 8
 
 
 class Format(str, Enum):
@@ -53,22 +56,38 @@ def parse_formats(text: str) -> tuple[Format, ...]:
     return tuple(dict.fromkeys(Format(name) for name in names))
 
 
-def folder_names(sources: Sequence[str]) -> list[str]:
-    """Return one folder name an input, from its file or folder name; equal names get a number.
+def check_owner(folder: Path | str, fingerprint: str) -> None:
+    """Refuse a folder that holds the results of another scan.
 
-    Examples:
-        >>> folder_names(["a/chest.nii.gz", "b/chest.nii.gz", "c/other.mha"])
-        ['chest', 'chest-2', 'other']
+    Args:
+        folder: Folder of results, which need not exist.
+        fingerprint: That of the scan whose results are to be written.
+
+    Raises:
+        OutputError: It holds results of another scan, or of one that is not told.
     """
-    names: list[str] = []
-    for source in sources:
-        base = scan_name(Path(source).resolve() if Path(source).name in ("", ".", "..") else source)
-        name, number = base, 1
-        while name.lower() in {taken.lower() for taken in names}:
-            number += 1
-            name = f"{base}-{number}"
-        names.append(name)
-    return names
+    folder = Path(folder)
+    for above in (folder, *list(folder.parents)[:_NESTED]):
+        former = _fingerprint_in(above)
+        if former is None or (above == folder and former == fingerprint):
+            continue
+        raise OutputError(
+            f"{above} holds the results of another scan, so they are not replaced.",
+            "Give another folder with -o, or --overwrite to replace them.",
+        )
+
+
+def _fingerprint_in(folder: Path) -> str | None:
+    """Return the fingerprint of the scan whose results a folder holds; None where it holds none."""
+    try:
+        text = (folder / "run.json").read_text("utf-8")
+    except (OSError, ValueError):
+        return None
+    try:
+        run = json.loads(text)
+        return str(run.get("fingerprint", "")) if run.get("schema") == RUN_SCHEMA else None
+    except (ValueError, AttributeError, RecursionError):
+        return None
 
 
 def write_result(
@@ -77,25 +96,31 @@ def write_result(
     *,
     formats: Iterable[Format | str] = (Format.NIFTI,),
     report: bool = True,
+    overwrite: bool = False,
+    series: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Write masks, measures, report and manifest into ``folder``.
 
     Args:
         result: What :func:`hilum.segment` or :func:`hilum.measure` returned.
-        folder: Folder for this scan; a former result of hilum there is replaced as a whole.
+        folder: Folder for this scan; a former result of the same scan there is replaced as a whole.
         formats: Formats of the label map; none for no label map.
         report: Whether to write ``report.html``.
+        overwrite: Replace a result of another scan, too.
+        series: What ``run.json`` says of the DICOM series, such as a salted hash of its UID.
 
     Returns:
         The folder.
 
     Raises:
-        OutputError: It cannot be written; then nothing of it is left.
+        OutputError: It cannot be written, or holds the results of another scan; then nothing is changed.
         UsageError: A DICOM SEG is wanted of a scan that was not read from DICOM.
     """
     from hilum.io import OutputFolder, write_csv, write_json, write_labels, write_text
     from hilum.measures import COLUMNS
 
+    if not overwrite:
+        check_owner(folder, result.run.fingerprint)
     with OutputFolder(Path(folder)) as out:
         for format in formats:
             kind = Format(format)
@@ -117,7 +142,7 @@ def write_result(
 
             write_text(out / "report.html", render_report(result))
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
-        write_json(out / "run.json", {**run_manifest(result), "files": files})
+        write_json(out / "run.json", {**run_manifest(result, series), "files": files})
     return Path(folder)
 
 
@@ -129,7 +154,7 @@ def _confidence(result: Result) -> dict[str, object]:
     return {"failure": round(own.failure, 4), "signs": {k: round(v, 5) for k, v in own.signs.items()}}
 
 
-def run_manifest(result: Result) -> dict[str, object]:
+def run_manifest(result: Result, series: Mapping[str, str] = MappingProxyType({})) -> dict[str, object]:
     """Return how a result came to be as plain data for ``run.json``; no patient identifier is in it."""
     meta = result.volume.meta
     return {
@@ -149,6 +174,7 @@ def run_manifest(result: Result) -> dict[str, object]:
             "patient_position": meta.patient_position or None,
             "contrast": meta.contrast,
             "manufacturer": meta.manufacturer or None,
+            **series,
         },
         "label_contract": contract(),
         "quality": [flag.as_dict() for flag in result.flags],

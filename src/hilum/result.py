@@ -26,6 +26,7 @@ class RunInfo:
         model: Name, version and SHA-256 of the model; empty where labels were given.
         timings_s: Seconds a stage, in order of the stages.
         platform: Python version, operating system, versions of the libraries that move numbers.
+        fingerprint: SHA-256 of the scan as it was read; see :meth:`hilum.Volume.fingerprint`.
     """
 
     hilum: str
@@ -34,6 +35,7 @@ class RunInfo:
     model: dict[str, str] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
     platform: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,13 +13,15 @@ from hilum.errors import GeometryError, InputError, UsageError
 
 __all__ = ["ScanMeta", "Volume"]
 
+_HASHED_VOXELS = 8 * 2**20  # voxels hashed at a time, which bounds the copy where they lie in another order
+
 
 @dataclass(frozen=True)
 class ScanMeta:
     """What the file told about the scan. Never a patient identifier.
 
     Attributes:
-        name: Short name of the input (file or folder name without suffix), used for the output folder.
+        name: Short name of the input: file or folder name without suffix; in a batch, its folder of results.
         source_format: ``nifti``, ``nrrd``, ``metaimage``, ``tiff``, ``dicom`` or ``phantom``.
         stored_shape: Shape of the array in the file, two or three axes; label maps go back to it.
         spacing_known: False where the file holds no voxel size (a bare TIFF); millimetres are then unknown.
@@ -171,6 +174,20 @@ class Volume:
     def stored(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Give ``labels`` (shape ``self.shape``) the shape that the file had, such as 2-D for a slice."""
         return labels.reshape(self.meta.stored_shape)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the voxels and their place, in hexadecimal.
+
+        Copies of a scan have the same fingerprint, whatever their names and however they are compressed; the
+        order of the voxels in memory does not count, that of the axes does.
+        """
+        digest = hashlib.sha256(f"{self.hu.dtype.str[1:]} {self.shape}".encode())
+        digest.update(np.ascontiguousarray(self.affine, "<f8").tobytes())
+        step = max(1, _HASHED_VOXELS // (self.shape[0] * self.shape[1]))
+        for start in range(0, self.shape[2], step):
+            slab = self.hu[:, :, start : start + step].T
+            digest.update(np.ascontiguousarray(slab, slab.dtype.newbyteorder("<")).data.cast("B"))
+        return digest.hexdigest()
 
     def same_grid(self, other: Volume, tolerance_mm: float = 1e-2) -> bool:
         """Whether two volumes have the same shape and the same corners to ``tolerance_mm``."""

@@ -38,7 +38,7 @@ def done(scan, tmp_path_factory) -> Path:
 
 def test_the_files_are_those_of_the_contract(done):
     assert sorted(p.name for p in done.iterdir()) == FILES
-    assert [p.name for p in done.parent.iterdir()] == ["chest_one"]
+    assert sorted(p.name for p in done.parent.iterdir()) == ["chest_one", "sources.csv"]
 
 
 def test_mask_lies_on_the_grid_of_the_scan(done, scan, chest):
@@ -122,7 +122,7 @@ def test_one_bad_input_does_not_stop_the_others(scan, tmp_path, capsys):
         ["segment", str(tmp_path / "absent.nii"), str(scan), "-o", str(tmp_path / "out"), "--no-report"]
     )
     assert code == 3
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["chest_one"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["chest_one", "failed.csv", "sources.csv"]
     assert "absent" in capsys.readouterr().err
 
 

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from hilum.cli.options import Calibrate, Json, Quiet, Resample, Series, progress_bar, say, say_flags
+from hilum.cli.options import (
+    Calibrate,
+    Json,
+    KeepUids,
+    Overwrite,
+    Quiet,
+    Resample,
+    Series,
+    progress_bar,
+    say,
+    say_flags,
+)
 from hilum.errors import UsageError
 
 __all__ = ["command"]
@@ -25,24 +36,32 @@ def command(
     series: Series = None,
     resample: Resample = False,
     calibrate: Calibrate = False,
+    overwrite: Overwrite = False,
+    keep_uids: KeepUids = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Measure lungs whose mask is given."""
     import hilum
-    from hilum.output import folder_names, summary_line, write_result
+    from hilum.io.sources import Source
+    from hilum.ledger import Ledger
+    from hilum.output import summary_line, write_result
 
     if out is None and not as_json:
         raise UsageError(
             "No folder for the results was given.", "Add -o FOLDER, or --json to print measures only."
         )
-    (name,) = folder_names([ct])
-    with progress_bar(name, quiet) as progress:
+    source = Source.single(ct)
+    name, where = source.name, None if out is None else out / source.name
+    with Ledger(out) as ledger, progress_bar(name, quiet) as progress:
         result = hilum.measure(
             ct, labels, series=series, resample=resample, calibrate=calibrate, progress=progress
         )
-        where = None if out is None else write_result(result, out / name, formats=(), report=report)
+        if where is not None:
+            uid = ledger.series(result.volume.meta.series_uid, clear=keep_uids)
+            write_result(result, where, formats=(), report=report, overwrite=overwrite, series=uid)
+            ledger.done(source, result)
     say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
     say_flags(result.flags, quiet=quiet, to_stderr=as_json)
     if as_json:

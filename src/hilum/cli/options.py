@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from hilum.quality.flags import Flag
     from hilum.segmentation.base import Progress
 
-__all__ = ["Calibrate", "Json", "Quiet", "Resample", "Series", "progress_bar", "say", "say_flags"]
+__all__ = [
+    "Calibrate",
+    "Json",
+    "KeepUids",
+    "Overwrite",
+    "Quiet",
+    "Resample",
+    "Series",
+    "progress_bar",
+    "say",
+    "say_flags",
+]
 
 Series = Annotated[
     str | None,
@@ -26,6 +37,13 @@ Resample = Annotated[
 Calibrate = Annotated[
     bool,
     typer.Option("--calibrate", help="Correct HU linearly where air and soft tissue are off."),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results of another scan in the same folder.")
+]
+KeepUids = Annotated[
+    bool,
+    typer.Option("--keep-uids", help="Write the DICOM series UID into run.json instead of a salted hash."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

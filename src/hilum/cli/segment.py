@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.cli.options import Calibrate, Json, Quiet, Resample, Series, progress_bar, say, say_flags
-from hilum.errors import HilumError, UsageError
+from hilum.cli.options import (
+    Calibrate,
+    Json,
+    KeepUids,
+    Overwrite,
+    Quiet,
+    Resample,
+    Series,
+    progress_bar,
+    say,
+    say_flags,
+)
+from hilum.errors import UsageError
+
+if TYPE_CHECKING:
+    from hilum.batch import Outcome
+    from hilum.errors import HilumError
+    from hilum.io.sources import Source
 
 __all__ = ["command"]
 
@@ -19,7 +37,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="NIfTI, NRRD, MHA/MHD, HU TIFF, DICOM file or folder, or a zip of one.",
+            help="NIfTI, NRRD, MHA/MHD, HU TIFF or DICOM file; folder of any depth; zip; or a pattern such "
+            "as 'scans/*.nii.gz'.",
             show_default=False,
         ),
     ],
@@ -37,57 +56,105 @@ def command(
     series: Series = None,
     resample: Resample = False,
     calibrate: Calibrate = False,
+    one: Annotated[
+        bool, typer.Option("--one", help="Refuse inputs that hold more than one scan, and list them.")
+    ] = False,
+    overwrite: Overwrite = False,
+    code_ids: Annotated[
+        bool,
+        typer.Option(
+            "--code-ids", help="Name the folders 0, 1, 2 ...; OUT.subjects.json says which is which."
+        ),
+    ] = False,
+    keep_uids: KeepUids = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Find the lungs in chest CTs, measure them, and write masks, measures and a report.
 
-    Several inputs are done one after the other; one that fails does not stop the others, and the exit code
-    is that of the first failure.
+    A folder or zip gives all volumes and, of each DICOM study, the chest CT that stated rules pick. A scan
+    that fails does not stop the others; each failure is told, and the exit code is that of the first.
     """
-    from hilum.cli.app import complain
-    from hilum.output import folder_names, parse_formats
+    from hilum.batch import WriteOptions, run_batch
+    from hilum.output import parse_formats
+    from hilum.pipeline import SegmentOptions
 
     formats = parse_formats(format)
     if out is None and not as_json:
         raise UsageError(
             "No folder for the results was given.", "Add -o FOLDER, or --json to print measures only."
         )
-    code = 0
-    printed: list[dict[str, object]] = []
-    for source, name in zip(inputs, folder_names(inputs), strict=True):
-        try:
-            import hilum
-
-            with progress_bar(name, quiet) as progress:
-                result = hilum.segment(
-                    source,
-                    task=task,
-                    model=model,
-                    device=device,
-                    series=series,
-                    resample=resample,
-                    calibrate=calibrate,
-                    progress=progress,
-                )
-                where = _write(result, out, name, formats, report)
-        except HilumError as error:
-            code = code or complain(error, name if len(inputs) > 1 else "")
-            continue
-        from hilum.output import summary_line
-
-        say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
-        say_flags(result.flags, quiet=quiet, to_stderr=as_json)
-        printed.append({"name": name, **result.measures.as_dict()})
-    if as_json and printed:
-        print(json.dumps(printed[0] if len(inputs) == 1 else printed, indent=2, ensure_ascii=False))
-    return code
+    outcomes = run_batch(
+        inputs,
+        SegmentOptions(task, model, device, series, resample, calibrate),
+        out,
+        WriteOptions(formats, report, overwrite, keep_uids, code_ids),
+        one=one,
+        tell=lambda sentence: say(sentence, quiet=quiet, to_stderr=True),
+        progress=lambda name: progress_bar(name, quiet),
+    )
+    ended: list[_Ended] = []
+    for outcome in outcomes:
+        _tell(outcome, quiet=quiet, to_stderr=as_json)
+        ended.append(_Ended.of(outcome))
+    if as_json:
+        _print_json(ended)
+    if len(ended) > 1:
+        _tell_sum(ended, out, quiet=quiet, to_stderr=as_json)
+    return next((outcome.error.exit_code for outcome in ended if outcome.error), 0)
 
 
-def _write(result: object, out: Path | None, name: str, formats: object, report: bool) -> Path | None:
-    if out is None:
-        return None
-    from hilum.output import write_result
+@dataclass(frozen=True)
+class _Ended:
+    """What is kept of a scan until the end: no voxels, since there may be thousands of scans."""
 
-    return write_result(result, out / name, formats=formats, report=report)  # type: ignore[arg-type]
+    source: Source
+    error: HilumError | None
+    measures: dict[str, object]
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> _Ended:
+        return cls(outcome.source, outcome.error, outcome.result.measures.as_dict() if outcome.result else {})
+
+
+def _tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:
+    """Say what became of a scan: a line on its lungs and its flags, or why it failed."""
+    from hilum.cli.app import complain
+    from hilum.output import summary_line
+
+    if outcome.error is not None:
+        complain(outcome.error, "" if outcome.source.alone else outcome.source.name)
+    elif outcome.result is not None:
+        line = summary_line(outcome.source.name, outcome.result, outcome.folder)
+        say(line, quiet=quiet, to_stderr=to_stderr)
+        say_flags(outcome.result.flags, quiet=quiet, to_stderr=to_stderr)
+
+
+def _tell_sum(ended: Sequence[_Ended], out: Path | None, *, quiet: bool, to_stderr: bool) -> None:
+    """Say how many scans were measured; on stderr, and also in ``--quiet``, where some failed."""
+    failed = sum(outcome.error is not None for outcome in ended)
+    line = f"{len(ended)} scans: {len(ended) - failed} measured, {failed} failed"
+    if failed and out is not None:
+        from hilum.ledger import FAILED
+
+        line += f" ({out / FAILED})"
+    say(line, quiet=quiet and not failed, to_stderr=to_stderr or bool(failed))
+
+
+def _print_json(ended: Sequence[_Ended]) -> None:
+    """Print measures of one scan as they are; of several as a list in which failures stand too."""
+    if len(ended) == 1 and ended[0].source.alone:
+        plain: object = None if ended[0].error else _plain(ended[0])
+    else:
+        plain = [_plain(outcome) for outcome in ended]
+    if plain is not None:
+        print(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def _plain(outcome: _Ended) -> dict[str, object]:
+    name = outcome.source.name
+    if outcome.error is not None:
+        said = {"code": outcome.error.exit_code, "message": outcome.error.message, "hint": outcome.error.hint}
+        return {"name": name, "error": said}
+    return {"name": name, **outcome.measures}

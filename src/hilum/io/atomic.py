@@ -65,8 +65,12 @@ def writable(where: Path) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_file(path: Path | str) -> Iterator[Path]:
+def atomic_file(path: Path | str, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it becomes ``path``, on any error it vanishes.
+
+    Args:
+        path: File to make or to replace.
+        private: Let only its owner read it.
 
     Examples:
         >>> with atomic_file("a.txt") as part:  # doctest: +SKIP
@@ -82,7 +86,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
         suffix = "".join(path.suffixes[-2:])[-20:]
         part = path.with_name(f"{_OURS}{secrets.token_hex(8)}{suffix}")
         try:
-            part.touch(exist_ok=False)
+            part.touch(0o600 if private else 0o666, exist_ok=False)
             yield part
             _sync(part)
             part.replace(path)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["VOLUME_SUFFIXES", "scan_name"]
+__all__ = ["MASK_TAILS", "VOLUME_SUFFIXES", "absolute", "scan_name", "without_collisions"]
 
 #: Endings of files that hold one volume or picture, longest first.
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif", ".hdr", ".img")
+
+#: What programs add to the name of a scan to name a label map, and what they call one that stands alone.
+MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred", "uncertainty")
 
 _STRIPPED = (".img.gz", ".seg.nrrd", *VOLUME_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip", ".png")
 _MAX_BYTES = 120  # room for our own prefixes and suffixes: file systems stop at 255 bytes
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
 
 
-def scan_name(path: Path | str) -> str:
+def absolute(path: Path | str) -> Path:
+    """Return a path whole and without ``..``, through links as they were given: users name scans by links."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+
+
+def scan_name(path: Path | str, *, suffix: bool = False) -> str:
     """Return the name of a scan: its file name without the suffix, safe as a folder name everywhere.
 
     Letters of any script, digits, ``.``, ``-`` and ``_`` stay; anything else becomes one ``_``. The name
@@ -23,6 +33,7 @@ def scan_name(path: Path | str) -> str:
 
     Args:
         path: File or folder; only its last part is used.
+        suffix: Keep the suffix, as for a folder on the way to a scan.
 
     Examples:
         >>> scan_name("/data/case 07 (soft).nii.gz")
@@ -31,9 +42,9 @@ def scan_name(path: Path | str) -> str:
         '1.2.840.113'
     """
     name = unicodedata.normalize("NFC", Path(path).name)
-    for suffix in sorted(_STRIPPED, key=len, reverse=True):
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            name = name[: -len(suffix)]
+    for end in () if suffix else sorted(_STRIPPED, key=len, reverse=True):
+        if name.lower().endswith(end) and len(name) > len(end):
+            name = name[: -len(end)]
             break
     safe = "".join(c if c.isalnum() or c in ".-_" else " " for c in name)
     safe = "_".join(safe.split()).strip("._- ").lstrip("-")
@@ -43,3 +54,34 @@ def scan_name(path: Path | str) -> str:
     if safe.split(".")[0].lower() in _RESERVED:
         safe = f"scan_{safe}"
     return safe or "scan"
+
+
+def without_collisions(names: Sequence[str]) -> list[str]:
+    """Number names that are taken already, so that no folder is, or lies in, that of another scan.
+
+    Args:
+        names: Paths of folders below one folder, parts separated by ``/``.
+
+    Returns:
+        One name each, in the same order. Large and small letters count as equal, as on Windows and macOS.
+
+    Examples:
+        >>> without_collisions(["a/ct", "a/CT", "a", "b"])
+        ['a/ct', 'a/CT-2', 'a-2', 'b']
+    """
+    taken = {parent for name in names for parent in _parents(name.lower())}
+    out: list[str] = []
+    for base in names:
+        name, number = base, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{base}-{number}"
+        taken.add(name.lower())
+        out.append(name)
+    return out
+
+
+def _parents(name: str) -> list[str]:
+    """Return the folders above one, the highest first."""
+    parts = name.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]

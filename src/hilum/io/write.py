@@ -124,15 +124,23 @@ def write_json(path: Path | str, data: Any) -> Path:
     return write_text(path, text + "\n")
 
 
-def write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+def write_csv(
+    path: Path | str, header: Sequence[str], rows: Iterable[Sequence[object]], *, private: bool = False
+) -> Path:
     """Write a table as CSV (RFC 4180 quoting, UTF-8, line feed); None becomes an empty field.
+
+    Args:
+        path: File to write; it appears whole or not at all.
+        header: Names of the columns.
+        rows: Rows as long as the header.
+        private: Let only its owner read it.
 
     Raises:
         UsageError: A row is not as long as the header.
         OutputError: The file cannot be written.
     """
     path = Path(path)
-    with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_file(path, private=private) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for row in rows:
@@ -142,14 +150,14 @@ def write_csv(path: Path | str, header: Sequence[str], rows: Iterable[Sequence[o
     return path
 
 
-def write_text(path: Path | str, text: str) -> Path:
-    """Write text as UTF-8 with line feeds.
+def write_text(path: Path | str, text: str, *, private: bool = False) -> Path:
+    """Write text as UTF-8 with line feeds; ``private`` lets only its owner read it.
 
     Raises:
         OutputError: The file cannot be written.
     """
     path = Path(path)
-    with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with atomic_file(path, private=private) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
     return path
 

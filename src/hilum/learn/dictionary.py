@@ -60,7 +60,6 @@ def assign(path: Path, names: Iterable[str]) -> dict[str, int]:
             free += 1
     if len(numbers) > len(known) or not path.exists():
         table = {str(number): name for name, number in sorted(numbers.items(), key=lambda item: item[1])}
-        with atomic_file(path) as part:
-            part.chmod(0o600)
+        with atomic_file(path, private=True) as part:
             part.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return numbers

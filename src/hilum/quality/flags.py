@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Flag", "Severity"]
+__all__ = ["Flag", "Severity", "worst", "worst_first"]
 
 
 class Severity(str, Enum):
@@ -60,3 +60,9 @@ def worst(flags: Iterable[Flag]) -> Severity | None:
     """Return the highest severity among ``flags``, None where there are none."""
     order = [Severity.INFO, Severity.WARNING, Severity.ERROR]
     return max((f.severity for f in flags), key=order.index, default=None)
+
+
+def worst_first(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return the flags without repetitions, errors first and infos last."""
+    order = [Severity.ERROR, Severity.WARNING, Severity.INFO]
+    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: order.index(flag.severity)))

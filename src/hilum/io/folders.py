@@ -1,0 +1,211 @@
+"""What scans a folder holds: volume files, and the DICOM studies with CT."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hilum.errors import InputError
+from hilum.io.names import MASK_TAILS
+from hilum.io.stream import readable
+
+if TYPE_CHECKING:
+    from hilum.io.dicom.scan import Scan
+    from hilum.io.dicom.select import Choice
+    from hilum.io.dicom.stacks import Stack
+
+__all__ = ["Found", "Study", "look_into"]
+
+#: Endings of volume files that are taken from a folder. TIFF slices and zips are not: thousands of slices of
+#: one scan would become thousands of scans.
+_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".img.gz")
+#: Files that mark a folder of results of hilum, which is no input.
+_RESULT = frozenset({"run.json", "measures.json"})
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Study:
+    """A DICOM study with CT.
+
+    Attributes:
+        uid: Study instance UID.
+        folder: Folder that holds all its files.
+        files: Its files, and those in its folders that could not be read.
+        about: The series that the rules pick, in a few words.
+    """
+
+    uid: str = field(repr=False)
+    folder: Path
+    files: tuple[Path, ...]
+    about: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """The scans of a folder.
+
+    Attributes:
+        volumes: Volume files.
+        studies: DICOM studies with CT.
+        left_out: Sentences on what is there and is no scan.
+        scan: The DICOM headers, where there is exactly one study.
+    """
+
+    volumes: tuple[Path, ...]
+    studies: tuple[Study, ...]
+    left_out: tuple[str, ...] = ()
+    scan: Scan | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of scans."""
+        return len(self.volumes) + len(self.studies)
+
+    @property
+    def places(self) -> list[Path]:
+        """Where the scans lie."""
+        return [*self.volumes, *(study.folder for study in self.studies)]
+
+
+def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Found:
+    """Find the scans in a folder of any depth.
+
+    Hidden files and folders with results of hilum are passed over, and so are files whose names say that
+    they hold masks, if there are others.
+
+    Args:
+        folder: The folder.
+        series: DICOM series to take, as in :func:`hilum.io.dicom.select.choose_each`; volume files are then
+            left out.
+        name: What errors call the folder; its own name without it.
+
+    Raises:
+        InputError: There is no scan in it, or it cannot be listed.
+        UsageError: ``series`` fits nothing, or more than one series of a study.
+    """
+    from hilum.io.dicom.reader import stacks_of
+    from hilum.io.dicom.scan import scan
+    from hilum.io.dicom.select import choose_each
+
+    name = name or folder.name or str(folder)
+    volumes, masks, other = _volume_files(folder)
+    found = scan(folder)
+    if not (volumes or found.planes):
+        raise _nothing(folder, name, found, masks, other)
+    stacks = stacks_of(found, folder) if found.planes else []
+    choices = choose_each(stacks, series) if stacks else []
+    if not (choices or volumes):
+        from hilum.io.dicom.select import choose
+
+        choose(stacks, series)  # raises the error that says what is there instead
+    if series is not None:
+        volumes = ()
+    studies = tuple(_study(choice, stacks, choices) for choice in choices)
+    left_out = (*_masks_left_out(masks), *_studies_left_out(stacks, choices))
+    lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
+    return Found(volumes, studies, left_out, found if lone else None)
+
+
+def _volume_files(folder: Path) -> tuple[tuple[Path, ...], list[Path], list[Path]]:
+    """Return volume files, files that are masks by their names, and TIFF files and zips."""
+    with readable(folder):
+        os.scandir(folder).close()  # os.walk would pass over a folder that may not be listed
+    volumes: list[Path] = []
+    other: list[Path] = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        if set(names) >= _RESULT:
+            folders.clear()
+            continue
+        shown = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
+        headers = {f.name.lower() for f in shown if f.name.lower().endswith(".hdr")}
+        volumes += [f for f in shown if _is_volume(f, headers)]
+        other += [f for f in shown if f.name.lower().endswith((".tif", ".tiff", ".zip"))]
+    scans = tuple(f for f in volumes if not _named_as_mask(f))
+    return scans, [f for f in volumes if f not in set(scans)], other
+
+
+def _is_volume(file: Path, headers: set[str]) -> bool:
+    lower = file.name.lower()
+    if not lower.endswith(_SUFFIXES) or not file.is_file():
+        return False
+    return not (lower.endswith((".img", ".img.gz")) and lower.partition(".img")[0] + ".hdr" in headers)
+
+
+def _named_as_mask(file: Path) -> bool:
+    stem = file.name.lower()
+    for suffix in sorted((".seg.nrrd", *_SUFFIXES), key=len, reverse=True):
+        if stem.endswith(suffix):
+            if suffix == ".seg.nrrd":
+                return True
+            stem = stem[: -len(suffix)]
+            break
+    return any(stem == tail or stem.endswith(tuple(joint + tail for joint in "_-.")) for tail in MASK_TAILS)
+
+
+def _study(choice: Choice, stacks: Sequence[Stack], choices: Sequence[Choice]) -> Study:
+    from hilum.io.dicom.headers import looks_like_dicom
+    from hilum.io.dicom.select import describe, series_label
+
+    uid = choice.stack.head.study_uid
+    own = _files(s for s in stacks if s.head.study_uid == uid)
+    known = set(_files(stacks))
+    folders = sorted({file.parent for file in own})
+    # A file that cannot be read belongs to no study by its header; the reader tells of it beside this one.
+    unread = [f for place in folders for f in sorted(place.iterdir())
+              if f.is_file() and not f.name.startswith(".") and f not in known
+              and looks_like_dicom(f)]  # fmt: skip
+    where = Path(os.path.commonpath(folders))
+    about = (
+        f"{series_label(choice.stack)}, {describe(choice.stack)}, UID ...{choice.stack.head.series_uid[-12:]}"
+    )
+    return Study(uid, where, (*own, *unread), about)
+
+
+def _files(stacks: Iterable[Stack]) -> list[Path]:
+    return list(dict.fromkeys(plane.head.path for stack in stacks for plane in stack.planes))
+
+
+def _masks_left_out(masks: Sequence[Path]) -> list[str]:
+    if not masks:
+        return []
+    n = len(masks)
+    what = "1 file named as a mask was" if n == 1 else f"{n} files named as masks were"
+    return [f"{what} left out ({_listed(masks)})."]
+
+
+def _studies_left_out(stacks: Sequence[Stack], choices: Sequence[Choice]) -> list[str]:
+    taken = {choice.stack.head.study_uid for choice in choices}
+    rest = [s for s in stacks if s.head.study_uid not in taken]
+    studies = len({s.head.study_uid for s in rest})
+    if not studies:
+        return []
+    what = ", ".join(sorted({s.head.modality or "unknown" for s in rest}))
+    subject = "1 study that holds no CT volume was" if studies == 1 else (
+        f"{studies} studies that hold no CT volume were")  # fmt: skip
+    return [f"{subject} left out ({what})."]
+
+
+def _nothing(folder: Path, name: str, found: Scan, masks: Sequence[Path], other: Sequence[Path]) -> Exception:
+    """Say why a folder holds no scan."""
+    if masks:
+        return InputError(
+            f"{name} holds no scan, but {len(masks)} file(s) named as masks ({_listed(masks)}).",
+            "Give the scans, or name such files one by one.",
+        )
+    if found.broken or found.imageless or not other:
+        from hilum.io.dicom.reader import stacks_of
+
+        stacks_of(found, folder)  # raises the error that fits
+    return InputError(
+        f"{name} holds no NIfTI, NRRD, MHA or DICOM, but {len(other)} TIFF or zip files ({_listed(other)}).",
+        f"Give the files themselves, such as {name}/*{other[0].suffix}.",
+    )
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return ", ".join(f.name for f in files[:_LISTED]) + (", ..." if len(files) > _LISTED else "")

@@ -1,0 +1,260 @@
+"""Which scans lie behind what a user gives: files, folders, globs and zips become sources, one a scan."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hilum.errors import HilumError, InputError, UsageError
+from hilum.io.folders import Found, look_into
+from hilum.io.names import absolute, scan_name, without_collisions
+from hilum.volume import Volume
+
+if TYPE_CHECKING:
+    from hilum.io.dicom.scan import Scan
+
+__all__ = ["Source", "expand_globs", "only", "sources"]
+
+#: Gives a study a name that tells nobody its UID.
+Label = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One scan that can be read.
+
+    Attributes:
+        name: Folder of its results below the folder of the batch, parts separated by ``/``.
+        path: Where it lies: a file, a folder, or the zip that holds it. It may name a patient.
+        about: What it is in a few words, for a choice.
+        study_uid: DICOM study, where there was more than one to choose from.
+        files: DICOM files of the study, where other studies lie beside it; else empty.
+        series: DICOM series that was asked for.
+        coded: Whether ``name`` is a number that stands for the scan, so that nothing else may name it.
+        alone: Whether it is the only one behind the inputs.
+        error: Why there is nothing to read; None where there is.
+    """
+
+    name: str
+    path: Path
+    about: str = ""
+    study_uid: str = field(default="", repr=False)
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    series: str | None = None
+    coded: bool = False
+    alone: bool = True
+    error: HilumError | None = field(default=None, compare=False)
+    _unpacked: Path | None = field(default=None, repr=False, compare=False)
+    _scan: Scan | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def single(cls, path: Path | str) -> Source:
+        """Return the source of a path that is known to hold one scan."""
+        return cls(_name_below(None, Path(path)), Path(path))
+
+    @property
+    def title(self) -> str:
+        """What the manifest calls the input."""
+        return self.name if self.coded else self.path.name
+
+    def read(self, *, resample: bool = False) -> Volume:
+        """Read the scan.
+
+        Args:
+            resample: As in :func:`hilum.read`.
+
+        Raises:
+            HilumError: As :func:`hilum.read`, or why the source could not be found at all.
+        """
+        if self.error is not None:
+            raise self.error
+        volume = self._volume(resample)
+        return replace(volume, meta=replace(volume.meta, name=self.name))
+
+    def _volume(self, resample: bool) -> Volume:
+        place = self._unpacked or self.path
+        if self._scan is not None:
+            from hilum.io.dicom.reader import read_found
+
+            return read_found(self._scan, place, series=self.series, resample=resample)
+        if self.files:
+            from hilum.io.dicom import read_dicom
+
+            return read_dicom(self.files, series=self.series, resample=resample)
+        from hilum.io.dispatch import read
+
+        return read(place, series=self.series, resample=resample)
+
+
+def expand_globs(inputs: Sequence[str]) -> list[str]:
+    """Expand patterns such as ``scans/*.nii.gz`` that no shell has expanded; a name that exists stays.
+
+    Args:
+        inputs: Paths and patterns (``*``, ``?``, ``[...]``; ``**`` for folders of any depth).
+
+    Returns:
+        Paths; those of one pattern in alphabetical order. A pattern that fits nothing stays as it is.
+    """
+    out: list[str] = []
+    for text in inputs:
+        if glob.has_magic(text) and not os.path.lexists(text):
+            out += sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207 - text may be absolute
+        else:
+            out.append(text)
+    return out
+
+
+def sources(
+    inputs: Sequence[str], *, series: str | None = None, label: Label, tell: Callable[[str], None]
+) -> Generator[Source, None, None]:
+    """Give one source for each scan behind ``inputs``.
+
+    A file is a scan. A folder of any depth holds its NIfTI, NRRD and MetaImage files, and one scan for each
+    DICOM study with CT; a zip likewise. A scan is named by its path below the folder that all inputs have
+    in common, a single input by its own name, and a study that shares its folder with another one by
+    ``label``. What cannot be found becomes a source that raises when it is read, so nothing is lost.
+
+    A zip is unpacked while its scans are asked for and removed when the next input is; close the iterator
+    (:func:`contextlib.closing`) where it is not run to its end.
+
+    Args:
+        inputs: Files, folders, zips, or patterns of them; an input named twice counts once.
+        series: DICOM series to take, as in :func:`hilum.io.dicom.select.choose_each`.
+        label: Makes the name of a study out of its UID.
+        tell: Takes sentences on what was left out.
+    """
+    paths = _distinct(expand_globs(inputs))
+    root = _common_root(paths)
+    looked = [_look(path, series) for path in paths]
+    for path, found in zip(paths, looked, strict=True):
+        for sentence in found.left_out if isinstance(found, Found) else ():
+            tell(f"{path.name}: {sentence}")
+    places = [_named(path, found, root, label) for path, found in zip(paths, looked, strict=True)]
+    names = iter(without_collisions([source.name for group in places for source in group]))
+    alone = sum(map(len, places)) == 1
+    for path, group in zip(paths, places, strict=True):
+        renamed = [replace(source, name=next(names), series=series, alone=alone) for source in group]
+        if _is_zip(path):
+            yield from _in_zip(renamed[0], label, tell)
+        else:
+            yield from renamed
+
+
+def only(source: Path | str, found: Sequence[Source]) -> Source:
+    """Return the one scan behind an input.
+
+    Raises:
+        UsageError: There are several; the hint lists them.
+    """
+    if len(found) == 1:
+        return found[0]
+    raise several(Path(source).name, found)
+
+
+def several(name: str, found: Sequence[Source], shown: int = 12) -> UsageError:
+    """Return the error that lists the scans behind an input."""
+    listed = "; ".join(f"{one.name} ({one.about})" if one.about else one.name for one in found[:shown])
+    more = f" and {len(found) - shown} more" if len(found) > shown else ""
+    return UsageError(f"{name} holds {len(found)} scans, not one.", f"There is: {listed}{more}.")
+
+
+def _distinct(inputs: Sequence[str]) -> list[Path]:
+    out: dict[str, Path] = {}
+    for text in inputs:
+        out.setdefault(os.path.realpath(text), Path(text))
+    return list(out.values())
+
+
+def _common_root(paths: Sequence[Path]) -> Path | None:
+    """Return the folder that all inputs have in common; None for a single input or several disks."""
+    if len(paths) < 2:
+        return None
+    try:
+        return Path(os.path.commonpath([absolute(path).parent for path in paths]))
+    except ValueError:  # Windows: paths on several disks
+        return None
+
+
+def _is_zip(path: Path) -> bool:
+    from hilum.io.dispatch import FileKind, kind_of
+
+    try:
+        return path.is_file() and kind_of(path) is FileKind.ZIP
+    except HilumError:
+        return False
+
+
+def _look(path: Path, series: str | None) -> Found | HilumError | None:
+    """Look into a folder; None for anything else, the error where it holds no scan."""
+    if glob.has_magic(path.name) and not os.path.lexists(path):
+        return InputError(f"No file fits {path}.", "Check the pattern.")
+    try:
+        return look_into(path, series) if path.is_dir() else None
+    except HilumError as error:
+        return error
+
+
+def _named(path: Path, found: Found | HilumError | None, root: Path | None, label: Label) -> list[Source]:
+    """Give the sources of one input with names that may still collide with those of other inputs."""
+    own = _name_below(root, path)
+    if not isinstance(found, Found):
+        return [Source(own, path, error=found)]
+    if found.count == 1:
+        study = found.studies[0] if found.studies else None
+        where = path if study else found.volumes[0]
+        about = study.about if study else ""
+        scan = found.scan if study else None
+        return [Source(own, where, about, _scan=scan)]
+    prefix = "" if root is None else f"{own}/"
+    out = [Source(prefix + _name_below(path, volume), volume, "volume") for volume in found.volumes]
+    for study in found.studies:
+        shared = study.folder == path or any(
+            study.folder == other or study.folder in other.parents
+            for other in found.places
+            if other is not study.folder
+        )
+        below = "" if study.folder == path else _name_below(path, study.folder)
+        parts = [below] if below else []
+        parts += [label(study.uid)] if shared else []
+        name = prefix + "/".join(parts)
+        out.append(Source(name, study.folder, study.about, study.uid, study.files))
+    return out
+
+
+def _name_below(root: Path | None, path: Path) -> str:
+    """Name a path by its parts below ``root``, each safe as a folder name; by its last part without one."""
+    whole = absolute(path)
+    if root is None:
+        return scan_name(whole)
+    parts = whole.relative_to(absolute(root)).parts
+    return "/".join([*(scan_name(part, suffix=True) for part in parts[:-1]), scan_name(whole)])
+
+
+def _in_zip(source: Source, label: Label, tell: Callable[[str], None]) -> Iterator[Source]:
+    """Give the scans in a zip, which stays unpacked while they are asked for."""
+    from hilum.io.archive import unpacked
+
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(unpacked(source.path))
+            found = look_into(folder, source.series, name=source.path.name)
+        except HilumError as error:
+            yield replace(source, error=error)
+            return
+        for sentence in found.left_out:
+            tell(f"{source.path.name}: {sentence}")
+        if found.count == 1:
+            place = folder if found.studies else found.volumes[0]
+            yield replace(source, _unpacked=place, _scan=found.scan)
+            return
+        inner = _named(folder, found, None, label)
+        prefix = "" if source.alone else f"{source.name}/"
+        names = without_collisions([prefix + one.name for one in inner])
+        for one, name in zip(inner, names, strict=True):
+            yield replace(source, name=name, about=one.about, study_uid=one.study_uid, files=one.files,
+                          alone=False, _unpacked=one.path)  # fmt: skip

@@ -1,0 +1,228 @@
+"""The private tables beside results: which folder belongs to which source, and what failed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from hilum.errors import HilumError, OutputError
+from hilum.io.atomic import writable
+from hilum.io.names import absolute
+from hilum.io.sources import Source
+from hilum.io.write import write_csv, write_text
+from hilum.result import Result
+
+__all__ = ["FAILED", "SALT", "SOURCES", "Ledger"]
+
+SOURCES = "sources.csv"
+FAILED = "failed.csv"
+SALT = "salt.txt"
+SOURCE_COLUMNS = ("scan", "path", "study_uid", "series_uid", "sha256")
+FAILED_COLUMNS = ("scan", "code", "message", "hint", "path")
+#: Seconds between two writings of the tables: with thousands of scans they would else take as long as these.
+_EVERY_S = 5.0
+_PATIENCE_S = 60.0  # a table is written in milliseconds; whoever holds the lock for longer hangs
+_SHORT = 8  # hexadecimal digits of a study's name; two of 10,000 studies are alike once in 100 folders
+
+Table = dict[str, tuple[str, ...]]
+
+
+class Ledger:
+    """Keeps ``sources.csv``, ``failed.csv`` and the salt in a folder of results; all are for its owner only.
+
+    Rows of former runs stay; those of the same folder are replaced. A lone scan that fails leaves nothing.
+
+    Args:
+        out: Folder of results; None keeps nothing.
+        code_ids: Number the scans by the dictionary ``OUT.subjects.json`` beside the folder, which then holds
+            the paths instead of the tables.
+
+    Raises:
+        OutputError: The folder or a table cannot be written.
+        InputError: The dictionary is none.
+    """
+
+    def __init__(self, out: Path | None, *, code_ids: bool = False) -> None:
+        self._out = None if out is None else absolute(out)
+        self._code_ids = code_ids
+        self._salt = b""
+        self._made_salt = False
+        self._numbers: dict[str, int] = {}
+        self._sources: Table = {}
+        self._failed: Table = {}
+        self._ended: set[str] = set()
+        self._written = time.monotonic()
+
+    def __enter__(self) -> Ledger:
+        if self._out is not None:
+            _check_place(self._out)
+            for name, columns in ((SOURCES, SOURCE_COLUMNS), (FAILED, FAILED_COLUMNS)):
+                _read(self._out / name, columns)  # raises before hours of work, not after them
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write()
+        if self._out is not None and self._made_salt and not self._sources:
+            with suppress(OSError):  # only where nothing else came to lie there
+                if [p.name for p in self._out.iterdir()] == [SALT]:
+                    (self._out / SALT).unlink()
+                    self._out.rmdir()
+
+    def label(self, study_uid: str) -> str:
+        """Name a study that shares its folder with another one."""
+        return f"study-{self._hash(study_uid)[:_SHORT]}"
+
+    def series(self, uid: str, *, clear: bool) -> dict[str, str]:
+        """Return what ``run.json`` says of a DICOM series: its UID or a salted hash of it."""
+        if not uid:
+            return {}
+        return {"series_uid": uid} if clear else {"series_uid_hash": self._hash(uid)}
+
+    def coded(self, source: Source) -> Source:
+        """Name a source by its number, where numbers are asked for."""
+        if not self._code_ids:
+            return source
+        key = _text(source.path) + (f"#{source.study_uid}" if source.study_uid else "")
+        if self._out is None:
+            number = self._numbers.setdefault(key, len(self._numbers))
+        else:
+            from hilum.learn.dictionary import assign
+
+            number = assign(self._out.with_name(f"{self._out.name}.subjects.json"), [key])[key]
+        return replace(source, name=str(number), coded=True)
+
+    def done(self, source: Source, result: Result) -> None:
+        """Note a scan that was measured."""
+        known = () if source.coded else (_text(source.path), source.study_uid, result.volume.meta.series_uid)
+        row = (source.name, *(known or ("", "", "")), result.run.fingerprint)
+        self._sources[source.name] = row
+        self._end(source)
+
+    def failed(self, source: Source, error: HilumError) -> None:
+        """Note a scan that failed, and why."""
+        message, hint = _one_line(error.message), _one_line(error.hint)
+        if source.coded:
+            message, hint = (text.replace(source.path.name, source.name) for text in (message, hint))
+        path = "" if source.coded else _text(source.path)
+        self._failed[source.name] = (source.name, str(error.exit_code), message, hint, path)
+        self._end(source)
+
+    def _end(self, source: Source) -> None:
+        self._ended.add(source.name)
+        if time.monotonic() - self._written > _EVERY_S:
+            self._write()
+
+    def _write(self) -> None:
+        """Merge what is new into the tables on the disk."""
+        out = self._out
+        # A lone scan that fails is told on the terminal; a folder for it alone would be litter.
+        worth = self._sources or len(self._ended) > 1 or (out is not None and (out / SOURCES).exists())
+        if out is None or not self._ended or not worth:
+            return
+        with _locked(out):
+            sources = {**_read(out / SOURCES, SOURCE_COLUMNS), **self._sources}
+            former = _read(out / FAILED, FAILED_COLUMNS)
+            failed = {name: row for name, row in former.items() if name not in self._ended}
+            failed |= {name: row for name, row in self._failed.items() if name not in self._sources}
+            write_csv(out / SOURCES, SOURCE_COLUMNS, _in_order(sources), private=True)
+            if failed:
+                write_csv(out / FAILED, FAILED_COLUMNS, _in_order(failed), private=True)
+            else:
+                (out / FAILED).unlink(missing_ok=True)
+        self._written = time.monotonic()
+
+    def _hash(self, text: str) -> str:
+        if not self._salt:
+            self._salt = secrets.token_bytes(16) if self._out is None else self._stored_salt(self._out)
+        return hmac.new(self._salt, text.encode(), hashlib.sha256).hexdigest()
+
+    def _stored_salt(self, out: Path) -> bytes:
+        """Return the salt of a folder, which is made at its first use."""
+        path = out / SALT
+        with _locked(out):
+            with suppress(OSError, ValueError):
+                return bytes.fromhex(path.read_text("ascii").strip())
+            salt = secrets.token_bytes(16)
+            write_text(path, salt.hex() + "\n", private=True)
+            self._made_salt = True
+        return salt
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a place where nothing can be written, before any work is done."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file, not a folder.", "Give another folder with -o.")
+    standing = next(place for place in (out, *out.parents) if place.exists())
+    if not os.access(standing, os.W_OK):
+        raise OutputError(
+            f"{out} cannot be written: {standing} is read-only.", "Give another folder with -o."
+        )
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep the tables of a folder to one process, and clear away what a killed one left of them."""
+    with writable(out):
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / ".hilum-tables.lock"
+        lock = FileLock(path, timeout=_PATIENCE_S)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise OutputError(f"Another process keeps {path} locked.", "Wait until it is done.") from error
+        try:
+            for stale in out.glob(".hilum-*"):
+                if stale.suffix in (".csv", ".txt") and stale.is_file():
+                    stale.unlink()
+            yield
+        finally:
+            with suppress(OSError):  # while it is held: a process that waits for it notices that it is gone
+                path.unlink()
+            lock.release()
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> Table:
+    """Read a table of former runs by the name of the scan; empty where there is none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, csv.Error):
+        header, rows = [], []
+    if tuple(header) != columns or any(len(row) != len(columns) for row in rows):
+        raise OutputError(
+            f"{path.name} in {path.parent} is no table of hilum, so it is not replaced.",
+            "Move it away, or give another folder with -o.",
+        )
+    return {row[0]: tuple(row) for row in rows}
+
+
+def _in_order(table: Table) -> list[tuple[str, ...]]:
+    """Return the rows by name, numbers in names by their value."""
+    return sorted(table.values(), key=lambda row: [
+        (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", row[0])
+    ])  # fmt: skip
+
+
+def _text(path: Path) -> str:
+    """Write a path whole; bytes that are no UTF-8 are escaped."""
+    return os.fsencode(absolute(path)).decode("utf-8", "backslashreplace")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
