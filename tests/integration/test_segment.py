@@ -118,10 +118,8 @@ def test_json_on_stdout_is_json_and_writes_nothing(scan, tmp_path, capsys, monke
 
 
 def test_one_bad_input_does_not_stop_the_others(scan, tmp_path, capsys):
-    code = run(
-        ["segment", str(tmp_path / "absent.nii"), str(scan), "-o", str(tmp_path / "out"), "--no-report"]
-    )
-    assert code == 3
+    absent = str(scan.with_name("absent.nii"))
+    assert run(["segment", absent, str(scan), "-o", str(tmp_path / "out"), "--no-report"]) == 3
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["chest_one", "failed.csv", "sources.csv"]
     assert "absent" in capsys.readouterr().err
 
