@@ -104,7 +104,7 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
         choose(stacks, series)  # raises the error that says what is there instead
     if series is not None:
         volumes = ()
-    studies = tuple(_study(choice, stacks, choices) for choice in choices)
+    studies = tuple(sorted((_study(choice, stacks) for choice in choices), key=lambda s: str(s.folder)))
     left_out = (*_masks_left_out(masks), *_studies_left_out(stacks, choices))
     lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
     return Found(volumes, studies, left_out, found if lone else None)
@@ -147,7 +147,7 @@ def _named_as_mask(file: Path) -> bool:
     return any(stem == tail or stem.endswith(tuple(joint + tail for joint in "_-.")) for tail in MASK_TAILS)
 
 
-def _study(choice: Choice, stacks: Sequence[Stack], choices: Sequence[Choice]) -> Study:
+def _study(choice: Choice, stacks: Sequence[Stack]) -> Study:
     from hilum.io.dicom.headers import looks_like_dicom
     from hilum.io.dicom.select import describe, series_label
 
