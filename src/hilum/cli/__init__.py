@@ -10,5 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the program and end it with the exit code of what happened."""
     from hilum.cli.app import run
+    from hilum.offline import spare_the_home
 
+    spare_the_home()
     sys.exit(run(sys.argv[1:]))

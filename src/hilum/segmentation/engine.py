@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import ModelError
+from hilum.offline import import_onnxruntime, import_openvino
 from hilum.segmentation.grid import thread_count
 
 __all__ = ["Device", "Session", "open_session"]
@@ -53,8 +54,7 @@ class _OpenVino:
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        import openvino
-
+        openvino = import_openvino()
         core = openvino.Core()
         self.lanes = threads or thread_count()
         options: dict[str, Any] = {
@@ -85,8 +85,7 @@ class _OpenVino:
 
 class _OnnxRuntime:
     def __init__(self, path: Path, threads: int, providers: tuple[str, ...] = ()) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.lanes = 1 if providers else threads or thread_count()
@@ -109,7 +108,7 @@ class _OnnxRuntime:
 def _gpu_providers() -> tuple[str, ...]:
     """Names of the GPUs that ONNX Runtime finds here."""
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError:
         return ()
     found = onnxruntime.get_available_providers()
