@@ -37,6 +37,7 @@ class ScanMeta:
         series_uid: DICOM series instance UID of the series that was read. Used to link a DICOM SEG to its
             source; it is not written to other outputs.
         files: The files that were read, in slice order (DICOM); used to link a DICOM SEG to its source.
+        archive: The zip that was read, or empty; ``files`` are then the names in it.
         notes: (code, sentence) pairs of what the reader met and did, such as a corrected slice order; the
             quality gate shows them.
     """
@@ -56,6 +57,7 @@ class ScanMeta:
     body_part: str = ""
     series_uid: str = ""
     files: tuple[str, ...] = ()
+    archive: str = ""
     notes: tuple[tuple[str, str], ...] = ()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -149,16 +150,18 @@ def test_dicom_in_no_patient_out(chest, tmp_path, capsys):
         assert "CANARY-ID" not in text
 
 
-def test_dicom_seg_on_request(chest, tmp_path):
+def test_dicom_seg_on_request_from_a_folder_and_from_a_zip_alike(chest, tmp_path):
     import highdicom as hd
 
     write_series(tmp_path / "case", chest.volume)
-    code = run(
-        ["segment", str(tmp_path / "case"), "-o", str(tmp_path / "out"), "--format", "dicom-seg", "-q"]
-    )
-    assert code == 0
-    seg = hd.seg.segread(tmp_path / "out" / "case" / "lungs.dcm")
-    assert seg.number_of_segments == 2
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "case")
+    inputs = [str(tmp_path / "case"), str(tmp_path / "packed.zip")]
+    out = tmp_path / "out"
+    assert run(["segment", *inputs, "-o", str(out), "--format", "dicom-seg", "-q", "--no-report"]) == 0
+    folder, packed = (hd.seg.segread(out / name / "lungs.dcm") for name in ("case", "packed"))
+    assert folder.number_of_segments == 2
+    assert folder.SOPInstanceUID == packed.SOPInstanceUID
+    assert folder.PixelData == packed.PixelData
 
 
 def test_measure_with_a_given_mask(scan, chest, tmp_path, capsys):

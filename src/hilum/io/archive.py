@@ -57,7 +57,8 @@ def read_zip(path: Path | str, *, series: str | None = None, resample: bool = Fa
         resample: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
 
     Returns:
-        The scan, named after the archive. ``meta.files`` is empty, because the unpacked files are gone.
+        The scan, named after the archive. ``meta.files`` are the names in it, since the unpacked files are
+        gone.
 
     Raises:
         InputError: The archive is broken, encrypted, climbs out of its folder, is a bomb or holds no scan.
@@ -68,7 +69,9 @@ def read_zip(path: Path | str, *, series: str | None = None, resample: bool = Fa
     path = Path(path)
     with unpacked(path) as folder:
         volume = _read_folder(path, folder, series, resample)
-    return replace(volume, meta=replace(volume.meta, name=scan_name(path), files=()))
+    files = tuple(str(Path(file).relative_to(folder)) for file in volume.meta.files)
+    meta = replace(volume.meta, name=scan_name(path), archive=str(path), files=files)
+    return replace(volume, meta=meta)
 
 
 def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -> Volume:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from pydicom.datadict import DicomDictionary
 
 from hilum.errors import InputError, OutputError, UsageError
+from hilum.io.archive import read_zip
 from hilum.io.dicom import read_dicom
-from hilum.io.dicom.seg import write_dicom_seg
+from hilum.io.dicom.seg import CARRIED, write_dicom_seg
 from hilum.volume import ScanMeta, Volume
 
 
@@ -141,3 +146,82 @@ def test_no_name_is_shouted_while_writing(dicom, folder, tmp_path, recwarn, capl
     has_no_canary(caplog.text)
     has_no_canary("".join(capfd.readouterr()))
     assert pydicom.dcmread(path).PatientName == dicom.canary  # DICOM demands it there
+
+
+LEAK = "Zzleak"
+GUIDE = Path(__file__).parents[3] / "docs" / "concepts" / "privacy.md"
+
+
+def with_a_word_in_every_text(ds):
+    """Put a word into all texts that DICOM knows, also nested and private, but for those that are carried."""
+    needed = {"ImageType", "Modality", "ConvolutionKernel", "Manufacturer", "SliceThickness", "RescaleType"}
+    texts = {"LO", "LT", "PN", "SH", "ST", "UC", "UT"}
+    for tag, (vr, _vm, _name, retired, keyword) in DicomDictionary.items():
+        if vr in texts and not retired and keyword not in needed | set(CARRIED) and tag >> 16 > 2:
+            setattr(ds, keyword, LEAK)
+    nested = pydicom.Dataset()
+    nested.PatientID = nested.InstitutionName = LEAK
+    ds.OtherPatientIDsSequence = ds.ReferencedStudySequence = [nested]
+    ds.private_block(0x0029, LEAK, create=True).add_new(1, "LO", LEAK)
+    ds.PatientAge, ds.PatientWeight = "068Y", "71.5"
+    return ds
+
+
+@pytest.mark.parametrize("kind", ["slices", "enhanced"])
+def test_nothing_is_carried_but_what_is_stated(dicom, folder, tmp_path, kind):
+    slices = [with_a_word_in_every_text(ds) for ds in dicom.series(4, IssuerOfPatientID="Ward 7")]
+    if kind == "slices":
+        dicom.save_all(slices, folder)
+    else:
+        dicom.save(dicom.enhanced(slices), folder / "e.dcm")
+    source = pydicom.dcmread(next(folder.iterdir()))
+    assert LEAK in (source.InstitutionAddress, source.PatientComments, source.DeviceSerialNumber)
+    volume = read_dicom(folder)
+    path = write_dicom_seg(tmp_path / "lungs.dcm", labels_of(volume), volume)
+    data = path.read_bytes()
+    assert not [word for word in (LEAK, "068Y", "71.5", "ACME") if word.encode() in data]
+    seg = pydicom.dcmread(path)
+    for keyword in set(CARRIED) & set(source.dir()):
+        assert seg[keyword].value == source[keyword].value, keyword
+    assert seg.ReferringPhysicianName == ""
+
+
+def test_what_is_carried_is_what_the_guide_says():
+    if not GUIDE.exists():
+        pytest.skip("the documentation is not here")
+    stated = GUIDE.read_text("utf-8").split("## DICOM SEG")[1].split("\n## ")[0]
+    assert set(CARRIED) == {
+        word for word in stated.replace("`", " ").replace(",", " ").split() if word in CARRIED
+    }
+    assert set(CARRIED) <= set(stated.replace("`", " ").replace(",", " ").split())
+
+
+def test_only_its_owner_may_read_it(dicom, folder, tmp_path):
+    dicom.save_all(dicom.series(4), folder)
+    volume = read_dicom(folder)
+    path = write_dicom_seg(tmp_path / "lungs.dcm", labels_of(volume), volume)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_patient_and_study_may_be_unknown(dicom, folder, tmp_path):
+    gone = ("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
+    dicom.save_all(dicom.series(4, **dict.fromkeys(gone)), folder)
+    volume = read_dicom(folder)
+    seg = pydicom.dcmread(write_dicom_seg(tmp_path / "lungs.dcm", labels_of(volume), volume))
+    assert {str(seg[keyword].value or "") for keyword in gone} == {""}
+
+
+def test_a_zip_gives_what_its_folder_gives(dicom, folder, tmp_path):
+    dicom.save_all(dicom.series(4), folder / "a" / "b")
+    packed = Path(shutil.make_archive(str(tmp_path / "case"), "zip", folder))
+    one, other = read_dicom(folder), read_zip(packed)
+    labels = labels_of(one)
+    first = pydicom.dcmread(write_dicom_seg(tmp_path / "one.dcm", labels, one))
+    second = pydicom.dcmread(write_dicom_seg(tmp_path / "other.dcm", labels, other))
+    for keyword in ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime"):
+        first[keyword].value = second[keyword].value
+    first.ContributingEquipmentSequence = second.ContributingEquipmentSequence  # holds the time, too
+    assert (str(first), first.PixelData) == (str(second), second.PixelData)
+    packed.unlink()
+    with pytest.raises(InputError, match="does not exist"):
+        write_dicom_seg(tmp_path / "third.dcm", labels, other)

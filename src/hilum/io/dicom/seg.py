@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,55 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum import __version__
 from hilum.errors import InputError, UsageError
+from hilum.io.archive import unpacked
 from hilum.io.atomic import atomic_file
 from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS
-from hilum.volume import Volume
+from hilum.volume import ScanMeta, Volume
 
-__all__ = ["write_dicom_seg"]
+__all__ = ["CARRIED", "write_dicom_seg"]
 
 _PREFIX = "2.25."  # UIDs from hashes, PS3.5 B.2
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
+#: Of type 2 in PS3.3 C.7.1.1 and C.7.2.1: they must be there and may be empty.
+_OF_PATIENT_AND_STUDY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+)
+#: All that a SEG takes over from the headers of its source, besides the UIDs of each image that it points to.
+CARRIED = (
+    *_OF_PATIENT_AND_STUDY,
+    "IssuerOfPatientID",  # an archive files by patient ID and issuer
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
+    "SpecificCharacterSet",  # of the names
+    "LossyImageCompression",  # once lossy, always lossy
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+#: What highdicom looks at besides and does not pass on.
+_LOOKED_AT = (
+    "SeriesInstanceUID",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
 
 
 def write_dicom_seg(
@@ -39,9 +81,10 @@ def write_dicom_seg(
 ) -> Path:
     """Write lung labels as a binary DICOM SEG with one segment a lung.
 
-    **The file carries the identifying tags of the source** (name, patient ID, birth date, study): DICOM
-    demands them, so that an archive can file it with the scan. It is the only output of hilum that holds any,
-    and it is only written when asked for.
+    **The file carries the identifying tags of the source** that are in :data:`CARRIED` (name, patient ID,
+    birth date, sex, study), and no other: DICOM demands them, so that an archive can file it with the scan.
+    It is the only output of hilum that holds any, it is only written when asked for, and only its owner may
+    read it.
 
     The UIDs are made from the source series, the labels and the version of hilum, so that the same result has
     the same identity; only the dates of creation differ between two runs. Frames without label are left out.
@@ -49,7 +92,7 @@ def write_dicom_seg(
     Args:
         path: File to make; it appears whole or not at all.
         labels: Label map of shape ``volume.shape`` (i, j, k) with the values of :class:`hilum.labels.Lung`.
-        volume: The scan, read from DICOM files that are still there.
+        volume: The scan, read from DICOM files, or a zip of them, that are still there.
         series_number: Series number of the new series.
         algorithm: Name of the algorithm to write, at most 64 characters.
 
@@ -68,11 +111,6 @@ def write_dicom_seg(
         raise UsageError(
             "--format dicom-seg needs a series instance UID, which this scan lacks.", "Choose nifti or nrrd."
         )
-    if not volume.meta.files:
-        raise UsageError(
-            "--format dicom-seg needs the DICOM files themselves, not a zip of them.",
-            "Unpack the zip and give the folder.",
-        )
     if labels.shape != volume.shape:
         raise UsageError(f"labels has shape {labels.shape}, expected {volume.shape}.")
     frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
@@ -80,7 +118,7 @@ def write_dicom_seg(
         raise UsageError(f"labels holds the value {int(frames.max())}, which is no lung.")
     if not frames.any():
         raise UsageError("The labels are empty, so there is no segment to write.")
-    sources = _sources(volume.meta.files)
+    sources = _sources(volume.meta)
     try:
         with warnings.catch_warnings():
             # highdicom warns of unusual patient names and quotes them; no name may reach a log.
@@ -93,20 +131,42 @@ def write_dicom_seg(
         sentence = f"No DICOM SEG can be made of this series: {what}."
         raise InputError(sentence, "Choose nifti or nrrd.") from None
     with atomic_file(path) as part:
+        part.chmod(0o600)
         seg.save_as(part)
     return path
 
 
-def _sources(files: Sequence[str]) -> list[pydicom.Dataset]:
+def _sources(meta: ScanMeta) -> list[pydicom.Dataset]:
+    """Read the headers of the source, and of them only what the SEG may hold or is made with.
+
+    highdicom copies all that it finds of the modules of patient, study and equipment, so what must not be
+    passed on is not even read.
+    """
     out = []
-    for file in files:
-        try:
-            ds = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        except OSError as error:
-            name = Path(file).name
-            raise InputError(f"{name} cannot be read any more.", "Keep the DICOM files in place.") from error
-        out.append(ds)
+    with _files(meta) as files:
+        for file in files:
+            try:
+                ds = pydicom.dcmread(
+                    file, stop_before_pixels=True, force=True, specific_tags=[*CARRIED, *_LOOKED_AT]
+                )
+            except OSError as error:
+                sentence = f"{file.name} cannot be read any more."
+                raise InputError(sentence, "Keep the DICOM files in place.") from error
+            for keyword in _OF_PATIENT_AND_STUDY:
+                if keyword not in ds:
+                    setattr(ds, keyword, "")
+            out.append(ds)
     return out
+
+
+@contextmanager
+def _files(meta: ScanMeta) -> Iterator[list[Path]]:
+    """Give the files that were read; those of a zip are unpacked again."""
+    if not meta.archive:
+        yield [Path(file) for file in meta.files]
+        return
+    with unpacked(meta.archive) as folder:
+        yield [folder / file for file in meta.files]
 
 
 def _segmentation(
@@ -123,7 +183,7 @@ def _segmentation(
     places = [lps[:3, 3] + k * lps[:3, 2] for k in range(volume.shape[2])]
     step = abs(float(np.cross(row, column) @ lps[:3, 2]))
     identity = [volume.meta.series_uid, __version__, sha256(frames.tobytes()).hexdigest(), str(series_number)]
-    return Segmentation(
+    seg = Segmentation(
         source_images=sources,
         pixel_array=frames,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
@@ -148,6 +208,9 @@ def _segmentation(
         plane_orientation=hd.PlaneOrientationSequence("PATIENT", [*row, *column]),
         plane_positions=[hd.PlanePositionSequence("PATIENT", tuple(p)) for p in places],
     )
+    for item in (*seg.DimensionOrganizationSequence, *seg.DimensionIndexSequence):
+        item.DimensionOrganizationUID = _uid("dimensions", identity)  # highdicom takes a random one
+    return seg
 
 
 def _descriptions(algorithm: str) -> list[SegmentDescription]:
