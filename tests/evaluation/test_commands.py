@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from markupsafe import escape
 
 from hilum.cli import compare, evaluate
 from hilum.cli.app import complain
 from hilum.errors import HilumError
 from hilum.evaluation import Evaluation
 from hilum.io import write_labels
+from hilum.report.page import POLICY
 from hilum.volume import Volume
 
 
@@ -69,7 +71,8 @@ def test_masks_against_masks(hilum_cli, masks, capsys):
     assert "Dice" in capsys.readouterr().out
     html = (out / "report.html").read_text()
     assert "<svg" in html
-    assert "http" not in html.replace("http://www.w3.org", "")
+    assert "://" not in html.replace("http://www.w3.org", "")
+    assert escape(POLICY) in html
 
 
 def test_the_same_twice_is_the_same_to_the_byte(hilum_cli, masks):

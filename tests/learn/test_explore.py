@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 import hilum
 from hilum.errors import InputError, NotAChestError
@@ -15,6 +16,7 @@ from hilum.learn.explore_output import write_exploration
 from hilum.learn.intensities import CENTRES, EDGES, Region, Stack, percentile, survey
 from hilum.learn.mixture import best_threshold, dice_at, fit_mixture, overlap
 from hilum.learn.prepare import prepare
+from hilum.report.page import POLICY
 
 
 def gaussian(mean: float, sd: float) -> np.ndarray:
@@ -134,7 +136,8 @@ def test_written_files(tmp_path, chests, tree):
     assert b"secret" not in b"".join(written.values())
     html = written["explore.html"].decode()
     assert html.count("data:image/png;base64,") == 6
-    assert "http" not in html
+    assert "://" not in html
+    assert escape(POLICY) in html
     with (tmp_path / "out" / "histograms.csv").open() as file:
         rows = list(csv.DictReader(file))
     lungs = sum(int(r["pixels"]) for r in rows if (r["subject"], r["region"]) == ("0", "lungs"))

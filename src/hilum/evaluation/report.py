@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import hilum
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.compare import Comparison, ModelRow
 from hilum.evaluation.figures import strip_chart
@@ -19,6 +16,7 @@ from hilum.evaluation.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from hilum.evaluation.result import Evaluation
 from hilum.evaluation.summary import DRAWS, SummaryRow
 from hilum.measures import Value
+from hilum.report.page import render_page
 from hilum.report.planes import LEVEL, WINDOW
 from hilum.report.words import MINUS, format_number
 
@@ -106,33 +104,16 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _render(template: str, **values: Any) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            hilum_version=hilum.__version__,
-            metrics=list(METRICS.values()),
-            draws=DRAWS,
-            window=WINDOW,
-            level=format_number(LEVEL),
-            reference_colour=REFERENCE_COLOUR,
-            prediction_colour=PREDICTION_COLOUR,
-            **values,
-        )
-    )
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    # report.css comes from hilum.report: one look for all reports.
-    loaders = [PackageLoader("hilum.evaluation", ""), PackageLoader("hilum.report", "")]
-    return Environment(
-        loader=ChoiceLoader(loaders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return render_page(
+        template,
+        "hilum.evaluation",
+        metrics=list(METRICS.values()),
+        draws=DRAWS,
+        window=WINDOW,
+        level=format_number(LEVEL),
+        reference_colour=REFERENCE_COLOUR,
+        prediction_colour=PREDICTION_COLOUR,
+        **values,
     )
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import base64
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import hilum
 from hilum.io import OutputFolder, write_csv, write_json, write_text
 from hilum.learn.explore import FEATURES, OUTLIER_Z, Exploration
 from hilum.learn.explore_figures import draw
 from hilum.learn.intensities import EDGES, PERCENTILES, Region, percentile
+from hilum.report.page import render_page
 
 __all__ = ["write_exploration"]
 
@@ -74,17 +73,10 @@ def write_exploration(found: Exploration, out: Path | str) -> Path:
 
 def render(found: Exploration) -> str:
     """Render the study as one HTML document that needs nothing but itself."""
-    environment = Environment(
-        loader=PackageLoader("hilum.learn", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pictures = [(name, caption, base64.b64encode(png).decode("ascii")) for name, caption, png in draw(found)]
-    return environment.get_template("explore.html.j2").render(
-        hilum=hilum.__version__,
-        css=files("hilum.report").joinpath("report.css").read_text("utf-8"),
+    return render_page(
+        "explore.html.j2",
+        "hilum.learn",
         found=found,
         count=len(found.surveys),
         slices=sum(one.slices for one in found.surveys),

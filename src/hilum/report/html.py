@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hilum.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION, LUNGS
 from hilum.quality.flags import Flag, Severity
 from hilum.report import tables
 from hilum.report.histogram import histogram, outside_note
+from hilum.report.page import render_page
 from hilum.report.planes import LEVEL, WINDOW, Plane, can_show, choose, obliquity, picture
 from hilum.report.plates import plate
 from hilum.report.projection import height_profile, mean_hu, projection_plate, tissue_thickness
@@ -63,48 +62,34 @@ def render_report(result: Result) -> str:
     found = survey(result)
     measures = result.measures
     meta = result.volume.meta
-    return (
-        _environment()
-        .get_template("template.html.j2")
-        .render(
-            run=result.run,
-            meta=meta,
-            model=result.segmentation.model,
-            flags=shown_flags(result.flags),
-            flag_summary=flag_summary(result.flags),
-            regions=REGIONS,
-            compartments=COMPARTMENTS,
-            main=tables.main_table(measures),
-            aeration=tables.aeration_table(measures),
-            bars=[(title, tables.aeration_bar(measures, region)) for region, title in REGIONS],
-            thirds=tables.region_table(measures),
-            histogram=histogram(found),
-            outside=outside_note(found),
-            axial=_plane_figures(found, Plane.AXIAL),
-            long_axis=_plane_figures(found, Plane.CORONAL) + _plane_figures(found, Plane.SAGITTAL),
-            projections=_projection_figures(found) if _trusted(result, "mean_hu") else [],
-            weight_known=_trusted(result, "tissue_mass"),
-            picture_notes=_picture_notes(result),
-            window=WINDOW,
-            level=format_number(LEVEL),
-            lungs=[(info.title, hex_colour(info.colour)) for info in LUNGS.values()],
-            contract_version=LABEL_CONTRACT_VERSION,
-            definition=LUNG_DEFINITION,
-            formulae=tables.formulae(measures),
-            provenance=provenance(result),
-        )
-    )
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("hilum.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return render_page(
+        "template.html.j2",
+        hilum_version=result.run.hilum,
+        run=result.run,
+        meta=meta,
+        model=result.segmentation.model,
+        flags=shown_flags(result.flags),
+        flag_summary=flag_summary(result.flags),
+        regions=REGIONS,
+        compartments=COMPARTMENTS,
+        main=tables.main_table(measures),
+        aeration=tables.aeration_table(measures),
+        bars=[(title, tables.aeration_bar(measures, region)) for region, title in REGIONS],
+        thirds=tables.region_table(measures),
+        histogram=histogram(found),
+        outside=outside_note(found),
+        axial=_plane_figures(found, Plane.AXIAL),
+        long_axis=_plane_figures(found, Plane.CORONAL) + _plane_figures(found, Plane.SAGITTAL),
+        projections=_projection_figures(found) if _trusted(result, "mean_hu") else [],
+        weight_known=_trusted(result, "tissue_mass"),
+        picture_notes=_picture_notes(result),
+        window=WINDOW,
+        level=format_number(LEVEL),
+        lungs=[(info.title, hex_colour(info.colour)) for info in LUNGS.values()],
+        contract_version=LABEL_CONTRACT_VERSION,
+        definition=LUNG_DEFINITION,
+        formulae=tables.formulae(measures),
+        provenance=provenance(result),
     )
 
 

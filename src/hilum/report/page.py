@@ -1,0 +1,44 @@
+"""What all HTML pages have in common: they need nothing but themselves and do nothing but show."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+import hilum
+from hilum.io.letters import visible
+
+__all__ = ["POLICY", "render_page"]
+
+#: What a browser may load: styles and pictures that lie in the page. No script, no connection, no form.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def render_page(template: str, package: str = "hilum.report", **values: Any) -> str:
+    """Render a page.
+
+    Args:
+        template: Name of the template; it includes ``head.html.j2`` first of all in its head.
+        package: Where it lies. What it includes may lie in ``hilum.report``, too.
+        **values: What it shows.
+
+    Returns:
+        The document. Text is escaped, and control characters, which come from file names and headers, are
+        replaced by pictures.
+    """
+    values = {"hilum_version": hilum.__version__, "policy": POLICY, **values}
+    return visible(_environment(package).get_template(template).render(values))
+
+
+@lru_cache(maxsize=8)
+def _environment(package: str) -> Environment:
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(name, "") for name in dict.fromkeys((package, "hilum.report"))]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
