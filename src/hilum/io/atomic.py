@@ -176,7 +176,9 @@ class OutputFolder:
 
     def _choose_places(self) -> None:
         parent, name = self.path.parent, self.path.name or "root"
-        digest = hashlib.sha256(name.encode()).hexdigest()[:12]  # names may be as long as the system allows
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[
+            :12
+        ]  # names may be as long as the system allows
         outside = os.access(parent, os.W_OK) and parent != self.path
         base = parent if outside else self.path
         self._prefix = f"{_OURS}{digest}"

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from hilum.errors import UsageError
 from hilum.io.atomic import atomic_file
+from hilum.io.letters import whole, whole_json
 from hilum.io.squeeze import write_gzip
 from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS, LabelInfo
 from hilum.volume import Volume
@@ -121,7 +122,7 @@ def write_json(path: Path | str, data: Any) -> Path:
         OutputError: The file cannot be written.
     """
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    return write_text(path, text + "\n")
+    return write_text(path, whole_json(text) + "\n")
 
 
 def write_csv(
@@ -146,19 +147,21 @@ def write_csv(
         for row in rows:
             if len(row) != len(header):
                 raise UsageError(f"A row has {len(row)} fields, the header of {path.name} has {len(header)}.")
-            writer.writerow(row)
+            writer.writerow([whole(field) if isinstance(field, str) else field for field in row])
     return path
 
 
 def write_text(path: Path | str, text: str, *, private: bool = False) -> Path:
     """Write text as UTF-8 with line feeds; ``private`` lets only its owner read it.
 
+    Bytes of file names that are no UTF-8 are escaped.
+
     Raises:
         OutputError: The file cannot be written.
     """
     path = Path(path)
     with atomic_file(path, private=private) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+        file.write(whole(text))
     return path
 
 

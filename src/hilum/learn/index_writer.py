@@ -138,7 +138,12 @@ def _write_parquet(root: Path, plane: str) -> None:
     types = [whole, whole, text, whole, whole, real, real, real, real, text, text, text, text]
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
     rows = _rows(root, plane)
-    with atomic_file(path) as part, parquet.ParquetWriter(part, schema) as writer:
+    # A file and not its name: pyarrow takes no name that is not UTF-8.
+    with (
+        atomic_file(path) as part,
+        part.open("wb") as file,
+        parquet.ParquetWriter(file, schema) as writer,
+    ):
         while block := list(islice(rows, _ROW_GROUP)):
             columns = [
                 pa.array(column, kind) for column, kind in zip(zip(*block, strict=True), types, strict=True)

@@ -17,6 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from hilum.errors import InputError
+from hilum.io.letters import whole
 from hilum.io.names import VOLUME_SUFFIXES
 from hilum.io.stream import readable
 
@@ -332,5 +333,5 @@ def _group(entries: Iterable[_Entry]) -> list[Subject]:
             if not flat or len(set(images)) < len(images):
                 shown = [file.name for pair in pairs[:2] for file in (pair.image or pair.mask,) if file]
                 raise _twice(name, f"as {' and as '.join(shown)}")
-        out.append(Subject(name, pairs))
+        out.append(Subject(whole(name), pairs))
     return out

@@ -25,8 +25,7 @@ def render_page(template: str, package: str = "hilum.report", **values: Any) -> 
         **values: What it shows.
 
     Returns:
-        The document. Text is escaped, and control characters, which come from file names and headers, are
-        replaced by pictures.
+        The document. Text is escaped, also its control characters, which come from file names and headers.
     """
     values = {"hilum_version": hilum.__version__, "policy": POLICY, **values}
     return visible(_environment(package).get_template(template).render(values))

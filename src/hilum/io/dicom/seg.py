@@ -130,8 +130,7 @@ def write_dicom_seg(
         what = f"its headers lack {', '.join(lacking)}" if lacking else "its headers are not complete"
         sentence = f"No DICOM SEG can be made of this series: {what}."
         raise InputError(sentence, "Choose nifti or nrrd.") from None
-    with atomic_file(path) as part:
-        part.chmod(0o600)
+    with atomic_file(path, private=True) as part:
         seg.save_as(part)
     return path
 
