@@ -211,6 +211,17 @@ def test_patient_and_study_may_be_unknown(dicom, folder, tmp_path):
     assert {str(seg[keyword].value or "") for keyword in gone} == {""}
 
 
+def test_a_model_may_have_any_name(dicom, folder, tmp_path, recwarn):
+    dicom.save_all(dicom.series(4), folder)
+    volume = read_dicom(folder)
+    path = write_dicom_seg(
+        tmp_path / "lungs.dcm", labels_of(volume), volume, algorithm="hilum a\\b\udcfc\u03c0"
+    )
+    segment = pydicom.dcmread(path).SegmentSequence[0]
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "hilum a?b??"
+    assert not recwarn.list
+
+
 def test_a_zip_gives_what_its_folder_gives(dicom, folder, tmp_path):
     dicom.save_all(dicom.series(4), folder / "a" / "b")
     packed = Path(shutil.make_archive(str(tmp_path / "case"), "zip", folder))

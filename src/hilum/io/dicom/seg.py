@@ -94,7 +94,7 @@ def write_dicom_seg(
         labels: Label map of shape ``volume.shape`` (i, j, k) with the values of :class:`hilum.labels.Lung`.
         volume: The scan, read from DICOM files, or a zip of them, that are still there.
         series_number: Series number of the new series.
-        algorithm: Name of the algorithm to write, at most 64 characters.
+        algorithm: Name of the algorithm to write, in ASCII and at most 64 characters; others become ``?``.
 
     Returns:
         The path.
@@ -123,7 +123,7 @@ def write_dicom_seg(
         with warnings.catch_warnings():
             # highdicom warns of unusual patient names and quotes them; no name may reach a log.
             warnings.simplefilter("ignore", UserWarning)
-            seg = _segmentation(sources, frames, volume, series_number, algorithm[:64])
+            seg = _segmentation(sources, frames, volume, series_number, _plain(algorithm))
     except (AttributeError, KeyError, TypeError, ValueError):
         # The text of the cause may quote a header, so it is not chained.
         lacking = [keyword for keyword in _NEEDED if keyword not in sources[0]]
@@ -228,6 +228,11 @@ def _descriptions(algorithm: str) -> list[SegmentDescription]:
         )
         for info in LUNGS.values()
     ]
+
+
+def _plain(name: str, most: int = 64) -> str:
+    """Return a name as a DICOM string that every character set holds; a backslash would part it in two."""
+    return name.encode("ascii", "replace").decode().replace("\\", "?")[:most]
 
 
 def _uid(what: str, identity: Sequence[str]) -> str:
