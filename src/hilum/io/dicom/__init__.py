@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hilum.io.dicom.headers import looks_like_dicom
+from hilum.io.dicom.files import looks_like_dicom
 from hilum.io.dicom.reader import read_dicom
 
 __all__ = ["looks_like_dicom", "read_dicom"]

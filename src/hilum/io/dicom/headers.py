@@ -17,7 +17,9 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-__all__ = ["Broken", "FileHeader", "Plane", "looks_like_dicom", "read_header"]
+from hilum.io.dicom.files import odd_encoding
+
+__all__ = ["DIRECTORY", "Broken", "FileHeader", "Plane", "read_header"]
 
 Vector = tuple[float, ...]
 
@@ -32,6 +34,13 @@ _KEYWORDS = [
     "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType",
     "LossyImageCompression", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+
+#: Media Storage Directory Storage: a DICOMDIR, which lists files and holds no image.
+DIRECTORY = "1.2.840.10008.1.3.10"
+
+#: Least bytes of a frame in a file (the item header of an encapsulated one), and most frames of a file: more
+#: than the longest gated scan by far. Above both a header is broken, and would take memory without end.
+_FRAME_BYTES, _MAX_FRAMES = 8, 2**20
 
 #: What separates the phases of a 4-D series, in the order in which they are tried.
 PHASE_KEYS = ("temporal", "acquisition", "cardiac", "kernel", "image_type", "thickness")
@@ -111,31 +120,11 @@ class Plane:
     thickness: float | None
 
 
-def looks_like_dicom(path: Path) -> bool:
-    """Whether a file is DICOM: by the mark at byte 128, or, without preamble, by its first element.
-
-    Without preamble the file must begin with an element of group 0002 or 0008, little endian, with a value
-    representation or a length that fits into the file.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            head = stream.read(132)
-    except OSError:
-        return False
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 132 or head[:2] not in (b"\x02\0", b"\x08\0") or head[3] != 0:
-        return False
-    explicit = head[4:6].isalpha() and head[4:6].isupper()
-    return explicit or int.from_bytes(head[4:8], "little") < min(size, 1024)
-
-
 def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, list[Plane]]:
     """Read the header of a DICOM file without its pixels.
 
     Args:
-        path: A file for which :func:`looks_like_dicom` holds.
+        path: A file for which :func:`hilum.io.dicom.files.starts_as_dicom` holds.
         descriptions: Also read the series description, which may identify the patient.
 
     Returns:
@@ -143,6 +132,7 @@ def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, 
 
     Raises:
         Broken: The file cannot be understood.
+        OSError: The file cannot be read.
     """
     tags: list[Any] = [*_KEYWORDS, "SeriesDescription"] if descriptions else [*_KEYWORDS]
     cut = False
@@ -153,12 +143,14 @@ def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, 
             head = _file_header(path, ds, descriptions)
             planes = _planes(head, ds)
         cut = any("end of file" in str(w.message).lower() for w in met)
-    except OSError as error:
-        raise Broken(f"it cannot be read ({error.strerror or 'input/output error'})") from None
+    except Broken:
+        raise
     except Exception as error:  # pydicom raises whatever a broken element makes it raise
-        raise Broken(f"its header is broken ({type(error).__name__})") from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system; those that pydicom raises for what it cannot parse have no number
+        raise Broken(odd_encoding(path) or f"its header is broken ({type(error).__name__})") from None
     if cut or not (head.sop_class or head.modality):
-        raise Broken("its header is cut off or empty")
+        raise Broken(odd_encoding(path) or "its header is cut off or empty")
     return head, planes
 
 
@@ -167,6 +159,9 @@ def _file_header(path: Path, ds: Dataset, descriptions: bool) -> FileHeader:
     syntax = str(meta.get("TransferSyntaxUID", "") or "")
     if syntax and not UID(syntax).is_valid:
         raise ValueError("transfer syntax")
+    sop_class = _text(ds, "SOPClassUID")
+    if not sop_class and _text(meta, "MediaStorageSOPClassUID") == DIRECTORY:
+        sop_class = DIRECTORY  # a DICOMDIR names its class in the file meta information only
     shared = _first(ds, "SharedFunctionalGroupsSequence")
     frame = _first(ds, "PerFrameFunctionalGroupsSequence")
     transform = _group(frame, shared, "PixelValueTransformationSequence")
@@ -177,7 +172,7 @@ def _file_header(path: Path, ds: Dataset, descriptions: bool) -> FileHeader:
     bits = (_int(ds, "BitsAllocated") or 0, _int(ds, "BitsStored") or 0)
     return FileHeader(
         path=path,
-        sop_class=_text(ds, "SOPClassUID"),
+        sop_class=sop_class,
         study_uid=_text(ds, "StudyInstanceUID"),
         series_uid=_text(ds, "SeriesInstanceUID"),
         transfer_syntax=syntax,
@@ -209,6 +204,8 @@ def _planes(head: FileHeader, ds: Dataset) -> list[Plane]:
     if not (head.rows and head.columns):
         return []
     frames = _int(ds, "NumberOfFrames") or 1
+    if frames < 0 or frames > max(1, min(head.path.stat().st_size // _FRAME_BYTES, _MAX_FRAMES)):
+        raise Broken(f"its header asks for {frames} images, more than the file can hold")
     per_frame = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
     if per_frame:
         if len(per_frame) != frames:

@@ -64,19 +64,21 @@ def read_found(found: Scan, source: Source, *, series: str | None = None, resamp
     stack = choice.stack
     notes = [Finding("series_chosen", choice.why)] if choice.why else []
     notes += _company(found, stacks, stack)
+    _refuse_unreadable(stack, found)
     _refuse(stack, found, resample)
     if stack.grid is None:  # findings of a stack without grid always refuse
         raise GeometryError("The place of the images is unknown.", "Export the series again.")
     notes += [f for f in stack.findings if f.effect is Effect.NOTE and f.code != "duplicate_slices"]
     notes += _compare_duplicates(stack.grid)
-    return _assemble(scan_name(_place(source)), stack, stack.grid, notes)
+    return _assemble(scan_name(_place(source, found)), stack, stack.grid, notes)
 
 
-def _place(source: Source) -> Path:
-    """Return the file or folder itself; of several files the folder that holds all of them."""
-    if isinstance(source, Path):
-        return source.resolve() if source.name in ("", "..") else source
-    return Path(commonpath([file.resolve().parent for file in source]))
+def _place(source: Source, found: Scan) -> Path:
+    """Return the file or folder that was read; of several files the folder that holds all of them."""
+    if not isinstance(source, Path):
+        return Path(commonpath([file.resolve().parent for file in source]))
+    place = source.parent if found.index else source
+    return place.resolve() if place.name in ("", "..") else place
 
 
 def stacks_of(found: Scan, source: Source) -> list[Stack]:
@@ -86,20 +88,52 @@ def stacks_of(found: Scan, source: Source) -> list[Stack]:
         InputError: There is no image.
     """
     if found.planes:
-        return build_stacks(found.planes, lone=isinstance(source, Path) and source.is_file())
+        lone = isinstance(source, Path) and source.is_file() and not found.index
+        return build_stacks(found.planes, lone=lone)
+    place = _place(source, found)
+    if found.unreadable:
+        raise _all_unreadable(found)
     if found.broken:
         name, why = found.broken[0]
         more = f" ({len(found.broken) - 1} more are broken too)" if len(found.broken) > 1 else ""
         raise InputError(f"{name} is broken: {why}{more}.", "Get the files again.")
     if found.imageless:
         names = ", ".join(sorted({h.modality or "unknown" for h in found.imageless}))
-        raise InputError(
-            f"{_place(source).name} holds DICOM without images ({names}).", "Give the CT series."
-        )
-    place = _place(source)
-    raise InputError(
-        f"The folder {place.name or place} holds no DICOM file.", "Give the folder of a CT series."
+        raise InputError(f"{place.name} holds DICOM without images ({names}).", "Give the CT series.")
+    name = place.name or str(place)
+    if found.index:
+        sentence = f"A DICOMDIR is an index of files, and the folder {name} holds no other DICOM file."
+        raise InputError(sentence, "Give the folder of a CT series.")
+    if found.packed:
+        what = _count(len(found.packed), "gzip file")
+        sentence = f"The folder {name} holds no DICOM file, but {what} (such as {found.packed[0]})."
+        raise InputError(sentence, "Unpack them first, for instance with gunzip.")
+    raise InputError(f"The folder {name} holds no DICOM file.", "Give the folder of a CT series.")
+
+
+def _all_unreadable(found: Scan) -> InputError:
+    name, why = next((n, w) for n, w in found.broken if n == found.unreadable[0].name)
+    what = _count(len(found.unreadable), "file or folder", "files or folders")
+    return InputError(
+        f"No DICOM file can be read here: {what} cannot be opened ({name}: {why}).",
+        "Change their permissions, or copy them again.",
     )
+
+
+def _refuse_unreadable(stack: Stack, found: Scan) -> None:
+    """Raise where a file that cannot be read is most likely a slice of the stack.
+
+    It lies beside the slices and its name ends as theirs do. At an end of the scan nothing else would tell
+    that it is missing.
+    """
+    kin = {(p.head.path.parent, p.head.path.suffix.lower()) for p in stack.planes}
+    lost = [file for file in found.unreadable if (file.parent, file.suffix.lower()) in kin]
+    if lost:
+        what, why = _count(len(lost), "file"), dict(found.broken)[lost[0].name]
+        raise InputError(
+            f"{what} beside the slices cannot be read ({lost[0].name}: {why}), so slices may be missing.",
+            "Change their permissions, copy them again, or take away what is no slice.",
+        )
 
 
 def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
@@ -117,6 +151,9 @@ def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
 def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding]:
     """Say what else lay there: images left out, broken files."""
     notes = []
+    if found.index:
+        sentence = "A DICOMDIR was given: the folder in which it lies was read, whatever the index lists."
+        notes.append(Finding("index_given", sentence))
     others: dict[str, int] = {}
     for s in stacks:
         if not s.readable:
@@ -126,8 +163,7 @@ def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding
         notes.append(Finding("images_left_out", f"Images that are no CT slices were left out: {what}."))
     if found.broken:
         shown = "; ".join(f"{name}: {why}" for name, why in found.broken[:_LISTED])
-        n = len(found.broken)
-        subject = "1 file" if n == 1 else f"{n} files"
+        subject = _count(len(found.broken), "file")
         sentence = f"{subject} could not be read and may be missing at an end of the scan ({shown})."
         notes.append(Finding("files_unreadable", sentence))
     return notes
@@ -191,3 +227,7 @@ def _check_memory(stack: Stack, grid: Grid) -> None:
 def _files(planes: Sequence[Plane]) -> tuple[str, ...]:
     """Return the files in slice order, each once (an enhanced file holds many slices)."""
     return tuple(dict.fromkeys(str(p.head.path) for p in planes))
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hilum.errors import InputError
-from hilum.io.dicom.headers import Broken, FileHeader, Plane, looks_like_dicom, read_header
+from hilum.io.dicom.files import is_packed, regular_files, starts_as_dicom, why_unreadable
+from hilum.io.dicom.headers import DIRECTORY, Broken, FileHeader, Plane, read_header
 
 __all__ = ["Scan", "Source", "scan"]
 
 #: A file, a folder, or files of one's own choice.
 Source = Path | Sequence[Path]
-
-_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage: a DICOMDIR lists files, it is no image
 
 
 @dataclass
@@ -25,63 +24,98 @@ class Scan:
     Attributes:
         planes: All image planes, of any modality.
         imageless: Headers of DICOM files that hold no image (reports, structures, plans).
-        broken: (file name, why) of files that are DICOM by their mark but cannot be understood.
+        broken: (file name, why) of files that are DICOM by their mark but cannot be understood, and of files
+            and folders that could not be read at all.
+        unreadable: Those of them that could not be read at all: what they hold is not known.
+        packed: Names of gzip files, which are not opened.
+        index: Whether a DICOMDIR was given, so that the folder in which it lies was read.
     """
 
     planes: list[Plane] = field(default_factory=list)
     imageless: list[FileHeader] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
+    packed: list[str] = field(default_factory=list)
+    index: bool = False
+
+    def miss(self, path: Path, error: OSError) -> None:
+        """Take down a file or folder that could not be read."""
+        self.broken.append((path.name, why_unreadable(error)))
+        self.unreadable.append(path)
 
 
 def scan(path: Source, *, descriptions: bool = False) -> Scan:
     """Read the headers of a file, of several files, or of all DICOM files in a folder of any depth.
 
-    Hidden files are passed over, links to folders are not followed, and a DICOMDIR is not used: what counts
-    is the files themselves.
+    Hidden files are passed over; links to folders are followed (see
+    :func:`hilum.io.dicom.files.regular_files`). A DICOMDIR is not used, since what counts is the files
+    themselves; where one is given, the folder in which it lies is read.
 
     Args:
         path: File, folder, or a sequence of files, which are read as if they lay alone in one folder.
         descriptions: Also read series descriptions, which may identify the patient.
 
     Raises:
-        InputError: The path does not exist, a file that was named is no DICOM, or none was named.
+        InputError: The path does not exist, a file that was named is no DICOM or may not be read, or none
+            was named.
     """
     found = Scan()
     if isinstance(path, Path) and path.is_dir():
-        for file in _files(path):
-            if looks_like_dicom(file):
-                _take(found, file, descriptions)
+        _scan_folder(found, path, descriptions)
         return found
     named = [path] if isinstance(path, Path) else list(path)
     if not named:
         raise InputError("No DICOM file was named.", "Give a DICOM file or a folder of them.")
     for file in named:
-        if not file.exists():
-            raise InputError(f"{file} does not exist.", "Check the path.")
-        if not file.is_file() or not looks_like_dicom(file):
-            raise InputError(f"{file.name} is not a DICOM file.", "Give a DICOM file or a folder of them.")
-        _take(found, file, descriptions)
+        with _named(file):
+            if not file.exists():
+                raise InputError(f"{file} does not exist.", "Check the path.")
+            if not starts_as_dicom(file):
+                sentence = f"{file.name} is not a DICOM file."
+                raise InputError(sentence, "Give a DICOM file or a folder of them.")
+            is_index = _take(found, file, descriptions)
+        if is_index and isinstance(path, Path):
+            found = Scan(index=True)
+            _scan_folder(found, file.parent, descriptions)
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(names):
-            file = Path(root, name)
-            if not name.startswith(".") and file.is_file():
-                yield file
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Refuse a file that was named and that cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        sentence = f"{file.name} cannot be read: {why_unreadable(error)}."
+        raise InputError(sentence, "Change its permissions, or copy it again.") from error
 
 
-def _take(found: Scan, path: Path, descriptions: bool) -> None:
+def _scan_folder(found: Scan, folder: Path, descriptions: bool) -> None:
+    for file in regular_files(folder, found.miss):
+        try:
+            if starts_as_dicom(file):
+                _take(found, file, descriptions)
+            elif is_packed(file):
+                found.packed.append(file.name)
+        except OSError as error:
+            found.miss(file, error)
+
+
+def _take(found: Scan, path: Path, descriptions: bool) -> bool:
+    """Add a file to what was found; return whether it is a DICOMDIR.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     try:
         head, planes = read_header(path, descriptions=descriptions)
     except Broken as error:
         found.broken.append((path.name, str(error)))
-        return
-    if head.sop_class == _DIRECTORY:
-        return
+        return False
+    if head.sop_class == DIRECTORY:
+        return True
     if planes:
         found.planes.extend(planes)
     else:
         found.imageless.append(head)
+    return False

@@ -1,0 +1,141 @@
+"""Which files a folder holds: every regular file once, and what could not be looked at."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydicom.uid import UID, ExplicitVRBigEndian
+
+__all__ = [
+    "is_packed",
+    "looks_like_dicom",
+    "odd_encoding",
+    "regular_files",
+    "starts_as_dicom",
+    "why_unreadable",
+]
+
+Complaint = Callable[[Path, OSError], None]
+
+_GZIP = b"\x1f\x8b"
+_HEAD = 132  # preamble and mark
+_META = 4096  # file meta information takes some hundreds of bytes
+
+
+def regular_files(folder: Path, complain: Complaint) -> Iterator[Path]:
+    """Give the regular files of a folder of any depth, in the order of their names.
+
+    Hidden files and folders are passed over, and so are pipes, sockets and devices: reading them can wait for
+    ever. A link to a folder is followed, each folder is entered once, and a link to a folder above is not
+    followed, so that links cannot make a loop or read a file twice.
+
+    Args:
+        folder: Where to look.
+        complain: Called with a file or folder that cannot be looked at, and why.
+    """
+    top = folder.resolve()
+    above = {top, *top.parents}
+    entered: set[Path] = set()
+    for root, folders, names in os.walk(folder, onerror=_forward(folder, complain), followlinks=True):
+        here = Path(root).resolve()
+        if here in entered or (here != top and here in above):
+            folders.clear()
+            continue
+        entered.add(here)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(root, name)
+            if not name.startswith(".") and _is_regular(file, complain):
+                yield file
+
+
+def _forward(folder: Path, complain: Complaint) -> Callable[[OSError], None]:
+    return lambda error: complain(Path(error.filename or folder), error)
+
+
+def _is_regular(file: Path, complain: Complaint) -> bool:
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except FileNotFoundError:
+        return False  # a link that leads nowhere
+    except OSError as error:
+        if error.errno != errno.ELOOP:  # nor does a link to itself lead anywhere
+            complain(file, error)
+        return False
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file can be read and starts as DICOM; see :func:`starts_as_dicom`."""
+    try:
+        return starts_as_dicom(path)
+    except OSError:
+        return False
+
+
+def starts_as_dicom(path: Path) -> bool:
+    """Whether a file starts as DICOM: by the mark at byte 128, or, without preamble, by its first element.
+
+    Without preamble the file must begin with an element of group 0002 or 0008, little endian, with a value
+    representation or a length that fits into the file.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if head[128:132] == b"DICM":
+        return True
+    if len(head) < _HEAD or head[:2] not in (b"\x02\0", b"\x08\0") or head[3] != 0:
+        return False
+    explicit = head[4:6].isalpha() and head[4:6].isupper()
+    return explicit or int.from_bytes(head[4:8], "little") < min(found.st_size, 1024)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip, judged by its first bytes.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
+    with path.open("rb") as stream:
+        return stream.read(2) == _GZIP
+
+
+def odd_encoding(path: Path) -> str:
+    """Say which encoding keeps a DICOM file from being parsed; empty where none does.
+
+    Two are met in old archives: data that are big endian without saying so (implicit VR big endian, which
+    DICOM has no transfer syntax for), and a maker's own transfer syntax.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_META)
+    except OSError:
+        return ""
+    # Group length of the file meta information (PS3.10, 7.1): 4 bytes at 140, counted from 144.
+    start = 144 + int.from_bytes(head[140:144], "little")
+    if head[128:132] != b"DICM" or head[132:136] != b"\x02\0\0\0" or start > len(head) - 4:
+        return ""
+    meta, data = head[:start], head[start:]
+    at = meta.find(b"\x02\0\x10\0UI")
+    length = int.from_bytes(meta[at + 6 : at + 8], "little")
+    syntax = meta[at + 8 : at + 8 + length].rstrip(b"\0 ").decode("ascii", "replace") if at > 0 else ""
+    if data[:2] in (b"\0\x08", b"\0\x10") and syntax != ExplicitVRBigEndian:
+        return "its data are big endian and its header does not say so, an encoding that DICOM does not have"
+    if syntax and syntax.replace(".", "").isdigit() and UID(syntax).is_private:
+        return f"its encoding, the private transfer syntax {syntax}, is not supported"
+    return ""
+
+
+def why_unreadable(error: OSError) -> str:
+    """Say in a few words why a file could not be read."""
+    if isinstance(error, PermissionError):
+        return "this user may not read it"
+    return f"it cannot be read ({(error.strerror or 'input/output error').lower()})"
