@@ -1,8 +1,9 @@
 """What hilum reads from the header of a DICOM file, and nothing more.
 
 Only the attributes in :data:`_KEYWORDS` are asked for, so names, numbers and dates of the patient never enter
-the program. The sole exception is the series description, which people type and which can hold anything: it
-is read only on request and never shown by ``repr``.
+the program. Of the times, that of day of an acquisition is read, to tell the scans of one series apart. The
+sole exception is the series description, which people type and which can hold anything: it is read only on
+request and never shown by ``repr``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _KEYWORDS = [
     "SOPClassUID", "SOPInstanceUID", "Modality", "ImageType", "StudyInstanceUID",
     "SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "AcquisitionNumber",
     "TemporalPositionIdentifier", "TemporalPositionIndex", "NominalPercentageOfCardiacPhase",
+    "TriggerTime", "AcquisitionTime", "FrameOfReferenceUID",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
     "PatientPosition", "KVP", "ConvolutionKernel", "Manufacturer", "ManufacturerModelName",
     "BodyPartExamined", "ContrastBolusAgent", "Rows", "Columns", "NumberOfFrames",
@@ -43,7 +45,7 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 _FRAME_BYTES, _MAX_FRAMES = 8, 2**20
 
 #: What separates the phases of a 4-D series, in the order in which they are tried.
-PHASE_KEYS = ("temporal", "acquisition", "cardiac", "kernel", "image_type", "thickness")
+PHASE_KEYS = ("temporal", "acquisition", "cardiac", "kernel", "image_type", "thickness", "trigger", "time")
 
 
 class Broken(Exception):
@@ -59,6 +61,7 @@ class FileHeader:
         transfer_syntax: UID of the encoding of the pixels; empty where the file does not say.
         rows: Rows of an image, 0 where the file holds no image.
         bits: Bits allocated and stored a pixel.
+        frame_uid: Frame of reference UID: files that share it have positions of one coordinate system.
         padding: Least and greatest stored value that means "outside the scanned circle", or None.
         phase: Values of :data:`PHASE_KEYS` that the file as a whole has.
         description: Series description; empty unless asked for.
@@ -68,6 +71,7 @@ class FileHeader:
     sop_class: str
     study_uid: str
     series_uid: str
+    frame_uid: str
     transfer_syntax: str
     modality: str
     image_type: tuple[str, ...]
@@ -175,6 +179,7 @@ def _file_header(path: Path, ds: Dataset, descriptions: bool) -> FileHeader:
         sop_class=sop_class,
         study_uid=_text(ds, "StudyInstanceUID"),
         series_uid=_text(ds, "SeriesInstanceUID"),
+        frame_uid=_text(ds, "FrameOfReferenceUID"),
         transfer_syntax=syntax,
         modality=_text(ds, "Modality"),
         image_type=tuple(str(v).upper() for v in _values(ds, "ImageType")),
@@ -219,6 +224,8 @@ def _planes(head: FileHeader, ds: Dataset) -> list[Plane]:
         head.kernel,
         head.image_type,
         head.thickness,
+        _number(ds, "TriggerTime"),
+        _number(ds, "AcquisitionTime"),
     )
     one = Plane(
         head=head,
@@ -263,6 +270,8 @@ def _enhanced_plane(head: FileHeader, ds: Dataset, shared: Dataset, item: Datase
             _text(recon, "ConvolutionKernel"),
             tuple(str(v).upper() for v in _values(kind, "FrameType")),
             thickness,
+            _number(cardiac, "NominalCardiacTriggerDelayTime"),
+            _time_of_day(content, "FrameAcquisitionDateTime"),
         ),
         thickness=thickness,
     )
@@ -321,6 +330,12 @@ def _number(ds: Dataset, keyword: str) -> float | None:
 def _int(ds: Dataset, keyword: str) -> int | None:
     number = _number(ds, keyword)
     return None if number is None else int(number)
+
+
+def _time_of_day(ds: Dataset, keyword: str) -> float | None:
+    """Return the time of day of a date with time, as the number HHMMSS.ffffff."""
+    digits = _text(ds, keyword)[8:].split("+")[0].split("-")[0]
+    return float(digits) if digits.replace(".", "", 1).isdigit() else None
 
 
 def _vector(ds: Dataset, keyword: str, length: int) -> Vector | None:

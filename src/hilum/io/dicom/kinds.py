@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from hilum.io.dicom.findings import Effect, Finding
@@ -17,7 +18,11 @@ _PROJECTIONS = {
     "MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VOLUME_RENDER", "VRT", "SSD", "SURFACE_RENDER",
     "VOLREN", "CURVED_MPR", "COLLAGE", "SCREEN SAVE", "SCREENSHOT", "DOSE_INFO", "PERFUSION", "SUBTRACTION",
 }  # fmt: skip
-_HU_TYPES = {"", "HU", "HU_MOD", "US"}  # US is "unspecified", which many scanners write for HU
+#: Spellings of HU as a RescaleType, letters only: those of the standard, of UCUM ([hnsf'U]) and of HU twice.
+_HU_TYPES = {"HU", "HUMOD", "HNSFU", "HUHU"}
+_HU_BEGINS = ("HOUNSFIELD", "HOUNDSFIELD")
+#: Nothing is said: US is "unspecified", which many scanners write for HU. The test of the units decides.
+_UNTOLD_TYPES = {"", "US", "UNSPECIFIED", "NONE"}
 
 
 class Kind(Enum):
@@ -45,9 +50,22 @@ def kind_of(plane: Plane) -> Kind:
         return Kind.LOCALIZER
     if words & _PROJECTIONS:
         return Kind.PROJECTION
-    if head.samples > 1 or 0 < min(head.bits) <= 8 or head.rescale_type not in _HU_TYPES:
+    if head.samples > 1 or 0 < min(head.bits) <= 8 or not _may_be_hu(head.rescale_type):
         return Kind.NOT_HU
     return Kind.VOLUME
+
+
+def _may_be_hu(rescale_type: str) -> bool:
+    """Whether a RescaleType names HU, in whatever spelling, or nothing.
+
+    Examples:
+        >>> [_may_be_hu(name) for name in ("HU", "Hounsfield Units", "[hnsf'U]", "unspecified", "", "MGML")]
+        [True, True, True, True, True, False]
+    """
+    letters = re.sub("[^A-Z]", "", rescale_type.upper())
+    if letters in _HU_TYPES or letters.startswith(_HU_BEGINS):
+        return True
+    return letters in _UNTOLD_TYPES and bool(letters or not rescale_type)
 
 
 def is_ct(head: FileHeader) -> bool:

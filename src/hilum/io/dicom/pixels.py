@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.pixels import get_decoder, iter_pixels
-from pydicom.uid import (
-    JPEG2000,
-    UID,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-)
 
 from hilum.errors import InputError
+from hilum.io.dicom.decoding import Decoder, undecodable
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.headers import FileHeader, Plane
 
@@ -31,11 +20,9 @@ _INT16 = np.iinfo(np.int16)
 _AIR = -1024
 #: A padding value that rescales into the range of tissue is not believed: it would erase the patient.
 _NO_TISSUE_BELOW, _NO_TISSUE_ABOVE = -900, 4000
-_PIXEL_TAGS: list[Any] = [
-    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
-    "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
-    "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
-]  # fmt: skip
+#: 16 unsigned bits make values from here on of -1100 to -1: air and lung. Above this share of the
+#: voxels, where they would be far denser than bone, that is what they are; padding (-2000) lies below.
+_WRAPPED_FROM, _WRAPPED_SHARE = 2**16 - 1100, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +43,11 @@ class Pixels:
 class _Tally:
     padded: int = 0
     clipped: int = 0
+    wrapped: int = 0
     doubted: bool = False
 
 
-def read_pixels(planes: Sequence[Plane]) -> Pixels:
+def read_pixels(planes: Sequence[Plane], decoder: Decoder) -> Pixels:
     """Decode planes into HU.
 
     Each slice is decoded, rescaled by its own slope and intercept and written into the array before the next
@@ -69,18 +57,24 @@ def read_pixels(planes: Sequence[Plane]) -> Pixels:
 
     Args:
         planes: In slice order, all of one size.
+        decoder: Decodes their files.
 
     Raises:
-        InputError: A file is truncated, corrupt or cannot be decoded; the sentence names it.
+        InputError: A file is truncated, corrupt or cannot be decoded (the sentence names it), or negative
+            values were stored that the header calls unsigned.
     """
     head = planes[0].head
     dtype = np.int16 if all(_is_whole(p) for p in planes) else np.float32
     hu = np.empty((len(planes), head.rows, head.columns), dtype)
     tally = _Tally()
-    for place, raw in _decode(planes):
-        if raw.shape != hu.shape[1:]:
-            raise _undecodable(planes[place].head)
-        _rescale(raw, planes[place], hu[place], tally)
+    for file, places in _by_file(planes).items():
+        frames = decoder.frames(file, [planes[place].frame or 0 for place in places])
+        for place, raw in zip(places, frames, strict=True):
+            if raw.shape != hu.shape[1:]:
+                raise undecodable(file)
+            _rescale(raw, planes[place], hu[place], tally)
+    if tally.wrapped > _WRAPPED_SHARE * hu.size:
+        raise _wrong_sign(tally, hu.size)
     return Pixels(hu, tuple(_findings(tally, hu.size)))
 
 
@@ -96,58 +90,12 @@ def _intercept(plane: Plane) -> float:
     return 0.0 if plane.intercept is None else plane.intercept
 
 
-def _decode(planes: Sequence[Plane]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Yield (place in ``planes``, stored values) file by file."""
+def _by_file(planes: Sequence[Plane]) -> dict[FileHeader, list[int]]:
+    """Return places in ``planes`` by file, so that each file is opened once."""
     files: dict[FileHeader, list[int]] = {}
     for place, plane in enumerate(planes):
         files.setdefault(plane.head, []).append(place)
-    for head, places in files.items():
-        frames = [planes[place].frame or 0 for place in places]
-        try:
-            with warnings.catch_warnings():
-                # pydicom warns of padding bytes and the like; what matters is checked here.
-                warnings.simplefilter("ignore", UserWarning)
-                plugin = _plugin(head.transfer_syntax)
-                decoded = iter_pixels(_source(head), indices=frames, raw=True, decoding_plugin=plugin)
-                yield from zip(places, decoded, strict=True)
-        except OSError as error:
-            raise InputError(
-                f"{head.path.name} cannot be read: {error.strerror}.", "Get the file again."
-            ) from None
-        except InputError:
-            raise
-        except Exception as error:  # decoders raise whatever broken bytes make them raise
-            raise _undecodable(head) from error
-
-
-@cache
-def _plugin(syntax: str) -> str:
-    """Return the decoder to use, empty for pydicom's choice.
-
-    GDCM ends the whole process on some broken JPEG 2000 streams where Pillow raises; both take as long.
-    """
-    if syntax not in (JPEG2000, JPEG2000Lossless):
-        return ""
-    return "pillow" if "pillow" in get_decoder(UID(syntax)).available_plugins else ""
-
-
-def _source(head: FileHeader) -> Any:
-    """Return what pydicom decodes from: the path; of a deflated file or one without meta header a dataset."""
-    if head.transfer_syntax and not UID(head.transfer_syntax).is_deflated:
-        return head.path
-    ds = pydicom.dcmread(head.path, force=True, specific_tags=_PIXEL_TAGS)
-    if head.transfer_syntax:
-        return ds
-    implicit, little = ds.original_encoding
-    explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-    ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    return ds
-
-
-def _undecodable(head: FileHeader) -> InputError:
-    return InputError(
-        f"{head.path.name} is truncated or corrupt: its pixels cannot be decoded.", "Get the file again."
-    )
+    return files
 
 
 def _rescale(raw: npt.NDArray[Any], plane: Plane, out: npt.NDArray[Any], tally: _Tally) -> None:
@@ -166,6 +114,8 @@ def _rescale(raw: npt.NDArray[Any], plane: Plane, out: npt.NDArray[Any], tally: 
         np.clip(wide, _INT16.min, _INT16.max, out=wide)
         out[...] = wide
     _pad(raw, plane, out, tally)
+    if plane.head.bits == (16, 16) and slope * _WRAPPED_FROM + intercept > _NO_TISSUE_ABOVE <= high:
+        tally.wrapped += int(np.count_nonzero(raw >= _WRAPPED_FROM))
 
 
 def _pad(raw: npt.NDArray[Any], plane: Plane, out: npt.NDArray[Any], tally: _Tally) -> None:
@@ -191,6 +141,15 @@ def _as_stored(value: int, head: FileHeader) -> int:
     if not head.signed and value < 0:
         return value + int(2 ** head.bits[0])
     return value
+
+
+def _wrong_sign(tally: _Tally, voxels: int) -> InputError:
+    share = tally.wrapped / voxels
+    return InputError(
+        f"The header calls the pixels unsigned, but {share:.0%} of them are negative, as air and lung are "
+        "(PixelRepresentation is wrong).",
+        "Set PixelRepresentation to 1, or export the original series again.",
+    )
 
 
 def _findings(tally: _Tally, voxels: int) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from os.path import commonpath
 from pathlib import Path
 
-import numpy as np
-
 from hilum.errors import GeometryError, InputError
+from hilum.io.dicom.decoding import Decoder
+from hilum.io.dicom.duplicates import compare_duplicates
 from hilum.io.dicom.findings import Effect, Finding
 from hilum.io.dicom.geometry import Grid
 from hilum.io.dicom.headers import Plane
@@ -69,8 +69,10 @@ def read_found(found: Scan, source: Source, *, series: str | None = None, resamp
     if stack.grid is None:  # findings of a stack without grid always refuse
         raise GeometryError("The place of the images is unknown.", "Export the series again.")
     notes += [f for f in stack.findings if f.effect is Effect.NOTE and f.code != "duplicate_slices"]
-    notes += _compare_duplicates(stack.grid)
-    return _assemble(scan_name(_place(source, found)), stack, stack.grid, notes)
+    _check_memory(stack, stack.grid)
+    with Decoder() as decoder:
+        notes += compare_duplicates(stack.grid, decoder)
+        return _assemble(scan_name(_place(source, found)), stack, stack.grid, notes, decoder)
 
 
 def _place(source: Source, found: Scan) -> Path:
@@ -169,27 +171,9 @@ def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding
     return notes
 
 
-def _compare_duplicates(grid: Grid) -> list[Finding]:
-    """Compare what lies at the same place: equal images are dropped with a note, others are an error."""
-    for place, plane in grid.duplicates:
-        first, second = (read_pixels([p]).hu for p in (grid.planes[place], plane))
-        if not np.array_equal(first, second):
-            raise GeometryError(
-                f"Two different images lie at {grid.say(grid.places[place])} "
-                f"({grid.planes[place].head.path.name} and {plane.head.path.name}).",
-                "Take away what does not belong to the series.",
-            )
-    if not grid.duplicates:
-        return []
-    n = len(grid.duplicates)
-    what = "1 image that repeats another one was" if n == 1 else f"{n} images that repeat others were"
-    return [Finding("duplicates_dropped", f"{what} left out; the pixels are the same.")]
-
-
-def _assemble(name: str, stack: Stack, grid: Grid, notes: list[Finding]) -> Volume:
+def _assemble(name: str, stack: Stack, grid: Grid, notes: list[Finding], decoder: Decoder) -> Volume:
     head = stack.head
-    _check_memory(stack, grid)
-    pixels = read_pixels(grid.planes)
+    pixels = read_pixels(grid.planes, decoder)
     hu, affine = pixels.hu, grid.affine()
     notes = [*notes, *pixels.findings]
     if not grid.even:
