@@ -232,11 +232,11 @@ def _distance_findings(grid: Grid) -> list[Finding]:
         return [_uneven(low, high)]
     rest = np.delete(apart, gaps)
     tolerance = max(_UNEVEN * grid.step, min(_ROUNDING_MM, 0.25 * grid.step))
+    if np.abs(rest - grid.step).max() > 2 * tolerance:
+        return [_uneven(low, high)]
     if gaps.size:
         return [_gap(grid, gaps, steps)]
-    if np.abs(rest - grid.step).max() > 2 * tolerance or _off_grid(grid.places) > tolerance:
-        return [_uneven(low, high)]
-    return []
+    return [_uneven(low, high)] if _off_grid(grid.places) > tolerance else []
 
 
 def _off_grid(places: Array) -> float:

@@ -203,12 +203,16 @@ _ORDERS: tuple[tuple[Callable[[Plane], Any], str], ...] = (
 )
 
 
-def _by(planes: Sequence[Plane], key: Callable[[Plane], object]) -> list[tuple[Plane, ...]]:
-    parts: dict[object, list[Plane]] = {}
+def _by(planes: Sequence[Plane], key: Callable[[Plane], Any]) -> list[tuple[Plane, ...]]:
+    parts: dict[Any, list[Plane]] = {}
     for plane in planes:
         parts.setdefault(key(plane), []).append(plane)
-    ordered = sorted(parts.values(), key=lambda part: min(_or_inf(p.instance) for p in part))
-    return [tuple(part) for part in ordered]
+
+    def order(value: Any) -> tuple[float, bool, Any]:
+        # The order of the files must not matter, so that equal numbers are told apart by the value itself.
+        return min(_or_inf(p.instance) for p in parts[value]), value is not None, value
+
+    return [tuple(parts[value]) for value in sorted(parts, key=order)]
 
 
 def _place(plane: Plane) -> tuple[int, ...]:
