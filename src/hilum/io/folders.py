@@ -104,7 +104,7 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
         choose(stacks, series)  # raises the error that says what is there instead
     if series is not None:
         volumes = ()
-    studies = tuple(sorted((_study(choice, stacks) for choice in choices), key=lambda s: str(s.folder)))
+    studies = tuple(sorted((_study(choice, stacks, found) for choice in choices), key=lambda s: str(s.folder)))
     left_out = (*_masks_left_out(masks), *_studies_left_out(stacks, choices))
     lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
     return Found(volumes, studies, left_out, found if lone else None)
@@ -147,8 +147,8 @@ def _named_as_mask(file: Path) -> bool:
     return any(stem == tail or stem.endswith(tuple(joint + tail for joint in "_-.")) for tail in MASK_TAILS)
 
 
-def _study(choice: Choice, stacks: Sequence[Stack]) -> Study:
-    from hilum.io.dicom.headers import looks_like_dicom
+def _study(choice: Choice, stacks: Sequence[Stack], found: Scan) -> Study:
+    from hilum.io.dicom.files import looks_like_dicom
     from hilum.io.dicom.select import describe, series_label
 
     uid = choice.stack.head.study_uid
@@ -158,7 +158,7 @@ def _study(choice: Choice, stacks: Sequence[Stack]) -> Study:
     # A file that cannot be read belongs to no study by its header; the reader tells of it beside this one.
     unread = [f for place in folders for f in sorted(place.iterdir())
               if f.is_file() and not f.name.startswith(".") and f not in known
-              and looks_like_dicom(f)]  # fmt: skip
+              and (looks_like_dicom(f) or f in found.unreadable)]  # fmt: skip
     where = Path(os.path.commonpath(folders))
     about = (
         f"{series_label(choice.stack)}, {describe(choice.stack)}, UID ...{choice.stack.head.series_uid[-12:]}"

@@ -150,6 +150,8 @@ def test_slices_that_may_not_be_read_are_not_left_out(dicom, folder, forbid, err
     with pytest.raises(InputError, match=f"4 files beside the slices cannot be read .*{why}") as met:
         read_dicom(folder)
     assert met.value.exit_code == 3
+    with pytest.raises(InputError, match="4 files beside the slices cannot be read"):
+        read_dicom(paths)
     assert sum(row.kind == "unreadable file" for row in inspect(folder)) == 4
 
 
@@ -171,6 +173,18 @@ def test_where_nothing_may_be_read_the_folder_is_not_called_empty(dicom, folder,
         read_dicom(folder)
     with pytest.raises(InputError, match=f"{paths[0].name} cannot be read: this user may not read it"):
         read_dicom(paths[0])
+
+
+def test_a_study_beside_others_does_not_lose_slices_that_may_not_be_read(dicom, folder, forbid):
+    from hilum.io.folders import look_into
+
+    paths = dicom.save_all(dicom.series(12), folder / "a")
+    dicom.save_all(dicom.series(6, StudyInstanceUID="1.9", SeriesInstanceUID="1.9.1"), folder / "b")
+    forbid(*paths[8:])
+    first, second = look_into(folder).studies
+    with pytest.raises(InputError, match="4 files beside the slices cannot be read"):
+        read_dicom(first.files)
+    assert read_dicom(second.files).shape[2] == 6
 
 
 def test_a_folder_that_may_not_be_listed_is_told_of(dicom, folder, monkeypatch):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,38 +55,38 @@ def scan(path: Source, *, descriptions: bool = False) -> Scan:
         descriptions: Also read series descriptions, which may identify the patient.
 
     Raises:
-        InputError: The path does not exist, a file that was named is no DICOM or may not be read, or none
-            was named.
+        InputError: The path does not exist, a file that was named is no DICOM, the only one may not be read,
+            or none was named.
     """
     found = Scan()
     if isinstance(path, Path) and path.is_dir():
         _scan_folder(found, path, descriptions)
         return found
-    named = [path] if isinstance(path, Path) else list(path)
-    if not named:
+    if isinstance(path, Path):
+        try:
+            found.index = _take_named(found, path, descriptions)
+        except OSError as error:
+            sentence = f"{path.name} cannot be read: {why_unreadable(error)}."
+            raise InputError(sentence, "Change its permissions, or copy it again.") from error
+        if found.index:
+            _scan_folder(found, path.parent, descriptions)
+        return found
+    if not path:
         raise InputError("No DICOM file was named.", "Give a DICOM file or a folder of them.")
-    for file in named:
-        with _named(file):
-            if not file.exists():
-                raise InputError(f"{file} does not exist.", "Check the path.")
-            if not starts_as_dicom(file):
-                sentence = f"{file.name} is not a DICOM file."
-                raise InputError(sentence, "Give a DICOM file or a folder of them.")
-            is_index = _take(found, file, descriptions)
-        if is_index and isinstance(path, Path):
-            found = Scan(index=True)
-            _scan_folder(found, file.parent, descriptions)
+    for file in path:
+        try:
+            _take_named(found, file, descriptions)
+        except OSError as error:
+            found.miss(file, error)
     return found
 
 
-@contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Refuse a file that was named and that cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        sentence = f"{file.name} cannot be read: {why_unreadable(error)}."
-        raise InputError(sentence, "Change its permissions, or copy it again.") from error
+def _take_named(found: Scan, file: Path, descriptions: bool) -> bool:
+    if not file.exists():
+        raise InputError(f"{file} does not exist.", "Check the path.")
+    if not starts_as_dicom(file):
+        raise InputError(f"{file.name} is not a DICOM file.", "Give a DICOM file or a folder of them.")
+    return _take(found, file, descriptions)
 
 
 def _scan_folder(found: Scan, folder: Path, descriptions: bool) -> None:
