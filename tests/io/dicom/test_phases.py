@@ -7,6 +7,7 @@ import pytest
 
 from hilum.errors import GeometryError
 from hilum.io.dicom import read_dicom
+from support.gdcm_encoding import gdcm_compress
 
 
 def two_scans(dicom, offset: float, step: float = 6.0, *, first=None, second=None):
@@ -172,8 +173,6 @@ def test_copies_of_a_whole_series_are_compared_in_one_process(dicom, folder, mon
     starts = []
     start = decoding._start
     monkeypatch.setattr(decoding, "_start", lambda: starts.append(1) or start())
-    from tests.io.dicom.test_pixels import gdcm_compress
-
     for name in ("a", "b"):
         for path in dicom.save_all(dicom.series(5), folder / name):
             gdcm_compress(path, "1.2.840.10008.1.2.4.70")

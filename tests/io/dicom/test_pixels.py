@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
@@ -20,6 +18,7 @@ from pydicom.uid import (
 
 from hilum.errors import InputError
 from hilum.io.dicom import read_dicom
+from support.gdcm_encoding import gdcm_compress
 
 
 def unsigned(dicom, **tags):
@@ -179,24 +178,6 @@ def test_compressed_by_pydicom(dicom, folder, syntax, signed):
         ds.compress(syntax, generate_instance_uid=False)
         ds.save_as(path)
     np.testing.assert_array_equal(read_dicom(folder).hu, dicom.truth(range(3)))
-
-
-def gdcm_compress(path: Path, syntax: str) -> None:
-    """Compress a file in place with GDCM; skip where it cannot."""
-    gdcm = pytest.importorskip("gdcm", reason="GDCM encodes JPEG")
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
-    change.SetInput(reader.GetImage())
-    if not change.Change():
-        pytest.skip(f"GDCM cannot encode {syntax}")
-    writer = gdcm.ImageWriter()
-    writer.SetFileName(str(path))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
 
 
 @pytest.mark.parametrize("signed", [False, True])

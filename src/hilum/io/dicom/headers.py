@@ -40,6 +40,9 @@ _KEYWORDS = [
 #: Media Storage Directory Storage: a DICOMDIR, which lists files and holds no image.
 DIRECTORY = "1.2.840.10008.1.3.10"
 
+#: JPEG Baseline and Extended lose by their nature, whatever else a header says.
+_LOSSY = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
+
 #: Least bytes of a frame in a file (the item header of an encapsulated one), and most frames of a file: more
 #: than the longest gated scan by far. Above both a header is broken, and would take memory without end.
 _FRAME_BYTES, _MAX_FRAMES = 8, 2**20
@@ -191,7 +194,7 @@ def _file_header(path: Path, ds: Dataset, descriptions: bool) -> FileHeader:
         signed=_int(ds, "PixelRepresentation") == 1,
         padding=_padding(ds),
         rescale_type=(_text(transform, "RescaleType") or _text(ds, "RescaleType")).upper(),
-        lossy=_text(ds, "LossyImageCompression") == "01",
+        lossy=_text(ds, "LossyImageCompression") == "01" or syntax in _LOSSY,
         kernel=_text(reconstruction, "ConvolutionKernel") or _text(ds, "ConvolutionKernel"),
         kvp=_number(exposure, "KVP") or _number(ds, "KVP"),
         thickness=_number(ds, "SliceThickness"),
