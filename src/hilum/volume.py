@@ -30,6 +30,7 @@ class ScanMeta:
         kernel: Convolution kernel or empty.
         kvp: Tube voltage in kV.
         slice_thickness: Nominal slice thickness in mm, which may differ from the slice distance.
+        slice_axis: Axis of the array (0 to 2) across the slices as they were made; None where not told.
         patient_position: DICOM patient position such as ``HFS`` or ``HFP``.
         contrast: Whether contrast agent was named; None where not told.
         manufacturer: Scanner maker and model, or empty.
@@ -51,6 +52,7 @@ class ScanMeta:
     kernel: str = ""
     kvp: float | None = None
     slice_thickness: float | None = None
+    slice_axis: int | None = None
     patient_position: str = ""
     contrast: bool | None = None
     manufacturer: str = ""
@@ -147,7 +149,9 @@ class Volume:
         ornt = self._orientation()
         hu = nib.apply_orientation(self.hu, ornt)
         affine = self.affine @ nib.orientations.inv_ornt_aff(ornt, self.shape)
-        return Volume(hu, affine, replace(self.meta, stored_shape=hu.shape))
+        across = self.meta.slice_axis
+        slice_axis = None if across is None else int(ornt[across, 0])
+        return Volume(hu, affine, replace(self.meta, stored_shape=hu.shape, slice_axis=slice_axis))
 
     def restore(self, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Bring an array on the grid of :meth:`canonical` back to the grid of this volume.

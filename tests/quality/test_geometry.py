@@ -52,6 +52,32 @@ def test_slice_direction_is_that_of_the_patient(chest):
     assert [f.code for f in check_volume(turned)] == ["thick_slices"]
 
 
+@pytest.mark.parametrize(("axis", "along"), [(0, "from right to left"), (1, "from front to back")])
+def test_slices_of_a_sagittal_or_coronal_series_are_judged_along_their_own_axis(chest, axis, along):
+    """Slices of 4 mm without gaps and rows 6 mm apart: neither gaps nor thick slices."""
+    scan = replace(chest, spacing=(4.0, 4.0, 6.0)).told(slice_thickness=4.0)
+    order = [n for n in range(3) if n != axis] + [axis]
+
+    def acquired(scan, **meta):
+        volume = scan.volume
+        return Volume(
+            volume.hu.transpose(order),
+            volume.affine[:, [*order, 3]],
+            replace(volume.meta, slice_axis=2, **meta),
+        )
+
+    def codes(volume):
+        return [f.code for f in check_volume(volume)]
+
+    assert acquired(scan).canonical().meta.slice_axis == axis
+    assert codes(acquired(scan)) == []
+    assert codes(acquired(scan, slice_thickness=2.0)) == ["slice_gaps"]
+    assert codes(acquired(scan, slice_thickness=6.0)) == ["thick_slices"]
+    fine = replace(chest, spacing=tuple(8.0 if n == axis else 1.5 for n in range(3)))
+    found = {f.code: f for f in check_volume(acquired(fine))}
+    assert along in found["anisotropic"].message
+
+
 def test_few_slices(chest):
     found = flags(chest.crop(slice(None), slice(None), slice(20, 24)))
     assert found["few_slices"].severity is Severity.ERROR

@@ -104,7 +104,9 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
         choose(stacks, series)  # raises the error that says what is there instead
     if series is not None:
         volumes = ()
-    studies = tuple(sorted((_study(choice, stacks, found) for choice in choices), key=lambda s: str(s.folder)))
+    studies = tuple(
+        sorted((_study(choice, stacks, found) for choice in choices), key=lambda s: str(s.folder))
+    )
     left_out = (*_masks_left_out(masks), *_studies_left_out(stacks, choices))
     lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
     return Found(volumes, studies, left_out, found if lone else None)

@@ -19,6 +19,7 @@ _WIDTH_MM = (80.0, 1000.0)
 _THICK_MM = 5.05  # 5 mm, give and take the rounding of a header
 _ANISOTROPY = 5.0
 _OBLIQUE_DEG = 2.0
+_ALONG = ("from right to left", "from front to back", "from head to foot")  # canonical axes
 _AMOUNTS = ("volume", "mass")
 
 #: Notes of the readers that a person should look at; all others are for information.
@@ -68,7 +69,7 @@ def few_slices(volume: Volume) -> bool:
 
 
 def _spacing(canonical: Volume) -> Iterator[Flag]:
-    axis = plane_axis(canonical.shape)
+    axis = plane_axis(canonical)
     in_plane = [s for n, s in enumerate(canonical.spacing) if n != axis]
     width = max(s * n for s, n in zip(canonical.spacing[:2], canonical.shape[:2], strict=True))
     low, high = _IN_PLANE_MM
@@ -85,20 +86,21 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
             forbids=_AMOUNTS,
             reason="The voxel size in the file is that of no chest CT.",
         )
-    elif axis == 2 and canonical.spacing[2] > _ANISOTROPY * min(in_plane) and canonical.shape[2] > 1:
+    elif canonical.spacing[axis] > _ANISOTROPY * min(in_plane) and canonical.shape[axis] > 1:
         message = (
-            f"Slices lie {canonical.spacing[2]:.3g} mm apart with pixels of {min(in_plane):.3g} mm: small "
-            "structures and the lungs' ends are coarse from head to foot."
+            f"Slices lie {canonical.spacing[axis]:.3g} mm apart with pixels of {min(in_plane):.3g} mm: small "
+            f"structures and the lungs' ends are coarse {_ALONG[axis]}."
         )
         yield Flag("anisotropic", Severity.INFO, message)
 
 
 def _slices(canonical: Volume) -> Iterator[Flag]:
-    """Judge distance and thickness of axial slices."""
-    if plane_axis(canonical.shape) != 2:
+    """Judge distance and thickness of slices; of a single one only where it is axial."""
+    axis = plane_axis(canonical)
+    single = canonical.shape[axis] == 1
+    if single and axis != 2:
         return
-    single = canonical.shape[2] == 1
-    distance, thickness = canonical.spacing[2], canonical.meta.slice_thickness
+    distance, thickness = canonical.spacing[axis], canonical.meta.slice_thickness
     thickest = max(0.0 if single else distance, thickness or 0.0)
     if thickest > _THICK_MM:
         message = (

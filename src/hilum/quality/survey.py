@@ -56,9 +56,16 @@ def canonical_labels(volume: Volume, labels: npt.NDArray[Any]) -> npt.NDArray[An
     return view
 
 
-def plane_axis(shape: tuple[int, int, int]) -> int:
-    """Return the canonical axis across the planes: head-foot, or that of a single slice."""
-    return 2 if 1 not in shape else int(np.argmin(shape))
+def plane_axis(canonical: Volume) -> int:
+    """Return the axis of a canonical volume across its planes.
+
+    It is that of a single slice, that across the slices as they were made (a coronal series: from back to
+    front), or, where that is not told, from foot to head.
+    """
+    if 1 in canonical.shape:
+        return int(np.argmin(canonical.shape))
+    across = canonical.meta.slice_axis
+    return 2 if across is None else across
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +85,7 @@ class FewPlanes:
     def __iter__(self) -> Iterator[Plane]:
         canonical = self.volume.canonical()
         labels = None if self.labels is None else canonical_labels(self.volume, self.labels)
-        axis = plane_axis(canonical.shape)
+        axis = plane_axis(canonical)
         spacing = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
         width = max(n for k, n in enumerate(canonical.shape) if k != axis)
         if not self.volume.meta.spacing_known:

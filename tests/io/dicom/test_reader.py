@@ -147,6 +147,13 @@ def test_images_of_another_orientation_in_the_series_are_not_mixed_in(dicom, fol
     assert "series_divided" in dicom.codes(volume)
 
 
+def test_a_coronal_series_says_along_which_axis_its_slices_lie(dicom, folder):
+    dicom.save_all(dicom.series(12, orientation=(1, 0, 0, 0, 0, -1), step=(0, 2, 0)), folder)
+    volume = read_dicom(folder)
+    assert volume.meta.slice_axis == 2
+    assert volume.canonical().meta.slice_axis == 1  # from back to front
+
+
 def test_one_file_is_one_slice(dicom, folder):
     paths = dicom.save_all(dicom.series(8), folder)
     volume = read_dicom(paths[3])

@@ -188,6 +188,7 @@ def _assemble(name: str, stack: Stack, grid: Grid, notes: list[Finding], decoder
         kernel=stack.kernel,
         kvp=head.kvp,
         slice_thickness=grid.planes[0].thickness,
+        slice_axis=2,
         patient_position=head.position,
         contrast=head.contrast,
         manufacturer=head.manufacturer,
