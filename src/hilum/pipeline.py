@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hilum
-from hilum.errors import ResourceError
+from hilum.errors import NotAChestError, ResourceError
 from hilum.io.sources import Source
 from hilum.quality.flags import Flag, worst_first
 from hilum.result import Result, RunInfo
@@ -105,7 +105,12 @@ def run(
         fingerprint = volume.fingerprint()
         if admit is not None:
             admit(volume, fingerprint)
-        found = clock.run("segment", 0.15, lambda: segmenter(volume, clock.part(0.15, 0.7)))
+        try:
+            found = clock.run("segment", 0.15, lambda: segmenter(volume, clock.part(0.15, 0.7)))
+        except NotAChestError as error:
+            from hilum.quality.explain import explain_no_lungs
+
+            raise explain_no_lungs(error, volume) from error
         arguments = {"source": source_name(source), **options.as_dict()}
         return finish(volume, found, options.calibrate, arguments, clock, fingerprint)
     except MemoryError as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import hilum
 from hilum.quality import Severity, check_volume
 from hilum.quality.geometry import is_sharp
 from hilum.volume import ScanMeta, Volume
@@ -33,6 +34,27 @@ def test_spacing_of_no_chest(chest, spacing):
     found = flags(replace(chest, spacing=spacing), labels=False)
     assert found["spacing_implausible"].severity is Severity.ERROR
     assert "volume" in found["spacing_implausible"].forbids
+
+
+def test_why_no_lungs_were_found_is_told_with_what_is_wrong_with_the_scan(chest):
+    from hilum.errors import NotAChestError
+    from hilum.quality.explain import explain_no_lungs
+
+    mouse = replace(chest, spacing=(0.2, 0.2, 0.3)).told(
+        notes=(("series_chosen", "Series 3 of 56 CT stacks is read."), ("padding", "Some padding."))
+    )
+    error = explain_no_lungs(NotAChestError("No lung.", "Check it."), mouse.volume)
+    assert error.message == "No lung."
+    assert error.hint == (
+        "Voxels of 0.2 x 0.2 x 0.3 mm and a picture 20 mm wide are those of no chest CT. "
+        "Series 3 of 56 CT stacks is read. Check it."
+    )
+    plain = explain_no_lungs(NotAChestError("No lung.", "Check it."), chest.volume)
+    assert plain.hint == "Check it."
+    with pytest.raises(NotAChestError) as met:
+        hilum.segment(mouse.volume, model="classic")
+    assert "a picture 20 mm wide" in met.value.hint
+    assert "Series 3 of 56" in met.value.hint
 
 
 @pytest.mark.parametrize(("spacing", "thickness", "code"), [

@@ -84,7 +84,7 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
             Severity.ERROR,
             message,
             forbids=_AMOUNTS,
-            reason="The voxel size in the file is that of no chest CT.",
+            reason=f"Voxels of {size} mm and a picture {width:.0f} mm wide are those of no chest CT.",
         )
     elif canonical.spacing[axis] > _ANISOTROPY * min(in_plane) and canonical.shape[axis] > 1:
         message = (

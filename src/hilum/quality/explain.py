@@ -1,0 +1,30 @@
+"""What may explain that a scan holds no lungs."""
+
+from __future__ import annotations
+
+from hilum.errors import NotAChestError
+from hilum.quality.flags import Severity
+from hilum.quality.gate import check_volume
+from hilum.volume import Volume
+
+__all__ = ["explain_no_lungs"]
+
+#: Notes of the readers that say that something else might have been read.
+_CHOICES = frozenset({"series_chosen", "series_divided", "series_joined"})
+
+
+def explain_no_lungs(error: NotAChestError, volume: Volume) -> NotAChestError:
+    """Return an error whose hint also says what is wrong with the scan, and which of several was read.
+
+    A mouse, a voxel size in the wrong unit or a single slice out of many series looks to a model like no
+    chest; the quality gate knows better.
+
+    Args:
+        error: What the model raised.
+        volume: The scan.
+    """
+    reasons = [
+        flag.reason or flag.message for flag in check_volume(volume) if flag.severity is Severity.ERROR
+    ]
+    choices = [sentence for code, sentence in volume.meta.notes if code in _CHOICES]
+    return NotAChestError(error.message, " ".join((*reasons, *choices, error.hint)))
