@@ -157,6 +157,26 @@ _ALL = (
     FlagInfo("sform_qform_disagree", _READER, (_WARNING,),
         "A NIfTI header gives two positions.", "Compare right and left with the original."),
     FlagInfo("lossy", _READER, (_WARNING,), "The images were compressed with loss.", "Get the original."),
+    FlagInfo("files_unreadable", _READER, (_WARNING,),
+        "Files of the folder could not be read: their header is broken, or this user may not read them. What "
+        "they hold is not known; where such a file lies beside the slices and is named as they are, the scan "
+        "is refused.",
+        "Get the files again, or change their permissions."),
+    FlagInfo("series_divided", _READER, (_WARNING,),
+        "A DICOM series holds several scans (breath holds, phases, kernels); one was read.",
+        "See hilum inspect; --series 3:2 reads the second part of series 3."),
+    FlagInfo("series_joined", _READER, (_WARNING,),
+        "Slices that each have a series or study UID of their own fit together, so they were read as one "
+        "scan.",
+        "Make sure that they are of one patient."),
+    FlagInfo("overlap_dropped", _READER, (_INFO,),
+        "Acquisitions that follow each other share a place or two, where the image of the longer one was "
+        "kept.",
+        "Nothing; the breath may differ at the seam."),
+    FlagInfo("no_rescale", _READER, (_WARNING,),
+        "The DICOM header has no rescale, and the values were taken as HU.", "Look at the HU scale."),
+    FlagInfo("slope_assumed", _READER, (_WARNING,),
+        "The DICOM header has a rescale intercept but no slope; 1 was taken.", "Look at the HU scale."),
     FlagInfo("clipped", _READER, (_WARNING,), "Voxels beyond 16 bits were clipped.", "Look at metal."),
 )  # fmt: skip
 

@@ -26,8 +26,8 @@ _AMOUNTS = ("volume", "mass")
 _NOTE_WARNINGS = frozenset(
     {
         "clipped", "duplicate_slices", "files_unreadable", "lossy", "no_rescale", "orientation_assumed",
-        "orientation_unknown", "resampled", "series_divided", "sform_qform_disagree",
-        "small_tilt", "spacing_disagrees", "thickness_unknown",
+        "orientation_unknown", "resampled", "series_divided", "series_joined", "sform_qform_disagree",
+        "slope_assumed", "small_tilt", "spacing_disagrees", "thickness_unknown",
     }
 )  # fmt: skip
 _NOTE_SPACING = frozenset({"spacing_unknown", "slice_thickness_unknown"})
