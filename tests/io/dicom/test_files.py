@@ -6,6 +6,8 @@ import errno
 import gzip
 import os
 import socket
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,3 +230,18 @@ def test_an_encoding_that_dicom_does_not_have_is_named(dicom, folder, syntax, wh
     path.write_bytes(meta + body + b"\0" * 200)
     with pytest.raises(InputError, match=why):
         read_dicom(path)
+
+
+def test_a_deflated_file_that_is_a_bomb_is_not_unpacked(dicom, folder):
+    path = dicom.save(dicom.base(), folder / "a.dcm", "1.2.840.10008.1.2.1.99")
+    np.testing.assert_array_equal(read_dicom(path).hu[..., 0], dicom.chest(0).T)
+    data = path.read_bytes()
+    end = 144 + int.from_bytes(data[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    zeros = bytes(2**20)
+    path.write_bytes(data[:end] + b"".join(packer.compress(zeros) for _ in range(32)) + packer.flush())
+    tracemalloc.start()
+    with pytest.raises(InputError, match="unpacks to far more than an image"):
+        read_dicom(path)
+    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    tracemalloc.stop()

@@ -98,9 +98,10 @@ class Decoder:
         except OSError as error:
             sentence = f"{head.path.name} cannot be read: {why_unreadable(error)}."
             raise InputError(sentence, "Get the file again.") from None
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # decoders raise whatever broken bytes make them raise
+            self._end()
             raise undecodable(head) from error
 
     def _from_process(self, head: FileHeader, wanted: Sequence[int]) -> Iterator[Values]:

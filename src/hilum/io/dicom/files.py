@@ -8,12 +8,9 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydicom.uid import UID, ExplicitVRBigEndian
-
 __all__ = [
     "is_packed",
     "looks_like_dicom",
-    "odd_encoding",
     "regular_files",
     "starts_as_dicom",
     "why_unreadable",
@@ -23,7 +20,6 @@ Complaint = Callable[[Path, OSError], None]
 
 _GZIP = b"\x1f\x8b"
 _HEAD = 132  # preamble and mark
-_META = 4096  # file meta information takes some hundreds of bytes
 
 
 def regular_files(folder: Path, complain: Complaint) -> Iterator[Path]:
@@ -106,32 +102,6 @@ def is_packed(path: Path) -> bool:
     """
     with path.open("rb") as stream:
         return stream.read(2) == _GZIP
-
-
-def odd_encoding(path: Path) -> str:
-    """Say which encoding keeps a DICOM file from being parsed; empty where none does.
-
-    Two are met in old archives: data that are big endian without saying so (implicit VR big endian, which
-    DICOM has no transfer syntax for), and a maker's own transfer syntax.
-    """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(_META)
-    except OSError:
-        return ""
-    # Group length of the file meta information (PS3.10, 7.1): 4 bytes at 140, counted from 144.
-    start = 144 + int.from_bytes(head[140:144], "little")
-    if head[128:132] != b"DICM" or head[132:136] != b"\x02\0\0\0" or start > len(head) - 4:
-        return ""
-    meta, data = head[:start], head[start:]
-    at = meta.find(b"\x02\0\x10\0UI")
-    length = int.from_bytes(meta[at + 6 : at + 8], "little")
-    syntax = meta[at + 8 : at + 8 + length].rstrip(b"\0 ").decode("ascii", "replace") if at > 0 else ""
-    if data[:2] in (b"\0\x08", b"\0\x10") and syntax != ExplicitVRBigEndian:
-        return "its data are big endian and its header does not say so, an encoding that DICOM does not have"
-    if syntax and syntax.replace(".", "").isdigit() and UID(syntax).is_private:
-        return f"its encoding, the private transfer syntax {syntax}, is not supported"
-    return ""
 
 
 def why_unreadable(error: OSError) -> str:

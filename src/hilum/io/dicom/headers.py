@@ -18,7 +18,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from hilum.io.dicom.files import odd_encoding
+from hilum.io.dicom.meta import inflates_beyond_reason, odd_encoding
 
 __all__ = ["DIRECTORY", "Broken", "FileHeader", "Plane", "read_header"]
 
@@ -146,7 +146,11 @@ def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, 
     try:
         with warnings.catch_warnings(record=True) as met:
             warnings.simplefilter("always")
-            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+            with path.open("rb") as stream:
+                if inflates_beyond_reason(stream):
+                    raise Broken("it unpacks to far more than an image, as a bomb does")
+                stream.seek(0)
+                ds = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=tags, force=True)
             head = _file_header(path, ds, descriptions)
             planes = _planes(head, ds)
         cut = any("end of file" in str(w.message).lower() for w in met)
