@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hilum.labels import LUNGS, Lung
 from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import few_slices
-from hilum.quality.survey import PADDING_VALUE, FewPlanes, canonical_labels, plane_axis
+from hilum.quality.survey import PADDING_VALUE, FewPlanes, canonical_labels
 from hilum.volume import Volume
 
 __all__ = ["coverage_flags", "padding_flags"]
@@ -80,8 +80,7 @@ def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[Lung
             lung = plane.labels == side
             if (lung & near).any():
                 length[side] += _shared_edge(lung, solid.repeat(f, 0).repeat(g, 1), plane.spacing, (f, g))
-    axis = plane_axis(canonical)
-    depth = canonical.shape[axis] * canonical.spacing[axis]
+    depth = canonical.shape[2] * canonical.spacing[2] if canonical.shape[2] > 1 else canonical.spacing[2]
     return {side: total * depth / max(1, count) / 100 for side, total in length.items()}
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from hilum.quality.flags import Flag, Severity
-from hilum.quality.survey import plane_axis
 from hilum.volume import ScanMeta, Volume
 
 __all__ = ["FEW_SLICES", "acquisition_flags", "few_slices", "geometry_flags", "note_flags"]
@@ -69,7 +68,7 @@ def few_slices(volume: Volume) -> bool:
 
 
 def _spacing(canonical: Volume) -> Iterator[Flag]:
-    axis = plane_axis(canonical)
+    axis = _slice_axis(canonical)
     in_plane = [s for n, s in enumerate(canonical.spacing) if n != axis]
     width = max(s * n for s, n in zip(canonical.spacing[:2], canonical.shape[:2], strict=True))
     low, high = _IN_PLANE_MM
@@ -96,7 +95,7 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
 
 def _slices(canonical: Volume) -> Iterator[Flag]:
     """Judge distance and thickness of slices; of a single one only where it is axial."""
-    axis = plane_axis(canonical)
+    axis = _slice_axis(canonical)
     single = canonical.shape[axis] == 1
     if single and axis != 2:
         return
@@ -115,6 +114,18 @@ def _slices(canonical: Volume) -> Iterator[Flag]:
             "not imaged; volume and weight assume that the gaps are like the slices."
         )
         yield Flag("slice_gaps", Severity.WARNING, message)
+
+
+def _slice_axis(canonical: Volume) -> int:
+    """Return the axis of a canonical volume across its slices as they were made.
+
+    It is that of a single slice, that which the file tells (a coronal series: from back to front), or, where
+    it tells none, from foot to head.
+    """
+    if 1 in canonical.shape:
+        return int(np.argmin(canonical.shape))
+    across = canonical.meta.slice_axis
+    return 2 if across is None else across
 
 
 def _few_slices(canonical: Volume) -> Flag:

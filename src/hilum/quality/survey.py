@@ -56,16 +56,13 @@ def canonical_labels(volume: Volume, labels: npt.NDArray[Any]) -> npt.NDArray[An
     return view
 
 
-def plane_axis(canonical: Volume) -> int:
-    """Return the axis of a canonical volume across its planes.
+def plane_axis(shape: tuple[int, int, int]) -> int:
+    """Return the canonical axis across the planes to look at: head-foot, or that of a single slice.
 
-    It is that of a single slice, that across the slices as they were made (a coronal series: from back to
-    front), or, where that is not told, from foot to head.
+    It is head-foot for a coronal or sagittal series as well: the body with air round it, and the circle of
+    the scanner, are what they are in axial planes.
     """
-    if 1 in canonical.shape:
-        return int(np.argmin(canonical.shape))
-    across = canonical.meta.slice_axis
-    return 2 if across is None else across
+    return 2 if 1 not in shape else int(np.argmin(shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ class FewPlanes:
     def __iter__(self) -> Iterator[Plane]:
         canonical = self.volume.canonical()
         labels = None if self.labels is None else canonical_labels(self.volume, self.labels)
-        axis = plane_axis(canonical)
+        axis = plane_axis(canonical.shape)
         spacing = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
         width = max(n for k, n in enumerate(canonical.shape) if k != axis)
         if not self.volume.meta.spacing_known:
