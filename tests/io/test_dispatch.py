@@ -4,7 +4,6 @@ import gzip
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,7 +43,7 @@ def test_forbidden(tmp_path, monkeypatch, action):
 
     (tmp_path / "a.nii").write_bytes(b"1" * 400)
     if action == "open":
-        monkeypatch.setattr(Path, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     else:
         monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(InputError, match="may not be read"):

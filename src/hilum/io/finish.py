@@ -11,15 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import GeometryError, InputError
+from hilum.io.memory import free_memory
 from hilum.io.units import check_units
 from hilum.volume import ScanMeta, Volume, check_affine
 
 __all__ = ["MAX_VOXELS", "HuBuffer", "RawImage", "check_size", "finish", "narrow", "spatial_shape"]
 
-#: More than the largest chest CT by a factor of ten (1024 x 1024 x 4096); above it a header is broken.
-MAX_VOXELS = 2**32
+#: 1024 x 1024 x 2048: more than the largest chest CT (1024 x 1024 x 1500); above it a header is broken.
+MAX_VOXELS = 2**31
+#: An image up to here (1024 x 1024 x 512, as int16 1 GiB) may be packed to any degree, as label maps are.
+MAX_PACKED_VOXELS = 2**29
+#: Above it, the most that a file may unpack by. CT packs by 2 to 5 times, and a large one is never that even.
+MAX_LARGE_RATIO = 200
 #: deflate cannot shrink data by more than this factor (zlib manual), so a header that asks for more lies.
 MAX_DEFLATE_RATIO = 1032
+_LEAST_BYTES = 2  # a voxel, once it is read
 _SLAB = 4 * 2**20  # voxels a slab: small beside a scan, large beside the overhead of a call
 _SPACING_MM = (0.01, 100.0)
 _INT16 = np.iinfo(np.int16)
@@ -98,13 +104,15 @@ def check_size(shape: Sequence[int], itemsize: int, file_bytes: int, *, compress
         shape: Shape the header gives.
         itemsize: Bytes a voxel.
         file_bytes: Bytes of the file that can be voxels.
-        compressed: Whether they may be deflated.
+        compressed: Whether they may be packed.
 
     Raises:
-        InputError: The file is truncated or its header is broken.
+        InputError: The file is truncated or its header is broken, or the image needs more
+            memory than is free.
     """
     voxels = prod(int(n) for n in shape)
-    held = file_bytes * (MAX_DEFLATE_RATIO if compressed else 1)
+    large = voxels > MAX_PACKED_VOXELS
+    held = file_bytes * (1 if not compressed else MAX_LARGE_RATIO if large else MAX_DEFLATE_RATIO)
     dims = " x ".join(str(n) for n in shape)
     if voxels > MAX_VOXELS:
         raise InputError(
@@ -116,6 +124,13 @@ def check_size(shape: Sequence[int], itemsize: int, file_bytes: int, *, compress
             f"The header asks for {dims} voxels ({_megabytes(voxels * itemsize)}), but the file can hold "
             f"only {_megabytes(held)}: it is truncated or its header is broken.",
             "Get the file again or convert it again from DICOM.",
+        )
+    free = free_memory()
+    if free is not None and voxels * _LEAST_BYTES > free:
+        raise InputError(
+            f"The scan of {dims} voxels needs more memory ({_megabytes(voxels * _LEAST_BYTES)}) than is free "
+            f"({_megabytes(free)}).",
+            "Close other programs, or crop the scan.",
         )
 
 

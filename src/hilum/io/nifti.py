@@ -19,16 +19,18 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
 from hilum.errors import GeometryError, InputError
-from hilum.io.finish import HuBuffer, RawImage, check_size, finish, spatial_shape
+from hilum.io.finish import RawImage, check_size, finish, spatial_shape
 from hilum.io.names import scan_name
-from hilum.io.stream import drain, fill, is_gzip, open_stream, readable
+from hilum.io.stream import drain, is_gzip, open_stream, readable, skip_bytes
+from hilum.io.voxels import read_voxels
 from hilum.volume import ScanMeta, Volume, check_affine
 
 __all__ = ["is_nifti_header", "load_nifti", "read_nifti"]
 
 _MAGICS = (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
 _PAIR_MAGICS = (b"ni1\0", b"ni2\0")
-_SLAB_BYTES = 16 * 2**20
+#: Extensions between header and voxels have some kB.
+_MOST_OFFSET_BYTES = 2**28
 _MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # spatial codes of xyzt_units: unknown, metre, mm, micron
 _UNIT_NAMES = {1: "metres", 3: "micrometres"}
 #: sform and qform may differ by the rounding of float32 quaternions, at most a few tenths of a millimetre at
@@ -92,8 +94,8 @@ def load_nifti(path: Path) -> RawImage:
             compressed=is_gzip(data_path),
         )
         with open_stream(data_path) as stream:
-            _skip(stream, offset)
-            flat = _voxels(stream, dtype, prod(shape), *_scaling(header))
+            skip_bytes(stream, offset)
+            flat = read_voxels(stream, dtype, prod(shape), *_scaling(header))
             drain(stream)
     meta = ScanMeta(
         name=scan_name(path),
@@ -132,7 +134,8 @@ def _pair(path: Path) -> tuple[Path, Path]:
 
 def _parse_header(stream: BinaryIO, path: Path) -> Any:
     head = stream.read(348)
-    if len(head) == 348 and 540 in {int.from_bytes(head[:4], order) for order in ("little", "big")}:
+    long = 540 in {int.from_bytes(head[:4], order) for order in ("little", "big")}
+    if long:
         head += stream.read(192)
     if not is_nifti_header(head):
         if len(head) == 348 and 348 in {int.from_bytes(head[:4], order) for order in ("little", "big")}:
@@ -143,7 +146,9 @@ def _parse_header(stream: BinaryIO, path: Path) -> Any:
         raise InputError(
             f"{path.name} is not NIfTI: it has no NIfTI header.", "Check that the name fits the content."
         )
-    kind = nib.Nifti2Header if len(head) == 540 else nib.Nifti1Header
+    if len(head) < (540 if long else 348):
+        raise EOFError
+    kind = nib.Nifti2Header if long else nib.Nifti1Header
     return kind(head, check=False)
 
 
@@ -174,7 +179,7 @@ def _offset(header: Any, path: Path, *, single: bool) -> int:
     start = int(header["sizeof_hdr"]) + 4 if single else 0
     if single and offset == 0:  # some writers leave it out
         return start
-    if not np.isfinite(offset) or offset < max(start - 4, 0) or offset > 2**31:
+    if not np.isfinite(offset) or offset < max(start - 4, 0) or offset > _MOST_OFFSET_BYTES:
         raise InputError(f"{path.name} has a broken header: its data start at byte {offset:g}.", _CONVERT)
     return int(offset)
 
@@ -185,42 +190,6 @@ def _scaling(header: Any) -> tuple[float, float]:
     except HeaderDataError as error:
         raise InputError("The NIfTI header holds a scale that is not a number.", _CONVERT) from error
     return (1.0 if slope is None else float(slope)), (0.0 if inter is None else float(inter))
-
-
-def _skip(stream: BinaryIO, count: int) -> None:
-    while count > 0:
-        block = stream.read(min(count, 2**20))
-        if not block:
-            raise EOFError
-        count -= len(block)
-
-
-def _voxels(
-    stream: BinaryIO, dtype: np.dtype[Any], count: int, slope: float, inter: float
-) -> npt.NDArray[Any]:
-    """Read ``count`` voxels; int16 and float32 go straight into the result, all else in slabs."""
-    plain = slope == 1.0 and inter == 0.0
-    native = dtype.newbyteorder("=")
-    if plain and native in (np.dtype(np.int16), np.dtype(np.float32)):
-        array: npt.NDArray[Any] = np.empty(count, native)
-        fill(stream, array)
-        if not dtype.isnative:
-            array.byteswap(inplace=True)
-        return array
-    buffer = HuBuffer(count)
-    step = max(1, _SLAB_BYTES // dtype.itemsize)
-    slab = np.empty(min(step, count), dtype)
-    whole = dtype.kind in "iu" and slope.is_integer() and inter.is_integer()
-    for start in range(0, count, step):
-        part = slab[: min(step, count - start)]
-        fill(stream, part)
-        if plain:
-            buffer.add(part)
-        elif whole and dtype.itemsize <= 4:
-            buffer.add(part.astype(np.int64) * int(slope) + int(inter))
-        else:
-            buffer.add(part.astype(np.float64) * slope + inter)
-    return buffer.take()
 
 
 def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
@@ -236,6 +205,15 @@ def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
         )
     sform = np.asarray(header.get_sform(), np.float64) if int(header["sform_code"]) > 0 else None
     qform = _qform(header)
+    if sform is not None and qform is not None and _is_usable(qform) and not _is_usable(sform):
+        sform = None
+        notes.append(
+            (
+                "sform_qform_disagree",
+                "Of the two positions in the header one, the sform, is broken; the qform was used. Compare "
+                "right and left with the original.",
+            )
+        )
     if qform is None and sform is None and int(header["qform_code"]) > 0:
         raise GeometryError("The qform of the header is broken: its quaternion is not a rotation.", _CONVERT)
     chosen = sform if sform is not None else qform
@@ -262,6 +240,14 @@ def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
         )
     affine[:3] *= factor
     return _Geometry(affine, known, spacing_known, tuple(notes))
+
+
+def _is_usable(affine: npt.NDArray[np.float64]) -> bool:
+    try:
+        check_affine(affine)
+    except GeometryError:
+        return False
+    return True
 
 
 def _qform(header: Any) -> npt.NDArray[np.float64] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +17,11 @@ from isal import igzip, igzip_threaded, isal_zlib
 
 from hilum.errors import InputError
 
-__all__ = ["drain", "fill", "is_gzip", "open_stream", "read_head", "readable"]
+__all__ = ["drain", "fill", "is_gzip", "open_regular", "open_stream", "read_head", "readable", "skip_bytes"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
+#: A pipe or device that took the place of a file after it was looked at must not be waited for.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _DRAIN_BYTES = 64 * 2**20
 # The stubs of isal miss that its error is a class.
 _GZIP_ERRORS: tuple[type[Exception], ...] = (gzip.BadGzipFile, cast(Any, isal_zlib.error), zlib.error)
@@ -57,9 +61,34 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading in binary; nothing else is ever opened.
+
+    A pipe without a writer would be waited for without end, and a device may do anything when it is opened.
+
+    Raises:
+        InputError: What lies there is a folder, pipe, socket or device.
+        OSError: It is missing or forbidden.
+    """
+    _check_regular(path, path.stat().st_mode)
+    descriptor = os.open(path, _OPEN_FLAGS)
+    try:
+        _check_regular(path, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise InputError(f"{path.name} is {what}, not a file with a scan.", "Give a file.")
+
+
 def read_head(path: Path, count: int = 1024) -> bytes:
     """Return the first ``count`` bytes of a file as they lie on the disk."""
-    with readable(path), path.open("rb") as file:
+    with readable(path), open_regular(path) as file:
         return file.read(count)
 
 
@@ -76,15 +105,17 @@ def open_stream(path: Path, *, ahead: bool = True) -> Iterator[BinaryIO]:
         path: The file.
         ahead: Decompress in a second thread while the caller works; not worth it for a header.
     """
-    if not is_gzip(path):
-        with path.open("rb") as plain:
+    with open_regular(path) as plain:
+        packed = plain.read(2) == _GZIP_MAGIC
+        plain.seek(0)
+        if not packed:
             yield plain
-    elif ahead:
-        with igzip_threaded.open(path, "rb", threads=1) as stream:
-            yield cast(BinaryIO, stream)
-    else:
-        with igzip.open(path, "rb") as stream:
-            yield cast(BinaryIO, stream)
+        elif ahead:
+            with igzip_threaded.open(plain, "rb", threads=1) as stream:
+                yield cast(BinaryIO, stream)
+        else:
+            with igzip.open(plain, "rb") as stream:
+                yield cast(BinaryIO, stream)
 
 
 def fill(stream: BinaryIO, array: npt.NDArray[Any]) -> None:
@@ -110,3 +141,16 @@ def drain(stream: BinaryIO) -> None:
         if not block:
             return
         left -= len(block)
+
+
+def skip_bytes(stream: BinaryIO, count: int) -> None:
+    """Read ``count`` bytes and forget them.
+
+    Raises:
+        EOFError: The stream ends before.
+    """
+    while count > 0:
+        block = stream.read(min(count, 2**20))
+        if not block:
+            raise EOFError
+        count -= len(block)

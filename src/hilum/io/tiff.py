@@ -9,12 +9,15 @@ geometry stands as JSON in the ImageDescription.
 from __future__ import annotations
 
 import json
+import logging
+import lzma
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +27,8 @@ from hilum.errors import InputError, UsageError
 from hilum.io.atomic import atomic_file
 from hilum.io.finish import RawImage, check_size, finish, narrow
 from hilum.io.names import scan_name
-from hilum.io.stream import readable
+from hilum.io.stream import open_regular, readable
+from hilum.io.voxels import calibrate
 from hilum.volume import ScanMeta, Volume, check_affine
 
 __all__ = ["Plane", "load_tiff", "read_tiff", "write_hu_tiff"]
@@ -50,9 +54,22 @@ _TIFF_ERRORS = (
     IndexError,
     TypeError,
     RuntimeError,
+    AttributeError,
+    ArithmeticError,
     struct.error,
     zlib.error,
+    lzma.LZMAError,
 )
+
+
+#: What unpacks a strip, by the number of the compression: deflate, deflate of old, and LZMA.
+_UNPACKERS: dict[int, Callable[[], Any]] = {
+    8: zlib.decompressobj,
+    32946: zlib.decompressobj,
+    34925: lzma.LZMADecompressor,
+}
+#: tifffile tells what is odd about a file on standard error unless it is given another place.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class Plane(str, Enum):
@@ -72,6 +89,16 @@ _DIRECTIONS: dict[Plane, npt.NDArray[np.float64]] = {
     Plane.CORONAL: np.array([[0, 0, -1], [-1, 0, 0], [0, 1, 0]], np.float64).T,
     Plane.SAGITTAL: np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]], np.float64).T,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """What :func:`write_hu_tiff` wrote: spacing and thickness in mm, affine to RAS mm."""
+
+    plane: Plane
+    spacing: tuple[float, float] | None
+    thickness: float | None
+    affine: npt.NDArray[np.float64] | None
 
 
 def read_tiff(path: Path) -> Volume:
@@ -97,9 +124,10 @@ def load_tiff(path: Path, *, labels: bool = False) -> RawImage:
     """
     with readable(path):
         try:
-            with tifffile.TiffFile(path) as file:
+            with open_regular(path) as stream, tifffile.TiffFile(stream, name=path.name) as file:
                 page = _single_page(file, path)
                 _check_page(page, path, labels=labels)
+                _check_segments(page, stream, path)
                 picture = page.asarray()
                 description = str(page.description or "")
                 imagej = dict(file.imagej_metadata or {})
@@ -227,6 +255,26 @@ def _check_page(page: Any, path: Path, *, labels: bool) -> None:
         raise InputError(f"{path.name} is truncated: it ends before the picture does.", "Get the file again.")
 
 
+def _check_segments(page: Any, stream: BinaryIO, path: Path) -> None:
+    """Refuse strips that unpack to more than the picture, before tifffile unpacks them whole."""
+    make = _UNPACKERS.get(int(page.compression))
+    if make is None:
+        return
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        stream.seek(offset)
+        left, engine, block = page.nbytes + 1, make(), stream.read(count)
+        while left > 0 and not engine.eof:
+            out = engine.decompress(block, min(left, 2**20))
+            block = getattr(engine, "unconsumed_tail", b"")
+            left -= len(out)
+            if not out and not block:
+                break  # truncated: tifffile says so
+        if left <= 0:
+            raise InputError(
+                f"{path.name} unpacks to more than its header says, so it is broken.", "Get the file again."
+            )
+
+
 def _resolution(page: Any) -> tuple[float, float] | None:
     """Spacing of rows and columns in mm from the resolution tags; None where they name no usable unit."""
     tags = page.tags
@@ -273,9 +321,12 @@ def _calibrated(picture: npt.NDArray[Any], imagej: dict[str, Any]) -> npt.NDArra
     c0, c1 = imagej.get("c0"), imagej.get("c1", 1)
     if c0 is None or imagej.get("cf", 0) != 0:
         return picture
-    if picture.dtype.kind in "iu" and float(c0).is_integer() and float(c1).is_integer():
-        return picture.astype(np.int64) * int(c1) + int(c0)
-    return picture.astype(np.float64) * float(c1) + float(c0)
+    try:
+        return calibrate(picture, float(c1), float(c0))
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(
+            "The calibration that ImageJ left in the file is not made of numbers.", _EXPORT_HINT
+        ) from None
 
 
 def _geometry(
@@ -283,12 +334,11 @@ def _geometry(
 ) -> tuple[npt.NDArray[np.float64], dict[str, bool]]:
     """Affine from (row, column, 0) to RAS mm, and what of it the file told."""
     own = _own_description(description)
-    if own is not None and own.get("affine_ras_mm") is not None:
-        told = {"spacing": True, "thickness": True, "plane": True}
-        return np.asarray(own["affine_ras_mm"], np.float64), told
+    if own is not None and own.affine is not None:
+        return own.affine, {"spacing": True, "thickness": True, "plane": True}
     spacing, plane, thickness = resolution, Plane.AXIAL, None
     if own is not None:
-        spacing, plane, thickness = own.get("spacing_mm"), Plane(own["plane"]), own.get("thickness_mm")
+        spacing, plane, thickness = own.spacing, own.plane, own.thickness
     affine = np.eye(4)
     steps = [*(spacing or (1.0, 1.0)), thickness or 1.0]
     affine[:3, :3] = _DIRECTIONS[plane] * steps
@@ -299,16 +349,49 @@ def _geometry(
     }
 
 
-def _own_description(description: str) -> dict[str, Any] | None:
-    """The JSON that :func:`write_hu_tiff` left; None for the files of others."""
+def _own_description(description: str) -> _Own | None:
+    """The JSON that :func:`write_hu_tiff` left; None for the files of others.
+
+    Raises:
+        InputError: It holds a geometry that is none.
+    """
     if _SCHEMA not in description:
         return None
     try:
         own = json.loads(description)
-        Plane(own["plane"])
-    except (ValueError, KeyError, TypeError):
+        plane = Plane(own["plane"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return own if isinstance(own, dict) else None
+    spacing = _floats(own.get("spacing_mm"), (2,))
+    thickness = _floats(own.get("thickness_mm"), ())
+    affine = _floats(own.get("affine_ras_mm"), (4, 4))
+    if any(values is not None and not (values > 0).all() for values in (spacing, thickness)):
+        raise _damaged()
+    return _Own(
+        plane,
+        None if spacing is None else (float(spacing[0]), float(spacing[1])),
+        None if thickness is None else float(thickness),
+        affine,
+    )
+
+
+def _floats(value: object, shape: tuple[int, ...]) -> npt.NDArray[np.float64] | None:
+    """Numbers out of JSON as an array of this shape; None where there are none."""
+    if value is None:
+        return None
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind in "iuf" and array.shape == shape and np.isfinite(array).all():
+            return array.astype(np.float64)
+    except (ValueError, TypeError, OverflowError):
+        pass  # rows of different lengths, or numbers beyond all bounds
+    raise _damaged()
+
+
+def _damaged() -> InputError:
+    return InputError(
+        "The description of the slice is damaged: the geometry in it is not made of numbers.", _EXPORT_HINT
+    )
 
 
 def _notes(known: dict[str, bool]) -> tuple[tuple[str, str], ...]:
