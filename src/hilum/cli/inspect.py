@@ -29,7 +29,18 @@ def command(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    titles = ("", "series", "format", "kind", "slices", "size", "spacing mm", "kernel", "plane", "problems")
+    titles = (
+        "",
+        "series or file",
+        "format",
+        "kind",
+        "slices",
+        "size",
+        "spacing mm",
+        "kernel",
+        "plane",
+        "problems",
+    )
     for title in titles:
         table.add_column(title, overflow="fold")
     for info in found:

@@ -7,7 +7,9 @@ are refused; sizes are checked as declared and again while the bytes are written
 from __future__ import annotations
 
 import errno
+import lzma
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -18,13 +20,27 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hilum.errors import InputError, OutputError
 from hilum.io.names import VOLUME_SUFFIXES, scan_name
+from hilum.io.stream import open_regular
 from hilum.volume import Volume
 
 __all__ = ["ZipLimits", "read_zip", "unpacked"]
 
 _CHUNK = 2**20
 _ENCRYPTED = 0x1
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, ValueError)
+#: What Python's zipfile ends with where an archive is damaged.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+)
+_LOCAL_HEADER_BYTES = 30  # at least, before the data of each member
 
 
 @dataclass(frozen=True)
@@ -36,12 +52,15 @@ class ZipLimits:
         ratio: Unpacked to packed size of a member that is larger than ``ratio_from_bytes``; CT compresses
             by 2 to 5, an empty label map by some hundreds.
         ratio_from_bytes: Members up to this size may have any ratio.
+        all_from_bytes: All members together may have any ratio up to this size; beyond it ``ratio`` holds
+            for them and the archive too.
         members: Number of files.
     """
 
     total_bytes: int = 8 * 2**30
     ratio: float = 200.0
     ratio_from_bytes: int = 16 * 2**20
+    all_from_bytes: int = 64 * 2**20
     members: int = 50_000
 
 
@@ -80,7 +99,7 @@ def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -
     files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
     if any(looks_like_dicom(f) for f in files):
         return read_dicom(folder, series=series, resample=resample)
-    return _read_single(path, volumes_in(files), series, resample)
+    return _read_single(path, volumes_in(files), folder)
 
 
 def volumes_in(files: list[Path]) -> list[Path]:
@@ -94,7 +113,7 @@ def volumes_in(files: list[Path]) -> list[Path]:
     ]
 
 
-def _read_single(path: Path, volumes: list[Path], series: str | None, resample: bool) -> Volume:
+def _read_single(path: Path, volumes: list[Path], folder: Path) -> Volume:
     if not volumes:
         raise InputError(
             f"{path.name} holds no scan that hilum reads.",
@@ -105,9 +124,9 @@ def _read_single(path: Path, volumes: list[Path], series: str | None, resample: 
             f"{path.name} holds {len(volumes)} volume files, so it is not clear which is meant.",
             "Unpack it and give the files themselves.",
         )
-    from hilum.io.dispatch import read
+    from hilum.io.dispatch import read_unpacked
 
-    return read(volumes[0], series=series, resample=resample)
+    return read_unpacked(volumes[0], folder)
 
 
 @contextmanager
@@ -125,16 +144,15 @@ def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
     path = Path(path)
     with tempfile.TemporaryDirectory(prefix="hilum-", ignore_cleanup_errors=True) as folder:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
                 _extract(archive, path.name, Path(folder), limits)
         except FileNotFoundError:
             raise InputError(f"{path} does not exist.", "Check the path.") from None
-        except _BROKEN as error:
-            sentence = f"{path.name} is truncated or no valid zip."
-            raise InputError(sentence, "Get the archive again.") from error
         except NotImplementedError as error:
             sentence = f"{path.name} is packed by a method that Python cannot undo."
             raise InputError(sentence, "Pack it again with deflate.") from error
+        except _BROKEN as error:
+            raise _broken(path.name) from error
         except OSError as error:
             raise _system_error(path, error) from error
         yield Path(folder)
@@ -146,19 +164,29 @@ def _system_error(path: Path, error: OSError) -> InputError | OutputError:
             f"The disk of the temporary folder is too full to unpack {path.name}.",
             "Free some space, or set TMPDIR to another disk.",
         )
+    if error.errno is None:  # of bz2, where its data are damaged
+        return _broken(path.name)
     return InputError(f"{path.name} cannot be unpacked: {error.strerror or error}.", "Unpack it by hand.")
 
 
+def _broken(name: str) -> InputError:
+    return InputError(f"{name} is truncated or no valid zip.", "Get the archive again.")
+
+
 def _extract(archive: zipfile.ZipFile, name: str, folder: Path, limits: ZipLimits) -> None:
-    members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+    members = [m for m in archive.infolist() if not _is_left_out(m.filename)]
+    left = _allowed_in_all(archive, limits)
     _check_declared(archive, members, name, limits)
-    left = limits.total_bytes
     for member in members:
         target = folder.joinpath(*_safe_parts(member, name))
         if target.exists():
             raise InputError(f"{name} holds two files of the same name.", "Unpack it by hand and look.")
         target.parent.mkdir(parents=True, exist_ok=True)
         left -= _write(archive, member, target, name, min(left, _allowed(member, limits)))
+
+
+def _is_left_out(filename: str) -> bool:
+    return filename.endswith(("/", "\\")) or filename.startswith("__MACOSX/")
 
 
 def _check_declared(
@@ -176,10 +204,24 @@ def _check_declared(
             raise InputError(f"{name} holds a link or a special file.", "Pack the files themselves.")
         if member.flag_bits & _ENCRYPTED:
             raise InputError(f"{name} is encrypted.", "Unpack it with its password and give the folder.")
-    if sum(m.file_size for m in members) > limits.total_bytes or any(
-        m.file_size > _allowed(m, limits) for m in members
-    ):
+    declared = sum(m.file_size for m in members)
+    if declared > _allowed_in_all(archive, limits) or any(m.file_size > _allowed(m, limits) for m in members):
         raise _bomb(name)
+    _check_overlap(archive, name)
+
+
+def _check_overlap(archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse members that share packed bytes, so that a small archive unpacks to any size."""
+    members = sorted(archive.infolist(), key=lambda m: m.header_offset)
+    ends = [m.header_offset + _LOCAL_HEADER_BYTES + m.compress_size for m in members]
+    starts = [m.header_offset for m in members] + [archive.start_dir]
+    if any(end > start for end, start in zip(ends, starts[1:], strict=True)):
+        raise _bomb(name)
+
+
+def _allowed_in_all(archive: zipfile.ZipFile, limits: ZipLimits) -> int:
+    """Return how many bytes all members may unpack to; packed, they end where the directory starts."""
+    return min(limits.total_bytes, max(limits.all_from_bytes, int(limits.ratio * archive.start_dir)))
 
 
 def _allowed(member: zipfile.ZipInfo, limits: ZipLimits) -> int:

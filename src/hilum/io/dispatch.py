@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
 from hilum.errors import InputError
 from hilum.io.names import VOLUME_SUFFIXES
-from hilum.io.stream import open_stream, read_head, readable
+from hilum.io.stream import open_regular, open_stream, read_head, readable
 from hilum.volume import Volume
 
-__all__ = ["FileKind", "kind_of", "read"]
+__all__ = ["FileKind", "kind_of", "read", "read_unpacked", "volumes_below"]
 
 _FORMATS = "hilum reads NIfTI, NRRD, MHA/MHD, HU TIFF slices, DICOM, and zip of them."
 _PICTURES = (b"\xff\xd8\xff", b"GIF8", b"BM")
 _ARCHIVES = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
+_PACKED_SUFFIXES = (".gz", ".zip", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _LISTED = 3
 
 
@@ -57,7 +58,7 @@ def read(path: Path | str, *, series: str | None = None, resample: bool = False)
     """
     path = Path(path)
     if _mode(path, stat.S_ISDIR):
-        _refuse_folder_of_volumes(path)
+        _refuse_folder_without_dicom(path)
         from hilum.io.dicom import read_dicom
 
         return read_dicom(path, series=series, resample=resample)
@@ -85,6 +86,22 @@ def read(path: Path | str, *, series: str | None = None, resample: bool = False)
     raise _refusal(path, kind)
 
 
+def read_unpacked(path: Path, folder: Path) -> Volume:
+    """Read a volume file out of an archive that was unpacked into ``folder``.
+
+    Raises:
+        InputError: As :func:`read`; or its header names data outside of the folder, or it is a zip again.
+    """
+    kind = kind_of(path)
+    if kind in (FileKind.NRRD, FileKind.METAIMAGE):
+        from hilum.io.itk import read_itk
+
+        return read_itk(path, within=folder)
+    if kind is FileKind.ZIP:
+        raise InputError(f"{path.name} is a zip within a zip, which hilum does not open.", "Unpack it.")
+    return read(path)
+
+
 def kind_of(path: Path | str) -> FileKind:
     """Say what a file is. The name counts only where the content has no mark of its own.
 
@@ -99,7 +116,7 @@ def kind_of(path: Path | str) -> FileKind:
         raise InputError(f"{path.name} is empty.", "Get the file again.")
     if head[:2] == b"\x1f\x8b":
         with readable(path), open_stream(path, ahead=False) as stream:
-            return FileKind.NIFTI if _is_nifti(stream.read(352)) else _by_gzip_name(path)
+            return _by_packed(stream.read(512), path)
     return _by_content(head) or _by_name(path, head)
 
 
@@ -150,11 +167,15 @@ def _by_name(path: Path, head: bytes) -> FileKind:
     return FileKind.UNKNOWN
 
 
-def _by_gzip_name(path: Path) -> FileKind:
+def _by_packed(head: bytes, path: Path) -> FileKind:
+    """What a gzip is, by the first bytes of its content; only NIfTI is read packed."""
     name = path.name.lower()
-    if name.endswith((".nii.gz", ".hdr.gz", ".img.gz")):
+    kind = _by_content(head)
+    if kind is FileKind.NIFTI or (kind is None and name.endswith((".nii.gz", ".hdr.gz", ".img.gz"))):
         return FileKind.NIFTI
-    return FileKind.ARCHIVE if name.endswith((".tar.gz", ".tgz")) else FileKind.GZIP
+    if kind is FileKind.ARCHIVE or name.endswith((".tar.gz", ".tgz")):
+        return FileKind.ARCHIVE
+    return FileKind.GZIP
 
 
 def _is_nifti(head: bytes) -> bool:
@@ -175,8 +196,19 @@ def _refusal(path: Path, kind: FileKind) -> InputError:
     if kind is FileKind.ARCHIVE:
         return InputError(f"{name} is an archive that hilum does not open.", "Unpack it, or make it a zip.")
     if kind is FileKind.GZIP:
-        return InputError(f"{name} is gzip, but no NIfTI is in it.", _FORMATS)
+        inside = _packed_kind(path)
+        if inside is None:
+            return InputError(f"{name} is gzip, but no NIfTI is in it.", _FORMATS)
+        return InputError(
+            f"{name} is {inside.value} packed with gzip, which hilum reads unpacked only.",
+            "Unpack it, such as with gunzip.",
+        )
     return InputError(f"The format of {name} is not known.", _FORMATS)
+
+
+def _packed_kind(path: Path) -> FileKind | None:
+    with readable(path), open_stream(path, ahead=False) as stream:
+        return _by_content(stream.read(512))
 
 
 def _mode(path: Path, test: Callable[[int], bool]) -> bool:
@@ -185,30 +217,72 @@ def _mode(path: Path, test: Callable[[int], bool]) -> bool:
         return test(path.stat().st_mode)
 
 
-def _refuse_folder_of_volumes(folder: Path) -> None:
-    """Raise where a folder holds volumes but no DICOM; other folders are for the DICOM reader to judge."""
+def _refuse_folder_without_dicom(folder: Path) -> None:
+    """Raise where a folder holds volumes or packed files but no DICOM.
+
+    A folder with DICOM, or with nothing that is known, is for the DICOM reader to judge.
+    """
     with readable(folder):
         next(os.scandir(folder), None)  # os.walk would pass over a folder that may not be listed
-    volumes: list[Path] = []
-    for root, _, names in os.walk(folder):
-        for name in sorted(names):
-            file = Path(root) / name
-            if name.lower().endswith(VOLUME_SUFFIXES):
-                volumes.append(file)
-            elif not name.startswith(".") and _looks_like_dicom(file):
-                return
+    volumes, packed = [], []
+    for file in _files_below(folder):
+        name = file.name.lower()
+        if _is_volume(file):
+            volumes.append(file)
+        elif name.endswith(_PACKED_SUFFIXES):
+            packed.append(file)
+        elif _looks_like_dicom(file):
+            return
     if volumes:
-        shown = ", ".join(v.name for v in volumes[:_LISTED]) + (", ..." if len(volumes) > _LISTED else "")
         raise InputError(
-            f"The folder holds no DICOM but {len(volumes)} file(s) with volumes ({shown}).",
-            "Give the files themselves, such as FOLDER/*.nii.gz.",
+            f"The folder holds no DICOM but {len(volumes)} file(s) with volumes ({_some(volumes)}).",
+            "Give one of the files; hilum segment takes a folder of them.",
         )
+    if packed:
+        raise InputError(
+            f"The folder holds no DICOM but {len(packed)} packed file(s) ({_some(packed)}).",
+            "Unpack them into one folder and give that; a zip can be given itself.",
+        )
+
+
+def volumes_below(folder: Path) -> list[Path]:
+    """Return the files that hold one volume each, in a folder of any depth; none where DICOM lies in it.
+
+    Files are judged by their names, as :func:`read` does with a folder; hidden ones are passed over.
+    """
+    from hilum.io.archive import volumes_in
+
+    files = list(_files_below(folder))
+    volumes = volumes_in([file for file in files if _is_volume(file)])
+    if not volumes or any(_looks_like_dicom(f) for f in files if not _is_volume(f)):
+        return []
+    return volumes
+
+
+def _is_volume(file: Path) -> bool:
+    """Whether a file holds a volume by its name; DICOM of old may be called ``.img`` too."""
+    name = file.name.lower()
+    return name.endswith(VOLUME_SUFFIXES) and not (name.endswith(".img") and _looks_like_dicom(file))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Regular files that are not hidden, in the order of their names."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(names):
+            file = Path(root, name)
+            if not name.startswith(".") and file.is_file():
+                yield file
+
+
+def _some(files: Sequence[Path]) -> str:
+    return ", ".join(file.name for file in files[:_LISTED]) + (", ..." if len(files) > _LISTED else "")
 
 
 def _looks_like_dicom(file: Path) -> bool:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             head = stream.read(132)
-    except OSError:
+    except (OSError, InputError):
         return False
     return head[128:132] == b"DICM" or head[:2] in (b"\x08\0", b"\x02\0")

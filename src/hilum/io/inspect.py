@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.errors import InputError
+from hilum.errors import HilumError, InputError
 
 if TYPE_CHECKING:
     from hilum.io.dicom.scan import Scan
@@ -45,6 +45,7 @@ class SeriesInfo:
         chosen: Whether it would be read; ``hilum segment`` reads one series of each study.
         why: Why it was chosen among several.
         description: Series description; None unless asked for.
+        file: Name of a volume's file, below the folder or zip that was given; empty for DICOM.
     """
 
     format: str
@@ -66,6 +67,7 @@ class SeriesInfo:
     chosen: bool = False
     why: str = ""
     description: str | None = None
+    file: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for JSON; the description only where it was asked for."""
@@ -77,8 +79,11 @@ class SeriesInfo:
         return out
 
     def row(self) -> tuple[str, ...]:
-        """Cells of a table: chosen, series, format, kind, slices, size, spacing, kernel, plane, problems."""
-        series = "" if self.number is None else f"{self.number}"
+        """Cells of a table.
+
+        They are: chosen, series or file, format, kind, slices, size, spacing, kernel, plane, problems.
+        """
+        series = self.file if self.number is None else f"{self.number}"
         if self.part is not None:
             series += f":{self.part}"
         if self.uid:
@@ -126,10 +131,13 @@ def inspect(path: Path | str, *, series: str | None = None, descriptions: bool =
         UsageError: ``series`` fits nothing or more than one series.
     """
     path = Path(path)
-    if path.is_dir():
-        return _inspect_dicom(path, series, descriptions)
-    from hilum.io.dispatch import FileKind, kind_of
+    from hilum.io.dispatch import FileKind, kind_of, volumes_below
 
+    if path.is_dir():
+        volumes = volumes_below(path)
+        if volumes:
+            return _inspect_volumes(volumes, path)
+        return _inspect_dicom(path, series, descriptions)
     kind = kind_of(path)
     if kind is FileKind.DICOM:
         return _inspect_dicom(path, series, descriptions)
@@ -151,13 +159,29 @@ def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[Ser
             raise InputError(
                 f"{path.name} holds no scan that hilum reads.", "Give a zip of DICOM or of one volume."
             )
-        return [_inspect_volume(v, chosen=len(volumes) == 1) for v in volumes]
+        return _inspect_volumes(volumes, folder, chosen=len(volumes) == 1)
 
 
-def _inspect_volume(path: Path, *, chosen: bool = True) -> SeriesInfo:
-    from hilum.io.dispatch import read
+def _inspect_volumes(paths: Sequence[Path], folder: Path, *, chosen: bool = True) -> list[SeriesInfo]:
+    """One row a file; of a folder, hilum segment takes all that can be read."""
+    rows = []
+    for path in paths:
+        try:
+            rows.append(_inspect_volume(path, chosen=chosen, folder=folder))
+        except HilumError as error:
+            problem = ("file_unreadable", error.message)
+            rows.append(SeriesInfo("", "unreadable file", problems=(problem,), file=_below(path, folder)))
+    return rows
 
-    volume = read(path)
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _inspect_volume(path: Path, *, chosen: bool = True, folder: Path | None = None) -> SeriesInfo:
+    from hilum.io.dispatch import read, read_unpacked
+
+    volume = read(path) if folder is None else read_unpacked(path, folder)
     known = volume.meta.spacing_known
     # The slice axis is the last one as a rule; axcodes name where it points.
     x, y, z = volume.spacing
@@ -177,6 +201,7 @@ def _inspect_volume(path: Path, *, chosen: bool = True) -> SeriesInfo:
         orientation=_PLANES[volume.axcodes[2]] if volume.meta.orientation_known else "",
         problems=volume.meta.notes,
         chosen=chosen,
+        file=path.name if folder is None else _below(path, folder),
     )
 
 

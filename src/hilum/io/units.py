@@ -30,6 +30,12 @@ _MIN_SHARE = 0.01
 _BEYOND_BONE = 2000.0
 _MAX_SHARE_BEYOND_BONE = 0.15
 
+#: A scan of which only the lungs are left: one value fills a fifth or more (a crop close to the lungs), and
+#: nearly all other voxels are lung, none of them body. Without body, 1 % of soft tissue was not reached.
+_BLANK_SHARE = 0.2
+_LUNG = (-1100.0, -200.0)
+_LUNG_SHARE = 0.9
+
 _EXPORT_HINT = "Export the scan again from DICOM as 16-bit values in HU."
 
 
@@ -53,6 +59,7 @@ def check_units(hu: npt.NDArray[Any]) -> None:
     if _share(inside, *_AIR) < _MIN_SHARE:
         raise _without_air(inside)
     if _share(inside, *_SOFT_TISSUE) < _MIN_SHARE:
+        _refuse_cut_out(sample)
         raise InputError(
             "The intensities do not look like CT in HU: hardly a voxel lies near soft "
             "tissue (-200 to 200 HU).",
@@ -63,6 +70,18 @@ def check_units(hu: npt.NDArray[Any]) -> None:
             f"The intensities do not look like CT in HU: {_share(inside, _BEYOND_BONE, np.inf):.0%} of the "
             "voxels are denser than any bone (above 2000 HU).",
             "Check the modality and the rescale of the conversion. " + _EXPORT_HINT,
+        )
+
+
+def _refuse_cut_out(sample: npt.NDArray[np.float32]) -> None:
+    """Raise where one value fills all but the lungs."""
+    values, counts = np.unique(sample, return_counts=True)
+    value, share = float(values[counts.argmax()]), float(counts.max()) / sample.size
+    left = sample[sample != value]
+    if share >= _BLANK_SHARE and left.size and _share(left, *_LUNG) >= _LUNG_SHARE:
+        raise InputError(
+            f"All but the lungs was blanked out of the scan: {share:.0%} of the voxels hold {value:g}.",
+            "Give the whole scan, as it was before the lungs were cut out.",
         )
 
 
