@@ -176,6 +176,6 @@ def finish(
 
 def _versions() -> dict[str, str]:
     out = {"python": _platform.python_version(), "system": f"{_platform.system()} {_platform.machine()}"}
-    for package in ("numpy", "scipy", "nibabel", "SimpleITK", "pydicom"):
+    for package in ("numpy", "scipy", "nibabel", "pydicom"):
         out[package] = metadata.version(package)
     return out

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hilum.errors import InputError
 from hilum.io.finish import RawImage, finish, spatial_shape
 from hilum.io.metaimage import read_metaimage_header
 from hilum.io.names import scan_name
 from hilum.io.nrrd import read_nrrd_header
-from hilum.io.raster import load_voxels
+from hilum.io.raster import Raster, load_voxels, split_layers
 from hilum.io.stream import read_head, readable
 from hilum.volume import ScanMeta, Volume, check_affine
 
-__all__ = ["load_itk", "read_itk"]
+__all__ = ["load_itk", "load_itk_layers", "read_itk"]
 
 
 def read_itk(path: Path, *, within: Path | None = None) -> Volume:
@@ -31,23 +32,53 @@ def read_itk(path: Path, *, within: Path | None = None) -> Volume:
 
 def load_itk(path: Path, *, within: Path | None = None) -> RawImage:
     """Read array and geometry without a word on the intensities. Arguments as in :func:`read_itk`."""
-    is_nrrd = read_head(path, 4) == b"NRRD"
-    with readable(path):
-        raster = read_nrrd_header(path, within) if is_nrrd else read_metaimage_header(path, within)
+    raster = _raster(path, within)
+    if raster.layers > 1:
+        raise InputError(
+            f"Every voxel holds {raster.layers} numbers (colours, vectors or time points), a CT has one.",
+            "Save the volume that you want as a scalar image.",
+        )
     shape = spatial_shape(raster.shape)
+    return RawImage(load_voxels(raster).reshape(shape, order="F"), raster.affine, _meta(path, raster))
+
+
+def load_itk_layers(path: Path) -> list[RawImage]:
+    """Read the layers of an image, such as a segmentation, whose voxels hold one number a layer.
+
+    Raises:
+        InputError: Truncated, corrupt, or more than one volume.
+        GeometryError: Zero spacing, or directions that do not span space.
+    """
+    raster = _raster(path, None)
+    shape, meta = spatial_shape(raster.shape), _meta(path, raster)
+    layers = split_layers(raster, load_voxels(raster))
+    return [RawImage(layer.reshape(shape, order="F"), raster.affine, meta) for layer in layers]
+
+
+def _raster(path: Path, within: Path | None) -> Raster:
+    """Read the header, and check its geometry before any voxel is read."""
+    with readable(path):
+        read_header = read_nrrd_header if _is_nrrd(path) else read_metaimage_header
+        raster = read_header(path, within)
+    check_affine(raster.affine)
+    return raster
+
+
+def _is_nrrd(path: Path) -> bool:
+    return read_head(path, 4) == b"NRRD"
+
+
+def _meta(path: Path, raster: Raster) -> ScanMeta:
     flat = len(raster.shape) == 2
-    check_affine(raster.affine)  # before any voxel is read
-    array = load_voxels(raster).reshape(shape, order="F")
     told = raster.orientation_told and not flat
-    meta = ScanMeta(
+    return ScanMeta(
         name=scan_name(path),
-        source_format="nrrd" if is_nrrd else "metaimage",
+        source_format="nrrd" if _is_nrrd(path) else "metaimage",
         stored_shape=raster.shape,
         spacing_known=raster.spacing_told and not flat,
         orientation_known=told,
         notes=(*raster.notes, *_notes(told=told, spaced=raster.spacing_told, flat=flat)),
     )
-    return RawImage(array, raster.affine, meta)
 
 
 def _notes(*, told: bool, spaced: bool, flat: bool) -> tuple[tuple[str, str], ...]:

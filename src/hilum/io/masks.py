@@ -8,17 +8,16 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from hilum.errors import GeometryError, InputError
 from hilum.io.dispatch import FileKind, kind_of
-from hilum.io.finish import RawImage, check_size
+from hilum.io.finish import RawImage
 from hilum.io.itk import load_itk
 from hilum.io.nifti import load_nifti
-from hilum.io.stream import readable
+from hilum.io.png import load_png
 from hilum.io.tiff import load_tiff
 from hilum.labels import Lung
-from hilum.volume import Volume
+from hilum.volume import ScanMeta, Volume
 
 __all__ = ["check_lung_labels", "read_labels"]
 
@@ -87,26 +86,7 @@ def _load(path: Path) -> tuple[RawImage, bool]:
 
 
 def _load_png(path: Path) -> RawImage:
-    from hilum.volume import ScanMeta
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("PNGImageIO")
-    with readable(path):
-        try:
-            reader.ReadImageInformation()
-            check_size(reader.GetSize(), 0, path.stat().st_size, compressed=True)
-            if reader.GetNumberOfComponents() > 1:
-                raise InputError(
-                    f"{path.name} is a colour picture; a mask has one number a pixel.",
-                    "Save it as grey values.",
-                )
-            picture = sitk.GetArrayFromImage(reader.Execute())
-        except RuntimeError as error:
-            raise InputError(
-                f"{path.name} is truncated or not a valid PNG.", "Get the file again."
-            ) from error
-    picture = picture.reshape(picture.shape[-2:])
+    picture = load_png(path)
     meta = ScanMeta(
         source_format="png", stored_shape=picture.shape, spacing_known=False, orientation_known=False
     )

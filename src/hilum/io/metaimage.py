@@ -30,6 +30,7 @@ _USED = {
     "binarydata", "elementnumberofchannels", "distanceunits", "elementtointensityfunctionslope",
     "elementtointensityfunctionoffset", *_MATRIX, *_ORIGIN, *_BIG_ENDIAN,
 }  # fmt: skip
+_MOST_LAYERS = 2**16
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _AGAIN = "Get the file again."
 _CORRECT = "Correct the header, or convert the scan again from DICOM."
@@ -51,7 +52,7 @@ def read_metaimage_header(path: Path, within: Path | None = None) -> Raster:
     shape = shape_of(
         _needed(fields, "ndims", "NDims"), _needed(fields, "dimsize", "DimSize"), "NDims", "DimSize"
     )
-    _check_voxels(fields)
+    layers = whole(fields.get("elementnumberofchannels", "1"), "ElementNumberOfChannels", 1, _MOST_LAYERS)
     encoding = _encoding(fields)
     affine, notes = _affine(fields, shape)
     return Raster(
@@ -63,6 +64,7 @@ def read_metaimage_header(path: Path, within: Path | None = None) -> Raster:
         orientation_told=any(key in fields for key in _MATRIX),
         spacing_told="elementspacing" in fields or "elementsize" in fields,
         notes=notes,
+        layers=layers,
     )
 
 
@@ -109,15 +111,6 @@ def _one_of(fields: dict[str, str], keys: tuple[str, ...]) -> str | None:
 
 def _is_true(text: str | None) -> bool:
     return text is not None and text[:1] in ("T", "t", "1")
-
-
-def _check_voxels(fields: dict[str, str]) -> None:
-    components = whole(fields.get("elementnumberofchannels", "1"), "ElementNumberOfChannels", 1)
-    if components > 1:
-        raise InputError(
-            f"Every voxel holds {components} numbers (colours, vectors or time points), a CT has one.",
-            "Save the volume that you want as a scalar image.",
-        )
 
 
 def _encoding(fields: dict[str, str]) -> Encoding:

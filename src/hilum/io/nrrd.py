@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +75,14 @@ def read_nrrd_header(path: Path, within: Path | None = None) -> Raster:
     shape = shape_of(_needed(fields, "dimension"), _needed(fields, "sizes"), "dimension", "sizes")
     encoding = _encoding(fields)
     dtype = _type(fields, encoding)
-    kept, order = _axes(fields, shape)
+    kept, order, layers = _axes(fields, shape)
     affine, oriented, spaced, notes = _geometry(fields, order, len(shape))
     files = _files(path, fields, listed, length, shape, within)
-    return Raster(kept, dtype, encoding, files, affine, oriented, spaced, notes)
+    raster = Raster(kept, dtype, encoding, files, affine, oriented, spaced, notes)
+    if layers is None:
+        return raster
+    axis, count = layers
+    return replace(raster, layers=count, layers_before=prod(shape[:axis]))
 
 
 def _fields(path: Path) -> tuple[dict[str, str], list[str], int]:
@@ -136,29 +142,27 @@ def _type(fields: dict[str, str], encoding: Encoding) -> np.dtype[Any]:
     return dtype.newbyteorder("<" if endian == "little" else ">")
 
 
-def _axes(fields: dict[str, str], shape: tuple[int, ...]) -> tuple[tuple[int, ...], list[int]]:
-    """Return the sizes of the axes that are kept, and which axes lie in space.
+def _axes(
+    fields: dict[str, str], shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], list[int], tuple[int, int] | None]:
+    """Return the sizes of the axes of an image, which of them lie in space, and axis and length of layers.
 
     An axis of length 1 that lies nowhere, such as the list of a sequence with one entry, is dropped.
     """
     kinds = fields.get("kinds", "").lower().split()
     kinds += ["???"] * (len(shape) - len(kinds))
     vectors = _vectors(fields["space directions"], len(shape)) if "space directions" in fields else None
-    numbers_a_voxel = [a for a, kind in enumerate(kinds[: len(shape)]) if kind not in _DOMAIN_KINDS]
-    components = int(np.prod([shape[a] for a in numbers_a_voxel], dtype=object)) if numbers_a_voxel else 1
-    if components > 1:
-        raise InputError(
-            f"Every voxel holds {components} numbers (colours, vectors or time points), a CT has one.",
-            "Save the volume that you want as a scalar image.",
-        )
-    rest = [a for a in range(len(shape)) if a not in numbers_a_voxel]
-    placed = [a for a in rest if vectors is None or _in_space(vectors[a])]
-    order = placed[:3]
-    others = [a for a in rest if a not in order]
+    nowhere = [axis for axis in range(len(shape)) if kinds[axis] not in _DOMAIN_KINDS]
+    rest = [axis for axis in range(len(shape)) if axis not in nowhere]
+    order = [axis for axis in rest if vectors is None or _in_space(vectors[axis])][:3]
     if len(order) < min(3, len(rest)):
         raise GeometryError("The space directions of the header leave out an axis of the scan.", _CORRECT)
     # Time points come last, however they are stored: more than one is refused, so only their number matters.
-    return tuple(shape[a] for a in (*order, *others)), order
+    kept = tuple(shape[axis] for axis in (*order, *(axis for axis in rest if axis not in order)))
+    several = [axis for axis in nowhere if shape[axis] > 1]
+    if len(several) > 1:
+        raise InputError(f"The file has {len(several)} axes that do not lie in space.", _AGAIN)
+    return kept, order, (several[0], shape[several[0]]) if several else None
 
 
 def _in_space(vector: Sequence[float] | None) -> bool:

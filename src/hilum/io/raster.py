@@ -27,7 +27,7 @@ from hilum.io.finish import check_size
 from hilum.io.stream import drain, open_regular, readable, skip_bytes
 from hilum.io.voxels import read_text_voxels, read_voxels
 
-__all__ = ["DataFile", "Encoding", "Raster", "beside", "load_voxels", "named_files"]
+__all__ = ["DataFile", "Encoding", "Raster", "beside", "load_voxels", "named_files", "split_layers"]
 
 #: Bytes that go into the decompressor at once.
 _PACKED_BYTES = 256 * 1024
@@ -85,6 +85,8 @@ class Raster:
         orientation_told: Whether the header says how the patient lies.
         spacing_told: Whether it gives a voxel size.
         notes: (code, sentence) of what is to be said.
+        layers: Numbers that each voxel holds.
+        layers_before: Voxels that lie between two numbers of one voxel; 1 where they lie side by side.
     """
 
     shape: tuple[int, ...]
@@ -95,22 +97,34 @@ class Raster:
     orientation_told: bool
     spacing_told: bool
     notes: tuple[tuple[str, str], ...] = ()
+    layers: int = 1
+    layers_before: int = 1
 
 
 def load_voxels(raster: Raster) -> npt.NDArray[Any]:
-    """Read all voxels as a flat array of int16 or float32.
+    """Read all voxels as a flat array of int16 or float32; with layers, all numbers as they are stored.
 
     Raises:
         InputError: A data file is missing, no regular file, truncated or corrupt, or the header asks for more
             than the files can hold.
     """
-    count = prod(raster.shape)
+    count = _numbers_in(raster)
     _check_files(raster)
     stream = io.BufferedReader(cast(Any, _Parts(raster)), 2**20)
     with readable(raster.files[0].path):
         if raster.encoding is Encoding.TEXT:
             return read_text_voxels(cast(BinaryIO, stream), raster.dtype, count)
         return read_voxels(cast(BinaryIO, stream), raster.dtype, count)
+
+
+def split_layers(raster: Raster, values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Part what :func:`load_voxels` gave into one flat array a layer."""
+    parts = values.reshape((raster.layers_before, raster.layers, -1), order="F")
+    return [parts[:, layer].reshape(-1, order="F") for layer in range(raster.layers)]
+
+
+def _numbers_in(raster: Raster) -> int:
+    return prod(raster.shape) * raster.layers
 
 
 def beside(header: Path, name: str, within: Path | None = None) -> Path:
@@ -201,14 +215,15 @@ def _check_files(raster: Raster) -> None:
         sizes = [max(0, size - max(file.skip, 0)) for size, file in zip(sizes, raster.files, strict=True)]
     packed = raster.encoding in (Encoding.DEFLATE, Encoding.BZIP2)
     held = sum(sizes) if packed else min(sizes) * len(sizes)
-    check_size(raster.shape, itemsize, held, compressed=packed)
+    shape = raster.shape if raster.layers == 1 else (raster.layers, *raster.shape)
+    check_size(shape, itemsize, held, compressed=packed)
 
 
 class _Parts(io.RawIOBase):
     """The data files of a raster, skipped into, unpacked and joined to one stream of equal parts."""
 
     def __init__(self, raster: Raster) -> None:
-        self._each = prod(raster.shape) * raster.dtype.itemsize // len(raster.files)
+        self._each = _numbers_in(raster) * raster.dtype.itemsize // len(raster.files)
         self._text = raster.encoding is Encoding.TEXT
         self._streams = _opened(raster, self._each)
         self._stream: BinaryIO | None = None
