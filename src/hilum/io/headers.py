@@ -105,4 +105,4 @@ def mm_per_unit(unit: str) -> float:
 def _cut(text: str) -> str:
     """Part of a field that is fit for a message."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
-    return f"“{shown[:_SHOWN]}{'...' if len(shown) > _SHOWN else ''}”"
+    return f'"{shown[:_SHOWN]}{"..." if len(shown) > _SHOWN else ""}"'

@@ -24,7 +24,7 @@ _BROKEN = (SyntaxError, ValueError, LookupError, ArithmeticError, struct.error, 
 
 
 def load_png(path: Path) -> npt.NDArray[Any]:
-    """Read grey values as they are stored; those of 1, 2 and 4 bits are spread over 0 to 255.
+    """Read grey values as they are stored; one bit is read as 0 and 255.
 
     Returns:
         Array [row, column] of uint8, or of 16-bit values as uint16.

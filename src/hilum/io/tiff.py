@@ -360,7 +360,9 @@ def _own_description(description: str) -> _Own | None:
     try:
         own = json.loads(description)
         plane = Plane(own["plane"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except RecursionError as error:
+        raise _damaged() from error
+    except (ValueError, KeyError, TypeError):
         return None
     spacing = _floats(own.get("spacing_mm"), (2,))
     thickness = _floats(own.get("thickness_mm"), ())
