@@ -106,7 +106,7 @@ def test_folder_of_volumes(chest, save_nifti, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match=r"no DICOM but 2 file.*a\.nii\.gz, b\.nii\.gz") as caught:
         read(tmp_path)
-    assert "hilum segment takes a folder" in caught.value.hint
+    assert "hilum segment takes them all" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "zip"])
@@ -146,3 +146,39 @@ def test_read_is_the_function_not_a_module():
 
     assert hilum.io.read is dispatch.read
     assert hilum.read is dispatch.read
+
+
+@pytest.mark.parametrize(
+    ("inside", "name", "match"),
+    [
+        (b"\0" * 128 + b"DICM" + b"\0" * 300, "a.dcm.gz", "is DICOM packed with gzip"),
+        (b"NRRD0004\n" + b"#" * 400, "a.nrrd.gz", "is NRRD packed with gzip"),
+        (b"ObjectType = Image\n" * 30, "a.mha.gz", "is MetaImage packed with gzip"),
+        (b"x" * 257 + b"ustar" + b"x" * 300, "a.gz", "archive"),
+    ],
+)
+def test_gzip_of_what_is_read_unpacked_only(tmp_path, inside, name, match):
+    (tmp_path / name).write_bytes(gzip.compress(inside))
+    with pytest.raises(InputError, match=match) as caught:
+        read(tmp_path / name)
+    assert "Unpack" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.dcm.gz", "a.tar.gz", "a.zip"])
+def test_a_folder_of_packed_files(tmp_path, name):
+    from hilum.io.folders import look_into
+
+    inside = gzip.compress(b"\0" * 128 + b"DICM" + b"\0" * 300)
+    for number in range(4):
+        (tmp_path / f"{number}{name}").write_bytes(inside)
+    for door in (read, look_into) if "zip" not in name else (read,):
+        with pytest.raises(InputError, match=r"no DICOM but 4 packed file\(s\)") as caught:
+            door(tmp_path)
+        assert "Unpack them" in caught.value.hint
+
+
+def test_an_old_dicom_called_img_is_no_volume(tmp_path):
+    from hilum.io.dispatch import refuse_folder_without_dicom
+
+    (tmp_path / "a.img").write_bytes(b"\0" * 128 + b"DICM")
+    refuse_folder_without_dicom(tmp_path)

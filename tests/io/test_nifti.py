@@ -65,7 +65,7 @@ def test_integers_beyond_int16_become_float32_without_loss(chest, save_nifti):
 
 
 def test_slabs_smaller_than_the_file(chest, save_nifti, monkeypatch):
-    monkeypatch.setattr("hilum.io.nifti._SLAB_BYTES", 64)
+    monkeypatch.setattr("hilum.io.voxels._SLAB_BYTES", 64)
     array = chest().astype(np.int32)
     np.testing.assert_array_equal(read(save_nifti(array)).hu, array)
     array[4, 4, 4] = 100_000
@@ -93,6 +93,23 @@ def test_sform_wins_and_disagreement_is_told(chest, save_nifti):
     vol = read(save_nifti(chest(), None, edit=edit))
     np.testing.assert_allclose(vol.affine, LPS, atol=1e-6)
     assert codes(vol) == {"sform_qform_disagree"}
+
+
+@pytest.mark.parametrize("broken", [np.diag([-0.7, -0.8, 0.0, 1.0]), np.diag([-0.7, np.nan, 1.5, 1.0])])
+def test_the_qform_is_used_where_the_sform_is_broken(chest, save_nifti, broken):
+    def edit(header):
+        header.set_qform(LPS, 1)
+        header.set_sform(np.diag([1.0, 1, 1, 1]), 1)
+        header["srow_x"], header["srow_y"], header["srow_z"] = broken[:3]
+
+    vol = read(save_nifti(chest(), None, edit=edit))
+    np.testing.assert_allclose(vol.affine, LPS, atol=1e-6)
+    assert codes(vol) == {"sform_qform_disagree"}
+    assert "the qform was used" in vol.meta.notes[0][1]
+    with pytest.raises(GeometryError):  # nothing else to take
+        read(
+            save_nifti(chest(), None, edit=lambda header: (edit(header), header.__setitem__("qform_code", 0)))
+        )
 
 
 def test_qform_is_used_without_sform(chest, save_nifti):
@@ -373,3 +390,20 @@ def test_zlib_bomb_behind_the_image(chest, save_nifti):
     path = plain.with_name("bomb.nii.gz")
     path.write_bytes(data)
     np.testing.assert_array_equal(read(path).hu, array)
+
+
+@pytest.mark.parametrize("keep", [4, 40, 200, 347, 348, 400, 539])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+def test_headers_that_end_too_early(chest, save_nifti, keep, kind):
+    path = save_nifti(chest(), name="a.nii", kind=kind)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError):
+        read(path)
+
+
+@pytest.mark.parametrize(("slope", "inter"), [(1e30, 0), (1, 3e38), (2.0**63, 1), (-1e25, -1e25)])
+@pytest.mark.parametrize("kind", ["i2", "u4", "f4"])
+def test_scales_beyond_all_numbers(chest, save_nifti, slope, inter, kind):
+    path = patch(save_nifti(chest().clip(0).astype(kind)), 112, struct.pack("<ff", slope, inter))
+    with pytest.raises(InputError):
+        read(path)

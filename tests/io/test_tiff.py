@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -161,3 +162,45 @@ def test_truncated(chest, tmp_path, keep, compression):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match="truncated"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spacing_mm": ["a", "b"]},
+        {"spacing_mm": True},
+        {"spacing_mm": [1]},
+        {"spacing_mm": [1, -1]},
+        {"spacing_mm": [1, float("nan")]},
+        {"spacing_mm": [True, True]},
+        {"thickness_mm": "x"},
+        {"thickness_mm": 0},
+        {"thickness_mm": 10**400},
+        {"affine_ras_mm": "abc"},
+        {"affine_ras_mm": [[1, 0], [0, 1]]},
+        {"affine_ras_mm": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0]]},
+    ],
+)
+def test_a_damaged_description_of_our_own_is_refused(chest, tmp_path, change):
+    own = {"schema": "hilum-ct-slice", "plane": "axial", "spacing_mm": [1, 1], "thickness_mm": 2, **change}
+    tifffile.imwrite(tmp_path / "a.tif", chest((40, 30)), description=json.dumps(own), metadata=None)
+    with pytest.raises(InputError, match="description of the slice is damaged"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("c0", ["abc", "1e30", "nan", "inf"])
+def test_a_damaged_calibration_of_imagej(chest, tmp_path, c0):
+    text = f"ImageJ=1.53\nunit=mm\nc0={c0}\nc1=1\ncf=0\n"
+    tifffile.imwrite(tmp_path / "a.tif", chest((40, 30)), description=text, metadata=None)
+    with pytest.raises(InputError):
+        read(tmp_path / "a.tif")
+
+
+def test_tifffile_says_nothing_beside_the_sentence(chest, tmp_path, capfd):
+    path = write_hu_tiff(tmp_path / "a.tif", chest((40, 30)), (1, 1))
+    data = path.read_bytes()
+    for place in range(8, 60):
+        path.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
+        with suppress(InputError):
+            load_tiff(path)
+    assert capfd.readouterr().err == ""

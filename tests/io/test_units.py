@@ -38,6 +38,7 @@ ACCEPTED = {
 }
 
 RNG = np.random.default_rng(3)
+LUNG = RNG.normal(-800, 60, SHAPE)
 REFUSED = {
     "8-bit window": (np.clip((scan() + 1000) / 1400 * 255, 0, 255).astype(np.uint8), "8-bit"),
     "8-bit window stored as int16": (np.clip((scan() + 160) / 400 * 255, 0, 255).astype(np.int16), "8-bit"),
@@ -60,6 +61,15 @@ REFUSED = {
     "MR phase": (RNG.integers(-4096, 4096, SHAPE), "HU"),
     "PET": (RNG.gamma(0.5, 4000.0, SHAPE), "does not look like CT"),
     "abdominal window": (np.clip(scan(), -160, 240), "no air"),
+    "lungs cut out, -1024 elsewhere": (
+        np.where(np.indices(SHAPE)[0] < 40, -1024, LUNG),
+        "blanked out",
+    ),
+    "lungs cut out, -3024 elsewhere": (
+        np.where(np.indices(SHAPE)[0] < 40, -3024, LUNG),
+        "blanked out",
+    ),
+    "no soft tissue, but nothing cut out": (RNG.normal(-800, 60, SHAPE), "soft tissue"),
     "only padding": (np.full(SHAPE, -3024.0) + RNG.normal(0, 3, SHAPE), "-1400"),
 }
 

@@ -13,7 +13,7 @@ from hilum.io.names import VOLUME_SUFFIXES
 from hilum.io.stream import open_regular, open_stream, read_head, readable
 from hilum.volume import Volume
 
-__all__ = ["FileKind", "kind_of", "read", "read_unpacked", "volumes_below"]
+__all__ = ["FileKind", "kind_of", "read", "read_unpacked", "refuse_folder_without_dicom"]
 
 _FORMATS = "hilum reads NIfTI, NRRD, MHA/MHD, HU TIFF slices, DICOM, and zip of them."
 _PICTURES = (b"\xff\xd8\xff", b"GIF8", b"BM")
@@ -58,7 +58,7 @@ def read(path: Path | str, *, series: str | None = None, resample: bool = False)
     """
     path = Path(path)
     if _mode(path, stat.S_ISDIR):
-        _refuse_folder_without_dicom(path)
+        refuse_folder_without_dicom(path)
         from hilum.io.dicom import read_dicom
 
         return read_dicom(path, series=series, resample=resample)
@@ -217,52 +217,37 @@ def _mode(path: Path, test: Callable[[int], bool]) -> bool:
         return test(path.stat().st_mode)
 
 
-def _refuse_folder_without_dicom(folder: Path) -> None:
+def refuse_folder_without_dicom(folder: Path) -> None:
     """Raise where a folder holds volumes or packed files but no DICOM.
 
     A folder with DICOM, or with nothing that is known, is for the DICOM reader to judge.
+
+    Raises:
+        InputError: As said; or the folder may not be listed.
     """
     with readable(folder):
         next(os.scandir(folder), None)  # os.walk would pass over a folder that may not be listed
     volumes, packed = [], []
     for file in _files_below(folder):
-        name = file.name.lower()
         if _is_volume(file):
             volumes.append(file)
-        elif name.endswith(_PACKED_SUFFIXES):
+        elif file.name.lower().endswith(_PACKED_SUFFIXES):
             packed.append(file)
         elif _looks_like_dicom(file):
             return
     if volumes:
+        slices = all(file.suffix.lower() in (".tif", ".tiff") for file in volumes)
         raise InputError(
             f"The folder holds no DICOM but {len(volumes)} file(s) with volumes ({_some(volumes)}).",
-            "Give one of the files; hilum segment takes a folder of them.",
+            "Give the files themselves."
+            if slices
+            else "Give one of the files; hilum segment takes them all.",
         )
     if packed:
         raise InputError(
             f"The folder holds no DICOM but {len(packed)} packed file(s) ({_some(packed)}).",
             "Unpack them into one folder and give that; a zip can be given itself.",
         )
-
-
-def volumes_below(folder: Path) -> list[Path]:
-    """Return the files that hold one volume each, in a folder of any depth; none where DICOM lies in it.
-
-    Files are judged by their names, as :func:`read` does with a folder; hidden ones are passed over.
-    """
-    from hilum.io.archive import volumes_in
-
-    files = list(_files_below(folder))
-    volumes = volumes_in([file for file in files if _is_volume(file)])
-    if not volumes or any(_looks_like_dicom(f) for f in files if not _is_volume(f)):
-        return []
-    return volumes
-
-
-def _is_volume(file: Path) -> bool:
-    """Whether a file holds a volume by its name; DICOM of old may be called ``.img`` too."""
-    name = file.name.lower()
-    return name.endswith(VOLUME_SUFFIXES) and not (name.endswith(".img") and _looks_like_dicom(file))
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -273,6 +258,12 @@ def _files_below(folder: Path) -> Iterator[Path]:
             file = Path(root, name)
             if not name.startswith(".") and file.is_file():
                 yield file
+
+
+def _is_volume(file: Path) -> bool:
+    """Whether a file holds a volume by its name; DICOM of old may be called ``.img`` too."""
+    name = file.name.lower()
+    return name.endswith(VOLUME_SUFFIXES) and not (name.endswith(".img") and _looks_like_dicom(file))
 
 
 def _some(files: Sequence[Path]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hilum.io.dicom.select import Choice
     from hilum.io.dicom.stacks import Stack
 
-__all__ = ["Found", "Study", "look_into"]
+__all__ = ["Found", "Study", "look_into", "volume_files"]
 
 #: Endings of volume files that are taken from a folder. TIFF slices and zips are not: thousands of slices of
 #: one scan would become thousands of scans.
@@ -92,7 +92,7 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
     from hilum.io.dicom.select import choose_each
 
     name = name or folder.name or str(folder)
-    volumes, masks, other = _volume_files(folder)
+    volumes, masks, other = volume_files(folder)
     found = scan(folder)
     if not (volumes or found.planes):
         raise _nothing(folder, name, found, masks, other)
@@ -112,7 +112,7 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
     return Found(volumes, studies, left_out, found if lone else None)
 
 
-def _volume_files(folder: Path) -> tuple[tuple[Path, ...], list[Path], list[Path]]:
+def volume_files(folder: Path) -> tuple[tuple[Path, ...], list[Path], list[Path]]:
     """Return volume files, files that are masks by their names, and TIFF files and zips."""
     with readable(folder):
         os.scandir(folder).close()  # os.walk would pass over a folder that may not be listed
@@ -201,7 +201,9 @@ def _nothing(folder: Path, name: str, found: Scan, masks: Sequence[Path], other:
         )
     if found.broken or found.imageless or not other:
         from hilum.io.dicom.reader import stacks_of
+        from hilum.io.dispatch import refuse_folder_without_dicom
 
+        refuse_folder_without_dicom(folder)  # raises where it holds packed files
         stacks_of(found, folder)  # raises the error that fits
     return InputError(
         f"{name} holds no NIfTI, NRRD, MHA or DICOM, but {len(other)} TIFF or zip files ({_listed(other)}).",

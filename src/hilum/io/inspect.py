@@ -132,13 +132,10 @@ def inspect(path: Path | str, *, series: str | None = None, descriptions: bool =
         UsageError: ``series`` fits nothing or more than one series.
     """
     path = Path(path)
-    from hilum.io.dispatch import FileKind, kind_of, volumes_below
+    from hilum.io.dispatch import FileKind, kind_of
 
     if path.is_dir():
-        volumes = volumes_below(path)
-        if volumes:
-            return _inspect_volumes(volumes, path)
-        return _inspect_dicom(path, series, descriptions)
+        return _inspect_folder(path, series, descriptions)
     kind = kind_of(path)
     if kind is FileKind.DICOM:
         return _inspect_dicom(path, series, descriptions)
@@ -163,8 +160,27 @@ def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[Ser
         return _inspect_volumes(volumes, folder, chosen=len(volumes) == 1)
 
 
+def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
+    """List DICOM series and volume files, as ``hilum segment`` finds them in a folder."""
+    from hilum.io.dicom import looks_like_dicom
+    from hilum.io.dispatch import refuse_folder_without_dicom
+    from hilum.io.folders import volume_files
+
+    volumes, masks, _ = volume_files(folder)
+    rows = _inspect_volumes(volumes, folder)
+    note = ("named_as_mask", "Its name says that it holds a mask, so it is left out.")
+    rows += [SeriesInfo("", "mask", problems=(note,), file=_below(mask, folder)) for mask in masks]
+    if not rows:
+        refuse_folder_without_dicom(folder)
+        return _inspect_dicom(folder, series, descriptions)
+    known = {*volumes, *masks}
+    if any(looks_like_dicom(f) for f in folder.rglob("*") if f.is_file() and f not in known):
+        rows = [*_inspect_dicom(folder, series, descriptions), *rows]
+    return rows
+
+
 def _inspect_volumes(paths: Sequence[Path], folder: Path, *, chosen: bool = True) -> list[SeriesInfo]:
-    """One row a file; of a folder, hilum segment takes all that can be read."""
+    """One row a file, also where it cannot be read."""
     rows = []
     for path in paths:
         try:

@@ -50,6 +50,7 @@ class Source:
     alone: bool = True
     error: HilumError | None = field(default=None, compare=False)
     _unpacked: Path | None = field(default=None, repr=False, compare=False)
+    _zip_folder: Path | None = field(default=None, repr=False, compare=False)
     _scan: Scan | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -86,8 +87,10 @@ class Source:
             from hilum.io.dicom import read_dicom
 
             return read_dicom(self.files, series=self.series, resample=resample)
-        from hilum.io.dispatch import read
+        from hilum.io.dispatch import read, read_unpacked
 
+        if self._zip_folder is not None and place.is_file():
+            return read_unpacked(place, self._zip_folder)
         return read(place, series=self.series, resample=resample)
 
 
@@ -250,11 +253,11 @@ def _in_zip(source: Source, label: Label, tell: Callable[[str], None]) -> Iterat
             tell(f"{source.path.name}: {sentence}")
         if found.count == 1:
             place = folder if found.studies else found.volumes[0]
-            yield replace(source, _unpacked=place, _scan=found.scan)
+            yield replace(source, _unpacked=place, _zip_folder=folder, _scan=found.scan)
             return
         inner = _named(folder, found, None, label)
         prefix = "" if source.alone else f"{source.name}/"
         names = without_collisions([prefix + one.name for one in inner])
         for one, name in zip(inner, names, strict=True):
             yield replace(source, name=name, about=one.about, study_uid=one.study_uid, files=one.files,
-                          alone=False, _unpacked=one.path)  # fmt: skip
+                          alone=False, _unpacked=one.path, _zip_folder=folder)  # fmt: skip

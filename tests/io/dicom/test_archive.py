@@ -111,6 +111,79 @@ def test_a_bomb_by_declared_ratio_and_size(pack):
         assert (out / "zeros.dcm").stat().st_size == 2**20
 
 
+def test_a_bomb_of_many_small_members(pack):
+    """Each may have any ratio, all together not."""
+    path = pack([(f"{number}.dcm", bytes(2**20)) for number in range(8)])
+    with pytest.raises(InputError, match="zip bomb"), unpacked(path, ZipLimits(all_from_bytes=2**22)):
+        pass
+    with unpacked(path) as out:
+        assert len(list(out.iterdir())) == 8
+
+
+def test_many_small_members_are_counted_while_they_are_written(pack, monkeypatch):
+    from hilum.io import archive
+
+    monkeypatch.setattr(archive, "_check_declared", lambda *_: None)
+    path = pack([(f"{number}.dcm", bytes(2**20)) for number in range(8)])
+    with pytest.raises(InputError, match="zip bomb"), unpacked(path, ZipLimits(all_from_bytes=2**22)):
+        pass
+
+
+def test_members_that_share_their_bytes(pack):
+    """The directory names one member three times, each with its own name, and every header fits."""
+    path = pack([("a.dcm", b"x" * 5000), ("b.dcm", b"x" * 5000)])
+    data = bytearray(path.read_bytes())
+    second = data.index(b"PK\x03\x04", 4)
+    entry = data.rindex(b"PK\x01\x02")
+    # The first member's data are said to reach to the end of the second one.
+    size = (data.index(b"PK\x01\x02") - 30 - len("a.dcm")).to_bytes(4, "little")
+    data[18:22] = size
+    first = data.index(b"PK\x01\x02")
+    data[first + 20 : first + 24] = size
+    assert second < entry
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="zip bomb"):
+        read_zip(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_members_damaged_in_every_packing(tmp_path, method):
+    path = tmp_path / "scan.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.dcm", np.random.default_rng(0).bytes(5000))
+    data = bytearray(path.read_bytes())
+    data[60:400] = b"\xff" * 340
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="truncated or no valid zip"):
+        read_zip(path)
+
+
+def test_a_member_without_a_name(pack):
+    path = pack([("a", b"x" * 100)])
+    data = path.read_bytes().replace(b"\x01\x00\x00\x00a", b"\x00\x00\x00\x00")
+    data = bytearray(data)
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 28] = 0
+    del data[entry + 46]
+    path.write_bytes(data)
+    with pytest.raises(InputError):
+        read_zip(path)
+
+
+def test_a_header_that_names_data_outside_of_the_archive(dicom, tmp_path, pack):
+    (tmp_path / "outside.raw").write_bytes(dicom.truth(range(8)).tobytes())
+    text = "NDims = 3\nDimSize = 16 12 8\nBinaryData = True\nElementType = MET_SHORT\nElementDataFile = "
+    path = pack([("a.mhd", f"{text}{tmp_path / 'outside.raw'}\n".encode())])
+    with pytest.raises(InputError, match="outside of its archive"):
+        read_zip(path)
+
+
+def test_a_zip_within_a_zip_that_is_called_a_volume(pack):
+    inner = pack([("a.nii", b"x")], "inner.zip").read_bytes()
+    with pytest.raises(InputError, match="a zip within a zip"):
+        read_zip(pack([("b.nii", inner)]))
+
+
 def test_a_declared_bomb_is_refused_before_anything_is_written(pack, monkeypatch):
     from hilum.io import archive
 

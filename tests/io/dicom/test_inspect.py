@@ -131,3 +131,26 @@ def test_the_order_is_stable(mixed, tmp_path):
         shutil.copy(file, moved / f"{n % 3}" / f"{n}.dcm")
     first, second = ([r.as_dict() for r in inspect(p)][:5] for p in (mixed, moved))
     assert first == second
+
+
+def test_a_folder_of_volumes_has_a_row_for_each(dicom, tmp_path, capsys):
+    import nibabel as nib
+
+    from hilum.cli.app import run
+
+    (tmp_path / "deep").mkdir()
+    for name in ("a.nii.gz", "deep/b.nii", "a_lungs.nii.gz"):
+        nib.save(nib.Nifti1Image(dicom.truth(range(8)), np.diag([-1.0, -1, 2, 1])), tmp_path / name)
+    (tmp_path / "c.nrrd").write_bytes(b"NRRD0004\nrubbish")
+    rows = inspect(tmp_path)
+    assert [(r.file, r.kind, r.chosen) for r in rows] == [
+        ("a.nii.gz", "volume", True),
+        ("c.nrrd", "unreadable file", False),
+        ("deep/b.nii", "volume", True),
+        ("a_lungs.nii.gz", "mask", False),
+    ]
+    assert "truncated" in rows[1].problems[0][1]
+    assert run(["inspect", str(tmp_path)]) == 0
+    assert "deep/b.nii" in capsys.readouterr().out
+    dicom.save_all(dicom.series(8), tmp_path / "dicom")
+    assert [r.file for r in inspect(tmp_path)] == ["", *(r.file for r in rows)]
