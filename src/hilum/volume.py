@@ -212,13 +212,15 @@ def check_affine(affine: npt.NDArray[np.float64]) -> None:
             "The affine holds values that are not numbers, so the place of the voxels is unknown.",
             "Convert the scan again from DICOM.",
         )
-    columns = np.linalg.norm(affine[:3, :3], axis=0)
+    with np.errstate(all="ignore"):  # numbers beyond all bounds make a determinant that is none
+        columns = np.linalg.norm(affine[:3, :3], axis=0)
+        determinant = abs(np.linalg.det(affine[:3, :3] / columns))
     if (columns < 1e-6).any():
         raise GeometryError(
             "The voxel spacing is zero along an axis, so volumes cannot be measured.",
             "Convert the scan again from DICOM, or correct the header.",
         )
-    if abs(np.linalg.det(affine[:3, :3] / columns)) < 1e-3:
+    if not determinant >= 1e-3:
         raise GeometryError(
             "The affine is singular: two axes of the scan point the same way.",
             "Convert the scan again from DICOM, or correct the header.",

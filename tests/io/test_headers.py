@@ -177,6 +177,18 @@ def test_numbers_with_a_comma(meta, nrrd):
         read(nrrd("spacings: 4,0 4,0 6,0\n"))
 
 
+@pytest.mark.parametrize("step", ["inf", "nan", "1e308", "1e200", "-1e308", "1e-320"])
+def test_spacings_beyond_all_bounds(meta, nrrd, recwarn, step):
+    for path in (
+        meta(f"ElementSpacing = {step} {step} 1.5\n"),
+        nrrd(f"spacings: {step} {step} 1.5\n"),
+        nrrd(LPS.replace("0.8", step), name="b.nrrd"),
+    ):
+        with pytest.raises(GeometryError):
+            read(path)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_two_places_that_differ(meta):
     read(meta(f"{SPACED}Offset = 1 2 3\nPosition = 1 2 3\n"))
     with pytest.raises(GeometryError, match="two different values as offset and position"):

@@ -82,7 +82,8 @@ def load_nifti(path: Path) -> RawImage:
     stored = _stored_shape(header)
     shape = spatial_shape(stored)
     dtype = _voxel_type(header)
-    geometry = _geometry(header, shape)
+    with np.errstate(all="ignore"):  # numbers beyond all bounds are refused by check_affine
+        geometry = _geometry(header, shape)
     check_affine(geometry.affine)  # before any voxel is read
     with readable(data_path):
         offset = _offset(header, data_path, single=single)

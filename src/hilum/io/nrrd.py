@@ -76,7 +76,8 @@ def read_nrrd_header(path: Path, within: Path | None = None) -> Raster:
     encoding = _encoding(fields)
     dtype = _type(fields, encoding)
     kept, order, layers = _axes(fields, shape)
-    affine, oriented, spaced, notes = _geometry(fields, order, len(shape))
+    with np.errstate(all="ignore"):  # numbers beyond all bounds are refused by check_affine
+        affine, oriented, spaced, notes = _geometry(fields, order, len(shape))
     files = _files(path, fields, listed, length, shape, within)
     raster = Raster(kept, dtype, encoding, files, affine, oriented, spaced, notes)
     if layers is None:
