@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
 
 from hilum.errors import InputError
 from hilum.io.finish import check_size
@@ -31,6 +32,8 @@ __all__ = ["DataFile", "Encoding", "Raster", "beside", "load_voxels", "named_fil
 
 #: Bytes that go into the decompressor at once.
 _PACKED_BYTES = 256 * 1024
+#: Bytes that come out of it at once, however many are asked for: they lie in memory twice.
+_UNPACKED_BYTES = 4 * 2**20
 #: More files than slices of any CT.
 _MOST_FILES = 20_000
 _LONGEST_LINE = 2**20
@@ -295,7 +298,7 @@ class _Inflated(io.RawIOBase):
 
     def __init__(self, packed: BinaryIO) -> None:
         self._packed = packed
-        self._engine = zlib.decompressobj(_ZLIB_OR_GZIP)
+        self._engine = isal_zlib.decompressobj(_ZLIB_OR_GZIP)
         self._rest = b""
 
     def readable(self) -> bool:
@@ -306,7 +309,7 @@ class _Inflated(io.RawIOBase):
 
         Raises:
             EOFError: The packed data end too early.
-            zlib.error: They are corrupt.
+            isal_zlib.error: They are corrupt.
         """
         view = memoryview(buffer)
         while True:
@@ -314,9 +317,9 @@ class _Inflated(io.RawIOBase):
                 self._rest = self._engine.unused_data or self._packed.read(_PACKED_BYTES)
                 if self._rest[:2] != b"\x1f\x8b":  # padding, or what does not belong to the data
                     return 0
-                self._engine = zlib.decompressobj(_ZLIB_OR_GZIP)
+                self._engine = isal_zlib.decompressobj(_ZLIB_OR_GZIP)
             block = self._rest or self._packed.read(_PACKED_BYTES)
-            out = self._engine.decompress(block, len(view))
+            out = self._engine.decompress(block, min(len(view), _UNPACKED_BYTES))
             self._rest = self._engine.unconsumed_tail
             if out:
                 view[: len(out)] = out

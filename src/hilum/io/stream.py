@@ -23,6 +23,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 #: A pipe or device that took the place of a file after it was looked at must not be waited for.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _DRAIN_BYTES = 64 * 2**20
+#: Asked for at once: in larger pieces a file comes more slowly.
+_FILL_BYTES = 16 * 2**20
 # The stubs of isal miss that its error is a class.
 _GZIP_ERRORS: tuple[type[Exception], ...] = (gzip.BadGzipFile, cast(Any, isal_zlib.error), zlib.error)
 
@@ -127,7 +129,7 @@ def fill(stream: BinaryIO, array: npt.NDArray[Any]) -> None:
     view = memoryview(cast(Any, array.view(np.uint8).reshape(-1)))
     done = 0
     while done < len(view):
-        got = cast(Any, stream).readinto(view[done:])
+        got = cast(Any, stream).readinto(view[done : done + _FILL_BYTES])
         if not got:
             raise EOFError
         done += got
