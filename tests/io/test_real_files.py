@@ -7,12 +7,14 @@ import pytest
 
 from hilum.errors import InputError
 from hilum.io import read, read_labels, write_labels
+from hilum.io.names import VOLUME_SUFFIXES
 
 pytestmark = pytest.mark.real
 
 
 def test_volumes_and_their_masks(real_data, tmp_path):
-    scans = [p for p in sorted((real_data / "volumes").iterdir()) if "_lungs" not in p.name]
+    files = [p for p in sorted((real_data / "volumes").iterdir()) if p.name.endswith(VOLUME_SUFFIXES)]
+    scans = [p for p in files if not any(tail in p.name for tail in ("_lungs", "_lobes"))]
     if not scans:
         pytest.skip("no volumes in the folder of real scans")
     for path in scans:
