@@ -10,7 +10,6 @@ import errno
 import lzma
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from hilum.errors import InputError, OutputError
 from hilum.io.names import VOLUME_SUFFIXES, scan_name
 from hilum.io.stream import open_regular
+from hilum.io.temporary import temporary_folder
 from hilum.volume import Volume
 
 __all__ = ["ZipLimits", "read_zip", "unpacked"]
@@ -142,10 +142,10 @@ def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
         OutputError: The disk of the temporary folder is full.
     """
     path = Path(path)
-    with tempfile.TemporaryDirectory(prefix="hilum-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         try:
             with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
-                _extract(archive, path.name, Path(folder), limits)
+                _extract(archive, path.name, folder, limits)
         except FileNotFoundError:
             raise InputError(f"{path} does not exist.", "Check the path.") from None
         except NotImplementedError as error:
@@ -155,7 +155,7 @@ def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
             raise _broken(path.name) from error
         except OSError as error:
             raise _system_error(path, error) from error
-        yield Path(folder)
+        yield folder
 
 
 def _system_error(path: Path, error: OSError) -> InputError | OutputError:

@@ -1,0 +1,107 @@
+"""Temporary folders, such as that of an unpacked zip: for their owner only, and always removed.
+
+A process that is killed cannot remove its folder, which may hold a patient's files, so every later run does:
+each folder has a lock beside it that the system lets go of when its process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from hilum.errors import OutputError
+
+__all__ = ["sweep", "temporary_folder"]
+
+_NAME = re.compile(r"hilum-tmp-[0-9a-f]{16}")
+_LOCK = ".lock"
+#: A lock without a folder belongs to a process that is about to make the folder, unless it is this old (s).
+_OLD_LOCK_S = 3600.0
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that only this user may look into; it is removed with all that is in it.
+
+    Raises:
+        OutputError: There is no place for temporary files.
+    """
+    sweep()
+    try:
+        folder = Path(tempfile.gettempdir()) / f"hilum-tmp-{secrets.token_hex(8)}"
+        lock = FileLock(f"{folder}{_LOCK}", timeout=0, mode=0o600)
+        try:
+            lock.acquire()
+            folder.mkdir(mode=0o700)
+        except BaseException:
+            _remove(folder, lock)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"The folder of temporary files cannot be written: {error.strerror or error}.",
+            "Set TMPDIR to a folder that can.",
+        ) from error
+    try:
+        yield folder
+    finally:
+        _remove(folder, lock)
+
+
+def sweep() -> None:
+    """Remove the temporary folders of this user whose processes are gone; never fails."""
+    with suppress(OSError):
+        home = Path(tempfile.gettempdir())
+        with os.scandir(home) as entries:
+            found = {Path(e.path) for e in entries if _NAME.fullmatch(e.name.removesuffix(_LOCK)) and _own(e)}
+        for folder in {path.with_name(path.name.removesuffix(_LOCK)) for path in found}:
+            if folder in found or _is_old(Path(f"{folder}{_LOCK}")):
+                _remove_if_dead(folder)
+
+
+def _own(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder or lock is this user's; links are nobody's."""
+    try:
+        kind = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return not entry.is_symlink() and (os.name != "posix" or kind.st_uid == os.geteuid())
+
+
+def _is_old(lock: Path) -> bool:
+    try:
+        return time.time() - lock.stat().st_mtime > _OLD_LOCK_S
+    except OSError:
+        return False
+
+
+def _remove_if_dead(folder: Path) -> None:
+    lock = FileLock(f"{folder}{_LOCK}", timeout=0, mode=0o600)
+    with suppress(OSError, Timeout):  # a living process holds it, or another one is sweeping
+        lock.acquire()
+        _remove(folder, lock)
+
+
+def _remove(folder: Path, lock: FileLock) -> None:
+    """Remove a folder and, if it is held, its lock; once more where a signal came between."""
+    try:
+        _remove_once(folder, lock)
+    except BaseException:
+        _remove_once(folder, lock)
+        raise
+
+
+def _remove_once(folder: Path, lock: FileLock) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if lock.is_locked:
+        with suppress(OSError):  # before it is let go, so that nobody takes it meanwhile; not so on Windows
+            Path(lock.lock_file).unlink()
+        lock.release()
