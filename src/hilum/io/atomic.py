@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from hilum.errors import OutputError
+from hilum.io.parts import HIDDEN, part_of
 
 __all__ = ["OutputFolder", "atomic_file", "writable"]
 
@@ -29,7 +29,6 @@ _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 #: What operating systems put into folders unasked.
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
-_OURS = ".hilum-"  # part of the names of all that is hidden
 
 
 def _sentence(error: OSError, where: Path) -> OutputError | None:
@@ -68,6 +67,8 @@ def writable(where: Path) -> Iterator[None]:
 def atomic_file(path: Path | str, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it becomes ``path``, on any error it vanishes.
 
+    What a killed process leaves is removed by the next one that writes ``path``.
+
     Args:
         path: File to make or to replace.
         private: Let only its owner read it.
@@ -82,17 +83,10 @@ def atomic_file(path: Path | str, *, private: bool = False) -> Iterator[Path]:
     path = Path(path)
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays, because some writers choose the format by it.
-        suffix = "".join(path.suffixes[-2:])[-20:]
-        part = path.with_name(f"{_OURS}{secrets.token_hex(8)}{suffix}")
-        try:
-            part.touch(0o600 if private else 0o666, exist_ok=False)
+        with part_of(path, private=private) as part:
             yield part
             _sync(part)
             part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
 
 
 class OutputFolder:
@@ -181,7 +175,7 @@ class OutputFolder:
         ]  # names may be as long as the system allows
         outside = os.access(parent, os.W_OK) and parent != self.path
         base = parent if outside else self.path
-        self._prefix = f"{_OURS}{digest}"
+        self._prefix = f"{HIDDEN}{digest}"
         self._lock_path = base / f"{self._prefix}.lock"
         self._inside = self.path.is_dir() and (not outside or self._cannot_be_renamed())
         home = self.path if self._inside else parent
@@ -196,15 +190,14 @@ class OutputFolder:
         return self.path.is_mount()
 
     def _take_lock(self) -> None:
-        lock = FileLock(self._lock_path, timeout=0)
+        self._lock = FileLock(self._lock_path, timeout=0)
         try:
-            lock.acquire()
+            self._lock.acquire()
         except Timeout as error:
             raise OutputError(
                 f"Another process is writing to {self._given}.",
                 "Wait until it is done, or give another folder.",
             ) from error
-        self._lock = lock
 
     def _recover(self) -> None:
         """Put right what a killed process left: the former result comes back, half a new one goes."""
@@ -239,7 +232,7 @@ class OutputFolder:
         if not self.path.is_dir():
             return []
         names = [p.name for p in self.path.iterdir()]
-        return [n for n in names if not n.startswith(_OURS) and n not in _LITTER]
+        return [n for n in names if not n.startswith(HIDDEN) and n not in _LITTER]
 
     # -- leaving ----------------------------------------------------------------------------------------
 
@@ -257,13 +250,13 @@ class OutputFolder:
     def _swap(self) -> None:
         if self.path.is_dir():
             self.staging.chmod(self.path.stat().st_mode & 0o7777)
-            self.path.rename(self._former)
             try:
+                self.path.rename(self._former)
                 self.staging.rename(self.path)
-            except BaseException:
-                self._former.rename(self.path)
+            except BaseException:  # a signal can come right after either of them
+                if self._former.is_dir() and not self.path.exists():
+                    self._former.rename(self.path)
                 raise
-            shutil.rmtree(self._former, ignore_errors=True)
         else:
             self.staging.rename(self.path)
 
@@ -284,17 +277,26 @@ class OutputFolder:
                 stale.unlink()
 
     def _clean(self) -> None:
-        """Remove the staging folder, the lock and the parents that were made; never fails.
+        """Remove what is not the result; once more where a signal came between."""
+        try:
+            self._clean_once()
+        except BaseException:
+            self._clean_once()
+            raise
+
+    def _clean_once(self) -> None:
+        """Remove the staging folder, the former result, the lock and the parents that were made.
 
         Without the lock nothing is removed: the staging folder then belongs to the process that holds it.
         """
-        if self._lock is not None:
+        if self._lock is not None and self._lock.is_locked:
             shutil.rmtree(self.staging, ignore_errors=True)
+            if self.path.exists():
+                shutil.rmtree(self._former, ignore_errors=True)
             with suppress(OSError):
                 # While the lock is held: a process that has this file open notices that it is gone.
                 self._lock_path.unlink()
             self._lock.release()
-            self._lock = None
         for folder in reversed(self._made):
             with suppress(OSError):  # not empty: another process uses it
                 folder.rmdir()
