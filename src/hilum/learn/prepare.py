@@ -10,13 +10,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +20,14 @@ from filelock import FileLock, Timeout
 
 from hilum.errors import HilumError, InputError, OutputError, UsageError
 from hilum.io import write_json
+from hilum.io.parts import HIDDEN
 from hilum.io.stream import readable
 from hilum.io.tiff import Plane
 from hilum.learn.dictionary import assign, read_dictionary
 from hilum.learn.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
 from hilum.learn.label_map import parse_labels
 from hilum.learn.pairs import find_pairs
+from hilum.learn.processes import NoProcessesError, run_in_processes
 from hilum.learn.slices import Spacing, parse_spacing
 from hilum.learn.subject import IMAGES, MASKS, RECORDS, Job, Outcome, make_subject, on_full_disk
 from hilum.segmentation.base import Progress
@@ -64,6 +62,7 @@ class Prepared:
         made: Numbers of the subjects that were made in this run.
         kept: Numbers of those that were complete already.
         refused: What was not taken.
+        alone: Whether one process did all, because the system gave no more.
     """
 
     dataset: Path
@@ -73,6 +72,7 @@ class Prepared:
     made: tuple[int, ...]
     kept: tuple[int, ...]
     refused: tuple[Refused, ...]
+    alone: bool = False
 
 
 def default_workers() -> int:
@@ -149,7 +149,7 @@ def prepare(
             )
             for subject in found
         ]
-        outcomes = _run(jobs, workers, progress)
+        outcomes, alone = _run(jobs, workers, progress)
         with on_full_disk(root):
             outcomes = _without_copies(root, outcomes)
             _stop_if_nothing(root, outcomes, is_new, None if known else dictionary)
@@ -166,6 +166,7 @@ def prepare(
         made=tuple(o.id for o in outcomes if o.error is None and not o.kept),
         kept=tuple(o.id for o in outcomes if o.kept),
         refused=tuple(Refused(o.id, names[o.id], o.error) for o in outcomes if o.error is not None),
+        alone=alone,
     )
 
 
@@ -186,44 +187,60 @@ def _parameters(plane: Plane | str, spacing: Spacing, sides: bool) -> dict[str, 
 @contextmanager
 def _open(root: Path, wanted: dict[str, Any]) -> Iterator[bool]:
     """Lock the data set, make its folders and clear what a killed run left; yields whether it is new."""
-    with on_full_disk(root):
-        if root.exists() and not root.is_dir():
-            raise OutputError(f"{root} is a file, not a folder.", "Give another folder with -o.")
-        made = not root.exists()
-        _check_ours(root)
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / _LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise OutputError(
-                f"Another process is writing to {root}.", "Wait until it is done, or give another folder."
-            ) from error
+    lock = FileLock(root / _LOCK, timeout=0)
+    made = False
     try:
         with on_full_disk(root):
-            for part in root.glob(".hilum-*.part"):
-                shutil.rmtree(part, ignore_errors=True)
+            if root.exists() and not root.is_dir():
+                raise OutputError(f"{root} is a file, not a folder.", "Give another folder with -o.")
+            made = not root.exists()
+            _check_ours(root)
+            root.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise OutputError(
+                    f"Another process is writing to {root}.", "Wait until it is done, or give another folder."
+                ) from error
             for folder in (RECORDS, IMAGES, MASKS):
                 (root / folder).mkdir(exist_ok=True)
-                for part in (root / folder).glob(".hilum-*"):
-                    part.unlink()
-            for part in root.glob(".hilum-*"):
-                if part.name != _LOCK:
-                    part.unlink()
+            _clear_parts(root)
             _check_parameters(root, wanted)
         yield made or not (root / "dataset.json").exists()
     finally:
+        try:
+            _close(root, lock, made)
+        except BaseException:  # a signal came between
+            _close(root, lock, made)
+            raise
+
+
+def _clear_parts(root: Path) -> None:
+    """Remove what is not complete: of a run that was killed, or of processes of this one that were ended."""
+    for home in (root, root / RECORDS, root / IMAGES, root / MASKS):
+        for part in home.glob(f"{HIDDEN}*"):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            elif part.name != _LOCK:
+                part.unlink(missing_ok=True)
+
+
+def _close(root: Path, lock: FileLock, made: bool) -> None:
+    """Let go of the data set; never fails. Without the lock it belongs to another process."""
+    if lock.is_locked:
+        with suppress(OSError):
+            _clear_parts(root)
         with suppress(OSError):
             (root / _LOCK).unlink()
         lock.release()
-        if made:
-            _remove_if_empty(root)
+    if made:
+        _remove_if_empty(root)
 
 
 def _check_ours(root: Path) -> None:
     if not root.is_dir():
         return
-    entries = {path.name for path in root.iterdir() if not path.name.startswith(".hilum-")}
+    entries = {path.name for path in root.iterdir() if not path.name.startswith(HIDDEN)}
     foreign = sorted(entries - _KNOWN)
     if foreign or (entries & {IMAGES, MASKS} and RECORDS not in entries):
         what = f" ({foreign[0]})" if foreign else ""
@@ -249,8 +266,12 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
             )
 
 
-def _run(jobs: list[Job], workers: int, progress: Progress | None) -> list[Outcome]:
-    """Make the subjects, in this process or in several; the outcomes are in the order of the jobs."""
+def _run(jobs: list[Job], workers: int, progress: Progress | None) -> tuple[list[Outcome], bool]:
+    """Make the subjects, in this process or in several.
+
+    Returns:
+        The outcomes in the order of the jobs, and whether several processes were wanted but not to be had.
+    """
     say = progress or (lambda fraction, what: None)
     done: dict[int, Outcome] = {}
 
@@ -259,49 +280,16 @@ def _run(jobs: list[Job], workers: int, progress: Progress | None) -> list[Outco
         say(len(done) / (len(jobs) + 1), f"subject {len(done)} of {len(jobs)}")
 
     say(0.0, f"{len(jobs)} subject{'s' if len(jobs) != 1 else ''}")
-    if min(workers, len(jobs)) == 1:
-        for job in jobs:
+    workers, alone = min(workers, len(jobs)), False
+    if workers > 1:
+        try:
+            run_in_processes(make_subject, jobs, workers, note)
+        except NoProcessesError:
+            alone = True
+    for job in jobs:
+        if job.id not in done:
             note(make_subject(job))
-    else:
-        _run_in_processes(jobs, min(workers, len(jobs)), note)
-    return [done[job.id] for job in jobs]
-
-
-def _run_in_processes(jobs: list[Job], workers: int, note: Callable[[Outcome], None]) -> None:
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
-    try:
-        waiting = iter(jobs)
-        running: set[Future[Outcome]] = set()
-        while True:
-            for job in waiting:
-                running.add(pool.submit(make_subject, job))
-                if len(running) >= workers + 1:
-                    break
-            if not running:
-                break
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                note(future.result())
-    except BrokenProcessPool as error:
-        raise OutputError(
-            "A process that made slices was ended from outside, most likely because memory ran out.",
-            "Run the same command with --workers 1: it goes on where it stopped.",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is killed, so that two runs never write at a time."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()
+    return [done[job.id] for job in jobs], alone
 
 
 def _without_copies(root: Path, outcomes: list[Outcome]) -> list[Outcome]:

@@ -1,0 +1,101 @@
+"""Work in several processes, which end with the one that started them: done, interrupted or killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, connection, get_context, parent_process
+from typing import TypeVar
+
+from hilum.errors import HilumError, OutputError
+
+__all__ = ["NoProcessesError", "run_in_processes"]
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+
+class NoProcessesError(Exception):
+    """The system gives no processes that work together; what was not noted is not done."""
+
+
+def run_in_processes(
+    work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int, note: Callable[[Outcome], None]
+) -> None:
+    """Do jobs in several processes; where this one is interrupted they end at once.
+
+    Args:
+        work: A function that can be imported.
+        jobs: What it is called with.
+        workers: Number of processes.
+        note: Called with each outcome, in the order in which they come.
+
+    Raises:
+        OutputError: A process was ended from outside.
+        NoProcessesError: There are no semaphores, as where /dev/shm is missing, or no more processes.
+    """
+    before = set(active_children())
+    try:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    except (OSError, ImportError, NotImplementedError) as error:
+        raise NoProcessesError from error
+    try:
+        waiting = iter(jobs)
+        running: set[Future[Outcome]] = set()
+        while True:
+            for job in waiting:
+                running.add(_submit(pool, work, job))
+                if len(running) >= workers + 1:
+                    break
+            if not running:
+                break
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                note(future.result())
+    except BrokenProcessPool as error:
+        raise OutputError(
+            "A process that made slices was ended from outside, most likely because memory ran out.",
+            "Run the same command with --workers 1: it goes on where it stopped.",
+        ) from error
+    except (HilumError, NoProcessesError):  # what runs comes to its end
+        raise
+    except BaseException:
+        for child in set(active_children()) - before:
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[[Job], Outcome], job: Job) -> Future[Outcome]:
+    """Hand a job to the pool; the process that this may start is deaf to Ctrl-C, which this one hears.
+
+    Raises:
+        NoProcessesError: No process can be started.
+    """
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP}) if mask else None
+    try:
+        return pool.submit(work, job)
+    except OSError as error:
+        raise NoProcessesError from error
+    finally:
+        if mask:
+            mask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed, so that two runs never write at a time."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()
