@@ -9,8 +9,20 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the program and end it with the exit code of what happened."""
-    from hilum.cli.app import run
-    from hilum.offline import spare_the_home
+    from hilum.cli import signals
 
-    spare_the_home()
-    sys.exit(run(sys.argv[1:]))
+    signals.install()  # before anything that takes time
+    try:
+        from hilum.cli.app import run
+        from hilum.cli.console import open_streams
+        from hilum.offline import spare_the_home
+
+        open_streams()
+        spare_the_home()
+        code = run(sys.argv[1:])
+    except signals.Stopped as stop:  # before the first verb, or after the last
+        from hilum.cli.app import settle
+
+        code = settle(stop)
+    signals.end_with(code)
+    sys.exit(code)

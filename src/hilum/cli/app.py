@@ -1,13 +1,14 @@
 """The commands put together, and what happens when one fails.
 
 Exit codes: 0 done, 2 usage, 3 input cannot be read, 4 geometry cannot be trusted, 5 not a chest CT,
-6 output cannot be written, 1 a bug, 130 interrupted.
+6 output cannot be written, 1 a bug, 129 hung up, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
+import signal
 from collections.abc import Callable, Sequence
 from functools import wraps
 
@@ -25,18 +26,22 @@ from hilum.cli import (
     phantom,
     prepare,
     segment,
+    signals,
     train,
 )
-from hilum.errors import HilumError
+from hilum.cli.console import complain, flush, say_block, say_error
+from hilum.errors import HilumError, OutputError
 
-__all__ = ["app", "run"]
+__all__ = ["app", "complain", "run", "settle"]
+
+#: What typer raises where a command line is wrong; it shows it itself, with file names as they are.
+_WrongUsage = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="hilum",
     help="Chest CT in; lungs in litres, grams and millilitres of air out.\n\n"
     "Not a medical device, not for diagnosis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,7 +52,14 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 
     @wraps(function)
     def run_verb(*args: object, **kwargs: object) -> None:
-        raise typer.Exit(function(*args, **kwargs))
+        from hilum.io.temporary import sweep
+
+        try:
+            sweep()
+            code = function(*args, **kwargs)
+        except BaseException as error:  # here, because typer has ideas of its own about some
+            code = settle(error)
+        raise typer.Exit(code)
 
     return run_verb
 
@@ -70,7 +82,7 @@ for _name, _module in (
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"hilum {hilum.__version__}")
+        say_block(f"hilum {hilum.__version__}")
         raise typer.Exit
 
 
@@ -92,33 +104,65 @@ def run(arguments: Sequence[str]) -> int:
     Set the environment variable ``HILUM_DEBUG`` to see the traceback of a bug.
     """
     try:
-        app(list(arguments))
-    except SystemExit as end:
-        return int(end.code or 0) if not isinstance(end.code, str) else 1
-    except HilumError as error:
+        code = app(list(arguments), prog_name="hilum", standalone_mode=False)
+    except BaseException as error:
+        code = settle(error)
+    code = code if isinstance(code, int) else 0
+    try:
+        flush()
+    except OutputError as error:
+        return code or complain(error)
+    return code
+
+
+def settle(error: BaseException) -> int:
+    """Say what ended a command and return the exit code.
+
+    Raises:
+        Exception: ``error`` itself, where it is a bug and the environment variable ``HILUM_DEBUG`` is set.
+    """
+    if isinstance(error, SystemExit):
+        return _code_of(error)
+    if isinstance(error, KeyboardInterrupt):  # where nobody has installed hilum's handlers
+        return _stopped(signal.SIGINT)
+    number = error.number if isinstance(error, signals.Stopped) else signals.received()
+    if number is not None:  # native code may have made another error of it
+        return _stopped(number)
+    if isinstance(error, HilumError):
         return complain(error)
-    except KeyboardInterrupt:
-        print("hilum: interrupted, nothing was left half-written.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, _WrongUsage):
+        return _wrong_usage(error)
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe went away, as `head` does
         return 0
-    except Exception as error:
-        if os.environ.get("HILUM_DEBUG"):
-            raise
-        print(
-            f"hilum: error: this is a bug in hilum ({type(error).__name__}: {error}). "
-            "Please report it; HILUM_DEBUG=1 shows where it happened.",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return complain(OutputError("The disk is full; nothing was written.", "Free some space."))
+    if os.environ.get("HILUM_DEBUG"):
+        raise error
+    say_error(
+        f"error: this is a bug in hilum ({type(error).__name__}: {error}). "
+        "Please report it; HILUM_DEBUG=1 shows where it happened."
+    )
+    return 1
 
 
-def complain(error: HilumError, about: str = "") -> int:
-    """Print one error as one sentence and a hint; return its exit code."""
-    where = f"{about}: " if about else ""
-    print(f"hilum: error: {where}{error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
-    return error.exit_code
+def _stopped(number: int) -> int:
+    """Say that a signal ended the program, once where several processes train together."""
+    if not any(int(os.environ.get(name, "0") or 0) > 0 for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID")):
+        say_error(signals.sentence(number))
+    return 128 + number
+
+
+def _code_of(end: SystemExit) -> int:
+    if isinstance(end.__context__, OSError) and end.__context__.errno == errno.EPIPE:
+        return 0  # typer and rich end with 1 where the reader of a pipe went away
+    return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _wrong_usage(error: BaseException) -> int:
+    """Say what is wrong with a command line in the way of all other errors."""
+    if type(error).__name__ != "NoArgsIsHelpError":  # then the help stands there already
+        context = getattr(error, "ctx", None)
+        hint = f"'{context.command_path} --help' shows what there is." if context is not None else ""
+        sentence = error.format_message()  # type: ignore[attr-defined]
+        say_error(f"error: {sentence}", hint)
+    return int(getattr(error, "exit_code", 2))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from hilum.cli.options import Json, Quiet, Resample, Series, progress_bar, say, say_flags
+from hilum.cli.console import progress_bar, say, say_flags, say_json
+from hilum.cli.options import Json, Quiet, Resample, Series
 from hilum.errors import NotAChestError
 
 __all__ = ["command"]
@@ -29,7 +29,7 @@ def command(
     with progress_bar("check", quiet) as progress:
         flags = hilum.check(ct, series=series, resample=resample, progress=progress)
     if as_json:
-        print(json.dumps([flag.as_dict() for flag in flags], indent=2, ensure_ascii=False))
+        say_json([flag.as_dict() for flag in flags])
     else:
         say(f"{len(flags)} flag{'s' if len(flags) != 1 else ''}", quiet=quiet)
         say_flags(flags, quiet=quiet)

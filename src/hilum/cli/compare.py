@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.cli.options import Json, Quiet, progress_bar, say
+from hilum.cli.console import progress_bar, say, say_json
+from hilum.cli.options import Json, Quiet
 from hilum.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(
     if out is not None:
         say(f"-> {out}", quiet=quiet, to_stderr=as_json)
     if as_json:
-        print(json.dumps(comparison.as_dict(), indent=2, ensure_ascii=False))
+        say_json(comparison.as_dict())
     return 0
 
 

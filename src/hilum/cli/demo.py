@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.cli.options import Quiet, progress_bar, say, say_flags
+from hilum.cli.console import progress_bar, say, say_flags
+from hilum.cli.options import Quiet
 
 __all__ = ["command"]
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from hilum.cli.options import Quiet, progress_bar, say
+from hilum.cli.console import complain, progress_bar, say
+from hilum.cli.options import Quiet
 
 __all__ = ["command"]
 
@@ -31,7 +32,6 @@ def command(
     Writes explore.html (one file with pictures) and the tables behind it as CSV. No name of a subject or of a
     file is in them: scans are numbered in the order given.
     """
-    from hilum.cli.app import complain
     from hilum.learn.explore import explore
     from hilum.learn.explore_output import write_exploration
 

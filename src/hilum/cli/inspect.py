@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
+from hilum.cli.console import on_terminal, plain, say, say_json
 from hilum.cli.options import Json, Series
 
 __all__ = ["command"]
+
+_TITLES = (
+    "",
+    "series or file",
+    "format",
+    "kind",
+    "slices",
+    "size",
+    "spacing mm",
+    "kernel",
+    "plane",
+    "problems",
+)
 
 
 def command(
@@ -23,31 +36,28 @@ def command(
 
     found = hilum.inspect(path, series=series)
     if as_json:
-        print(json.dumps([info.as_dict() for info in found], indent=2, ensure_ascii=False))
+        say_json([info.as_dict() for info in found])
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    titles = (
-        "",
-        "series or file",
-        "format",
-        "kind",
-        "slices",
-        "size",
-        "spacing mm",
-        "kernel",
-        "plane",
-        "problems",
-    )
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for info in found:
-        table.add_row(*info.row())
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    console.print(table)
+    for line in _table([info.row() for info in found]):
+        say(line)
     for info in found:
         if info.chosen and info.why:
-            console.print(f"Taken: {info.why}", markup=False)
+            say(f"Taken: {info.why}")
     return 0
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Draw rows as the lines of a table, as wide as the terminal; what a header says stays text."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in _TITLES:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console = Console(width=None if on_terminal(sys.stdout) else 200, color_system=None)
+    with console.capture() as drawn:
+        console.print(table)
+    return [line.rstrip() for line in drawn.get().splitlines()]

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hilum.cli.options import (
-    Calibrate,
-    Json,
-    KeepUids,
-    Overwrite,
-    Quiet,
-    Resample,
-    Series,
-    progress_bar,
-    say,
-    say_flags,
-)
+from hilum.cli.console import progress_bar, say, say_flags, say_json
+from hilum.cli.options import Calibrate, Json, KeepUids, Overwrite, Quiet, Resample, Series
 from hilum.errors import UsageError
 
 __all__ = ["command"]
@@ -65,5 +54,5 @@ def command(
     say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
     say_flags(result.flags, quiet=quiet, to_stderr=as_json)
     if as_json:
-        print(json.dumps({"name": name, **result.measures.as_dict()}, indent=2, ensure_ascii=False))
+        say_json({"name": name, **result.measures.as_dict()})
     return 0

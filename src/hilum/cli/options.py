@@ -1,17 +1,12 @@
-"""Options that several verbs share, and how they speak to the user."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from hilum.quality.flags import Flag
-    from hilum.segmentation.base import Progress
+from hilum.cli.console import progress_bar, say, say_flags
 
 __all__ = [
     "Calibrate",
@@ -47,35 +42,3 @@ KeepUids = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-
-
-def say(text: str, *, quiet: bool = False, to_stderr: bool = False) -> None:
-    """Print a line for people; never in ``--quiet``, on stderr where stdout holds JSON."""
-    if not quiet:
-        print(text, file=sys.stderr if to_stderr else sys.stdout, flush=True)
-
-
-def say_flags(flags: tuple[Flag, ...], *, quiet: bool = False, to_stderr: bool = False) -> None:
-    """Print flags, one a line, worst first."""
-    for flag in flags:
-        say(f"  {flag.severity.value:<8}{flag.code}: {flag.message}", quiet=quiet, to_stderr=to_stderr)
-
-
-@contextmanager
-def progress_bar(title: str, quiet: bool) -> Iterator[Progress | None]:
-    """Give a progress callback that draws a bar on a terminal, and None in a pipe or in ``--quiet``."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[what]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        row = bar.add_task(title, total=1.0, what="")
-        yield lambda fraction, what: bar.update(row, completed=fraction, what=what)

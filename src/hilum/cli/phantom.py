@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.cli.options import Quiet, progress_bar, say
+from hilum.cli.console import progress_bar, say
+from hilum.cli.options import Quiet
 
 if TYPE_CHECKING:
     from hilum.phantoms import Phantom

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hilum.cli.options import Json, Quiet, progress_bar, say
+from hilum.cli.console import complain, progress_bar, say, say_json
+from hilum.cli.options import Json, Quiet
 
 __all__ = ["command"]
 
@@ -61,7 +61,6 @@ def command(
     A run that was stopped goes on with the same command. Pairs that cannot be used are listed, and the
     exit code is then that of the first.
     """
-    from hilum.cli.app import complain
     from hilum.learn.prepare import default_workers, prepare
 
     with progress_bar("prepare", quiet) as progress:
@@ -91,7 +90,9 @@ def command(
             "kept": list(done.kept),
             "refused": [{"id": r.id, "reason": r.error.message} for r in done.refused],
         }
-        print(json.dumps(report, indent=2, ensure_ascii=False))
+        say_json(report)
+    if done.alone:
+        say("This system gives no processes that work together, so one did all.", quiet=quiet, to_stderr=True)
     kept = f" ({len(done.kept)} were there already)" if done.kept else ""
     plural = "s" if done.subjects != 1 else ""
     line = f"{done.slices} slices of {done.subjects} subject{plural}{kept} -> {done.dataset}"

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.cli.options import Quiet, say
+from hilum.cli import signals
+from hilum.cli.console import on_terminal, say
+from hilum.cli.options import Quiet
 from hilum.errors import ModelError
 
 if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
     from hilum.learn.watch import Report, TrainState
 
 __all__ = ["command"]
@@ -77,10 +81,19 @@ def command(
             injury=SliceInjury(injury) if injury else None,
             initial=init,
             report=report,
+            callbacks=[_keep_signals()],
         )
     if not helper:
-        say(_result(folder), quiet=quiet)
+        for line in _result(folder):
+            say(line, quiet=quiet)
     return 0
+
+
+def _keep_signals() -> Callback:
+    """Take the signals back that Lightning takes when a training begins."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
+    return LambdaCallback(on_train_start=lambda trainer, module: signals.reinstall())
 
 
 @contextmanager
@@ -89,7 +102,7 @@ def _reporter(quiet: bool) -> Iterator[Report | None]:
     if quiet:
         yield None
         return
-    if not sys.stderr.isatty():
+    if not on_terminal(sys.stderr):
         yield _Lines()
         return
     from rich.console import Console
@@ -126,7 +139,7 @@ def _words(state: TrainState) -> str:
     return f"loss {state.loss:.4f}{dice}, {state.slices_per_s:.1f} slices/s"
 
 
-def _result(folder: Path) -> str:
+def _result(folder: Path) -> list[str]:
     import json
 
     card = json.loads((folder / "card.json").read_text("utf-8"))
@@ -138,4 +151,4 @@ def _result(folder: Path) -> str:
     ]
     if overhead is not None:
         lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
-    return "\n".join(lines)
+    return lines

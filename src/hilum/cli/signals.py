@@ -1,0 +1,93 @@
+"""Going down cleanly: signals that end the program become an exception in its main thread.
+
+Then all that is open is put away as after an error: temporary folders with a patient's files, staging
+folders, locks. Only the program does so; a process that imports hilum keeps its own handlers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+__all__ = ["Stopped", "end_with", "install", "received", "reinstall", "sentence"]
+
+_SENTENCES = {
+    "SIGHUP": "hung up, nothing was left half-written.",
+    "SIGINT": "interrupted, nothing was left half-written.",
+    "SIGTERM": "terminated, nothing was left half-written.",
+}
+#: Signals that follow one another within this time (s) are one wish: ``timeout`` sends its signal twice, and
+#: fingers press Ctrl-C twice. A second one must not interrupt the putting away that the first one began.
+_ONE_WISH_S = 2.0
+
+
+class Stopped(BaseException):
+    """A signal wants the program to end.
+
+    No :class:`KeyboardInterrupt`, because libraries take that as theirs: Lightning ends the process with 1.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class _State:
+    """What has come so far, in which process."""
+
+    process = 0
+    number: int | None = None
+    last = 0.0
+
+
+def install() -> None:
+    """Let the signals that end a program raise :class:`Stopped`; those that are ignored stay ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    _State.process = os.getpid()
+    for name in _SENTENCES:
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(number, _stop)
+
+
+def reinstall() -> None:
+    """Take the signals back that a library took; only where :func:`install` was called."""
+    if _State.process == os.getpid():
+        install()
+
+
+def received() -> int | None:
+    """Return the number of the last signal that came, None where none did."""
+    return _State.number
+
+
+def sentence(number: int) -> str:
+    """Return how a signal is told to people."""
+    return _SENTENCES[signal.Signals(number).name]
+
+
+def end_with(code: int) -> None:
+    """Let a signal that comes from now on end the process at once with ``code``: its work is done."""
+    if _State.process != os.getpid():
+        return
+    for name in _SENTENCES:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: os._exit(code))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if os.getpid() != _State.process:  # a child that was forked, such as one that loads slices
+        if number != signal.SIGINT:  # Ctrl-C reaches the parent too, which ends its children
+            os._exit(128 + number)
+        return
+    now = time.monotonic()
+    again = _State.number is not None and now - _State.last < _ONE_WISH_S
+    _State.last = now
+    if not again:
+        _State.number = number
+        raise Stopped(number)
