@@ -147,7 +147,7 @@ def settle(error: BaseException) -> int:
 
 def _stopped(number: int) -> int:
     """Say that a signal ended the program, once where several processes train together."""
-    if not any(int(os.environ.get(name, "0") or 0) > 0 for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID")):
+    if not signals.is_helper():
         say_error(signals.sentence(number))
     return 128 + number
 

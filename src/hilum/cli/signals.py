@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from types import FrameType
 
-__all__ = ["Stopped", "end_with", "install", "received", "reinstall", "sentence"]
+__all__ = ["Stopped", "end_with", "install", "is_helper", "received", "reinstall", "sentence"]
 
 _SENTENCES = {
     "SIGHUP": "hung up, nothing was left half-written.",
@@ -50,8 +51,16 @@ def install() -> None:
     _State.process = os.getpid()
     for name in _SENTENCES:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
-            signal.signal(number, _stop)
+        if number is None or signal.getsignal(number) is signal.SIG_IGN:  # as nohup does
+            continue
+        # Ctrl-C reaches all processes of a training at once; the first of them ends the others.
+        deaf = is_helper() and number != signal.SIGTERM
+        signal.signal(number, signal.SIG_IGN if deaf else _stop)
+
+
+def is_helper() -> bool:
+    """Return whether this is one of several processes that train together, but not the first."""
+    return any(int(os.environ.get(n, "0") or 0) > 0 for n in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
 def reinstall() -> None:
@@ -90,4 +99,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     _State.last = now
     if not again:
         _State.number = number
+        # What others cannot put away while everything ends is no news, and no traceback for the user.
+        sys.unraisablehook = lambda _: None
+        threading.excepthook = lambda _: None
         raise Stopped(number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ def command(
             f"Training needs packages that are not installed: {error.name}.",
             "Run: pip install 'hilum[train]'",
         ) from error
-    helper = any(int(os.environ.get(n, "0") or 0) > 0 for n in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    helper = signals.is_helper()
     quiet = quiet or helper
     with _reporter(quiet) as report:
         folder = train(

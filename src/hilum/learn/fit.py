@@ -10,17 +10,20 @@ import logging
 import math
 import os
 import shutil
+import signal
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -34,6 +37,7 @@ from hilum.learn.config import TrainConfig, load_config, to_toml
 from hilum.learn.data import SliceCache, StepSampler, TrainingBatches, ValidationBatches, build_cache
 from hilum.learn.dataset_index import Dataset, load_dataset
 from hilum.learn.module import LungModule
+from hilum.learn.run_folder import alone, begin, setting_up, tidy
 from hilum.learn.split import Split, split_subjects
 from hilum.learn.watch import Report, Watch
 from hilum.segmentation.base import Progress
@@ -111,6 +115,7 @@ def train(
     data, folder = load_dataset(Path(dataset)), Path(out)
     if (folder / "card.json").is_file():
         _require_same(folder, config, data)
+        tidy(folder)  # a run that was killed after its last file
         return folder
     split = split_subjects(
         [subject.id for subject in data.subjects],
@@ -123,17 +128,17 @@ def train(
         torch.set_num_threads(config.threads)
     world = devices * nodes
     with _quiet(), _on_full_disk(folder):
-        _begin(folder)
-        with FileLock(folder / ".setup.lock"):
+        begin(folder)
+        with setting_up(folder):
             plan = _set_up(folder, data, config, split, world)
             records = data.of_subjects([*split.train, *split.validation])
             cache = build_cache(data, records, config, folder / "cache", progress)
-        with _alone(folder):
+        with alone(folder):
             module = LungModule(config, plan.steps, injury)
             if initial is not None:
                 _start_from(module, Path(initial))
             watch = Watch(folder, plan.steps, config.batch * world, report)
-            all_callbacks = [watch, *_checkpoints(folder), *callbacks]
+            all_callbacks = [watch, *_checkpoints(folder), _EndHelpers(), *callbacks]
             trainer = _trainer(folder, config, plan, all_callbacks, devices, nodes)
             _fit(trainer, module, cache, split, plan, config, folder)
             if trainer.is_global_zero and (folder / "checkpoints" / "best.ckpt").is_file():
@@ -179,17 +184,6 @@ def _on_full_disk(folder: Path) -> Iterator[None]:
                 "Free some space and run the same command again: it goes on.",
             ) from error
         raise
-
-
-def _begin(folder: Path) -> None:
-    """Make the folder, unless it is somebody else's."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.toml").is_file():
-        names = {path.name for path in folder.iterdir()} - {".setup.lock", ".lock"}
-        if names:
-            raise OutputError(
-                f"{folder.name} holds other files and is no run of hilum train.", "Give a new folder with -o."
-            )
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
 
 
 def _require_same(folder: Path, config: TrainConfig, data: Dataset) -> None:
@@ -239,25 +233,6 @@ def _make_plan(config: TrainConfig, index_sha256: str, world: int) -> Plan:
     return Plan(steps, min(every, steps), bare, index_sha256, world)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second command out of the run; helpers of the same command (ranks above 0) pass."""
-    if any(int(os.environ.get(name, "0") or 0) > 0 for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID")):
-        yield
-        return
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(
-            f"Another process is training in {folder.name}.", "Wait for it, or give another folder with -o."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 class _AtomicCheckpoints(TorchCheckpointIO):
     """Writes checkpoints whole or not at all, so that a kill leaves the one before."""
 
@@ -290,6 +265,30 @@ def _checkpoints(folder: Path) -> list[Callback]:
         save_on_train_epoch_end=True,
     )
     return [best, last]
+
+
+class _EndHelpers(Callback):
+    """Ends the processes of other ranks with this one; Lightning does so only after a KeyboardInterrupt."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Kill them before this process waits for them, and before Lightning's observer sees one gone."""
+        helpers = getattr(trainer.strategy.launcher, "procs", [])
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+        helpers.clear()
+
+
+def _end_quietly(worker: int) -> None:
+    """Let a process that loads slices say nothing where the one it loads for goes away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    known = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, (ConnectionError, EOFError)):
+            known(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def _precision(config: TrainConfig) -> str:
@@ -348,7 +347,10 @@ def _fit(
         sampler=sampler,
         num_workers=config.workers,
         persistent_workers=False,
+        worker_init_fn=_end_quietly if config.workers else None,
     )
+    if config.workers:
+        get_temp_dir()  # of this process, which removes it; each worker would make one of its own
     validation = DataLoader(
         ValidationBatches(cache, split.validation, config.batch, config.validation_slices, rank, world),
         batch_size=None,

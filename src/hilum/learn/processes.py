@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import active_children, connection, get_context, parent_process
 from typing import TypeVar
 
@@ -40,7 +41,8 @@ def run_in_processes(
     """
     before = set(active_children())
     try:
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+        with _deaf_children():
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
     except (OSError, ImportError, NotImplementedError) as error:
         raise NoProcessesError from error
     try:
@@ -72,20 +74,30 @@ def run_in_processes(
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[Job], Outcome], job: Job) -> Future[Outcome]:
-    """Hand a job to the pool; the process that this may start is deaf to Ctrl-C, which this one hears.
+    """Hand a job to the pool, which may start a process for it.
 
     Raises:
         NoProcessesError: No process can be started.
     """
-    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
-    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP}) if mask else None
     try:
-        return pool.submit(work, job)
+        with _deaf_children():
+            return pool.submit(work, job)
     except OSError as error:
         raise NoProcessesError from error
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C and the end of a terminal: their parent does, and ends them."""
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
     finally:
-        if mask:
-            mask(signal.SIG_SETMASK, before)
+        mask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
