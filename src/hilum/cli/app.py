@@ -30,7 +30,7 @@ from hilum.cli import (
     train,
 )
 from hilum.cli.console import complain, flush, say_block, say_error
-from hilum.errors import HilumError, OutputError
+from hilum.errors import HilumError, InternalError, OutputError
 
 __all__ = ["app", "complain", "run", "settle"]
 
@@ -135,14 +135,10 @@ def settle(error: BaseException) -> int:
     if isinstance(error, BrokenPipeError):  # the reader of a pipe went away, as `head` does
         return 0
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return complain(OutputError("The disk is full; nothing was written.", "Free some space."))
+        return complain(OutputError(f"{error.filename or 'The output'} cannot be written: {error.strerror}."))
     if os.environ.get("HILUM_DEBUG"):
         raise error
-    say_error(
-        f"error: this is a bug in hilum ({type(error).__name__}: {error}). "
-        "Please report it; HILUM_DEBUG=1 shows where it happened."
-    )
-    return 1
+    return complain(InternalError.of(error))
 
 
 def _stopped(number: int) -> int:

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from hilum.cli.console import progress_bar, say, say_flags
-
 __all__ = [
     "Calibrate",
     "Json",
@@ -16,9 +14,6 @@ __all__ = [
     "Quiet",
     "Resample",
     "Series",
-    "progress_bar",
-    "say",
-    "say_flags",
 ]
 
 Series = Annotated[

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.cli.console import complain, progress_bar, say, say_flags, say_json
 from hilum.cli.options import (
     Calibrate,
     Json,
@@ -18,9 +18,6 @@ from hilum.cli.options import (
     Quiet,
     Resample,
     Series,
-    progress_bar,
-    say,
-    say_flags,
 )
 from hilum.errors import UsageError
 
@@ -120,7 +117,6 @@ class _Ended:
 
 def _tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:
     """Say what became of a scan: a line on its lungs and its flags, or why it failed."""
-    from hilum.cli.app import complain
     from hilum.output import summary_line
 
     if outcome.error is not None:
@@ -149,7 +145,7 @@ def _print_json(ended: Sequence[_Ended]) -> None:
     else:
         plain = [_plain(outcome) for outcome in ended]
     if plain is not None:
-        print(json.dumps(plain, indent=2, ensure_ascii=False))
+        say_json(plain)
 
 
 def _plain(outcome: _Ended) -> dict[str, object]:
