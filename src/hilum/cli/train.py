@@ -83,7 +83,7 @@ def command(
             callbacks=[_keep_signals()],
         )
     if not helper:
-        for line in _result(folder):
+        for line in _result(folder).splitlines():
             say(line, quiet=quiet)
     return 0
 
@@ -138,7 +138,7 @@ def _words(state: TrainState) -> str:
     return f"loss {state.loss:.4f}{dice}, {state.slices_per_s:.1f} slices/s"
 
 
-def _result(folder: Path) -> list[str]:
+def _result(folder: Path) -> str:
     import json
 
     card = json.loads((folder / "card.json").read_text("utf-8"))
@@ -150,4 +150,4 @@ def _result(folder: Path) -> list[str]:
     ]
     if overhead is not None:
         lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
-    return lines
+    return "\n".join(lines)

@@ -6,6 +6,7 @@ each folder has a lock beside it that the system lets go of when its process end
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import secrets
@@ -24,6 +25,8 @@ __all__ = ["sweep", "temporary_folder"]
 
 _NAME = re.compile(r"hilum-tmp-[0-9a-f]{16}")
 _LOCK = ".lock"
+#: What this process has open: a generator that holds one may not have come to its end when the process does.
+_OPEN: dict[Path, tuple[FileLock, int]] = {}
 #: A lock without a folder belongs to a process that is about to make the folder, unless it is this old (s).
 _OLD_LOCK_S = 3600.0
 
@@ -40,6 +43,7 @@ def temporary_folder() -> Iterator[Path]:
         folder = Path(tempfile.gettempdir()) / f"hilum-tmp-{secrets.token_hex(8)}"
         lock = FileLock(f"{folder}{_LOCK}", timeout=0, mode=0o600)
         try:
+            _OPEN[folder] = lock, os.getpid()
             lock.acquire()
             folder.mkdir(mode=0o700)
         except BaseException:
@@ -105,3 +109,11 @@ def _remove_once(folder: Path, lock: FileLock) -> None:
         with suppress(OSError):  # before it is let go, so that nobody takes it meanwhile; not so on Windows
             Path(lock.lock_file).unlink()
         lock.release()
+    _OPEN.pop(folder, None)
+
+
+@atexit.register
+def _remove_open() -> None:
+    for folder, (lock, process) in list(_OPEN.items()):
+        if process == os.getpid():  # not what a child that was forked knows of its parent
+            _remove(folder, lock)
