@@ -4,10 +4,10 @@ Each trial starts ``hilum segment``, ``prepare`` or ``train`` on tiny inputs as 
 SIGKILL, SIGINT, SIGTERM or SIGHUP at a random moment, runs the same command again and compares all files with
 those of a run that nobody disturbed. What lies in the folder of results, beside it and in TMPDIR is looked at
 twice: after the signal (a process that can put its things away must leave nothing hidden) and after the
-second run (then nothing may be left at all). A third of the trials of ``segment`` begins over a former result.
+second run (then nothing may be left at all). A third of the ``segment`` trials begins over a former result.
 
 Compared are all bytes, but of ``segment`` not report.html, the times in run.json, the hash of the series UID
-and the salt it is made with, and a DICOM SEG by its pixels; of ``train`` the model, the split and the choices.
+and its salt, and a DICOM SEG by its pixels; of ``train`` the model, the split and the choices.
 A run that ended before its signal, or was hit before the program had begun, is counted apart.
 
     python benchmarks/kills.py [--kills 100] [--signals 20] [--seed 0] [--only segment-zip,train]

@@ -136,6 +136,72 @@ def test_same_bytes_with_one_and_two_processes(tmp_path, pairs, tree):
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("pool", FileNotFoundError(errno.ENOENT, "No such file or directory")),
+        ("pool", PermissionError(errno.EACCES, "Permission denied")),
+        ("pool", NotImplementedError("no semaphores")),
+        ("submit", BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")),
+    ],
+    ids=["no /dev/shm", "no right to it", "no semaphores", "no more processes"],
+)
+def test_where_the_system_gives_no_processes_one_does_all(tmp_path, pairs, tree, monkeypatch, place, error):
+    from multiprocessing import context, process
+
+    prepare(pairs, tmp_path / "whole")
+
+    def refuse(*_args, **_kwargs):
+        raise error
+
+    if place == "pool":
+        monkeypatch.setattr(context.BaseContext, "Lock", refuse)
+    else:
+        monkeypatch.setattr(process.BaseProcess, "start", refuse)
+    done = prepare(pairs, tmp_path / "ds", workers=2)
+    assert done.alone
+    assert tree(tmp_path / "ds") == tree(tmp_path / "whole")
+
+
+def test_one_process_instead_of_several_is_told(tmp_path, pairs, monkeypatch, capsys):
+    from multiprocessing import context
+
+    from hilum.cli.app import run
+
+    def refuse(*_):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(context.BaseContext, "Lock", refuse)
+    assert run(["prepare", str(pairs), "-o", str(tmp_path / "ds"), "--workers", "2", "--json"]) == 0
+    streams = capsys.readouterr()
+    assert "so one did all" in streams.err
+    assert json.loads(streams.out)["subjects"] == 3
+
+
+_KILLED_AT = """
+import os, signal, sys
+from hilum.io import atomic
+from hilum.learn.prepare import prepare
+real = atomic._sync
+def sync(path):
+    if path.name.endswith(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(path)
+atomic._sync = sync
+prepare(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
+def test_no_hidden_file_of_a_killed_run_stays_in_or_beside_the_data_set(tmp_path, pairs, tree):
+    for killed_at in ("subjects.json", ".parquet"):
+        words = [sys.executable, "-c", _KILLED_AT, str(pairs), str(tmp_path / "place" / "ds"), killed_at]
+        assert subprocess.run(words, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+        assert [path.name for path in tmp_path.rglob(".hilum-*") if path.name.endswith(killed_at)]
+    prepare(pairs, tmp_path / "place" / "ds")
+    assert not list(tmp_path.rglob(".*"))
+
+
 _RUN = "import sys; from hilum.learn.prepare import prepare\n" + (
     "if __name__ == '__main__': prepare(sys.argv[1], sys.argv[2], workers=2)\n"
 )
