@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from hilum.errors import OutputError
+from hilum.errors import InputError, OutputError
 from hilum.io.parts import HIDDEN, part_of
+from hilum.io.text import read_json
 
 __all__ = ["OutputFolder", "atomic_file", "writable"]
 
@@ -322,8 +322,8 @@ class OutputFolder:
 def _written_by_hilum(folder: Path) -> set[str] | None:
     """Names that a former result lists as its files, empty where it lists none; None where there is none."""
     for marker in MARKERS:
-        with suppress(OSError, ValueError):
-            content = json.loads((folder / marker).read_text("utf-8"))
+        with suppress(InputError):
+            content = read_json(folder / marker)
             if isinstance(content, dict) and "hilum" in content:
                 files = content.get("files")
                 return {marker, *(str(f).split("/")[0] for f in files)} if isinstance(files, list) else set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -12,8 +11,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hilum.errors import InputError, UsageError
+from hilum.io.text import parse_toml, quoted, read_toml, shown
 
 __all__ = ["Augment", "ModelKind", "Networks", "TrainConfig", "load_config", "to_toml"]
+
+
+#: No training is longer; larger numbers are typing errors, and some libraries cannot count so far.
+_MOST_STEPS, _MOST_MINUTES = 10**9, 10.0**6
 
 
 class ModelKind(str, Enum):
@@ -133,22 +137,22 @@ class TrainConfig(_Strict):
     size: tuple[int, int] = (256, 256)
     hu_window: tuple[float, float] = (-1024.0, 400.0)
     batch: int = Field(default=8, ge=1, le=4096)
-    steps: int | None = Field(default=None, ge=1)
-    minutes: float = Field(default=20.0, gt=0)
+    steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
+    minutes: float = Field(default=20.0, gt=0, le=_MOST_MINUTES)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     warmup: float = Field(default=0.1, ge=0, le=0.9)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    clip: float = Field(default=5.0, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0, le=10)
+    clip: float = Field(default=5.0, gt=0, le=1e6)
     ema: float = Field(default=0.99, ge=0, lt=1)
-    dice: float = Field(default=1.0, ge=0)
+    dice: float = Field(default=1.0, ge=0, le=1000)
     smoothing: float = Field(default=0.01, ge=0, lt=0.5)
-    robust: float = Field(default=0.7, ge=0)
+    robust: float = Field(default=0.7, ge=0, le=1000)
     robust_from: float = Field(default=0.3, ge=0, le=1)
     without_lung: float = Field(default=0.15, ge=0, le=1)
-    validate_every: int = Field(default=0, ge=0)
-    checkpoint_minutes: float = Field(default=1.5, gt=0)
-    validation_slices: int = Field(default=256, ge=1)
-    patience: int = Field(default=0, ge=0)
+    validate_every: int = Field(default=0, ge=0, le=_MOST_STEPS)
+    checkpoint_minutes: float = Field(default=1.5, gt=0, le=_MOST_MINUTES)
+    validation_slices: int = Field(default=256, ge=1, le=_MOST_STEPS)
+    patience: int = Field(default=0, ge=0, le=_MOST_STEPS)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     workers: int = Field(default=0, ge=0, le=256)
     threads: int = Field(default=0, ge=0, le=1024)
@@ -204,7 +208,9 @@ def load_config(
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"{setting!r} is no setting, expected key=value such as learning_rate=0.001.")
+            raise UsageError(
+                f"'{shown(setting)}' is no setting, expected key=value such as learning_rate=0.001."
+            )
         _put(data, key.strip(), _value(text.strip()))
     data.update({key: value for key, value in (overrides or {}).items() if value is not None})
     if "model" not in data:
@@ -226,44 +232,28 @@ def to_toml(config: TrainConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _toml() -> Any:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        return tomllib
-    import tomli  # type: ignore[import-not-found]
-
-    return tomli
-
-
 def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = _toml().loads(file.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"There is no configuration {file.name}.", "Check the path after --config."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file.name} is no readable TOML file.", "Each line is key = value; text stands in quotes."
-        ) from error
-    return data
+    if not file.exists():
+        raise InputError(f"There is no configuration {shown(file.name)}.", "Check the path after --config.")
+    return read_toml(file, hint="Correct it, or copy the config.toml of another run.")
 
 
 def _put(data: dict[str, Any], key: str, value: Any) -> None:
     *tables, last = key.split(".")
+    if len(tables) > 1:
+        raise UsageError(f"The configuration has no key {shown(key)}.", "Tables: " + ", ".join(_TABLES) + ".")
     for name in tables:
         inner = data.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"{key} is no setting: {name} holds one value, not several.")
+            raise UsageError(f"{shown(key)} is no setting: {shown(name)} holds one value, not several.")
         data = inner
     data[last] = value
 
 
 def _value(text: str) -> Any:
     try:
-        return _toml().loads(f"value = {text}")["value"]
-    except ValueError:
+        return parse_toml(f"value = {text}")["value"]
+    except (ValueError, KeyError):
         return text
 
 
@@ -280,7 +270,7 @@ def _literal(value: Any) -> str:
 def _complaint(error: ValidationError) -> UsageError:
     """Say the first thing that is wrong in one sentence."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = shown(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         group: type[BaseModel] = _TABLES.get(str(first["loc"][0]), TrainConfig)
         import difflib
@@ -288,7 +278,7 @@ def _complaint(error: ValidationError) -> UsageError:
         name = str(first["loc"][-1])
         near = difflib.get_close_matches(name, group.model_fields, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Keys: {', '.join(sorted(group.model_fields))}."
-        return UsageError(f"The configuration has no key {key!r}.", hint)
+        return UsageError(f"The configuration has no key '{key}'.", hint)
     wrong = str(first["msg"]).removeprefix("Value error, ")
     wrong = wrong[:1].lower() + wrong[1:]
-    return UsageError(f"{key} is {first['input']!r} in the configuration: {wrong}.")
+    return UsageError(f"{key} is {quoted(first['input'])} in the configuration: {wrong}.")

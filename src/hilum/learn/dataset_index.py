@@ -13,19 +13,21 @@ the head up, the patient's right on the left side of axial and coronal ones.
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from hilum.errors import InputError
+from hilum.io.schema import Count, Length, Record, Sha256, check
 from hilum.io.stream import readable
+from hilum.io.text import read_json, read_rows, sha256_of, shown
+from hilum.io.tiff import Plane
 
 __all__ = [
     "COLUMNS",
@@ -41,6 +43,8 @@ __all__ = [
 ]
 
 DATASET_SCHEMA = "hilum.dataset/1"
+#: Bytes of an index: a row has 250, so this is four million slices.
+_MOST_INDEX_BYTES = 2**30
 _AGAIN = "Run the same hilum prepare command again: it goes on where it stopped."
 
 
@@ -107,39 +111,35 @@ class SubjectRecord:
         notes: (code, sentence) pairs of what was done to it, such as a resampled mask.
     """
 
-    id: int
-    slices: int
-    rows: int
-    cols: int
-    spacing_mm: tuple[float, float] | None
-    slice_spacing_mm: float | None
-    volume_voxel_ml: float | None
+    id: Count
+    slices: Count
+    rows: Count
+    cols: Count
+    spacing_mm: tuple[Length, Length] | None = None
+    slice_spacing_mm: Length | None = None
+    volume_voxel_ml: Length | None = None
     flags: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SubjectRecord:
-        """Build it from an entry of ``dataset.json``; unknown keys are passed over."""
-        spacing = data.get("spacing_mm")
-        return cls(
-            id=int(data["id"]),
-            slices=int(data["slices"]),
-            rows=int(data["rows"]),
-            cols=int(data["cols"]),
-            spacing_mm=None if spacing is None else (float(spacing[0]), float(spacing[1])),
-            slice_spacing_mm=data.get("slice_spacing_mm"),
-            volume_voxel_ml=data.get("volume_voxel_ml"),
-            flags=tuple(data.get("flags", ())),
-            notes=tuple((str(code), str(text)) for code, text in data.get("notes", ())),
-        )
 
 
 @dataclass(frozen=True)
 class Refusal:
     """A subject that was not taken, and why, in one sentence."""
 
-    id: int
+    id: Count
     reason: str
+
+
+class _About(Record):
+    """What ``dataset.json`` holds."""
+
+    plane: Literal["axial", "coronal", "sagittal"]
+    spacing: Literal["keep", "square"] | tuple[Length, Length]
+    parameters: dict[str, Any]
+    subjects: tuple[SubjectRecord, ...]
+    refused: tuple[Refusal, ...]
+    index_sha256: Sha256
+    hilum: str = Field(max_length=100)
 
 
 @dataclass(frozen=True)
@@ -195,29 +195,21 @@ def load_dataset(path: Path | str) -> Dataset:
     """
     root = Path(path)
     about = _load_about(root)
-    index = root / "index.csv"
-    with readable(index):
-        raw = index.read_bytes()
-    digest = hashlib.sha256(raw).hexdigest()
-    if digest != about.get("index_sha256"):
+    digest = sha256_of(root / "index.csv")
+    if digest != about.index_sha256:
         raise InputError(f"index.csv and dataset.json of {root.name} do not belong together.", _AGAIN)
-    try:
-        spacing = about["spacing"]
-        parameters = dict(about["parameters"])
-        return Dataset(
-            root=root,
-            plane=str(about["plane"]),
-            spacing=spacing if isinstance(spacing, str) else (float(spacing[0]), float(spacing[1])),
-            sides=bool(parameters.get("sides", False)),
-            parameters=parameters,
-            subjects=tuple(SubjectRecord.from_dict(entry) for entry in about["subjects"]),
-            refused=tuple(Refusal(int(e["id"]), str(e["reason"])) for e in about["refused"]),
-            slices=tuple(_parse_index(raw.decode("utf-8"))),
-            index_sha256=digest,
-            hilum=str(about["hilum"]),
-        )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"dataset.json or index.csv of {root.name} is damaged.", _AGAIN) from error
+    return Dataset(
+        root=root,
+        plane=about.plane,
+        spacing=about.spacing,
+        sides=bool(about.parameters.get("sides", False)),
+        parameters=about.parameters,
+        subjects=about.subjects,
+        refused=about.refused,
+        slices=tuple(_load_index(root, {subject.id for subject in about.subjects})),
+        index_sha256=digest,
+        hilum=about.hilum,
+    )
 
 
 def load_index(path: Path | str) -> list[SliceRecord]:
@@ -272,7 +264,7 @@ def read_mask(path: Path | str) -> npt.NDArray[np.uint8]:
     return array
 
 
-def _load_about(root: Path) -> dict[str, Any]:
+def _load_about(root: Path) -> _About:
     file = root / "dataset.json"
     if not root.is_dir():
         raise InputError(
@@ -286,38 +278,47 @@ def _load_about(root: Path) -> dict[str, Any]:
             f"{root.name} is no data set: it holds no dataset.json.",
             "Make one with hilum prepare PAIRS -o DATASET.",
         )
-    with readable(file):
-        try:
-            about = json.loads(file.read_text("utf-8"))
-        except ValueError as error:
-            raise InputError(f"dataset.json of {root.name} is damaged.", _AGAIN) from error
+    name = f"dataset.json of {root.name}"
+    about = read_json(file, name=name, hint=_AGAIN)
     if not isinstance(about, dict) or about.get("schema") != DATASET_SCHEMA:
         raise InputError(
             f"{root.name} was not made by this version of hilum: its schema is not {DATASET_SCHEMA}.",
             "Make it again with hilum prepare.",
         )
-    return about
+    return check(_About, about, name=name, hint=_AGAIN)
 
 
-def _parse_index(text: str) -> list[SliceRecord]:
-    rows = csv.reader(text.splitlines())
-    if tuple(next(rows, ())) != COLUMNS:
-        raise ValueError("columns")
-    return [_parse_row(row) for row in rows]
+def _load_index(root: Path, subjects: set[int]) -> list[SliceRecord]:
+    name = f"index.csv of {root.name}"
+    rows = read_rows(root / "index.csv", most=_MOST_INDEX_BYTES, name=name, hint=_AGAIN)
+    if not rows or tuple(rows[0][1]) != COLUMNS:
+        raise InputError(f"{name} is damaged: its columns are not those of a data set.", _AGAIN)
+    out = []
+    for line, row in rows[1:]:
+        try:
+            record = _parse_row(row)
+        except ValueError as error:
+            raise InputError(f"Line {line} of {name} is damaged: {shown(','.join(row))}", _AGAIN) from error
+        if record.subject not in subjects:
+            raise InputError(
+                f"Line {line} of {name} is of a subject that dataset.json does not hold.", _AGAIN
+            )
+        out.append(record)
+    return out
 
 
 def _parse_row(row: list[str]) -> SliceRecord:
     subject, number, plane, rows, cols, row_mm, col_mm, slice_mm, fraction, *files = row
     image, mask, image_sha256, mask_sha256 = files
     return SliceRecord(
-        int(subject),
-        int(number),
-        plane,
-        int(rows),
-        int(cols),
-        _number(row_mm),
-        _number(col_mm),
-        _number(slice_mm),
+        _whole(subject),
+        _whole(number),
+        Plane(plane).value,
+        _whole(rows, 1),
+        _whole(cols, 1),
+        _length(row_mm),
+        _length(col_mm),
+        _length(slice_mm),
         float(fraction),
         image,
         mask,
@@ -326,5 +327,16 @@ def _parse_row(row: list[str]) -> SliceRecord:
     )
 
 
-def _number(text: str) -> float | None:
-    return float(text) if text else None
+def _whole(text: str, least: int = 0) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) >= least):
+        raise ValueError(text)
+    return int(text)
+
+
+def _length(text: str) -> float | None:
+    if not text:
+        return None
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(text)
+    return value

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from hilum.errors import InputError
 from hilum.io.atomic import atomic_file
-from hilum.io.stream import readable
+from hilum.io.text import read_json
 
 __all__ = ["assign", "read_dictionary"]
+
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def read_dictionary(path: Path) -> dict[int, str]:
@@ -21,14 +24,13 @@ def read_dictionary(path: Path) -> dict[int, str]:
     """
     if not path.exists():
         return {}
-    with readable(path):
-        try:
-            content = json.loads(path.read_text("utf-8"))
-            out = {int(key): str(value) for key, value in content.items()}
-        except (ValueError, AttributeError) as error:
-            raise InputError(
-                f"{path.name} is no dictionary of subjects.", "Give another file with --subjects."
-            ) from error
+    hint = "Give another file with --subjects."
+    content = read_json(path, hint=hint)
+    if not isinstance(content, dict) or not all(
+        _NUMBER.fullmatch(key) and isinstance(value, str) and value for key, value in content.items()
+    ):
+        raise InputError(f"{path.name} is no dictionary of subjects, with a name for each number.", hint)
+    out = {int(key): value for key, value in content.items()}
     if len(set(out.values())) < len(out):
         raise InputError(f"{path.name} names a subject twice.", "Correct it, or give another file.")
     return out

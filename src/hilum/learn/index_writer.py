@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,8 @@ from typing import Any
 import hilum
 from hilum.io import atomic_file, write_json
 from hilum.learn.dataset_index import COLUMNS, DATASET_SCHEMA
-from hilum.learn.subject import IMAGES, MASKS, RECORDS, record_path
+from hilum.learn.record import RECORDS, read_record, record_path
+from hilum.learn.subject import IMAGES, MASKS
 
 __all__ = ["finish_dataset", "record_numbers", "refuse_copies", "remove_leftovers"]
 
@@ -102,7 +102,7 @@ def finish_dataset(root: Path, parameters: dict[str, Any]) -> int:
 
 def _records(root: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number in record_numbers(root):
-        yield number, json.loads(record_path(root, number).read_text("utf-8"))
+        yield number, read_record(root, number)
 
 
 def _rows(root: Path, plane: str) -> Iterator[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from hilum.errors import GeometryError, InputError, UsageError
 from hilum.io.dispatch import FileKind, kind_of
 from hilum.io.finish import RawImage
+from hilum.io.text import shown
 from hilum.labels import Lung
 from hilum.volume import ScanMeta, Volume
 
@@ -23,6 +25,7 @@ LabelMap = dict[int | None, int]
 
 _CHUNK = 4 * 2**20
 _SHOWN = 6
+_VALUE = re.compile(r"[0-9]{1,3}")
 
 
 def parse_labels(text: str | Mapping[int, int] | None) -> LabelMap | None:
@@ -44,11 +47,12 @@ def parse_labels(text: str | Mapping[int, int] | None) -> LabelMap | None:
     out: LabelMap = {}
     for key, value in pairs:
         key, value = key.strip(), value.strip()
-        known = (key == "*" or (key.isdecimal() and int(key) <= 255)) and value in ("0", "1", "2")
+        named = _VALUE.fullmatch(key) is not None and int(key) <= 255
+        known = (key == "*" or named) and value in ("0", "1", "2")
         if not known:
             raise UsageError(
-                f"labels holds {key}={value}, expected VALUE=LABEL with a value of 0 to 255 (or * for all "
-                "others) and a label of 0, 1 or 2, such as 3=1,5=1."
+                f"labels holds {shown(f'{key}={value}')}, expected VALUE=LABEL with a value of 0 to 255 "
+                "(or * for all others) and a label of 0, 1 or 2, such as 3=1,5=1."
             )
         out[None if key == "*" else int(key)] = int(value)
     return out

@@ -7,8 +7,6 @@ two folders that are named; and one folder in which the names tell image from ma
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -20,6 +18,7 @@ from hilum.errors import InputError
 from hilum.io.letters import whole
 from hilum.io.names import VOLUME_SUFFIXES
 from hilum.io.stream import readable
+from hilum.io.text import read_json, read_rows, shown
 
 __all__ = ["Pair", "Subject", "find_pairs", "natural_key"]
 
@@ -34,6 +33,8 @@ IMAGE_FOLDERS = ("images", "imagestr", "image", "imgs", "img", "ct", "cts", "sca
 MASK_FOLDERS = ("masks", "labelstr", "labels", "mask", "label", "segmentations", "seg", "lungs", "gt")
 _SUFFIXES = (".seg.nrrd", *VOLUME_SUFFIXES, ".png")
 _FLAT_SUFFIXES = (".tif", ".tiff", ".png")
+#: Characters of a subject's name and of a path in a table: what file systems take.
+_LONGEST_NAME, _LONGEST_PATH = 255, 4096
 _CHANNEL = re.compile(r"_(\d{4})$")  # nnU-Net: _0000 is the first channel
 _FORMS = (
     "Give a folder with NAME_ct.nii.gz and NAME_lungs.nii.gz, a folder with images and masks (or imagesTr "
@@ -64,10 +65,15 @@ class Subject:
     pairs: tuple[Pair, ...]
 
 
-def natural_key(name: str) -> tuple[tuple[int, str, int, str], ...]:
+def natural_key(name: str) -> tuple[tuple[int, int, str, str], ...]:
     """Return a key that sorts ``case-2`` before ``case-10``, the same on every machine."""
-    parts = re.findall(r"\d+|\D+", name)
-    key = [(0, "", int(p), p) if p.isdecimal() else (1, p.casefold(), 0, p) for p in parts]
+    key = []
+    for part in re.findall(r"[0-9]+|[^0-9]+", name):
+        if part[0].isdecimal():
+            digits = part.lstrip("0")  # compared by length, then as text: a number may be of any length
+            key.append((0, len(digits), digits, part))
+        else:
+            key.append((1, 0, part.casefold(), part))
     return tuple(key)
 
 
@@ -139,29 +145,26 @@ def _from_folder(folder: Path) -> list[_Entry]:
 
 
 def _from_csv(path: Path) -> list[_Entry]:
-    with readable(path):
-        try:
-            text = path.read_text("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path.name} is not text in UTF-8.", "Save it as CSV in UTF-8.") from error
-    lines = text.splitlines()
-    head = lines[0] if lines else ""
-    delimiter = max(",;\t", key=head.count)
-    rows = csv.DictReader(lines, delimiter=delimiter)
-    columns = {str(name).strip().lower(): name for name in rows.fieldnames or ()}
+    rows = read_rows(path, delimiters=",;\t", hint="Save it as CSV in UTF-8.")
+    titles = [title.strip().lower() for title in rows[0][1]] if rows else []
+    columns = {title: number for number, title in enumerate(titles)}
     if not {"image", "mask"} <= columns.keys():
         raise InputError(
             f"{path.name} has no columns image and mask.",
             "Name them in its first line: image,mask[,subject].",
         )
     out = []
-    for number, row in enumerate(rows, start=2):
-        image, mask = ((row[columns[name]] or "").strip() for name in ("image", "mask"))
+    for number, row in rows[1:]:
+        image, mask, name = (
+            row[place].strip() if (place := columns.get(title, len(row))) < len(row) else ""
+            for title in ("image", "mask", "subject")
+        )
         if not image and not mask:
             continue
         if not image:
             raise InputError(f"Line {number} of {path.name} names no image.", "Fill it in, or drop the line.")
-        name = (row[columns["subject"]] or "").strip() if "subject" in columns else ""
+        if len(name) > _LONGEST_NAME or len(image) > _LONGEST_PATH or len(mask) > _LONGEST_PATH:
+            raise InputError(f"Line {number} of {path.name} holds a name that is too long.", "Shorten it.")
         file = path.parent / image
         out.append((name or _core(file), Pair(file, path.parent / mask if mask else None)))
     return out
@@ -179,7 +182,9 @@ def _from_decathlon(path: Path, content: object) -> list[_Entry]:
         if isinstance(image, list) and len(image) == 1:
             image = image[0]
         mask = (entry.get("label") or entry.get("mask")) if isinstance(entry, dict) else None
-        if not isinstance(image, str) or not (mask is None or isinstance(mask, str)):
+        if not (isinstance(image, str) and 0 < len(image) <= _LONGEST_PATH) or not (
+            mask is None or (isinstance(mask, str) and 0 < len(mask) <= _LONGEST_PATH)
+        ):
             raise InputError(
                 f"An entry of {path.name} does not name one image and one label.",
                 'Write {"image": "FILE", "label": "FILE"}.',
@@ -190,11 +195,7 @@ def _from_decathlon(path: Path, content: object) -> list[_Entry]:
 
 
 def _load_json(path: Path) -> object:
-    with readable(path):
-        try:
-            content: object = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path.name} is not valid JSON.", "Write it again.") from error
+    content: object = read_json(path, hint="Write it again.")
     return content
 
 
@@ -316,7 +317,7 @@ def _unique(files: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path
 
 def _twice(name: str, how: str) -> InputError:
     return InputError(
-        f"The subject {name} stands there twice, {how}.",
+        f"The subject {shown(name)} stands there twice, {how}.",
         "Keep one, or give them different names; a subject counts once.",
     )
 

@@ -7,7 +7,6 @@ the same command, with the same bytes as one that was not.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,15 +20,16 @@ from filelock import FileLock, Timeout
 from hilum.errors import HilumError, InputError, OutputError, UsageError
 from hilum.io import write_json
 from hilum.io.parts import HIDDEN
-from hilum.io.stream import readable
+from hilum.io.text import read_json, shown
 from hilum.io.tiff import Plane
 from hilum.learn.dictionary import assign, read_dictionary
 from hilum.learn.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
 from hilum.learn.label_map import parse_labels
 from hilum.learn.pairs import find_pairs
 from hilum.learn.processes import NoProcessesError, run_in_processes
+from hilum.learn.record import RECORDS
 from hilum.learn.slices import Spacing, parse_spacing
-from hilum.learn.subject import IMAGES, MASKS, RECORDS, Job, Outcome, make_subject, on_full_disk
+from hilum.learn.subject import IMAGES, MASKS, Job, Outcome, make_subject, on_full_disk
 from hilum.segmentation.base import Progress
 from hilum.segmentation.grid import thread_count
 
@@ -161,7 +161,7 @@ def prepare(
     return Prepared(
         dataset=root,
         dictionary=dictionary,
-        subjects=len(json.loads((root / "dataset.json").read_text("utf-8"))["subjects"]),
+        subjects=len(read_json(root / "dataset.json")["subjects"]),
         slices=slices,
         made=tuple(o.id for o in outcomes if o.error is None and not o.kept),
         kept=tuple(o.id for o in outcomes if o.kept),
@@ -256,12 +256,14 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
     if not file.exists():
         write_json(file, wanted)
         return
-    with readable(file):
-        there = json.loads(file.read_text("utf-8"))
+    hint = "Give another folder with -o."
+    there = read_json(file, name=f"{_PARAMETERS} of {root.name}", hint=hint)
+    if not isinstance(there, dict):
+        raise InputError(f"{_PARAMETERS} of {root.name} is damaged.", hint)
     for name, value in wanted.items():
         if there.get(name) != value:
             raise UsageError(
-                f"The data set {root.name} was made with {name} = {there.get(name)}, not {value}.",
+                f"The data set {root.name} was made with {name} = {shown(there.get(name))}, not {value}.",
                 f"Use the same {name}, or give another folder with -o.",
             )
 

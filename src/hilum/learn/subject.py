@@ -20,18 +20,20 @@ from hilum.io import read, write_json
 from hilum.io.atomic import writable
 from hilum.io.finish import RawImage
 from hilum.io.stream import readable
+from hilum.io.text import open_regular
 from hilum.io.tiff import Plane
 from hilum.learn.dataset_index import SubjectRecord
 from hilum.learn.encode import encode_mask, encode_picture
 from hilum.learn.label_map import LabelMap, apply_map, describe_map, load_mask, on_grid
 from hilum.learn.pairs import Pair
+from hilum.learn.record import read_record, record_path
 from hilum.learn.slices import Frame, Spacing, frame_of, pictures
 from hilum.segmentation.base import ModelInfo, Segmentation
 from hilum.volume import Volume
 
-__all__ = ["IMAGES", "MASKS", "RECORDS", "Job", "Outcome", "make_subject", "on_full_disk", "record_path"]
+__all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
 
-IMAGES, MASKS, RECORDS = "images", "masks", "records"
+IMAGES, MASKS = "images", "masks"
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 
@@ -77,11 +79,6 @@ class Outcome:
     slices: int
     kept: bool = False
     error: HilumError | None = None
-
-
-def record_path(root: Path, number: int) -> Path:
-    """Return the file that says that a subject is complete."""
-    return root / RECORDS / f"{number}.json"
 
 
 @contextmanager
@@ -313,7 +310,7 @@ def _hash(path: Path) -> str:
     with readable(path):
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for file in files:
-            with file.open("rb") as stream:
+            with open_regular(file) as stream:
                 while block := stream.read(2**20):
                     digest.update(block)
     return digest.hexdigest()
@@ -339,8 +336,8 @@ def _key(job: Job, sources: list[list[str]]) -> str:
 def _complete(job: Job, key: str) -> int | None:
     """Return the number of slices where the subject is complete and all its files have their size."""
     try:
-        record = json.loads(record_path(job.root, job.id).read_text("utf-8"))
-        if record.get("refused") is not None or record["key"] != key:
+        record = read_record(job.root, job.id)
+        if record["refused"] is not None or record["key"] != key:
             return None
         for row in record["slices"]:
             for folder, name, size in zip(
@@ -349,7 +346,7 @@ def _complete(job: Job, key: str) -> int | None:
                 if (job.root / folder / name).stat().st_size != size:
                     return None
         return len(record["slices"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, InputError):
         return None
 
 

@@ -1,0 +1,83 @@
+"""Plain data from files, held against what they should be, and the sentence where they are not."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from hilum.errors import HilumError, InputError
+from hilum.io.text import quoted, shown
+
+__all__ = ["Count", "Length", "Name", "Positive", "Real", "Record", "Sha256", "Share", "check"]
+
+T = TypeVar("T")
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("should hold printable characters only")
+    return text
+
+
+def _digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError("should be a SHA-256 of 64 hexadecimal digits")
+    return text
+
+
+#: A finite number.
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
+#: A length in mm, or a volume in mL; no CT has voxels above these bounds.
+Length = Annotated[float, Field(strict=True, gt=0, le=1e6)]
+#: A probability, or a part of a whole.
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+#: A number of things, or the number that stands for one.
+Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+#: The same, at least 1.
+Positive = Annotated[int, Field(strict=True, ge=1, le=2**53)]
+#: A short text that is shown to people.
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=200), AfterValidator(_printable)]
+#: A SHA-256 in hexadecimal digits.
+Sha256 = Annotated[str, Field(strict=True), AfterValidator(_digest)]
+
+
+class Record(BaseModel):
+    """Base of what a file holds; keys that it does not know are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+
+def check(
+    kind: type[T], data: Any, *, name: str, hint: str = "Get it again.", error: type[HilumError] = InputError
+) -> T:
+    """Make an object of a kind from plain data.
+
+    Args:
+        kind: A :class:`Record`, or a dataclass.
+        data: From :func:`hilum.io.text.read_json`.
+        name: What to call the file in a message.
+        hint: What to do where it does not fit.
+        error: What is raised then.
+
+    Raises:
+        HilumError: Of the kind ``error``, naming the field that does not fit.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as wrong:
+        raise error(f"{name} {_first(wrong)}.", hint) from wrong
+
+
+def _first(error: ValidationError) -> str:
+    """Say the first thing that does not fit, as the second half of a sentence."""
+    first = error.errors(include_url=False)[0]
+    field = shown(".".join(str(part) for part in first["loc"]), 80)
+    if first["type"] == "missing":
+        return f"has no {field}"
+    if not field:
+        return "is damaged: it holds no table of names and values"
+    should = re.sub("^Value error, ", "", str(first["msg"]))
+    should = re.sub("^[A-Z][a-z]+ should ", "should ", should)
+    return f"is damaged: {field} is {quoted(first['input'])}, but {should[:1].lower()}{should[1:]}"
