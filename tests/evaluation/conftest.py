@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.learn.dataset_index import COLUMNS, DATASET_SCHEMA
+from hilum.segmentation.card import SLICES_SCHEMA
 
 
 def ball(shape, centre, radius, spacing=(1.0, 1.0, 1.0)):
@@ -112,13 +113,15 @@ def make_run(tmp_path, monkeypatch):
         run.mkdir()
         index = json.loads((dataset / "dataset.json").read_text())["index_sha256"]
         content = {
+            "schema": SLICES_SCHEMA,
             "name": name,
             "kind": "unet",
-            "input": {"plane": "axial", "size": [24, 24]},
+            "hilum": "0",
+            "input": {"plane": "axial", "size": [32, 32], "hu_window": [-1024.0, 400.0]},
             "threshold": 0.5,
             "parameters": 1234,
             "training_minutes": 1.5,
-            "onnx_sha256": name,
+            "onnx_sha256": hashlib.sha256(name.encode()).hexdigest(),
             "data": {"index_sha256": index},
             **card,
         }

@@ -14,6 +14,7 @@ from hilum.cli import compare, evaluate
 from hilum.cli.app import complain
 from hilum.errors import HilumError
 from hilum.evaluation import Evaluation
+from hilum.evaluation.result import Stored
 from hilum.io import write_labels
 from hilum.report.page import POLICY
 from hilum.volume import Volume
@@ -85,7 +86,7 @@ def test_the_same_twice_is_the_same_to_the_byte(hilum_cli, masks):
 def test_json_on_stdout_comes_back(hilum_cli, masks, capsys):
     assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "ref.nii.gz", "--json") == 0
     data = json.loads(capsys.readouterr().out)
-    again = Evaluation.from_dict(data).as_dict()
+    again = Evaluation.from_stored(Stored.model_validate(data)).as_dict()
     summaries = again.pop("summary"), data.pop("summary")
     assert again == data
     for one, other in zip(*summaries, strict=True):
@@ -146,8 +147,13 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
     ("change", "arguments", "code", "words"),
     [
         ({}, ["--part", "best"], 2, "part is 'best'"),
-        ({"data": {"index_sha256": "0"}}, [], 3, "another data set"),
-        ({"input": {"plane": "coronal"}}, [], 3, "coronal pictures"),
+        ({"data": {"index_sha256": "0" * 64}}, [], 3, "another data set"),
+        (
+            {"input": {"plane": "coronal", "size": [32, 32], "hu_window": [-1000, 400]}},
+            [],
+            3,
+            "coronal pictures",
+        ),
         ({"parts": {"train": [0], "validation": [1]}}, [], 3, "names no test part"),
         ({"parts": {"test": []}}, [], 3, "is empty"),
         ({"parts": {"test": [2, 77]}}, [], 3, "1 of 2"),
@@ -211,7 +217,7 @@ def test_compare_takes_an_evaluation_that_fits_and_no_other(hilum_cli, make_data
     assert hilum_cli("compare", *runs, "--dataset", data, "-o", tmp_path / "two", "--no-speed") == 0
     assert make_run.models["a"].seen == seen + 2  # only for the pictures
     card = json.loads((runs[0] / "card.json").read_text())
-    (runs[0] / "card.json").write_text(json.dumps({**card, "onnx_sha256": "other"}))
+    (runs[0] / "card.json").write_text(json.dumps({**card, "onnx_sha256": "0" * 64}))
     assert hilum_cli("compare", *runs, "--dataset", data, "-o", tmp_path / "three", "--no-speed") == 0
     assert make_run.models["a"].seen == seen + 6
 

@@ -139,15 +139,23 @@ def _words(state: TrainState) -> str:
 
 
 def _result(folder: Path) -> str:
-    import json
+    from hilum.segmentation.card import SLICES_SCHEMA, read_card
 
-    card = json.loads((folder / "card.json").read_text("utf-8"))
-    dice = card["figures"]["validation_dice"]
-    overhead = card["figures"]["loader_overhead"]
-    lines = [
-        f"{card['kind']}: validation Dice {dice['mean']:.4f} (worst {dice['worst']:.4f}), "
-        f"{card['training_minutes']:.1f} minutes -> {folder}"
+    card = read_card(folder / "card.json", SLICES_SCHEMA, folder.name)
+    figures = card.get("figures") or {}
+    dice, overhead, minutes = (
+        values.get(key)
+        for values, key in (
+            (figures, "validation_dice"),
+            (figures, "loader_overhead"),
+            (card, "training_minutes"),
+        )
+    )
+    told = [
+        *([f"validation Dice {dice['mean']:.4f} (worst {dice['worst']:.4f})"] if dice else []),
+        *([f"{minutes:.1f} minutes"] if minutes is not None else []),
     ]
+    lines = [f"{card['kind']}: {', '.join(told)} -> {folder}"]
     if overhead is not None:
         lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
     return "\n".join(lines)

@@ -259,7 +259,7 @@ def _check_same_cases(entries: Sequence[_Entry]) -> None:
     names = {case.name for case in first.evaluation.cases}
     for entry in entries[1:]:
         others = {case.name for case in entry.evaluation.cases}
-        data = {e.evaluation.source.get("index_sha256") for e in (first, entry)}
+        data = {str(e.evaluation.source.get("index_sha256")) for e in (first, entry)}
         if names != others or len(data) > 1:
             what = f"{len(names - others)} and {len(others - names)} cases that the other has not"
             said = "different data sets" if len(data) > 1 else f"different cases ({what})"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hilum
 from hilum.errors import InputError
-from hilum.evaluation.result import CASE_COLUMNS, Evaluation
+from hilum.evaluation.result import CASE_COLUMNS, SCHEMA, Evaluation, Stored
 from hilum.evaluation.summary import SUMMARY_COLUMNS
 from hilum.io import OutputFolder, write_csv, write_json, write_text
-from hilum.io.stream import readable
+from hilum.io.schema import check
+from hilum.io.text import read_json
 
 if TYPE_CHECKING:
     from hilum.evaluation.compare import Comparison
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["read_evaluation", "write_comparison", "write_evaluation"]
 
 _RUN_SCHEMA = "hilum.run/1"
+#: Bytes of an evaluation: a case takes 5 kB, so this is 50 000 cases.
+_MOST_BYTES = 2**28
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool = True) -> Path:
@@ -76,15 +78,11 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         InputError: It is not there or damaged.
     """
-    path = folder / "evaluation.json"
-    with readable(path):
-        try:
-            return Evaluation.from_dict(json.loads(path.read_text("utf-8")))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"evaluation.json in {folder.name or folder} is damaged or of another version of hilum.",
-                "Run hilum evaluate again.",
-            ) from error
+    name, hint = f"evaluation.json in {folder.name or folder}", "Run hilum evaluate again."
+    data = read_json(folder / "evaluation.json", most=_MOST_BYTES, name=name, hint=hint)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise InputError(f"{name} is of another version of hilum: its schema is not {SCHEMA}.", hint)
+    return Evaluation.from_stored(check(Stored, data, name=name, hint=hint))
 
 
 def _write_manifest(folder: Path, verb: str) -> None:

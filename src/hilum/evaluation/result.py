@@ -5,21 +5,61 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, field_validator
 
 import hilum
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import METRICS, Side
 from hilum.evaluation.summary import DRAWS, SummaryRow, summarise
+from hilum.io.schema import Count, Record
 from hilum.measures import Value
 
 if TYPE_CHECKING:
     from hilum.evaluation.pictures import Plate
 
-__all__ = ["CASE_COLUMNS", "SCHEMA", "Evaluation"]
+__all__ = ["CASE_COLUMNS", "SCHEMA", "Evaluation", "Stored"]
 
 SCHEMA = "hilum.evaluation/1"
 CASE_COLUMNS = ("case", "subject", "side", "metric", "value", "unit", "reason")
+
+
+_Plain = str | int | float | bool | None
+#: Metrics are pixels, mm, mL, g and percent: beyond this is none.
+_Metric = Annotated[float, Field(strict=True, ge=-1e12, le=1e12)]
+
+
+class _StoredValue(Record):
+    value: _Metric | None
+    unit: str = Field(max_length=50)
+    reason: str | None = None
+
+
+class _StoredCase(Record):
+    case: str = Field(max_length=500)
+    subject: str = Field(max_length=500)
+    sides: dict[Side, dict[str, _StoredValue]]
+
+    @field_validator("sides")
+    @classmethod
+    def _whole(cls, sides: dict[Side, dict[str, _StoredValue]]) -> dict[Side, dict[str, _StoredValue]]:
+        if Side.LUNGS not in sides or any(METRICS.keys() - values.keys() for values in sides.values()):
+            raise ValueError("should hold all metrics of both lungs")
+        return sides
+
+
+class _Bootstrap(Record):
+    seed: Count
+
+
+class Stored(Record):
+    """What ``evaluation.json`` holds and :meth:`Evaluation.from_stored` takes up."""
+
+    title: str = Field(max_length=500)
+    source: dict[str, _Plain | list[_Plain]]
+    bootstrap: _Bootstrap
+    cases: list[_StoredCase] = Field(min_length=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,26 +131,20 @@ class Evaluation:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
-        """Make it again from :meth:`as_dict`; the pictures are not in it.
-
-        Raises:
-            KeyError, TypeError, ValueError: The data are not of this form.
-        """
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema is {data['schema']!r}, expected {SCHEMA!r}")
+    def from_stored(cls, stored: Stored) -> Evaluation:
+        """Make it again from what :meth:`as_dict` was stored as; the pictures are not in it."""
         cases = tuple(
             CaseResult(
-                name=str(case["case"]),
-                subject=str(case["subject"]),
+                name=case.case,
+                subject=case.subject,
                 values={
-                    Side(side): {metric: _value(values[metric]) for metric in METRICS}
-                    for side, values in case["sides"].items()
+                    side: {metric: Value(**dict(values[metric])) for metric in METRICS}
+                    for side, values in case.sides.items()
                 },
             )
-            for case in data["cases"]
+            for case in stored.cases
         )
-        return cls(str(data["title"]), dict(data["source"]), cases, seed=int(data["bootstrap"]["seed"]))
+        return cls(stored.title, stored.source, cases, seed=stored.bootstrap.seed)
 
     def rows(self) -> Iterator[tuple[str, str, str, str, float | None, str, str | None]]:
         """Give the rows of the long table of cases; the header is :data:`CASE_COLUMNS`."""
@@ -132,11 +166,6 @@ def _plain(value: Value) -> dict[str, object]:
     if value.reason:
         out["reason"] = value.reason
     return out
-
-
-def _value(data: Mapping[str, Any]) -> Value:
-    value = data["value"]
-    return Value(None if value is None else float(value), str(data["unit"]), data.get("reason"))
 
 
 def _round(value: float) -> float:

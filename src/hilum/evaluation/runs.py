@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ import numpy.typing as npt
 
 from hilum.errors import InputError, ModelError, UsageError
 from hilum.evaluation.cases import Case, Grid, SideChoice
-from hilum.io.stream import readable
+from hilum.io.schema import Count, Record, check
+from hilum.io.text import read_json
+from hilum.segmentation.card import SLICES_SCHEMA, read_card
 
 if TYPE_CHECKING:
     from hilum.learn.dataset_index import Dataset, SliceRecord
@@ -30,6 +31,14 @@ BATCH = 16
 _GO_ON = "Run the same hilum train command again: it goes on where it stopped."
 
 
+class _Split(Record):
+    """What ``split.json`` holds: numbers of subjects by part."""
+
+    train: tuple[Count, ...] | None = None
+    validation: tuple[Count, ...] | None = None
+    test: tuple[Count, ...] | None = None
+
+
 class Run:
     """A folder made by ``hilum train``.
 
@@ -37,8 +46,8 @@ class Run:
         path: The folder.
 
     Raises:
-        InputError: It is no such folder, or it is damaged.
-        ModelError: Training has not ended.
+        InputError: It is no such folder.
+        ModelError: Training has not ended, or the card is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +59,7 @@ class Run:
                 f"{path.name or path} is no folder of a trained network: it holds no card.json.",
                 "Give a folder that hilum train made.",
             )
-        self.card = _load(path / "card.json")
+        self.card = read_card(path / "card.json", SLICES_SCHEMA, path.resolve().name)
 
     @property
     def name(self) -> str:
@@ -67,13 +76,13 @@ class Run:
     @property
     def threshold(self) -> float:
         """Probability from which a pixel is lung."""
-        return float(self.card.get("threshold", 0.5))
+        return float(self.card["threshold"])
 
     @property
     def index_sha256(self) -> str | None:
         """SHA-256 of the index of the data set that it was trained on."""
-        value = dict(self.card.get("data") or {}).get("index_sha256")
-        return None if value is None else str(value)
+        value: str | None = (self.card.get("data") or {}).get("index_sha256")
+        return value
 
     def masks(
         self, pictures: npt.NDArray[Any], spacing: tuple[float, float] | None = None
@@ -113,10 +122,10 @@ class Run:
             raise InputError(
                 f"{self.name} holds no split.json, so its {part} part is not known.", "Use --part all."
             )
-        try:
-            wanted = sorted({int(number) for number in _load(split)[part]})
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"split.json of {self.name} names no {part} part.", "Use --part all.") from error
+        named: tuple[int, ...] | None = getattr(_load_split(split, self.name), part)
+        if named is None:
+            raise InputError(f"split.json of {self.name} names no {part} part.", "Use --part all.")
+        wanted = sorted(set(named))
         if not wanted:
             raise InputError(f"The {part} part of {self.name} is empty.", "Choose another with --part.")
         missing = [number for number in wanted if number not in there]
@@ -137,8 +146,8 @@ class Run:
         from hilum.learn.dataset_index import load_dataset
 
         loaded = load_dataset(dataset)
-        plane = dict(self.card.get("input") or {}).get("plane")
-        if plane is not None and plane != loaded.plane:
+        plane = self.card["input"]["plane"]
+        if plane != loaded.plane:
             raise InputError(
                 f"{self.name} was trained on {plane} pictures, {loaded.root.name} holds {loaded.plane} ones.",
                 f"Prepare a data set with --plane {plane}.",
@@ -161,7 +170,7 @@ class Plan:
         return {
             "kind": "run",
             "run": self.run.name,
-            "onnx_sha256": self.run.card.get("onnx_sha256"),
+            "onnx_sha256": self.run.card["onnx_sha256"],
             "threshold": self.run.threshold,
             "dataset": self.dataset.root.resolve().name,
             "index_sha256": self.dataset.index_sha256,
@@ -242,12 +251,6 @@ def _grid(record: SliceRecord, voxel_ml: float | None) -> Grid:
     return Grid(pixel_mm=spacing, slice_mm=step, voxel_ml=voxel_ml)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    with readable(path):
-        try:
-            data = json.loads(path.read_text("utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path.name} of {path.parent.name} is damaged.", _GO_ON) from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path.name} of {path.parent.name} is damaged.", _GO_ON)
-    return data
+def _load_split(path: Path, name: str) -> _Split:
+    title, hint = f"split.json of {name}", "Use --part all, or copy the run again."
+    return check(_Split, read_json(path, name=title, hint=hint), name=title, hint=hint)

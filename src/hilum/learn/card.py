@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import hilum
 from hilum.learn.preprocess import RESIZE_RULE
-from hilum.learn.runner import CARD_SCHEMA
+from hilum.segmentation.card import SLICES_SCHEMA
 
 if TYPE_CHECKING:
     from hilum.learn.config import TrainConfig
@@ -53,7 +53,7 @@ def card_data(
 
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return {
-        "schema": CARD_SCHEMA,
+        "schema": SLICES_SCHEMA,
         "name": name,
         "kind": config.model.value,
         "title": _TITLES[config.model.value],

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,11 @@ import numpy.typing as npt
 
 from hilum.errors import ModelError, UsageError
 from hilum.learn.preprocess import fit_picture, from_input, normalise, to_input
-from hilum.segmentation.engine import Device, Session, open_session
+from hilum.segmentation.card import SLICES_SCHEMA, read_card
+from hilum.segmentation.engine import Device, Session, check_probabilities, open_weights
 
-__all__ = ["CARD_SCHEMA", "SliceModel", "load_run"]
+__all__ = ["SliceModel", "load_run"]
 
-CARD_SCHEMA = "hilum.model/1"
 _BATCH = 4
 
 
@@ -67,6 +64,7 @@ class SliceModel:
 
         Raises:
             UsageError: ``slices`` has not three axes.
+            ModelError: The network fails, or does not give probabilities.
         """
         if slices.ndim != 3 or 0 in slices.shape[1:]:
             raise UsageError(f"slices has shape {slices.shape}, expected (n, rows, columns).")
@@ -80,7 +78,8 @@ class SliceModel:
         for start in range(0, len(slices), together):
             parts = [slice(k, k + _BATCH) for k in range(start, min(start + together, len(slices)), _BATCH)]
             inputs = [normalise(to_input(slices[part], fit, window), window)[:, None] for part in parts]
-            for part, found in zip(parts, self.session.run_many(inputs), strict=True):
+            for part, given, found in zip(parts, inputs, self.session.run_many(inputs), strict=True):
+                check_probabilities(found, given.shape, self.name)
                 out[part] = from_input(found[:, 0], fit)
         return out
 
@@ -113,40 +112,5 @@ def load_run(path: Path | str, threads: int = 0, device: Device = Device.AUTO) -
             if begun
             else "Give the folder that hilum train made, or its model.onnx with card.json beside it.",
         )
-    try:
-        card = json.loads(file.read_text("utf-8"))
-        if card["schema"] != CARD_SCHEMA:
-            raise ModelError(
-                f"The model {name} is of another version of hilum: {card['schema']}.",
-                "Train or export it again.",
-            )
-        model = SliceModel(name, card, _Unopened())
-        expected = (
-            model.sha256,
-            model.plane,
-            model.threshold,
-            card["input"]["size"],
-            card["input"]["hu_window"],
-        )
-        digest = hashlib.sha256(onnx.read_bytes()).hexdigest()
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise ModelError(
-            f"The model {name} is damaged.", "Train it again, or copy its folder again."
-        ) from error
-    if digest != expected[0]:
-        raise ModelError(
-            f"The weights of the model {name} are not those of its card: SHA-256 differs.",
-            "Copy model.onnx and card.json together from the run.",
-        )
-    return SliceModel(name, card, open_session(onnx, threads, device))
-
-
-class _Unopened:
-    engine = ""
-    lanes = 1
-
-    def run_many(self, inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        return list(inputs)
-
-    def run(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return x
+    card = read_card(file, SLICES_SCHEMA, name)
+    return SliceModel(name, card, open_weights(onnx, card["onnx_sha256"], name, threads, device))

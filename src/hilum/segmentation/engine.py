@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,13 +12,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import ModelError
+from hilum.errors import HilumError, InputError, ModelError
+from hilum.io.text import sha256_of
 from hilum.offline import import_onnxruntime, import_openvino
 from hilum.segmentation.grid import thread_count
 
-__all__ = ["Device", "Session", "open_session"]
+__all__ = ["Device", "Session", "check_probabilities", "open_session", "open_weights"]
 
 Float = npt.NDArray[np.float32]
+#: A probability may pass 0 and 1 by the rounding of float32 and float16 weights.
+_ROUNDING = 1e-3
 #: What ONNX Runtime calls the GPUs it may know, best first.
 _GPU_PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider")
 
@@ -46,6 +50,24 @@ class Session(Protocol):
         ...
 
 
+def check_probabilities(found: Float, shape: tuple[int, ...], model: str) -> None:
+    """Raise unless an output of a network holds probabilities in the shape that they must have.
+
+    Raises:
+        ModelError: It does not: the network is not what its card says.
+    """
+    hint = "Take the .onnx file that belongs to the card."
+    if found.shape != shape or found.dtype.kind != "f":
+        words = " x ".join(map(str, found.shape))
+        raise ModelError(
+            f"The network of the model {model} gives {words} values of type {found.dtype}, where "
+            f"{' x '.join(map(str, shape))} probabilities are expected.",
+            hint,
+        )
+    if found.size and not (found.min() >= -_ROUNDING and found.max() <= 1 + _ROUNDING):  # also not NaN
+        raise ModelError(f"The network of the model {model} gives values that are no probabilities.", hint)
+
+
 class _OpenVino:
     """One thread an inference, several inferences side by side.
 
@@ -62,21 +84,24 @@ class _OpenVino:
             "NUM_STREAMS": str(self.lanes),
             "INFERENCE_NUM_THREADS": self.lanes,
         }
+        self._name = path.name
         self._model = core.compile_model(str(path), "CPU", options)
+        _require_one(path.name, len(self._model.inputs), len(self._model.outputs))
         self.engine = f"OpenVINO {openvino.__version__.split('-')[0]}"
 
     def run_many(self, inputs: Sequence[Float]) -> list[Float]:
         out: list[Float] = []
-        for start in range(0, len(inputs), self.lanes):
-            requests = []
-            # Started from one thread: OpenVINO's Python layer can lock up when several set inputs.
-            for x in inputs[start : start + self.lanes]:
-                request = self._model.create_infer_request()
-                request.start_async([x])
-                requests.append(request)
-            for request in requests:
-                request.wait()
-                out.append(np.array(request.get_output_tensor(0).data))
+        with _runs(self._name):
+            for start in range(0, len(inputs), self.lanes):
+                requests = []
+                # Started from one thread: OpenVINO's Python layer can lock up when several set inputs.
+                for x in inputs[start : start + self.lanes]:
+                    request = self._model.create_infer_request()
+                    request.start_async([x])
+                    requests.append(request)
+                for request in requests:
+                    request.wait()
+                    out.append(np.array(request.get_output_tensor(0).data))
         return out
 
     def run(self, x: Float) -> Float:
@@ -92,6 +117,8 @@ class _OnnxRuntime:
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=[*providers, "CPUExecutionProvider"]
         )
+        self._name = path.name
+        _require_one(path.name, len(self._session.get_inputs()), len(self._session.get_outputs()))
         self._input = self._session.get_inputs()[0].name
         where = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         self.engine = f"ONNX Runtime {onnxruntime.__version__} ({where})"
@@ -101,8 +128,31 @@ class _OnnxRuntime:
             return list(pool.map(self.run, inputs))
 
     def run(self, x: Float) -> Float:
-        out: Float = self._session.run(None, {self._input: x})[0]
+        with _runs(self._name):
+            out: Float = self._session.run(None, {self._input: x})[0]
         return out
+
+
+def _require_one(name: str, inputs: int, outputs: int) -> None:
+    if (inputs, outputs) != (1, 1):
+        raise ModelError(
+            f"{name} cannot be run: it has {inputs} inputs and {outputs} outputs, not one of each.",
+            "Take the .onnx file that belongs to the card.",
+        )
+
+
+@contextmanager
+def _runs(name: str) -> Iterator[None]:
+    """Turn what an engine raises while it runs a network into one sentence."""
+    try:
+        yield
+    except (HilumError, MemoryError):
+        raise
+    except Exception as error:  # each engine has errors of its own kinds
+        raise ModelError(
+            f"{name} failed while it ran: its network does not take this input, or memory ran out.",
+            "Take the .onnx file that belongs to the card, or a smaller scan.",
+        ) from error
 
 
 def _gpu_providers() -> tuple[str, ...]:
@@ -150,3 +200,30 @@ def open_session(path: Path, threads: int = 0, device: Device = Device.AUTO) -> 
         "A learned model needs OpenVINO or ONNX Runtime, and neither is installed.",
         "Run: pip install openvino",
     )
+
+
+def open_weights(
+    path: Path, sha256: str, model: str, threads: int = 0, device: Device = Device.AUTO
+) -> Session:
+    """Open an ONNX file that must be the one its card tells of.
+
+    Args:
+        path: The file.
+        sha256: What the card says.
+        model: What the model is called.
+        threads: As for :func:`open_session`.
+        device: As for :func:`open_session`.
+
+    Raises:
+        ModelError: It is missing, not that of the card, or as :func:`open_session`.
+    """
+    try:
+        digest = sha256_of(path)
+    except InputError as error:
+        raise ModelError(f"The weights of the model {model}: {error.message}", error.hint) from error
+    if digest != sha256:
+        raise ModelError(
+            f"The weights of the model {model} are not those of its card: SHA-256 differs.",
+            "Copy the .onnx file and its card together.",
+        )
+    return open_session(path, threads, device)

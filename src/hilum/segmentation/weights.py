@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import ModelError
-from hilum.segmentation.engine import Device, Session, open_session
+from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
+from hilum.segmentation.engine import Device, Session, open_weights
 
 __all__ = ["FOLDER", "Weights", "load_weights"]
 
@@ -34,15 +33,8 @@ def load_weights(name: str, folder: Path = FOLDER, threads: int = 0, device: Dev
         ModelError: A file is missing or damaged, or the weights are not those of the card.
     """
     path = folder / f"{name}.onnx"
-    try:
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        expected, version = str(card["onnx_sha256"]), str(card["version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"The model {name} is missing or damaged.", "Install hilum again.") from error
-    if digest != expected:
-        raise ModelError(
-            f"The weights of the model {name} are not those of its card: SHA-256 differs.",
-            "Install hilum again, or copy the .onnx and .json together.",
-        )
-    return Weights(name, version, digest, card, open_session(path, threads, device))
+    if not (path.is_file() and path.with_suffix(".json").is_file()):
+        raise ModelError(f"The model {name} is missing: its .onnx or its .json.", "Install hilum again.")
+    card = read_card(path.with_suffix(".json"), VOLUMES_SCHEMA, name)
+    digest = card["onnx_sha256"]
+    return Weights(name, card["version"], digest, card, open_weights(path, digest, name, threads, device))

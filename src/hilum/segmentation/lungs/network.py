@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.segmentation.engine import Session
+from hilum.segmentation.engine import Session, check_probabilities
 from hilum.segmentation.isogrid import IsoGrid
 
 __all__ = ["Opinion", "ask_network", "dice"]
@@ -110,8 +110,10 @@ def _in_pieces(session: Session, volumes: list[Float]) -> list[Float]:
     weight = np.zeros(length, np.float32)
     for start in starts:
         part = slice(start, start + span)
-        answers = session.run_many([_filled(x[:, :, part]) for x in volumes])
+        asked = [_filled(x[:, :, part]) for x in volumes]
+        answers = session.run_many(asked)
         for total, answer, x in zip(out, answers, volumes, strict=True):
+            check_probabilities(answer, (1, 3, *asked[0].shape[2:]), "lungs")
             total[:, :, part] += (
                 bell[:, None] * np.moveaxis(answer[0, 1:], 0, -1)[: x.shape[0], : x.shape[1], :span]
             )
