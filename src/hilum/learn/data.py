@@ -6,11 +6,11 @@ step alone. A resumed run so sees exactly what it would have seen.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
+from hilum.errors import InputError
 from hilum.io import write_json
 from hilum.io.atomic import writable
+from hilum.io.text import read_json
 from hilum.learn.config import TrainConfig
 from hilum.learn.dataset_index import Dataset, SliceRecord
 from hilum.learn.preprocess import fit_picture, resize, to_input
@@ -47,6 +49,13 @@ class SliceCache:
     size: tuple[int, int]
     subjects: npt.NDArray[np.int64]
     has_lung: npt.NDArray[np.bool_]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the files are as large as they must be."""
+        pixels = len(self.subjects) * self.size[0] * self.size[1]
+        files = ((self.folder / "hu.bin", 2 * pixels), (self.folder / "lung.bin", pixels))
+        return all(file.is_file() and file.stat().st_size == size for file, size in files)
 
     def open(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]:
         """Map HU (int16) and share of lung (0 to 255), each (n, height, width)."""
@@ -89,7 +98,7 @@ def build_cache(
         np.array([r.lung_fraction > 0 for r in records], bool),
     )
     marker = folder / "cache.json"
-    if marker.is_file() and json.loads(marker.read_text("utf-8")) == key:
+    if cache.complete and _stored(marker) == key:
         return cache
     with writable(folder):
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,6 +110,13 @@ def build_cache(
             raise
     write_json(marker, key)
     return cache
+
+
+def _stored(marker: Path) -> object:
+    """Return what a cache was made of; None where that cannot be told, so that it is made again."""
+    with suppress(InputError):
+        return read_json(marker)  # type: ignore[no-any-return]
+    return None
 
 
 def _fill(

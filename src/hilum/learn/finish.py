@@ -11,6 +11,7 @@ import torch
 
 from hilum.io import write_json, write_text
 from hilum.learn.card import card_data, card_text
+from hilum.learn.checkpoint import load_weights_into, read_checkpoint, steps_done
 from hilum.learn.config import TrainConfig
 from hilum.learn.data import SliceCache, ValidationBatches, as_float
 from hilum.learn.dataset_index import Dataset
@@ -36,12 +37,13 @@ def finish_run(
     """Export the best weights of a run, check them and write the card, last of all.
 
     Raises:
-        ModelError: The exported model does not agree with the trained one.
+        ModelError: The checkpoint is damaged, or the exported model does not agree with the trained one.
         OutputError: Something cannot be written.
     """
-    best = torch.load(folder / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+    file = folder / "checkpoints" / "best.ckpt"
+    best = read_checkpoint(file, folder.name)
     module = LungModule(config, plan["steps"])
-    module.load_state_dict(best["state_dict"])
+    load_weights_into(module, best["state_dict"], folder.name)
     network = module.mean.eval()
     onnx = export_onnx(network, folder / "model.onnx", config.size)
     batches = ValidationBatches(cache, split.validation, config.batch, config.validation_slices)
@@ -55,7 +57,7 @@ def finish_run(
         if len(inputs) * config.batch < 32:
             inputs.append(x.numpy())
     parity = check_parity(network, onnx, np.concatenate(inputs), config.threshold)
-    figures = _figures(np.concatenate(dice), best["global_step"], watch)
+    figures = _figures(np.concatenate(dice), steps_done(best, file, folder.name), watch)
     card = card_data(
         name=folder.resolve().name,
         dataset=dataset,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
-import json
 import logging
 import math
 import os
@@ -22,7 +20,6 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -31,8 +28,11 @@ from torch.utils.data import DataLoader
 from hilum.errors import ModelError, OutputError, UsageError
 from hilum.io import atomic_file, write_json, write_text
 from hilum.io.atomic import writable
+from hilum.io.schema import Length, Positive, Sha256, check
+from hilum.io.text import read_json
 from hilum.learn.augment import Injury
 from hilum.learn.bare_step import time_bare_step
+from hilum.learn.checkpoint import WeightsOnly, load_weights_into, read_checkpoint, steps_done, taking_up
 from hilum.learn.config import TrainConfig, load_config, to_toml
 from hilum.learn.data import SliceCache, StepSampler, TrainingBatches, ValidationBatches, build_cache
 from hilum.learn.dataset_index import Dataset, load_dataset
@@ -67,11 +67,11 @@ class Plan:
         world: Number of processes.
     """
 
-    steps: int
-    every: int
-    bare_step_s: float | None
-    index_sha256: str
-    world: int
+    steps: Positive
+    every: Positive
+    bare_step_s: Length | None
+    index_sha256: Sha256
+    world: Positive
 
 
 def train(
@@ -141,7 +141,7 @@ def train(
             all_callbacks = [watch, *_checkpoints(folder), _EndHelpers(), *callbacks]
             trainer = _trainer(folder, config, plan, all_callbacks, devices, nodes)
             _fit(trainer, module, cache, split, plan, config, folder)
-            if trainer.is_global_zero and (folder / "checkpoints" / "best.ckpt").is_file():
+            if trainer.is_global_zero:
                 from hilum.learn.finish import finish_run
 
                 finish_run(folder, data, config, split, asdict(plan), watch, cache)
@@ -156,16 +156,10 @@ def _start_from(module: LungModule, run: Path) -> None:
     file = run / "checkpoints" / "best.ckpt"
     if not file.is_file():
         raise ModelError(f"The run {run.name} has no checkpoint to start from.", "Give a complete run.")
-    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
-    mean = {k.removeprefix("mean."): v for k, v in state.items() if k.startswith("mean.")}
-    try:
-        module.network.load_state_dict(mean)
-    except RuntimeError as error:
-        raise ModelError(
-            f"The weights of the run {run.name} do not fit this network.",
-            "Give a run of the same model and the same [networks].",
-        ) from error
-    module.mean.load_state_dict(mean)
+    state = read_checkpoint(file, run.name, "Give another run, or none, with --init.")["state_dict"]
+    mean = {k.removeprefix("mean."): v for k, v in state.items() if str(k).startswith("mean.")}
+    for network in (module.network, module.mean):
+        load_weights_into(network, mean, run.name, "Give a run of the same model and the same [networks].")
 
 
 @contextmanager
@@ -193,8 +187,7 @@ def _require_same(folder: Path, config: TrainConfig, data: Dataset) -> None:
             f"The run {folder.name} was begun with another configuration.",
             "Give another folder with -o, or the same arguments as before.",
         )
-    plan = json.loads((folder / "plan.json").read_text("utf-8"))
-    if plan["index_sha256"] != data.index_sha256:
+    if _load_plan(folder).index_sha256 != data.index_sha256:
         raise UsageError(
             f"The run {folder.name} was begun on another data set.", "Give another folder with -o."
         )
@@ -204,7 +197,7 @@ def _set_up(folder: Path, data: Dataset, config: TrainConfig, split: Split, worl
     """Decide what the run will be, or read what was decided."""
     if (folder / "plan.json").is_file():
         _require_same(folder, config, data)
-        plan = Plan(**json.loads((folder / "plan.json").read_text("utf-8")))
+        plan = _load_plan(folder)
         if plan.world != world:
             raise UsageError(
                 f"The run {folder.name} was begun with {plan.world} processes, now there are {world}.",
@@ -216,6 +209,11 @@ def _set_up(folder: Path, data: Dataset, config: TrainConfig, split: Split, worl
     write_json(folder / "split.json", split.as_dict())
     write_json(folder / "plan.json", plan)
     return plan
+
+
+def _load_plan(folder: Path) -> Plan:
+    name, hint = f"plan.json of the run {folder.name}", "Give another folder with -o, to begin anew."
+    return check(Plan, read_json(folder / "plan.json", name=name, hint=hint), name=name, hint=hint)
 
 
 def _make_plan(config: TrainConfig, index_sha256: str, world: int) -> Plan:
@@ -233,8 +231,8 @@ def _make_plan(config: TrainConfig, index_sha256: str, world: int) -> Plan:
     return Plan(steps, min(every, steps), bare, index_sha256, world)
 
 
-class _AtomicCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints whole or not at all, so that a kill leaves the one before."""
+class _AtomicCheckpoints(WeightsOnly):
+    """Writes checkpoints whole or not at all, so that a kill leaves the one before; reads weights only."""
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         checkpoint["rng"] = {"torch": torch.get_rng_state()}
@@ -316,7 +314,7 @@ def _trainer(
         gradient_clip_val=config.clip,
         callbacks=callbacks,
         logger=TensorBoardLogger(folder, name="logs", version=""),
-        plugins=[_AtomicCheckpoints()],
+        plugins=[_AtomicCheckpoints(folder.name)],
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         use_distributed_sampler=False,
@@ -338,9 +336,11 @@ def _fit(
     rank, world = trainer.global_rank, trainer.world_size
     sampler = StepSampler(plan.steps, plan.every)
     last = folder / "checkpoints" / "last.ckpt"
-    if last.is_file():  # Lightning tells a sampler its epoch from the second one on only
-        done = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-        sampler.set_epoch(done // plan.every)
+    resumed = last.is_file()
+    if resumed:  # Lightning tells a sampler its epoch from the second one on only
+        found = read_checkpoint(last, folder.name)
+        sampler.set_epoch(steps_done(found, last, folder.name) // plan.every)
+        load_weights_into(module, found["state_dict"], folder.name)
     batches = DataLoader(
         TrainingBatches(cache, split.train, config, rank),
         batch_size=None,
@@ -355,7 +355,8 @@ def _fit(
         ValidationBatches(cache, split.validation, config.batch, config.validation_slices, rank, world),
         batch_size=None,
     )
-    trainer.fit(module, batches, validation, ckpt_path=str(last) if last.is_file() else None)
+    with taking_up(trainer, last, folder.name):
+        trainer.fit(module, batches, validation, ckpt_path=str(last) if resumed else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
 
@@ -375,8 +376,3 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -17,6 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from hilum.errors import UsageError
 from hilum.io import write_json
+from hilum.learn.checkpoint import (
+    WeightsOnly,
+    load_weights_into,
+    read_checkpoint,
+    steps_done,
+    taking_up,
+)
 from hilum.learn.data import StepSampler
 from hilum.learn.module import mix
 from hilum.learn.schedule import move_mean, one_cycle
@@ -214,6 +221,10 @@ def fit_volumes(
 
     Returns:
         The running mean of the network.
+
+    Raises:
+        InputError: There are no cases.
+        ModelError: The checkpoint to go on from is damaged, or of another training.
     """
     torch.set_num_threads(config.threads)
     variation = variation or Variation()
@@ -222,9 +233,15 @@ def fit_volumes(
     write_json(out / "config.json", {"config": asdict(config), "variation": asdict(variation)})
     last = out / "last.ckpt"
     sampler = StepSampler(config.steps, config.every)
-    if last.is_file():
-        done = torch.load(last, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-        sampler.set_epoch(done // config.every)
+    resumed = last.is_file()
+    module = VolumeModule(config)
+    if resumed:
+        found = read_checkpoint(last, out.name)
+        sampler.set_epoch(steps_done(found, last, out.name) // config.every)
+        load_weights_into(module, found["state_dict"], out.name)
+    elif initial is not None:
+        for network in (module.network, module.mean):
+            begin_with(initial, network)
     loader = DataLoader(data, batch_size=1, sampler=sampler, num_workers=config.workers)
     keep = callbacks.ModelCheckpoint(
         dirpath=out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
@@ -243,11 +260,9 @@ def fit_volumes(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        plugins=[WeightsOnly(out.name)],
     )
-    module = VolumeModule(config)
-    if initial is not None:
-        for network in (module.network, module.mean):
-            begin_with(initial, network)
-    trainer.fit(module, loader, ckpt_path=str(last) if last.is_file() else None)
+    with taking_up(trainer, last, out.name):
+        trainer.fit(module, loader, ckpt_path=str(last) if resumed else None)
     mean: LungNet3d = module.mean
     return mean
