@@ -56,7 +56,7 @@ def steps_done(checkpoint: Mapping[str, Any], file: Path, run: str) -> int:
         ModelError: The checkpoint does not tell.
     """
     steps = checkpoint.get("global_step")
-    if not isinstance(steps, int) or steps < 0:
+    if type(steps) is not int or steps < 0:
         raise ModelError(f"The checkpoint {file.name} of the run {shown(run)} is damaged.", BEGIN_ANEW)
     return steps
 
