@@ -1,0 +1,119 @@
+"""What reads an input of each kind: the functions behind the commands, without the commands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fuzzing.seeds import STEPS, chest
+from hilum.evaluation.output import read_evaluation
+from hilum.evaluation.report import render_evaluation
+from hilum.evaluation.runs import Run
+from hilum.io import OutputFolder, read, read_labels
+from hilum.io.inspect import inspect
+from hilum.learn.config import load_config
+from hilum.learn.dataset_index import Dataset, SubjectRecord, load_dataset
+from hilum.learn.dictionary import read_dictionary
+from hilum.learn.label_map import describe_map, load_mask, parse_labels
+from hilum.learn.pairs import find_pairs
+from hilum.learn.record import read_record
+from hilum.learn.runner import load_run
+from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
+from hilum.volume import Volume
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of an input, without what the harness notes."""
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in (".kind", "case.json"))
+
+
+def _entry(folder: Path) -> Path:
+    """What a user would give: the folder of a series, or the header of a file in two parts."""
+    files = files_of(folder)
+    if any(file.suffix == ".dcm" for file in files):
+        return folder
+    return next((file for file in files if file.suffix in (".nhdr", ".mhd", ".hdr")), files[0])
+
+
+def _scan(folder: Path) -> None:
+    path = _entry(folder)
+    if path.is_dir():
+        inspect(path)
+    volume = read(path)
+    float(volume.hu.min())
+
+
+def _mask(folder: Path) -> None:
+    path = _entry(folder)
+    hu, _ = chest()
+    volume = None if path.suffix == ".png" else Volume(hu, np.diag([-STEPS[0], -STEPS[1], STEPS[2], 1.0]))
+    load_mask(path)
+    read_labels(path, volume)
+
+
+def _run(folder: Path) -> None:
+    run = Run(folder)
+    subject = SubjectRecord(2, 1, 18, 20, None, None, None)
+    run.subjects(
+        Dataset(folder, "axial", "keep", False, {}, (subject,), (), (), run.index_sha256 or "", "0"), "test"
+    )
+    load_run(folder, threads=1).probabilities(np.full((1, 20, 30), -900, np.int16), (1.0, 1.0))
+
+
+def _evaluation(folder: Path) -> None:
+    render_evaluation(read_evaluation(folder))
+
+
+def _settings(folder: Path) -> None:
+    for line in files_of(folder)[0].read_text("utf-8", "replace").split("\n"):
+        if line:
+            load_config(None, {"model": "unet"}, [line])
+
+
+def _labels(folder: Path) -> None:
+    mapping = parse_labels(files_of(folder)[0].read_text("utf-8", "replace").strip())
+    if mapping is not None:
+        describe_map(mapping)
+
+
+def _result(folder: Path) -> None:
+    with OutputFolder(folder / "out") as out:
+        (out / "lungs.nii.gz").write_bytes(b"new")
+
+
+TARGETS: dict[str, Callable[[Path], object]] = {
+    "scan": _scan,
+    "mask": _mask,
+    "pairs": lambda folder: find_pairs(files_of(folder)[0]),
+    "subjects": lambda folder: read_dictionary(files_of(folder)[0]),
+    "dataset": lambda folder: load_dataset(folder),
+    "record": lambda folder: read_record(folder, 0),
+    "evaluation": _evaluation,
+    "config": lambda folder: load_config(folder / "config.toml"),
+    "settings": _settings,
+    "labels": _labels,
+    "run": _run,
+    "volume-card": lambda folder: read_card(folder / "lungs.json", VOLUMES_SCHEMA, "lungs"),
+    "result": _result,
+}
+
+
+def repair(folder: Path, kind: str) -> None:
+    """Put hashes right that a mutation broke, so that what lies behind them is reached."""
+    about, content, key = {
+        "dataset": ("dataset.json", "index.csv", "index_sha256"),
+        "run": ("card.json", "model.onnx", "onnx_sha256"),
+    }.get(kind, ("", "", ""))
+    if not about:
+        return
+    try:
+        data = json.loads((folder / about).read_text("utf-8"))
+    except (ValueError, RecursionError):
+        return
+    if isinstance(data, dict) and isinstance(data.get(key), str) and len(data[key]) == 64:
+        data[key] = hashlib.sha256((folder / content).read_bytes()).hexdigest()
+        (folder / about).write_text(json.dumps(data), "utf-8", "surrogatepass")
