@@ -65,7 +65,9 @@ def fuzz(
         outcomes.append(outcome)
         if outcome.failed and out is not None:
             place = save(outcome, folder, out, seed)
-            print(f"{outcome.result}: {place.name}: {outcome.said[:160]} {' '.join(outcome.left)}", flush=True)
+            print(
+                f"{outcome.result}: {place.name}: {outcome.said[:160]} {' '.join(outcome.left)}", flush=True
+            )
 
     with tempfile.TemporaryDirectory(prefix="hilum-seeds-") as seeds:
         missing = seeds_in(Path(seeds))
@@ -119,7 +121,9 @@ def main() -> int:
     began = time.monotonic()
     outcomes = fuzz(families, cases, given.seed, given.workers, given.out)
     print(table(outcomes))
-    causes = Counter((o.family, o.said.split(":")[0] if o.result != "hang" else "hang") for o in outcomes if o.failed)
+    causes = Counter(
+        (o.family, o.said.split(":")[0] if o.result != "hang" else "hang") for o in outcomes if o.failed
+    )
     for (family, cause), count in causes.most_common():
         print(f"  {count} x {family}: {cause}")
     print(f"seed {given.seed}, {time.monotonic() - began:.0f} s, {given.workers} workers")

@@ -1,7 +1,7 @@
 """Cases in bounded processes: each worker is forked, works on a few dozen cases, and may die without harm.
 
-A worker may take 2 GB more than it begins with and 20 s of processor time a case; the parent ends one that only
-waits. The parent reads no input itself and starts no threads, so that forking it is safe.
+A worker may take 2 GB more than it begins with and 20 s of processor time a case; the parent ends one that
+only waits. The parent reads no input itself and starts no threads, so that forking it is safe.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 from fuzzing.mutate import mutate
 from fuzzing.seeds import FAMILIES
-from fuzzing.targets import TARGETS, files_of, repair
+from fuzzing.targets import TARGETS, kind_of, repair
 from hilum.errors import HilumError
 
 MEMORY_BYTES = 2 * 2**30
@@ -76,7 +76,7 @@ def build(seeds: Path, family: str, seed: int, number: int, folder: Path) -> tup
     shutil.copytree(seeds / family / kind, folder)
     changes = tuple(mutate(folder, rng))
     if rng.random() < 0.8:
-        repair(folder, (folder / ".kind").read_text())
+        repair(folder, kind_of(folder)[0])
     return kind, changes
 
 
@@ -160,7 +160,7 @@ class _Worker:
         hung = hung or number_of == signal.SIGXCPU
         said = f"more than {CPU_S} s" if hung else f"ended by signal {number_of}, status {status}"
         folder = self.home / f"{family}-{number}"
-        kind = next((p.name for p in (self.seeds / family).iterdir() if (folder / p.name).exists()), "")
+        kind = kind_of(folder)[1] if (folder / ".kind").exists() else ""
         found(Outcome(family, number, kind, "hang" if hung else "crash", said), folder)
         waiting.extendleft(reversed(self.mine))
 
@@ -189,7 +189,7 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
             sys.stderr.flush()
             outcome.lines = lines.read_bytes()[:2000].decode("utf-8", "replace")
             after = {str(p.relative_to(folder)) for p in folder.rglob("*")} - before
-            if (folder / ".kind").read_text() == "result":
+            if kind_of(folder)[0] == "result":
                 after = {name for name in after if ".hilum-" in name}
             outcome.left = tuple(sorted({*after, *(f"TMPDIR/{p.name}" for p in temporary.iterdir())}))
             for stale in temporary.iterdir():
@@ -203,7 +203,7 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
 
 def judge(outcome: Outcome, folder: Path) -> None:
     """Read an input and note what happened."""
-    target = TARGETS[(folder / ".kind").read_text()]
+    target = TARGETS[kind_of(folder)[0]]
     try:
         target(folder)
         outcome.result = "accepted"
@@ -233,8 +233,9 @@ def _limit_time() -> None:
 
 def save(outcome: Outcome, folder: Path, out: Path, seed: int) -> Path:
     """Copy the input of a case, and what happened, to where it can be replayed from."""
-    name = f"{outcome.result.replace(' ', '-')}/{outcome.family}-{outcome.kind or 'unknown'}-{seed}-{outcome.number}"
-    place = out / name
+    result = "left files" if outcome.left and outcome.result in ("refused", "accepted") else outcome.result
+    place = out / result.replace(" ", "-")
+    place /= f"{outcome.family}-{outcome.kind or 'unknown'}-{seed}-{outcome.number}"
     shutil.rmtree(place, ignore_errors=True)
     place.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
@@ -245,4 +246,4 @@ def save(outcome: Outcome, folder: Path, out: Path, seed: int) -> Path:
     return place
 
 
-__all__ = ["CLASSES", "Outcome", "build", "files_of", "judge", "run_cases", "save"]
+__all__ = ["CLASSES", "Outcome", "build", "judge", "run_cases", "save"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fuzzing.seeds import STEPS, chest
+from fuzzing.chest import STEPS, chest
 from hilum.evaluation.output import read_evaluation
 from hilum.evaluation.report import render_evaluation
 from hilum.evaluation.runs import Run
@@ -24,6 +24,12 @@ from hilum.learn.record import read_record
 from hilum.learn.runner import load_run
 from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
 from hilum.volume import Volume
+
+
+def kind_of(folder: Path) -> tuple[str, str]:
+    """What reads an input, and the name of the sound input that it was made from."""
+    target, kind = (folder / ".kind").read_text().split()
+    return target, kind
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -298,7 +298,7 @@ def _load_index(root: Path, subjects: set[int]) -> list[SliceRecord]:
         try:
             record = _parse_row(row)
         except ValueError as error:
-            raise InputError(f"Line {line} of {name} is damaged: {shown(','.join(row))}", _AGAIN) from error
+            raise InputError(f"Line {line} of {name} is damaged: {shown(','.join(row))}.", _AGAIN) from error
         if record.subject not in subjects:
             raise InputError(
                 f"Line {line} of {name} is of a subject that dataset.json does not hold.", _AGAIN

@@ -85,7 +85,10 @@ class _OpenVino:
             "INFERENCE_NUM_THREADS": self.lanes,
         }
         self._name = path.name
-        self._model = core.compile_model(str(path), "CPU", options)
+        # Given a path alone, OpenVINO would try all formats it knows, and print what each says of the file.
+        self._reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+        network = self._reader.convert(self._reader.load(str(path)))
+        self._model = core.compile_model(network, "CPU", options)
         _require_one(path.name, len(self._model.inputs), len(self._model.outputs))
         self.engine = f"OpenVINO {openvino.__version__.split('-')[0]}"
 
