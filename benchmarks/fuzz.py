@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
@@ -112,7 +113,8 @@ def main() -> int:
     parser.add_argument("--number", type=int, help="run one case of a family by its number")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--replay", type=Path)
+    parser.add_argument("--replay", type=Path, help="folder of an input that was kept")
+    parser.add_argument("--json", type=Path, help="write the outcome of each case into this file")
     given = parser.parse_args()
     if given.replay is not None:
         return replay(given.replay)
@@ -120,6 +122,8 @@ def main() -> int:
     cases = plan(families, given.cases) if given.number is None else [(families[0], given.number)]
     began = time.monotonic()
     outcomes = fuzz(families, cases, given.seed, given.workers, given.out)
+    if given.json is not None:
+        given.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes]), "utf-8")
     print(table(outcomes))
     causes = Counter(
         (o.family, o.said.split(":")[0] if o.result != "hang" else "hang") for o in outcomes if o.failed
