@@ -1,4 +1,4 @@
-"""300 broken inputs of all kinds (benchmarks/fuzz.py makes as many as you like): none ends but as it should."""
+"""300 broken inputs of all kinds, made by benchmarks/fuzz.py: each is refused or read, and leaves nothing."""
 
 from __future__ import annotations
 
