@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import hmac
 import os
-import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -17,10 +15,11 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from hilum.errors import HilumError, OutputError
+from hilum.errors import HilumError, InputError, OutputError
 from hilum.io.atomic import writable
-from hilum.io.names import absolute
+from hilum.io.names import absolute, natural_key
 from hilum.io.sources import Source
+from hilum.io.text import read_rows, read_text
 from hilum.io.write import write_csv, write_text
 from hilum.result import Result
 
@@ -34,6 +33,7 @@ FAILED_COLUMNS = ("scan", "code", "message", "hint", "path")
 #: Seconds between two writings of the tables: with thousands of scans they would else take as long as these.
 _EVERY_S = 5.0
 _PATIENCE_S = 60.0  # a table is written in milliseconds; whoever holds the lock for longer hangs
+_MOST_SALT_BYTES = 1024
 _SHORT = 8  # hexadecimal digits of a study's name; two of 10,000 studies are alike once in 100 folders
 
 Table = dict[str, tuple[str, ...]]
@@ -154,8 +154,8 @@ class Ledger:
         """Return the salt of a folder, which is made at its first use."""
         path = out / SALT
         with _locked(out):
-            with suppress(OSError, ValueError):
-                return bytes.fromhex(path.read_text("ascii").strip())
+            with suppress(InputError, ValueError):
+                return bytes.fromhex(read_text(path, most=_MOST_SALT_BYTES).strip())
             salt = secrets.token_bytes(16)
             write_text(path, salt.hex() + "\n", private=True)
             self._made_salt = True
@@ -197,12 +197,11 @@ def _locked(out: Path) -> Iterator[None]:
 
 def _read(path: Path, columns: tuple[str, ...]) -> Table:
     """Read a table of former runs by the name of the scan; empty where there is none."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError, csv.Error):
+    try:
+        header, *rows = [row for _, row in read_rows(path)] or [[]]
+    except InputError:
         header, rows = [], []
     if tuple(header) != columns or any(len(row) != len(columns) for row in rows):
         raise OutputError(
@@ -214,9 +213,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> Table:
 
 def _in_order(table: Table) -> list[tuple[str, ...]]:
     """Return the rows by name, numbers in names by their value."""
-    return sorted(table.values(), key=lambda row: [
-        (part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", row[0])
-    ])  # fmt: skip
+    return sorted(table.values(), key=lambda row: natural_key(row[0]))
 
 
 def _text(path: Path) -> str:

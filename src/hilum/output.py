@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import hilum
-from hilum.errors import OutputError, UsageError
+from hilum.errors import InputError, OutputError, UsageError
+from hilum.io.text import read_json
 from hilum.labels import contract
 from hilum.result import Result
 
@@ -79,15 +80,11 @@ def check_owner(folder: Path | str, fingerprint: str) -> None:
 
 def _fingerprint_in(folder: Path) -> str | None:
     """Return the fingerprint of the scan whose results a folder holds; None where it holds none."""
-    try:
-        text = (folder / "run.json").read_text("utf-8")
-    except (OSError, ValueError):
-        return None
-    try:
-        run = json.loads(text)
-        return str(run.get("fingerprint", "")) if run.get("schema") == RUN_SCHEMA else None
-    except (ValueError, AttributeError, RecursionError):
-        return None
+    with suppress(InputError):
+        run = read_json(folder / "run.json")
+        if isinstance(run, dict) and run.get("schema") == RUN_SCHEMA:
+            return str(run.get("fingerprint", ""))
+    return None
 
 
 def write_result(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import InputError
-from hilum.learn.pairs import find_pairs, natural_key
+from hilum.io.names import natural_key
+from hilum.learn.pairs import find_pairs
 
 
 def touch(root: Path, *names: str) -> Path:

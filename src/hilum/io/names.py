@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["MASK_TAILS", "VOLUME_SUFFIXES", "absolute", "scan_name", "without_collisions"]
+__all__ = ["MASK_TAILS", "VOLUME_SUFFIXES", "absolute", "natural_key", "scan_name", "without_collisions"]
 
 #: Endings of files that hold one volume or picture, longest first.
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif", ".hdr", ".img")
@@ -85,3 +86,15 @@ def _parents(name: str) -> list[str]:
     """Return the folders above one, the highest first."""
     parts = name.split("/")
     return ["/".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str, str], ...]:
+    """Return a key that sorts ``case-2`` before ``case-10``, the same on every machine."""
+    key = []
+    for part in re.findall(r"[0-9]+|[^0-9]+", name):
+        if part[0] in "0123456789":
+            digits = part.lstrip("0")  # compared by length, then as text: a number may be of any length
+            key.append((0, len(digits), digits, part))
+        else:
+            key.append((1, 0, part.casefold(), part))
+    return tuple(key)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from hilum.errors import InputError
 from hilum.io.letters import whole
-from hilum.io.names import VOLUME_SUFFIXES
+from hilum.io.names import VOLUME_SUFFIXES, natural_key
 from hilum.io.stream import readable
 from hilum.io.text import read_json, read_rows, shown
 
-__all__ = ["Pair", "Subject", "find_pairs", "natural_key"]
+__all__ = ["Pair", "Subject", "find_pairs"]
 
 #: Words that end (or begin) the name of an image or of a mask; compared without case.
 IMAGE_WORDS = frozenset({"ct", "hu", "image", "img", "orig", "scan", "vol", "volume"})
@@ -63,18 +63,6 @@ class Subject:
 
     name: str
     pairs: tuple[Pair, ...]
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str, str], ...]:
-    """Return a key that sorts ``case-2`` before ``case-10``, the same on every machine."""
-    key = []
-    for part in re.findall(r"[0-9]+|[^0-9]+", name):
-        if part[0].isdecimal():
-            digits = part.lstrip("0")  # compared by length, then as text: a number may be of any length
-            key.append((0, len(digits), digits, part))
-        else:
-            key.append((1, 0, part.casefold(), part))
-    return tuple(key)
 
 
 def find_pairs(source: Path | str, masks: Path | str | None = None) -> list[Subject]:

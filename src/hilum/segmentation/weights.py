@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import ModelError
-from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
 from hilum.segmentation.engine import Device, Session, open_weights
 
 __all__ = ["FOLDER", "Weights", "load_weights"]
@@ -32,6 +31,9 @@ def load_weights(name: str, folder: Path = FOLDER, threads: int = 0, device: Dev
     Raises:
         ModelError: A file is missing or damaged, or the weights are not those of the card.
     """
+    # Here, because pydantic takes a tenth of a second, which passes while the scan is being read.
+    from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
+
     path = folder / f"{name}.onnx"
     if not (path.is_file() and path.with_suffix(".json").is_file()):
         raise ModelError(f"The model {name} is missing: its .onnx or its .json.", "Install hilum again.")
