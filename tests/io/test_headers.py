@@ -326,6 +326,13 @@ def test_a_path_of_another_computer(meta, chest, tmp_path, name):
     np.testing.assert_array_equal(read(path).hu, chest())
 
 
+def test_a_link_to_a_header_leads_to_its_data(meta, chest, tmp_path):
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "ct.raw").write_bytes(chest().tobytes(order="F"))
+    (tmp_path / "link.mhd").symlink_to(meta(data="ct.raw", name="scan/a.mhd"))
+    np.testing.assert_array_equal(read(tmp_path / "link.mhd").hu, chest())
+
+
 def test_a_header_in_latin_1(meta, chest, tmp_path):
     (tmp_path / "scän.raw").write_bytes(chest().tobytes(order="F"))
     path = meta(data="scän.raw", name="a.mhd")

@@ -147,12 +147,13 @@ def beside(header: Path, name: str, within: Path | None = None) -> Path:
     if not name or "\0" in name or len(name) > 4096:
         raise InputError(f"{header.name} does not name its data file.", "Correct the header.")
     windows = PureWindowsPath(name)
-    tries = [header.parent / name]
+    names = [name]
     if "\\" in name and not windows.anchor:
-        tries.append(header.parent.joinpath(*windows.parts))
+        names.append("/".join(windows.parts))
     if windows.anchor or PurePosixPath(name).is_absolute():
-        tries.append(header.parent / (windows.name or "."))
-    with readable(header):
+        names.append(windows.name or ".")
+    with readable(header):  # a link to a header leads to its data, too
+        tries = [folder / name for folder in (header.parent, header.resolve().parent) for name in names]
         found = next((p for p in tries if p.exists() and not p.is_dir()), None)
     if found is None:
         raise InputError(

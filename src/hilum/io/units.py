@@ -30,8 +30,8 @@ _MIN_SHARE = 0.01
 _BEYOND_BONE = 2000.0
 _MAX_SHARE_BEYOND_BONE = 0.15
 
-#: A scan of which only the lungs are left: one value fills a fifth or more (a crop close to the lungs), and
-#: nearly all other voxels are lung, none of them body. Without body, 1 % of soft tissue was not reached.
+#: A scan of which only the lungs are left: one value fills a fifth or more of it, even where it was cropped
+#: close to the lungs, and nearly all other voxels are lung.
 _BLANK_SHARE = 0.2
 _LUNG = (-1100.0, -200.0)
 _LUNG_SHARE = 0.9
