@@ -5,15 +5,16 @@ Each is kept from it here and nowhere else, so such a library must be imported t
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import sys
-import tempfile
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from hilum.errors import OutputError
+from hilum.io.temporary import folder_until_exit
 
 __all__ = ["import_onnxruntime", "import_openvino", "spare_the_home"]
 
@@ -60,9 +61,8 @@ def spare_the_home() -> None:
     """
     if os.environ.get("MPLCONFIGDIR"):
         return
-    with suppress(OSError):  # without a temporary folder matplotlib finds a place of its own
-        folder = Path(tempfile.mkdtemp(prefix="hilum-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with suppress(OSError, OutputError):  # without a temporary folder matplotlib finds a place of its own
+        folder = folder_until_exit()
         os.environ["MPLCONFIGDIR"] = str(folder)
         for known in _font_lists():
             shutil.copy(known, folder)

@@ -15,10 +15,8 @@ def main() -> None:
     try:
         from hilum.cli.app import run
         from hilum.cli.console import open_streams
-        from hilum.offline import spare_the_home
 
         open_streams()
-        spare_the_home()
         code = run(sys.argv[1:])
     except signals.Stopped as stop:  # before the first verb, or after the last
         from hilum.cli.app import settle

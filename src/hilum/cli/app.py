@@ -52,16 +52,24 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 
     @wraps(function)
     def run_verb(*args: object, **kwargs: object) -> None:
-        from hilum.io.temporary import sweep
-
         try:
-            sweep()
+            _make_ready()
             code = function(*args, **kwargs)
         except BaseException as error:  # here, because typer has ideas of its own about some
             code = settle(error)
         raise typer.Exit(code)
 
     return run_verb
+
+
+def _make_ready() -> None:
+    """Do what each verb needs but ``--help`` does not."""
+    from hilum.io.temporary import sweep
+    from hilum.offline import spare_the_home
+
+    sweep()
+    if signals.is_program():
+        spare_the_home()
 
 
 for _name, _module in (

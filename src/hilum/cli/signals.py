@@ -13,7 +13,7 @@ import threading
 import time
 from types import FrameType
 
-__all__ = ["Stopped", "end_with", "install", "is_helper", "received", "reinstall", "sentence"]
+__all__ = ["Stopped", "end_with", "install", "is_helper", "is_program", "received", "reinstall", "sentence"]
 
 _SENTENCES = {
     "SIGHUP": "hung up, nothing was left half-written.",
@@ -65,8 +65,13 @@ def is_helper() -> bool:
 
 def reinstall() -> None:
     """Take the signals back that a library took; only where :func:`install` was called."""
-    if _State.process == os.getpid():
+    if is_program():
         install()
+
+
+def is_program() -> bool:
+    """Return whether this process is the program, not one that imports hilum."""
+    return _State.process == os.getpid()
 
 
 def received() -> int | None:
@@ -81,12 +86,19 @@ def sentence(number: int) -> str:
 
 def end_with(code: int) -> None:
     """Let a signal that comes from now on end the process at once with ``code``: its work is done."""
-    if _State.process != os.getpid():
+    if not is_program():
         return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        temporary = sys.modules.get("hilum.io.temporary")
+        if temporary is not None:
+            temporary.remove_open()
+        os._exit(code)
+
     for name in _SENTENCES:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda _number, _frame: os._exit(code))
+            signal.signal(number, end)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

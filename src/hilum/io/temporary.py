@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from hilum.errors import OutputError
 
-__all__ = ["sweep", "temporary_folder"]
+__all__ = ["folder_until_exit", "remove_open", "sweep", "temporary_folder"]
 
 _NAME = re.compile(r"hilum-tmp-[0-9a-f]{16}")
 _LOCK = ".lock"
@@ -39,11 +39,25 @@ def temporary_folder() -> Iterator[Path]:
         OutputError: There is no place for temporary files.
     """
     sweep()
+    folder = folder_until_exit()
+    try:
+        yield folder
+    finally:
+        if folder in _OPEN:
+            _remove(folder, _OPEN[folder][0])
+
+
+def folder_until_exit() -> Path:
+    """Make such a folder, which stays until this process ends.
+
+    Raises:
+        OutputError: There is no place for temporary files.
+    """
     try:
         folder = Path(tempfile.gettempdir()) / f"hilum-tmp-{secrets.token_hex(8)}"
         lock = FileLock(f"{folder}{_LOCK}", timeout=0, mode=0o600)
+        _OPEN[folder] = lock, os.getpid()
         try:
-            _OPEN[folder] = lock, os.getpid()
             lock.acquire()
             folder.mkdir(mode=0o700)
         except BaseException:
@@ -54,10 +68,7 @@ def temporary_folder() -> Iterator[Path]:
             f"The folder of temporary files cannot be written: {error.strerror or error}.",
             "Set TMPDIR to a folder that can.",
         ) from error
-    try:
-        yield folder
-    finally:
-        _remove(folder, lock)
+    return folder
 
 
 def sweep() -> None:
@@ -113,7 +124,8 @@ def _remove_once(folder: Path, lock: FileLock) -> None:
 
 
 @atexit.register
-def _remove_open() -> None:
+def remove_open() -> None:
+    """Remove the folders that this process still has."""
     for folder, (lock, process) in list(_OPEN.items()):
         if process == os.getpid():  # not what a child that was forked knows of its parent
             _remove(folder, lock)
