@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless
+from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from hilum.errors import InputError
 from hilum.io.dicom import decoding, read_dicom
@@ -154,3 +154,18 @@ def test_a_file_that_vanishes_before_its_pixels_are_read_is_named(dicom, folder,
     monkeypatch.setattr(reader, "_check_memory", lambda *_: None)
     with pytest.raises(InputError, match=f"{paths[1].name} cannot be read"):
         read_dicom(folder)
+
+
+def test_too_little_memory_is_told_from_a_length_that_no_file_has(dicom, folder, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    raw, packed = (dicom.save(dicom.base(), folder / name) for name in ("raw.dcm", "packed.dcm"))
+    ds = pydicom.dcmread(packed)
+    ds.compress(RLELossless, generate_instance_uid=False)
+    ds.save_as(packed)
+    monkeypatch.setattr(decoding, "iter_pixels", fail)
+    with pytest.raises(InputError, match=r"packed\.dcm is truncated or corrupt"):
+        read_dicom(packed)
+    with pytest.raises(MemoryError):
+        read_dicom(raw)

@@ -98,8 +98,12 @@ class Decoder:
         except OSError as error:
             sentence = f"{head.path.name} cannot be read: {why_unreadable(error)}."
             raise InputError(sentence, "Get the file again.") from None
-        except (InputError, MemoryError):
+        except InputError:
             raise
+        except MemoryError:
+            if not apart:
+                raise
+            raise undecodable(head) from None  # a length in the compressed data that no file has
         except Exception as error:  # decoders raise whatever broken bytes make them raise
             self._end()
             raise undecodable(head) from error
