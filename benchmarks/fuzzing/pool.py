@@ -35,6 +35,7 @@ CPU_S = 20
 WALL_S = 120
 #: Cases of one worker: forking costs time, and what a case leaves in memory must not count for later ones.
 _CASES_A_WORKER = 40
+_HARNESS = "could not be made"
 CLASSES = ("refused", "accepted", "other exception", "hang", "crash", "left files")
 
 
@@ -141,6 +142,8 @@ class _Worker:
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             outcome = Outcome(**json.loads(line))
+            if outcome.result == _HARNESS:
+                raise RuntimeError(f"{outcome.family} {outcome.number} could not be made: {outcome.said}")
             self.mine.popleft()
             self.since = time.monotonic()
             folder = self.home / f"{outcome.family}-{outcome.number}"
@@ -180,7 +183,14 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
         for family, number in cases:
             os.ftruncate(sink, 0)
             folder = home / f"{family}-{number}"
-            kind, changes = build(seeds, family, seed, number, folder)
+            try:
+                kind, changes = build(seeds, family, seed, number, folder)
+            except Exception as error:
+                failed = Outcome(
+                    family, number, result=_HARNESS, said=f"{type(error).__name__}: {error}"[:500]
+                )
+                os.write(end, json.dumps(asdict(failed)).encode() + b"\n")
+                break
             outcome = Outcome(family, number, kind, changes=changes)
             before = {str(p.relative_to(folder)) for p in folder.rglob("*")}
             _limit_time()

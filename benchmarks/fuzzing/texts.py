@@ -159,9 +159,12 @@ def _hostile(rng: Rng) -> Any:
 def tree(data: bytes, rng: Rng) -> bytes:
     """Replace, drop, repeat or rename a node of a JSON tree."""
     try:
-        tree = json.loads(data)
-    except (ValueError, RecursionError):
+        return _dump(_changed(json.loads(data), rng))
+    except (ValueError, RecursionError):  # broken, or too deep for Python, by an earlier mutation
         return flip(data, rng)
+
+
+def _changed(root: Any, rng: Rng) -> Any:
     nodes: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
@@ -170,9 +173,9 @@ def tree(data: bytes, rng: Rng) -> bytes:
             nodes.append((node, key))
             walk(value)
 
-    walk(tree)
+    walk(root)
     if not nodes:
-        return _dump(_hostile(rng))
+        return _hostile(rng)
     node, key = nodes[int(rng.integers(len(nodes)))]
     way = int(rng.integers(10))
     if way == 0:
@@ -182,10 +185,10 @@ def tree(data: bytes, rng: Rng) -> bytes:
     elif way == 2 and isinstance(node, dict):
         node[text(rng)] = node.pop(key)
     elif way == 3:
-        return _dump(_hostile(rng))
+        return _hostile(rng)
     else:
         node[key] = _hostile(rng)
-    return _dump(tree)
+    return root
 
 
 def _dump(tree: Any) -> bytes:
