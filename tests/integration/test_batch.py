@@ -285,3 +285,25 @@ def test_a_foreign_table_is_refused_before_the_work(chest, tmp_path, capsys):
     assert segment(good, "-o", tmp_path / "out") == 6
     assert "sources.csv in" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["sources.csv"]
+
+
+def test_a_link_to_a_folder_is_followed_and_an_index_stands_for_its_folder(chest, tmp_path):
+    save(chest, tmp_path / "disk" / "a.nii.gz")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "disk", target_is_directory=True)
+    assert segment(tmp_path / "in", "-o", tmp_path / "out", "-q") == 0
+    assert folders(tmp_path / "out") == ["in"]
+    assert table(tmp_path / "out" / "sources.csv")["in"]["path"] == str(
+        tmp_path / "in" / "linked" / "a.nii.gz"
+    )
+
+
+def test_damaged_files_that_belong_to_no_study_are_told(chest, other, tmp_path, capsys):
+    for name, volume in (("A", chest), ("B", other), ("C", other)):
+        write_series(tmp_path / "root" / name, volume)
+    for file in (tmp_path / "root" / "C").iterdir():
+        file.write_bytes(file.read_bytes()[:200])
+    assert segment(tmp_path / "root", "-o", tmp_path / "out", "-q") == 0
+    assert folders(tmp_path / "out") == ["A", "B"]
+    assert segment(tmp_path / "root", "-o", tmp_path / "out") == 0
+    assert "files or folders could not be read and belong to none of the scans" in capsys.readouterr().err

@@ -71,6 +71,23 @@ class Found:
         return [*self.volumes, *(study.folder for study in self.studies)]
 
 
+@dataclass(frozen=True)
+class Files:
+    """The files of a folder that are of use, by their names.
+
+    Attributes:
+        volumes: Volume files.
+        masks: Volume files that are masks by their names.
+        other: TIFF files and zips.
+        unreadable: What could not be looked at.
+    """
+
+    volumes: list[Path] = field(default_factory=list)
+    masks: list[Path] = field(default_factory=list)
+    other: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
+
+
 def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Found:
     """Find the scans in a folder of any depth.
 
@@ -92,10 +109,11 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
     from hilum.io.dicom.select import choose_each
 
     name = name or folder.name or str(folder)
-    volumes, masks, other = volume_files(folder)
+    files = volume_files(folder)
+    volumes = tuple(files.volumes)
     found = scan(folder)
     if not (volumes or found.planes):
-        raise _nothing(folder, name, found, masks, other)
+        raise _nothing(folder, name, found, files)
     stacks = stacks_of(found, folder) if found.planes else []
     choices = choose_each(stacks, series) if stacks else []
     if not (choices or volumes):
@@ -107,35 +125,44 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
     studies = tuple(
         sorted((_study(choice, stacks, found) for choice in choices), key=lambda s: str(s.folder))
     )
-    left_out = (*_masks_left_out(masks), *_studies_left_out(stacks, choices))
+    told = {file for study in studies for file in study.files} if len(studies) > 1 else set(found.damaged)
+    unread = _unread({*files.unreadable, *found.damaged} - (told if studies else set()))
+    left_out = (*_masks_left_out(files.masks), *unread, *_studies_left_out(stacks, choices))
     lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
     return Found(volumes, studies, left_out, found if lone else None)
 
 
-def volume_files(folder: Path) -> tuple[tuple[Path, ...], list[Path], list[Path]]:
-    """Return volume files, files that are masks by their names, and TIFF files and zips."""
+def volume_files(folder: Path) -> Files:
+    """Sort the files of a folder of any depth; links to folders are followed, each folder once.
+
+    Raises:
+        InputError: The folder cannot be listed.
+    """
+    from hilum.io.dicom.files import regular_files
+
     with readable(folder):
-        os.scandir(folder).close()  # os.walk would pass over a folder that may not be listed
-    volumes: list[Path] = []
-    other: list[Path] = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        if set(names) >= _RESULT:
-            folders.clear()
+        os.scandir(folder).close()  # the walk would pass over a folder that may not be listed
+    found = Files()
+    by_folder: dict[Path, list[Path]] = {}
+    for file in regular_files(folder, lambda path, error: found.unreadable.append(path)):
+        by_folder.setdefault(file.parent, []).append(file)
+    for files in by_folder.values():
+        names = {file.name.lower() for file in files}
+        if names >= _RESULT:
             continue
-        shown = [Path(root, name) for name in sorted(names) if not name.startswith(".")]
-        headers = {f.name.lower() for f in shown if f.name.lower().endswith(".hdr")}
-        volumes += [f for f in shown if _is_volume(f, headers)]
-        other += [f for f in shown if f.name.lower().endswith((".tif", ".tiff", ".zip"))]
-    scans = tuple(f for f in volumes if not _named_as_mask(f))
-    return scans, [f for f in volumes if f not in set(scans)], other
+        for file in files:
+            if _is_volume(file, names):
+                (found.masks if _named_as_mask(file) else found.volumes).append(file)
+            elif file.name.lower().endswith((".tif", ".tiff", ".zip")):
+                found.other.append(file)
+    return found
 
 
-def _is_volume(file: Path, headers: set[str]) -> bool:
+def _is_volume(file: Path, beside: set[str]) -> bool:
+    """Whether a file is a volume by its name; an ``.img`` belongs to the ``.hdr`` beside it."""
     lower = file.name.lower()
-    if not lower.endswith(_SUFFIXES) or not file.is_file():
-        return False
-    return not (lower.endswith((".img", ".img.gz")) and lower.partition(".img")[0] + ".hdr" in headers)
+    header = lower.removesuffix(".gz").removesuffix(".img") + ".hdr"
+    return lower.endswith(_SUFFIXES) and not (lower.endswith((".img", ".img.gz")) and header in beside)
 
 
 def _named_as_mask(file: Path) -> bool:
@@ -180,6 +207,14 @@ def _masks_left_out(masks: Sequence[Path]) -> list[str]:
     return [f"{what} left out ({_listed(masks)})."]
 
 
+def _unread(files: set[Path]) -> list[str]:
+    if not files:
+        return []
+    n = len(files)
+    what = "1 file" if n == 1 else f"{n} files or folders"
+    return [f"{what} could not be read and belong to none of the scans ({_listed(sorted(files))})."]
+
+
 def _studies_left_out(stacks: Sequence[Stack], choices: Sequence[Choice]) -> list[str]:
     taken = {choice.stack.head.study_uid for choice in choices}
     rest = [s for s in stacks if s.head.study_uid not in taken]
@@ -192,8 +227,9 @@ def _studies_left_out(stacks: Sequence[Stack], choices: Sequence[Choice]) -> lis
     return [f"{subject} left out ({what})."]
 
 
-def _nothing(folder: Path, name: str, found: Scan, masks: Sequence[Path], other: Sequence[Path]) -> Exception:
+def _nothing(folder: Path, name: str, found: Scan, files: Files) -> Exception:
     """Say why a folder holds no scan."""
+    masks, other = files.masks, files.other
     if masks:
         return InputError(
             f"{name} holds no scan, but {len(masks)} file(s) named as masks ({_listed(masks)}).",

@@ -166,14 +166,14 @@ def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> lis
     from hilum.io.dispatch import refuse_folder_without_dicom
     from hilum.io.folders import volume_files
 
-    volumes, masks, _ = volume_files(folder)
-    rows = _inspect_volumes(volumes, folder)
+    files = volume_files(folder)
+    rows = _inspect_volumes(files.volumes, folder)
     note = ("named_as_mask", "Its name says that it holds a mask, so it is left out.")
-    rows += [SeriesInfo("", "mask", problems=(note,), file=_below(mask, folder)) for mask in masks]
+    rows += [SeriesInfo("", "mask", problems=(note,), file=_below(mask, folder)) for mask in files.masks]
     if not rows:
         refuse_folder_without_dicom(folder)
         return _inspect_dicom(folder, series, descriptions)
-    known = {*volumes, *masks}
+    known = {*files.volumes, *files.masks}
     if any(looks_like_dicom(f) for f in folder.rglob("*") if f.is_file() and f not in known):
         rows = [*_inspect_dicom(folder, series, descriptions), *rows]
     return rows

@@ -232,6 +232,8 @@ def _named(path: Path, found: Found | HilumError | None, root: Path | None, labe
 def _name_below(root: Path | None, path: Path) -> str:
     """Name a path by its parts below ``root``, each safe as a folder name; by its last part without one."""
     whole = absolute(path)
+    if whole.name.upper() == "DICOMDIR" and whole != absolute(root or ""):
+        whole = whole.parent  # the index of a folder stands for it
     if root is None:
         return scan_name(whole)
     parts = whole.relative_to(absolute(root)).parts

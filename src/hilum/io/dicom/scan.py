@@ -25,6 +25,7 @@ class Scan:
         imageless: Headers of DICOM files that hold no image (reports, structures, plans).
         broken: (file name, why) of files that are DICOM by their mark but cannot be understood, and of files
             and folders that could not be read at all.
+        damaged: Where all of these lie.
         unreadable: Those of them that could not be read at all: what they hold is not known.
         packed: Names of gzip files, which are not opened.
         index: Whether a DICOMDIR was given, so that the folder in which it lies was read.
@@ -33,6 +34,7 @@ class Scan:
     planes: list[Plane] = field(default_factory=list)
     imageless: list[FileHeader] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
     packed: list[str] = field(default_factory=list)
     index: bool = False
@@ -40,6 +42,7 @@ class Scan:
     def miss(self, path: Path, error: OSError) -> None:
         """Take down a file or folder that could not be read."""
         self.broken.append((path.name, why_unreadable(error)))
+        self.damaged.append(path)
         self.unreadable.append(path)
 
 
@@ -110,6 +113,7 @@ def _take(found: Scan, path: Path, descriptions: bool) -> bool:
         head, planes = read_header(path, descriptions=descriptions)
     except Broken as error:
         found.broken.append((path.name, str(error)))
+        found.damaged.append(path)
         return False
     if head.sop_class == DIRECTORY:
         return True
