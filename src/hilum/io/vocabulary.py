@@ -1,0 +1,379 @@
+"""What the values of a label map mean: vocabularies of other programs, and pairs that a user gives.
+
+Inside of hilum a voxel of a mask is 0 (outside), 1 (right lung), 2 (left lung) or :data:`BOTH` (lung, side
+not told). The last one never leaves the reading of masks: it is parted into sides, or the sides are withheld.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from hilum.errors import InputError, UsageError
+from hilum.io.mask_names import lung_of
+from hilum.io.text import quoted, shown
+from hilum.labels import Lung
+
+__all__ = [
+    "BOTH",
+    "MAX_VALUE",
+    "VOCABULARIES",
+    "LabelMap",
+    "Vocabulary",
+    "guess",
+    "listed",
+    "meaning_of",
+    "parse_labels",
+]
+
+#: Lung whose side is not told.
+BOTH: Final = 3
+#: Values that a label map may hold: 16 bits, as the Chest Imaging Platform needs.
+MAX_VALUE: Final = 2**16 - 1
+_DIGITS: Final = 6
+_RIGHT, _LEFT = int(Lung.RIGHT), int(Lung.LEFT)
+_WORDS = {"0": 0, "1": _RIGHT, "2": _LEFT, "right": _RIGHT, "left": _LEFT, "both": BOTH, "lungs": BOTH}
+_TITLES = {0: "0", _RIGHT: "right", _LEFT: "left", BOTH: "both"}
+_MEANINGS = {0: "no lung", _RIGHT: "right lung", _LEFT: "left lung", BOTH: "lung"}
+_SHOWN = 6
+#: So many values that a vocabulary lacks, such as a trachea beside five lobes, may still be told apart by
+#: hand.
+_MOST_STRANGE = 2
+#: Names that a segmentation program gives when nobody typed one: they say nothing.
+_NO_NAME = re.compile(r"(segment|label|l|class|structure|region)?[\s_-]*\d*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The values of one program.
+
+    Attributes:
+        name: What ``--labels`` calls it.
+        title: The program, and which of its outputs.
+        lungs: Value to right, left or :data:`BOTH`.
+        others: Greatest value that is known to be something else; values above are none of this program.
+        source: Where the values stand.
+        typed: Whether the low byte is the region and the high byte the tissue (Chest Imaging Platform).
+    """
+
+    name: str
+    title: str
+    lungs: Mapping[int, int]
+    others: int
+    source: str
+    typed: bool = False
+
+    def meaning(self, value: int) -> int | None:
+        """What a value is: 0, 1, 2, :data:`BOTH`, or None where this program has no such value."""
+        region = value & 255 if self.typed else value
+        if region > self.others and region not in self.lungs:
+            return None
+        if self.typed and value >> 8 in _CIP_NO_LUNG:
+            return 0
+        return self.lungs.get(region, 0)
+
+    def fits(self, values: Iterable[int]) -> bool:
+        """Whether the values can be of this program, and some are lung."""
+        meanings = [self.meaning(value) for value in values]
+        return None not in meanings and any(meanings)
+
+
+#: Tissue types of the Chest Imaging Platform that the label contract leaves out: trachea, main bronchus.
+_CIP_NO_LUNG = (38, 39)
+#: Regions of it that make up a chest: two lungs, or five lobes.
+_CIP_WHOLE: Final = ({2, 3}, {4, 5, 6, 7, 8})
+
+
+def _sides(right: Iterable[int], left: Iterable[int], both: Iterable[int] = ()) -> Mapping[int, int]:
+    parts = ((right, _RIGHT), (left, _LEFT), (both, BOTH))
+    return MappingProxyType({value: part for values, part in parts for value in values})
+
+
+_ALL = (
+    Vocabulary(
+        "totalsegmentator",
+        "TotalSegmentator 2, task total, one file for all structures (--ml)",
+        _sides((12, 13, 14), (10, 11)),
+        117,
+        "totalsegmentator/map_to_binary.py, class_map['total']",
+    ),
+    Vocabulary(
+        "totalsegmentator-v1",
+        "TotalSegmentator 1, task total, one file for all structures (--ml)",
+        _sides((15, 16, 17), (13, 14)),
+        104,
+        "totalsegmentator/map_to_binary.py of version 1, class_map['total']",
+    ),
+    Vocabulary(
+        "lungmask",
+        "lungmask, models R231 and R231CovidWeb",
+        _sides((1,), (2,)),
+        2,
+        "lungmask README.md: 1 = right lung, 2 = left lung",
+    ),
+    Vocabulary(
+        "lungmask-lobes",
+        "lungmask, models LTRCLobes and LTRCLobes_R231",
+        _sides((3, 4, 5), (1, 2)),
+        5,
+        "lungmask README.md: 1 LUL, 2 LLL, 3 RUL, 4 RML, 5 RLL",
+    ),
+    Vocabulary(
+        "cip",
+        "Chest Imaging Platform: region in the low byte, type in the high byte",
+        _sides((2, 4, 5, 6, 12, 13, 14), (3, 7, 8, 9, 10, 11), (1, 20, 21, 22)),
+        28,
+        "Common/cipChestConventions.h, enum ChestRegion",
+        typed=True,
+    ),
+)
+
+#: All vocabularies by the name that ``--labels`` takes. ``both`` is not a table: any one value means lung.
+VOCABULARIES: Mapping[str, Vocabulary] = MappingProxyType({entry.name: entry for entry in _ALL})
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What the values, or the names of segments, of a mask mean, as ``--labels`` says it.
+
+    Attributes:
+        vocabulary: Name of a program's vocabulary, ``both``, or empty.
+        values: Value of a voxel, or number of a DICOM segment, to 0, 1, 2 or :data:`BOTH`.
+        names: Name of a segment in lower case to the same.
+        rest: What all that is not named means; None where nothing was said.
+        origin: Where it was said, for errors.
+    """
+
+    vocabulary: str = ""
+    values: tuple[tuple[int, int], ...] = ()
+    names: tuple[tuple[str, int], ...] = ()
+    rest: int | None = None
+    origin: str = "--labels"
+
+    def describe(self) -> str:
+        """Return the map in the form that :func:`parse_labels` reads, in a fixed order."""
+        parts = [self.vocabulary] if self.vocabulary else []
+        parts += [f"{value}={_TITLES[part]}" for value, part in sorted(self.values)]
+        parts += [f"{name}={_TITLES[part]}" for name, part in sorted(self.names)]
+        return ",".join(parts + ([] if self.rest is None else [f"*={_TITLES[self.rest]}"]))
+
+    def of_segment(self, name: str, number: int | None = None, part: int | None = None) -> int:
+        """What a segment of its own is (a file in a folder, a segment of a DICOM SEG, a layer of Slicer).
+
+        Args:
+            name: Its name.
+            number: Its number, where the format has one.
+            part: What its codes say, None where they say nothing.
+        """
+        for said in (dict(self.names).get(name.strip().lower()), dict(self.values).get(number or -1)):
+            if said is not None:
+                return said
+        known = lung_of(name) if part is None else part
+        return known or self.rest or 0
+
+    def of_values(self, present: Iterable[int], names: Mapping[int, str], what: str) -> dict[int, int]:
+        """What the values of a label map mean.
+
+        Args:
+            present: The values that it holds, without 0.
+            names: Names of the values, where the file tells any.
+            what: What the mask is called in an error.
+
+        Raises:
+            InputError: A value that nothing tells the meaning of, or none that is lung.
+        """
+        present = tuple(present)
+        pairs, spoken = dict(self.values), dict(self.names)
+        table = VOCABULARIES.get(self.vocabulary)
+        if self.vocabulary == "both" and len([v for v in present if v not in pairs]) > 1:
+            raise InputError(
+                f"{what} holds {len(present)} values besides 0 ({listed(present)}); both is for a mask with "
+                "one.",
+                f"Give {self.origin} VALUE=right, VALUE=left or VALUE=both instead.",
+            )
+        out: dict[int, int] = {}
+        unknown = []
+        for value in present:
+            name = names.get(value, "")
+            said = pairs.get(value, spoken.get(name.strip().lower()))
+            if said is None and table is not None:
+                said = table.meaning(value)
+                _refuse_other_names(what, self, value, said, name)
+            if said is None and self.vocabulary == "both":
+                said = BOTH
+            if said is None and not self.vocabulary and name and self.names:
+                said = lung_of(name) or 0
+            said = self.rest if said is None else said
+            if said is None:
+                unknown.append(value)
+            else:
+                out[value] = said
+        if unknown:
+            raise InputError(
+                f"{what} holds values that {self.origin} does not name ({listed(unknown)}).",
+                _guess_words(present, self.origin)
+                or f"Name them too, or add *=0 to {self.origin} to drop all others.",
+            )
+        if present and not any(out.values()):
+            raise InputError(
+                f"{what} holds the values {listed(present)}, and by {self.origin} {self.describe()} none is "
+                "lung.",
+                _guess_words(present, self.origin)
+                or f"Say which values are lung, such as {self.origin} 3=right,5=left.",
+            )
+        return out
+
+
+def _refuse_other_names(what: str, labels: LabelMap, value: int, said: int | None, name: str) -> None:
+    """A file that names its values is believed more than the name of a vocabulary."""
+    named = lung_of(name) or 0
+    agree = said == named or (BOTH in (said, named) and bool(said) == bool(named))
+    if said is None or _NO_NAME.fullmatch(name.strip()) or agree:
+        return
+    raise InputError(
+        f"By {labels.vocabulary} the value {value} is {_MEANINGS[said]}, but {what} calls it {quoted(name)}.",
+        f"Leave {labels.origin} out: the names in the file tell what is lung.",
+    )
+
+
+def meaning_of(
+    present: Iterable[int], names: Mapping[int, str], what: str, option: str = "--labels"
+) -> tuple[dict[int, int], bool]:
+    """What the values of a label map mean where the user says nothing.
+
+    Names count first, then the label contract (1 right, 2 left).
+
+    Returns:
+        Value to 0, 1, 2 or :data:`BOTH`, and whether names told it.
+
+    Raises:
+        InputError: Neither tells the meaning of all values.
+    """
+    present = tuple(present)
+    named = {value: name for value, name in names.items() if not _NO_NAME.fullmatch(name.strip())}
+    if named:
+        out = {value: lung_of(named.get(value, "")) or 0 for value in present}
+        nameless = [value for value in present if value not in named]
+        if present and not any(out.values()):
+            shown = listed([named[value] for value in present if value in named])
+            raise InputError(
+                f"{what} names its labels, and none of them is a lung ({shown}).",
+                f"Say which are lung, such as {option} 'NAME=right,NAME=left'.",
+            )
+        if nameless:
+            raise InputError(
+                f"{what} names its labels, but not the values {listed(nameless)}.",
+                f"Say what they are, such as {option} {','.join(f'{v}=0' for v in nameless[:2])}.",
+            )
+        return out, True
+    unknown = [value for value in present if value not in (_RIGHT, _LEFT)]
+    if unknown:
+        pairs = ",".join(f"{value}={side}" for value, side in zip(unknown, ("right", "left"), strict=False))
+        raise InputError(
+            f"{what} holds values other than 0, 1 and 2 ({listed(unknown)}).",
+            _guess_words(present, option) or f"Say which of them are lung, such as {option} {pairs}.",
+        )
+    return {value: value for value in present}, False
+
+
+def guess(present: Iterable[int]) -> list[str]:
+    """Return what ``--labels`` may be for the values of a mask, the likeliest first.
+
+    Examples:
+        >>> guess([10, 11, 12, 13, 14]), guess([1, 2, 3, 4, 5, 6]), guess([2, 3]), guess([255])
+        (['totalsegmentator'], ['lungmask-lobes,6=0'], ['cip'], ['both'])
+    """
+    present = sorted(present)
+    if len(present) == 1:
+        return ["both"]
+    out = []
+    for entry in _ALL:
+        strange = [value for value in present if entry.meaning(value) is None]
+        if _likely(entry, present) and len(strange) <= _MOST_STRANGE:
+            out.append(",".join([entry.name, *(f"{value}=0" for value in strange)]))
+    return out
+
+
+def _likely(entry: Vocabulary, present: list[int]) -> bool:
+    """Whether a whole chest of this program is there: one lobe alone may be anything."""
+    if entry.typed:
+        return {value & 255 for value in present} - {0, 1} in _CIP_WHOLE
+    return set(entry.lungs) <= set(present) and max(present) > max(Lung)
+
+
+def _guess_words(present: Iterable[int], option: str) -> str:
+    found = guess(present)
+    if not found:
+        return ""
+    if found == ["both"]:
+        return f"If it marks both lungs with one label, add {option} both."
+    options = " or ".join(f"{option} {name}" for name in found)
+    title = VOCABULARIES[found[0].partition(",")[0]].title.split(",")[0].split(":")[0]
+    return f"The values fit {title}: if it is from there, add {options}."
+
+
+def listed(values: Iterable[object]) -> str:
+    """Return the first few of some values as text."""
+    every = [shown(str(value)) for value in values]
+    return ", ".join(every[:_SHOWN]) + (", ..." if len(every) > _SHOWN else "")
+
+
+def parse_labels(
+    text: str | Mapping[int, int] | None, option: str = "labels", origin: str = "--labels"
+) -> LabelMap | None:
+    """Read what ``--labels`` says: a vocabulary, pairs, or a vocabulary and pairs that mend it.
+
+    Args:
+        text: Such as ``totalsegmentator``, ``10=2,11=2,12=1``, ``lungmask-lobes,6=0`` or
+            ``my right lung=right,*=0``. A pair is VALUE=LABEL: a value of 0 to 65535, the name of a segment
+            or ``*`` for all that is not named; 0 (or none of the lungs), 1 or right, 2 or left, both. None
+            and empty text are no map.
+        option: What the argument is called in an error.
+        origin: What it is called on the command line.
+
+    Raises:
+        UsageError: It cannot be read so.
+    """
+    if not text:
+        return None
+    if isinstance(text, Mapping):
+        text = ",".join(f"{key}={value}" for key, value in text.items())
+    if not isinstance(text, str):
+        raise UsageError(f"{option} is {type(text).__name__}, expected text such as totalsegmentator or 3=1.")
+    vocabulary, rest = "", None
+    values: dict[int, int] = {}
+    names: dict[str, int] = {}
+    for entry in text.split(","):
+        key, is_pair, word = (part.strip() for part in entry.rpartition("="))
+        if not is_pair:
+            vocabulary = _vocabulary(entry.strip(), vocabulary, option)
+            continue
+        part = _WORDS.get(word.lower())
+        number = key.isascii() and key.isdecimal()
+        is_no_name = key != "*" and not number and not (key.isprintable() and any(map(str.isalpha, key)))
+        if part is None or is_no_name or (number and (len(key) > _DIGITS or int(key) > MAX_VALUE)):
+            raise UsageError(
+                f"{option} holds {shown(entry.strip())}, expected VALUE=LABEL with a value of 0 to "
+                f"{MAX_VALUE} (or * for all others, or the name of a segment) and 0, right (1), left (2) or "
+                "both, such as 3=right."
+            )
+        if key == "*":
+            rest = part
+        elif number:
+            values[int(key)] = part
+        else:
+            names[key.lower()] = part
+    return LabelMap(vocabulary, tuple(sorted(values.items())), tuple(sorted(names.items())), rest, origin)
+
+
+def _vocabulary(name: str, before: str, option: str) -> str:
+    known = [*VOCABULARIES, "both"]
+    if name.lower() not in known or before:
+        what = "names two vocabularies" if before and name.lower() in known else f"holds {quoted(name)}"
+        raise UsageError(
+            f"{option} {what}, expected one of {', '.join(known)}, or pairs such as 10=left,12=right."
+        )
+    return name.lower()
