@@ -133,6 +133,15 @@ _ALL = (
     FlagInfo("lung_missing", _LUNGS, (_WARNING,),
         "One lung has no voxel. Amounts and thirds of both lungs together are withheld.",
         "Look at the scan: cut, without air, removed, or missed."),
+    FlagInfo("sides_parted", _LUNGS, (_INFO,),
+        "A mask that was given has one label for both lungs. It falls into two pieces of like size, one on "
+        "each side of the body's middle, so right and left were told apart.",
+        "Nothing; a mask with two labels leaves no doubt."),
+    FlagInfo("sides_unknown", _LUNGS, (_ERROR,),
+        "A mask that was given has one label for both lungs, and which part is right or left is not sure: "
+        "the lungs touch, or the scan does not tell how the patient lies. Both lungs together are measured; "
+        "right and left are withheld.",
+        "Give a mask with two labels; or, if it marks one lung, say which (--labels 1=right)."),
     FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
         "Error: the mask of the right lung lies on the patient's left; values by side are withheld. "
         "Warning: the heart stands more than 5 mm to the patient's right and the right lung is the smaller.",
@@ -177,6 +186,13 @@ _ALL = (
         "The DICOM header has no rescale, and the values were taken as HU.", "Look at the HU scale."),
     FlagInfo("slope_assumed", _READER, (_WARNING,),
         "The DICOM header has a rescale intercept but no slope; 1 was taken.", "Look at the HU scale."),
+    FlagInfo("labels_mapped", _READER, (_INFO,),
+        "The values or segments of a mask that was given were read as the message says: by --labels, or by "
+        "the names in the file.",
+        "Compare with what the program that made the mask says."),
+    FlagInfo("mask_pasted", _READER, (_INFO,),
+        "A mask that was given covers a part of the scan's grid and was put at its place by whole voxels.",
+        "Nothing."),
     FlagInfo("clipped", _READER, (_WARNING,), "Voxels beyond 16 bits were clipped.", "Look at metal."),
 )  # fmt: skip
 

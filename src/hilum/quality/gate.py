@@ -15,6 +15,10 @@ from hilum.volume import Volume
 
 __all__ = ["check_segmentation", "check_volume"]
 
+#: What compares one lung with the other, or looks at its pieces: without meaning where the sides are not
+#: known.
+_OF_SIDES = ("left_right_suspect", "mask_fragmented", "side_ratio")
+
 
 def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tuple[Flag, ...]:
     """Check a scan: what its reader met, geometry, acquisition and calibration.
@@ -51,9 +55,13 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
     if labels.shape != volume.shape:
         raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
     labels = labels.astype(np.uint8, copy=False)
+    found = plausibility_flags(volume, labels)
+    if any(flag.code == "sides_unknown" for flag in segmentation.flags):
+        found = (flag for flag in found if flag.code not in _OF_SIDES)
     return (
+        *segmentation.flags,
         *confidence_flags(segmentation.confidence),
-        *plausibility_flags(volume, labels),
+        *found,
         *coverage_flags(volume, labels),
         *padding_flags(volume, labels),
     )

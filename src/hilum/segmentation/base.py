@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hilum.quality.flags import Flag
 from hilum.volume import Volume
 
 __all__ = ["Confidence", "Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
@@ -65,12 +66,14 @@ class Segmentation:
         model: The model that made it.
         landmarks: What was met on the way.
         confidence: How good it is likely to be; None where the model does not tell.
+        flags: What is to be said about how the labels came to be.
     """
 
     labels: npt.NDArray[np.uint8]
     model: ModelInfo
     landmarks: Landmarks = field(default_factory=Landmarks)
     confidence: Confidence | None = None
+    flags: tuple[Flag, ...] = ()
 
 
 class Segmenter(Protocol):
