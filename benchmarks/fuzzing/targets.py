@@ -15,10 +15,11 @@ from hilum.evaluation.report import render_evaluation
 from hilum.evaluation.runs import Run
 from hilum.io import OutputFolder, read, read_labels
 from hilum.io.inspect import inspect
+from hilum.io.masks import as_lungs, load_mask
+from hilum.io.vocabulary import parse_labels
 from hilum.learn.config import load_config
 from hilum.learn.dataset_index import Dataset, SubjectRecord, load_dataset
 from hilum.learn.dictionary import read_dictionary
-from hilum.learn.label_map import describe_map, load_mask, parse_labels
 from hilum.learn.pairs import find_pairs
 from hilum.learn.record import read_record
 from hilum.learn.runner import load_run
@@ -57,7 +58,7 @@ def _mask(folder: Path) -> None:
     path = _entry(folder)
     hu, _ = chest()
     volume = None if path.suffix == ".png" else Volume(hu, np.diag([-STEPS[0], -STEPS[1], STEPS[2], 1.0]))
-    load_mask(path)
+    as_lungs(load_mask(path), None, path.name)
     read_labels(path, volume)
 
 
@@ -83,7 +84,7 @@ def _settings(folder: Path) -> None:
 def _labels(folder: Path) -> None:
     mapping = parse_labels(files_of(folder)[0].read_text("utf-8", "replace").strip())
     if mapping is not None:
-        describe_map(mapping)
+        mapping.describe()
 
 
 def _result(folder: Path) -> None:

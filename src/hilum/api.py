@@ -5,6 +5,8 @@ None of them writes a file or prints; they return objects and raise :class:`hilu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import numpy.typing as npt
 from hilum.errors import NotAChestError, UsageError
 from hilum.quality.flags import Flag, Severity
 from hilum.result import Result
-from hilum.segmentation.base import ModelInfo, Progress, Segmentation
+from hilum.segmentation.base import Progress
 from hilum.segmentation.models import DEFAULT_MODEL, load_model
 from hilum.volume import Volume
 
@@ -71,8 +73,9 @@ def segment(
 
 def measure(
     source: Source,
-    labels: str | PathLike[str] | npt.NDArray[np.integer[Any]],
+    mask: str | PathLike[str] | npt.NDArray[np.integer[Any]],
     *,
+    labels: str | Mapping[int, int] | None = None,
     series: str | None = None,
     resample: bool = False,
     calibrate: bool = False,
@@ -82,22 +85,30 @@ def measure(
 
     Args:
         source: As in :func:`segment`.
-        labels: A label map by the contract (1 = right lung, 2 = left lung) on the scan's grid: a file, or
-            an array of the volume's shape.
+        mask: The lungs on the scan's grid: a label map, a DICOM SEG, a folder with one file a structure, or
+            an array of the volume's shape. Without names in the file and without ``labels``, 1 is the right
+            and 2 the left lung.
+        labels: What the values of the mask mean: ``totalsegmentator``, ``totalsegmentator-v1``, ``lungmask``,
+            ``lungmask-lobes``, ``cip``, ``both`` (one label for both lungs), or pairs such as
+            ``10=left,12=right``; see :func:`hilum.io.vocabulary.parse_labels`.
         series: As in :func:`segment`.
         resample: As in :func:`segment`.
         calibrate: As in :func:`segment`.
         progress: As in :func:`segment`.
 
     Returns:
-        As :func:`segment`; the segmentation is the one given.
+        As :func:`segment`; the segmentation is the one given. Where one label marks both lungs and the sides
+        are not sure, right and left are withheld.
 
     Raises:
-        InputError: A file cannot be read, or the labels hold values outside the contract.
-        GeometryError: The labels lie on another grid.
+        InputError: A file cannot be read, holds no lung, or nothing tells what its values mean.
+        GeometryError: The mask lies on another grid.
+        UsageError: ``labels`` cannot be read, or the array has another shape.
     """
-    from hilum.io import check_lung_labels, read_labels
+    from hilum.io.masks import array_lungs, read_lungs
+    from hilum.io.vocabulary import parse_labels
     from hilum.pipeline import Clock, finish, read_source, source_name
+    from hilum.segmentation.given import given_segmentation
 
     arguments: dict[str, object] = {
         "source": source_name(source),
@@ -105,16 +116,21 @@ def measure(
         "resample": resample,
         "calibrate": calibrate,
     }
+    mapping = parse_labels(labels)
+    if mapping is not None:
+        arguments["labels"] = mapping.describe()
     clock = Clock(progress)
     volume = clock.run("read", 0.0, lambda: read_source(source, series, resample))
-    if isinstance(labels, np.ndarray):
-        if labels.shape not in (volume.shape, volume.meta.stored_shape):
-            raise UsageError(f"labels has shape {labels.shape}, expected {volume.shape}.")
-        mask = check_lung_labels(labels.reshape(volume.shape))
+    if isinstance(mask, np.ndarray):
+        if mask.shape not in (volume.shape, volume.meta.stored_shape):
+            raise UsageError(f"mask has shape {mask.shape}, expected {volume.shape}.")
+        lungs = array_lungs(mask.reshape(volume.shape), mapping)
     else:
-        arguments["labels"] = Path(fspath(labels)).name
-        mask = check_lung_labels(read_labels(Path(fspath(labels)), volume))
-    found = Segmentation(mask, ModelInfo("given", ""))
+        arguments["mask"] = Path(fspath(mask)).name
+        lungs = read_lungs(Path(fspath(mask)), volume, mapping)
+    found = given_segmentation(lungs.labels, volume, told=lungs.told)
+    notes = tuple(Flag(code, Severity.INFO, sentence) for code, sentence in lungs.notes)
+    found = replace(found, flags=(*notes, *found.flags))
     return finish(volume, found, calibrate, arguments, clock, volume.fingerprint())
 
 

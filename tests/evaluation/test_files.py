@@ -151,7 +151,7 @@ def test_masks_on_two_grids_are_refused(tmp_path):
     moved = AFFINE.copy()
     moved[0, 3] = 30
     write_labels(tmp_path / "c.nii.gz", lungs(scan), volume(affine=moved))
-    with pytest.raises(GeometryError, match="same size but lie at different places"):
+    with pytest.raises(GeometryError, match=r"same size .* but lie at different places"):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "c.nii.gz")
 
 
@@ -161,8 +161,75 @@ def test_values_that_mean_nothing_are_refused_until_a_map_is_given(tmp_path):
     write_labels(tmp_path / "b.nii.gz", 40 * lungs(scan), scan)
     with pytest.raises(InputError, match=r"b.nii.gz.*40, 80"):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
-    found = evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", labels="1=1,2=2,40=1,80=2")
+    found = evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", ref_labels="40=1,80=2")
     assert found.row("dice", Side.LEFT).mean == 1
+
+
+def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
+    """A vocabulary that fits the prediction must not wipe out the reference."""
+    scan = volume()
+    write_labels(tmp_path / "ref.nii.gz", lungs(scan), scan)
+    write_labels(tmp_path / "ts.nii.gz", np.array([0, 13, 10], np.uint8)[lungs(scan)], scan)
+    found = evaluate_masks(tmp_path / "ts.nii.gz", tmp_path / "ref.nii.gz", labels="totalsegmentator")
+    assert [found.row("dice", side).mean for side in Side] == [1, 1, 1]
+    assert (found.source["labels"], found.source["ref_labels"]) == ("totalsegmentator", None)
+    back = evaluate_masks(
+        tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz", ref_labels="10=2,13=1", labels="lungmask"
+    )
+    assert back.row("dice", Side.LEFT).mean == 1
+    with pytest.raises(InputError, match=r"ref.nii.gz holds the values 1, 2, and by --ref-labels") as caught:
+        evaluate_masks(tmp_path / "ts.nii.gz", tmp_path / "ref.nii.gz", labels="totalsegmentator",
+                       ref_labels="totalsegmentator")  # fmt: skip
+    assert caught.value.exit_code == 3
+    with pytest.raises(InputError, match="other than 0, 1 and 2") as caught:
+        evaluate_masks(tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz")
+    assert "--ref-labels" in caught.value.hint
+    with pytest.raises(UsageError, match=r"^ref_labels holds"):
+        evaluate_masks(tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz", ref_labels="nonsense")
+
+
+def test_an_empty_reference_is_no_dice_of_nought(tmp_path):
+    scan = volume()
+    write_labels(tmp_path / "a.nii.gz", lungs(scan), scan)
+    write_labels(tmp_path / "b.nii.gz", 0 * lungs(scan), scan)
+    with pytest.raises(InputError, match=r"The reference b.nii.gz holds no lung"):
+        evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+    found = evaluate_masks(tmp_path / "b.nii.gz", tmp_path / "a.nii.gz")  # an empty prediction is a bad one
+    assert found.row("dice").mean == 0
+
+
+def test_a_folder_of_structures_is_one_mask(tmp_path):
+    scan = volume()
+    for case in ("p1", "p2"):
+        inner = tmp_path / "pred" / case / "segmentations"
+        inner.mkdir(parents=True)
+        for name, side in (("lung_right", 1), ("lung_left", 2)):
+            write_labels(inner / f"{name}.nii.gz", (lungs(scan) == side).astype(np.uint8), scan)
+        (tmp_path / "ref").mkdir(exist_ok=True)
+        write_labels(tmp_path / "ref" / f"{case}.nii.gz", lungs(scan), scan)
+    found = evaluate_masks(tmp_path / "pred", tmp_path / "ref")
+    assert [case.name for case in found.cases] == ["p1", "p2"]
+    assert found.row("dice", Side.RIGHT).mean == 1
+    one = evaluate_masks(tmp_path / "pred" / "p1" / "segmentations", tmp_path / "ref" / "p1.nii.gz")
+    assert one.row("dice", Side.LEFT).mean == 1
+
+
+def test_one_label_for_both_lungs_is_judged_as_both_and_by_sides_only_where_they_are_sure(tmp_path):
+    scan = volume((30, 18, 12))
+    true = np.zeros(scan.shape, np.uint8)
+    true[3:12, 4:14, 2:10], true[18:27, 4:14, 2:10] = 1, 2  # the first axis grows to the left
+    write_labels(tmp_path / "ref.nii.gz", true, scan)
+    write_labels(tmp_path / "one.nii.gz", (true > 0).astype(np.uint8), scan)
+    files = tmp_path / "one.nii.gz", tmp_path / "ref.nii.gz"
+    assert evaluate_masks(*files).sides == (Side.LUNGS,)
+    assert evaluate_masks(*files, labels="both").row("dice").mean == 1
+    told = evaluate_masks(*files, sides="yes")
+    assert [told.row("dice", side).mean for side in Side] == [1, 1, 1]
+    grown = np.zeros_like(true)
+    grown[3:27, 4:14, 2:10] = 1
+    write_labels(tmp_path / "one.nii.gz", grown, scan)
+    with pytest.raises(InputError, match=r"one.nii.gz: The mask has one label for both lungs"):
+        evaluate_masks(*files, sides="yes")
 
 
 def test_one_bad_case_is_named(folders):

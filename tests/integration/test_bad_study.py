@@ -71,7 +71,7 @@ class Case:
 
 
 PAIRS = {
-    "grids that differ": Case(half_grid, 4, ("does not lie on the grid", "--resample-masks")),
+    "grids that differ": Case(half_grid, 4, ("do not lie on one grid", "--resample-masks")),
     "values without meaning": Case(other_values, 3, ("other than 0, 1 and 2 (3, 6)", "--labels")),
     "empty mask": Case(empty_mask, 3, ("mask is empty",)),
     "no mask": Case(no_mask, 3, ("No pair of image and mask",)),

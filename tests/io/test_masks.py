@@ -7,7 +7,8 @@ import SimpleITK as sitk
 import tifffile
 
 from hilum.errors import GeometryError, InputError
-from hilum.io import check_lung_labels, read, read_labels
+from hilum.io import read, read_labels
+from hilum.io.masks import array_lungs
 from hilum.volume import ScanMeta, Volume
 
 AFFINE = np.array([[-0.7, 0, 0, 90.0], [0, -0.8, 0, 80], [0, 0, 1.5, -300], [0, 0, 0, 1]])
@@ -66,8 +67,8 @@ def test_rounded_header_is_the_same_grid(volume, labels, save_nifti):
     [
         (lambda a, m: (np.pad(a, ((0, 1), (0, 0), (0, 0))), m), "10 x 8 x 7 voxels.*9 x 8 x 7"),
         (lambda a, m: (a, m @ np.diag([1, 1, 2, 1])), "0.7 x 0.8 x 3 mm"),
-        (lambda a, m: (a, m + np.array([[0, 0, 0, 5.0]] + [[0.0] * 4] * 3)), "another place"),
-        (lambda a, m: (a, np.diag([-1, 1, 1, 1]) @ m), "another place"),
+        (lambda a, m: (a, m + np.array([[0, 0, 0, 5.0]] + [[0.0] * 4] * 3)), "different places"),
+        (lambda a, m: (a, np.diag([-1, 1, 1, 1]) @ m), "different places"),
     ],
 )
 def test_another_grid(volume, labels, save_nifti, change, match):
@@ -133,14 +134,15 @@ def test_no_label_format(tmp_path):
         read_labels(tmp_path / "a.pdf")
 
 
-def test_check_lung_labels():
-    good = np.array([0, 1, 2], np.int16)
-    assert check_lung_labels(good).dtype == np.uint8
+def test_arrays_are_held_to_the_label_contract():
+    good = np.array([0, 1, 2], np.int16).reshape(3, 1, 1)
+    assert array_lungs(good).labels.dtype == np.uint8
     for bad, match in (
-        (np.array([0, 3]), "0 to 3"),
+        (np.array([0, 3]), r"other than 0, 1 and 2 \(3\)"),
         (np.array([-1, 1]), "-1 to 1"),
         (np.zeros(3, int), "empty"),
-        (np.array([0.0, 1.0]), "not whole numbers"),
+        (np.array([0.0, 1.5]), "not whole numbers"),
+        (np.array([0j, 1]), "holds no labels"),
     ):
         with pytest.raises(InputError, match=match):
-            check_lung_labels(bad)
+            array_lungs(bad.reshape(-1, 1, 1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum.cli.console import progress_bar, say, say_json
-from hilum.cli.options import Json, Quiet
+from hilum.cli.options import Json, Labels, Quiet
 from hilum.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ def command(
     ct: Annotated[
         Path | None, typer.Option("--ct", help="Scan, or folder of scans: for dense recall and mass.")
     ] = None,
-    labels: Annotated[
+    labels: Labels = None,
+    ref_labels: Annotated[
         str | None,
-        typer.Option(help="What the values of the masks mean, such as 3=1,5=1 or *=1."),
+        typer.Option("--ref-labels", help="As --labels, for the reference masks.", show_default=False),
     ] = None,
     sides: Annotated[str, typer.Option(help="Tell right from left: auto, yes or no.")] = "auto",
     matched_only: Annotated[
@@ -80,6 +81,7 @@ def command(
             ct=ct,
             part=part,
             labels=labels,
+            ref_labels=ref_labels,
             sides=sides,
             matched_only=matched_only,
             progress=progress,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hilum.cli.console import progress_bar, say, say_flags, say_json
-from hilum.cli.options import Calibrate, Json, KeepUids, Overwrite, Quiet, Resample, Series
+from hilum.cli.options import Calibrate, Json, KeepUids, Labels, Overwrite, Quiet, Resample, Series
 from hilum.errors import UsageError
 
 __all__ = ["command"]
@@ -16,9 +16,13 @@ __all__ = ["command"]
 
 def command(
     ct: Annotated[str, typer.Argument(help="The CT, as in hilum segment.", show_default=False)],
-    labels: Annotated[
-        str, typer.Argument(help="Label map: 1 = right lung, 2 = left lung.", show_default=False)
+    mask: Annotated[
+        str,
+        typer.Argument(
+            help="Its lungs: label map, DICOM SEG, or a folder with one file a structure.", show_default=False
+        ),
     ],
+    labels: Labels = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for the results, a folder for the scan in it.")
     ] = None,
@@ -31,7 +35,10 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Measure lungs whose mask is given."""
+    """Measure lungs whose mask is given, by hilum or by another program.
+
+    Masks of TotalSegmentator, lungmask, 3D Slicer, nnU-Net, the Chest Imaging Platform, and DICOM SEG.
+    """
     import hilum
     from hilum.io.sources import Source
     from hilum.ledger import Ledger
@@ -45,7 +52,7 @@ def command(
     name, where = source.name, None if out is None else out / source.name
     with Ledger(out) as ledger, progress_bar(name, quiet) as progress:
         result = hilum.measure(
-            ct, labels, series=series, resample=resample, calibrate=calibrate, progress=progress
+            ct, mask, labels=labels, series=series, resample=resample, calibrate=calibrate, progress=progress
         )
         if where is not None:
             uid = ledger.series(result.volume.meta.series_uid, clear=keep_uids)

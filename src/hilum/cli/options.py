@@ -10,6 +10,7 @@ __all__ = [
     "Calibrate",
     "Json",
     "KeepUids",
+    "Labels",
     "Overwrite",
     "Quiet",
     "Resample",
@@ -34,6 +35,16 @@ Overwrite = Annotated[
 KeepUids = Annotated[
     bool,
     typer.Option("--keep-uids", help="Write the DICOM series UID into run.json instead of a salted hash."),
+]
+_VOCABULARIES = "totalsegmentator, totalsegmentator-v1, lungmask, lungmask-lobes, cip, both"
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help=f"What the values of the mask mean: {_VOCABULARIES} (one label for both lungs), or pairs such "
+        "as 10=left,12=right,*=0.",
+        show_default="by the names in the file, else 1 right, 2 left",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]

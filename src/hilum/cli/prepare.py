@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hilum.cli.console import complain, progress_bar, say, say_json
-from hilum.cli.options import Json, Quiet
+from hilum.cli.options import Json, Labels, Quiet
 
 __all__ = ["command"]
 
@@ -20,7 +20,7 @@ def command(
             metavar="PAIRS",
             help="Folder with NAME_ct.nii.gz and NAME_lungs.nii.gz; folder with images and masks (or "
             "imagesTr and labelsTr); CSV with the columns image, mask and, if wanted, subject; "
-            "Decathlon dataset.json.",
+            "dataset.json of nnU-Net or of the Decathlon.",
             show_default=False,
         ),
     ],
@@ -37,10 +37,7 @@ def command(
     sides: Annotated[
         bool, typer.Option("--sides", help="Keep right (1) and left (2) lung apart; otherwise both are 1.")
     ] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option(help="Meaning of other values in the masks, such as 3=1,5=1 or 10=2,11=1,*=0."),
-    ] = None,
+    labels: Labels = None,
     resample_masks: Annotated[
         bool, typer.Option("--resample-masks", help="Bring masks on other grids to those of their images.")
     ] = False,
@@ -81,6 +78,8 @@ def command(
     for refused in done.refused:
         failure = complain(refused.error, about=f"refused {refused.name} (subject {refused.id})")
         code = code or failure
+    for number, note, sentence in done.notes:
+        say(f"  {note}: subject {number}: {sentence}", quiet=quiet, to_stderr=as_json)
     if as_json:
         report = {
             "dataset": str(done.dataset),
@@ -88,6 +87,7 @@ def command(
             "slices": done.slices,
             "made": list(done.made),
             "kept": list(done.kept),
+            "notes": [{"id": number, "code": note, "text": text} for number, note, text in done.notes],
             "refused": [{"id": r.id, "reason": r.error.message} for r in done.refused],
         }
         say_json(report)

@@ -26,6 +26,7 @@ def evaluate(
     ct: _Path | None = None,
     part: str = "test",
     labels: str | None = None,
+    ref_labels: str | None = None,
     sides: SideChoice | str = SideChoice.AUTO,
     matched_only: bool = False,
     progress: Progress | None = None,
@@ -37,7 +38,9 @@ def evaluate(
         second: Reference masks (file or folder), or a data set made by ``hilum prepare``.
         ct: Masks: the scans, for dense recall and mass.
         part: Network: ``test``, ``validation``, ``train`` or ``all``.
-        labels: Masks: what their values mean, such as ``3=1,5=1``; see :func:`hilum.learn.label_map`.
+        labels: Masks: what the values of those to judge mean, such as ``totalsegmentator`` or ``3=1,5=1``;
+            see :func:`hilum.io.vocabulary.parse_labels`.
+        ref_labels: Masks: the same of the reference masks.
         sides: Masks: whether to tell right from left.
         matched_only: Masks: go on without those that have no partner.
         progress: Called with the fraction done and a word.
@@ -46,19 +49,31 @@ def evaluate(
         All metrics of all cases, and pictures of the worst.
 
     Raises:
-        InputError: Something is missing or cannot be read.
+        InputError: Something is missing or cannot be read, or a reference holds no lung.
         GeometryError: Masks do not lie on one grid.
         UsageError: An argument is not allowed, or does not belong to this kind of evaluation.
     """
     if is_run(Path(first)):
-        for name, given in (("ct", ct), ("labels", labels), ("matched_only", matched_only)):
+        for name, given in (
+            ("ct", ct),
+            ("labels", labels),
+            ("ref_labels", ref_labels),
+            ("matched_only", matched_only),
+        ):
             if given:
                 raise UsageError(
                     f"{name} is for masks; a trained network takes its scans and masks from the data set."
                 )
         return evaluate_run(first, second, part=part, progress=progress)
     return evaluate_masks(
-        first, second, ct=ct, labels=labels, sides=sides, matched_only=matched_only, progress=progress
+        first,
+        second,
+        ct=ct,
+        labels=labels,
+        ref_labels=ref_labels,
+        sides=sides,
+        matched_only=matched_only,
+        progress=progress,
     )
 
 
@@ -73,18 +88,20 @@ def evaluate_masks(
     *,
     ct: _Path | None = None,
     labels: str | None = None,
+    ref_labels: str | None = None,
     sides: SideChoice | str = SideChoice.AUTO,
     matched_only: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Judge masks by reference masks; see :func:`evaluate`."""
-    from hilum.learn.label_map import parse_labels
+    from hilum.io.vocabulary import parse_labels
 
     try:
         choice = SideChoice(sides)
     except ValueError as error:
         raise UsageError(f"sides is {sides!r}, expected auto, yes or no.") from error
     mapping = parse_labels(labels)
+    ref_mapping = parse_labels(ref_labels, "ref_labels", "--ref-labels")
     files = match(
         Path(prediction), Path(reference), None if ct is None else Path(ct), matched_only=matched_only
     )
@@ -92,7 +109,7 @@ def evaluate_masks(
     def cases() -> Iterator[Case]:
         for entry in files:
             try:
-                yield load_case(entry, labels=mapping, sides=choice)
+                yield load_case(entry, labels=mapping, ref_labels=ref_mapping, sides=choice)
             except HilumError as error:
                 if len(files) > 1:
                     raise type(error)(f"{entry.name}: {error.message}", error.hint) from error
@@ -104,6 +121,7 @@ def evaluate_masks(
         "reference": Path(reference).name,
         "ct": None if ct is None else Path(ct).name,
         "labels": labels,
+        "ref_labels": ref_labels,
         "sides": choice.value,
         "cases": len(files),
     }

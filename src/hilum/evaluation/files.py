@@ -11,21 +11,23 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError, InputError
+from hilum.errors import InputError
 from hilum.evaluation.cases import Case, Grid, SideChoice
-from hilum.io import read, read_labels, scan_name
-from hilum.io.dispatch import FileKind, kind_of
-from hilum.io.itk import load_itk
+from hilum.io import read, scan_name
+from hilum.io.mask_folder import holds_structures
+from hilum.io.mask_grid import place
+from hilum.io.masks import Mask, as_lungs, load_mask
 from hilum.io.names import VOLUME_SUFFIXES
-from hilum.io.nifti import load_nifti
 from hilum.io.stream import readable
-from hilum.io.tiff import load_tiff
-from hilum.learn.label_map import LabelMap, apply_map
-from hilum.volume import ScanMeta, Volume
+from hilum.io.vocabulary import BOTH, LabelMap
+from hilum.quality.flags import Severity
+from hilum.segmentation.given import part_sides
+from hilum.volume import Volume
 
 __all__ = ["MaskFiles", "load_case", "match"]
 
-_MASK_SUFFIXES = (*VOLUME_SUFFIXES, ".png")
+_MASK_SUFFIXES = (*VOLUME_SUFFIXES, ".png", ".dcm")
+_GRID_HINT = "Bring the mask to that grid (nearest neighbour) first."
 #: What programs add to the name of a scan to name its mask, and to name its image.
 _MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred")
 _IMAGE_TAILS = ("ct", "image", "img", "0000")
@@ -60,8 +62,8 @@ def match(
     """Find which masks belong together.
 
     Two files belong together whatever their names. In folders, names decide, without the suffix and without
-    an ending such as ``_lungs``, ``_mask`` or ``_ct``. A folder may also hold what ``hilum segment`` wrote:
-    a folder a scan with ``lungs.nii.gz`` in it.
+    an ending such as ``_lungs``, ``_mask`` or ``_ct``. A folder may also hold what ``hilum segment`` wrote, a
+    folder a scan with ``lungs.nii.gz`` in it, or TotalSegmentator, a folder a scan with one file a structure.
 
     Args:
         prediction: File or folder.
@@ -79,13 +81,14 @@ def match(
         if path is not None:
             with readable(path):
                 path.stat()
-    if prediction.is_dir() != reference.is_dir():
-        folder, file = (prediction, reference) if prediction.is_dir() else (reference, prediction)
+    one, other = (path.is_dir() and not holds_structures(path) for path in (prediction, reference))
+    if one != other:
+        folder, file = (prediction, reference) if one else (reference, prediction)
         raise InputError(
             f"{folder.name or folder} is a folder and {file.name} is a file.",
             "Give two files or two folders.",
         )
-    if not prediction.is_dir():
+    if not one:
         scan = None if ct is None else _single_scan(ct, reference)
         return [MaskFiles(_key(scan_name(reference))[0], prediction, reference, scan)]
     found, drawn = _listed(prediction, inner=True), _listed(reference, inner=True)
@@ -109,44 +112,86 @@ def match(
 
 
 def load_case(
-    files: MaskFiles, *, labels: LabelMap | None = None, sides: SideChoice = SideChoice.AUTO
+    files: MaskFiles,
+    *,
+    labels: LabelMap | None = None,
+    ref_labels: LabelMap | None = None,
+    sides: SideChoice = SideChoice.AUTO,
 ) -> Case:
     """Read the files of a case onto one grid.
 
     Args:
         files: What belongs together.
-        labels: What the values of the masks mean, where they are not 0, 1 and 2.
+        labels: What the values of the prediction mean; None where the file tells, or they are 0, 1 and 2.
+        ref_labels: The same of the reference.
         sides: Whether to tell right from left.
 
     Raises:
-        InputError: A file cannot be read, or a mask holds values that nothing tells the meaning of.
+        InputError: A file cannot be read, a mask holds values that nothing tells the meaning of, or the
+            reference holds no lung.
         GeometryError: They do not lie on one grid.
     """
-    volume = _grid_of(files.reference) if files.ct is None else read(files.ct)
-    masks = []
-    for path in (files.prediction, files.reference):
-        try:
-            masks.append(apply_map(read_labels(path, volume), labels))
-        except GeometryError as error:
-            other = files.reference.name if files.ct is None else files.ct.name
-            raise GeometryError(
-                _said(error.message, f"{path.name} and {other}"),
-                "Bring the mask to that grid (nearest neighbour) first.",
-            ) from error
-        except InputError as error:
-            named = error.message if path.name in error.message else f"{path.name}: {error.message}"
-            raise InputError(named, error.hint) from error
-    found, drawn = masks
+    found = _lungs(files.prediction, labels, "--labels")
+    drawn = _lungs(files.reference, ref_labels, "--ref-labels")
+    if files.ct is not None:
+        volume = read(files.ct)
+        prediction, reference = (
+            place(mask, volume, path.name, files.ct.name, hint=_GRID_HINT)[0]
+            for mask, path in ((found, files.prediction), (drawn, files.reference))
+        )
+    else:
+        volume, prediction, reference = _on_one_grid(found, drawn, files)
+    if 1 not in volume.shape and not reference.any():
+        raise InputError(
+            f"The reference {files.reference.name} holds no lung, so there is nothing to judge by.",
+            "Check that it is the right file, and that --ref-labels fits it.",
+        )
     stacked = _Stack(volume)
     return Case(
         name=files.name,
         subject=files.name,
-        prediction=stacked(found),
-        reference=stacked(drawn),
+        prediction=stacked(_with_sides(prediction, found, volume, files.prediction.name, sides)),
+        reference=stacked(_with_sides(reference, drawn, volume, files.reference.name, sides)),
         grid=stacked.grid,
         hu=None if files.ct is None else stacked(volume.hu),
         sides=sides,
     )
+
+
+def _lungs(path: Path, labels: LabelMap | None, option: str) -> Mask:
+    return as_lungs(load_mask(path, labels), labels, path.name, option)
+
+
+def _on_one_grid(
+    found: Mask, drawn: Mask, files: MaskFiles
+) -> tuple[Volume, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Bring two masks to the grid of the larger one, so that one that was cropped to its lungs fits."""
+    names = files.prediction.name, files.reference.name
+    if drawn.cropped and found.array.size > drawn.array.size:
+        volume = _grid_of(found)
+        placed = place(drawn, volume, names[1], names[0], hint=_GRID_HINT)[0]
+        return volume, found.array, placed
+    volume = _grid_of(drawn)
+    return volume, place(found, volume, *names, hint=_GRID_HINT)[0], drawn.array
+
+
+def _grid_of(mask: Mask) -> Volume:
+    """The grid of a mask, as a volume without HU."""
+    flat = mask.array.shape[2] == 1 and not mask.meta.orientation_known and not mask.meta.spacing_known
+    affine = _AXIAL if flat else mask.affine
+    return Volume(np.broadcast_to(np.int16(0), mask.array.shape), affine, mask.meta)
+
+
+def _with_sides(
+    labels: npt.NDArray[np.uint8], mask: Mask, volume: Volume, name: str, sides: SideChoice
+) -> npt.NDArray[np.uint8]:
+    """Return labels of 0, 1 and 2. Where the user wants sides, one label for both lungs has to be parted."""
+    if sides is SideChoice.YES:
+        labels, flags = part_sides(labels, volume, told=mask.told)
+        doubts = [flag.reason for flag in flags if flag.severity is Severity.ERROR]
+        if doubts:
+            raise InputError(f"{name}: {doubts[0]}", "Use --sides no, or give masks with two labels.")
+    return np.minimum(labels, 1) if labels.max() == BOTH else labels
 
 
 def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
@@ -156,9 +201,9 @@ def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
     paths: list[tuple[str, Path]] = []
     for entry in entries:
         if entry.is_dir():
-            masks = [entry / name for name in _INNER if (entry / name).is_file()] if inner else [entry]
+            masks = _inner(entry) if inner else [entry]
             paths += [(entry.name, path) for path in masks[:1]]
-        elif entry.name.lower().endswith(_MASK_SUFFIXES if inner else (*_MASK_SUFFIXES, ".dcm", ".zip")):
+        elif entry.name.lower().endswith(_MASK_SUFFIXES if inner else (*_MASK_SUFFIXES, ".zip")):
             paths.append((scan_name(entry), entry))
     if not paths:
         what = "masks that hilum reads" if inner else "scans that hilum reads"
@@ -178,6 +223,12 @@ def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
             )
         out[key] = chosen[0]
     return out
+
+
+def _inner(folder: Path) -> list[Path]:
+    """What may be the mask of a scan in the folder of that scan."""
+    files = [folder / name for name in _INNER if (folder / name).is_file()]
+    return files + [path for path in (folder, folder / "segmentations") if holds_structures(path)]
 
 
 def _key(name: str) -> tuple[str, bool]:
@@ -213,40 +264,6 @@ def _refuse(alone: Iterable[str], what: str, partner: str) -> None:
             f"{len(names)} {verb} no {partner} of the same name ({shown}).",
             "Rename the files, or use --matched-only to go on without them.",
         )
-
-
-def _grid_of(path: Path) -> Volume:
-    """The grid of a mask, as a volume whose HU are the mask."""
-    kind = kind_of(path)
-    if kind is FileKind.NIFTI:
-        raw = load_nifti(path)
-    elif kind in (FileKind.NRRD, FileKind.METAIMAGE):
-        raw = load_itk(path)
-    elif kind is FileKind.TIFF:
-        raw = load_tiff(path, labels=True)
-    else:
-        array = read_labels(path)
-        meta = ScanMeta(
-            stored_shape=array.shape[:2],
-            source_format="png",
-            spacing_known=False,
-            orientation_known=False,
-        )
-        return Volume(array.astype(np.int16), _AXIAL, meta)
-    array = raw.array
-    if array.dtype not in (np.int16, np.float32):
-        array = array.astype(np.int16 if array.dtype.kind in "biu" else np.float32)
-    return Volume(array, raw.affine, raw.meta)
-
-
-def _said(message: str, pair: str) -> str:
-    """Say of two masks what the reader said of a mask and a scan."""
-    if ": they do not lie on one grid" in message:
-        sizes = message.partition(" are ")[2].partition(": they")[0].replace("the scan is ", "against ")
-        return f"{pair} do not lie on one grid: {sizes}."
-    if "lie at another place" in message:
-        return f"{pair} have the same size but lie at different places."
-    return message
 
 
 class _Stack:

@@ -13,7 +13,6 @@ _HOME = {
     "OutputFolder": "hilum.io.atomic",
     "Plane": "hilum.io.tiff",
     "atomic_file": "hilum.io.atomic",
-    "check_lung_labels": "hilum.io.masks",
     "read": "hilum.io.dispatch",
     "read_labels": "hilum.io.masks",
     "scan_name": "hilum.io.names",
@@ -30,7 +29,6 @@ __all__ = [
     "OutputFolder",
     "Plane",
     "atomic_file",
-    "check_lung_labels",
     "read",
     "read_labels",
     "scan_name",
@@ -45,7 +43,7 @@ __all__ = [
 if TYPE_CHECKING:
     from hilum.io.atomic import OutputFolder, atomic_file
     from hilum.io.dispatch import read
-    from hilum.io.masks import check_lung_labels, read_labels
+    from hilum.io.masks import read_labels
     from hilum.io.names import scan_name
     from hilum.io.tiff import Plane, write_hu_tiff
     from hilum.io.write import LabelFormat, write_csv, write_json, write_labels, write_text, write_volume

@@ -1,36 +1,112 @@
-"""Label maps from files, on the grid of the scan that they belong to."""
+"""Masks from files, of any program: label maps, folders of one file a structure, segmentations.
+
+A mask is read in three steps: :func:`load_mask` reads the file, :func:`as_lungs` says what its values mean,
+and :func:`hilum.io.mask_grid.place` brings it to the grid of its scan. :func:`read_lungs` does all three.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError, InputError
+from hilum.errors import InputError
 from hilum.io.dispatch import FileKind, kind_of
-from hilum.io.finish import RawImage
-from hilum.io.itk import load_itk
-from hilum.io.nifti import load_nifti
-from hilum.io.png import load_png
-from hilum.io.tiff import load_tiff
-from hilum.labels import Lung
+from hilum.io.vocabulary import MAX_VALUE, LabelMap, meaning_of
 from hilum.volume import ScanMeta, Volume
 
-__all__ = ["check_lung_labels", "read_labels"]
+__all__ = [
+    "Lungs",
+    "Mask",
+    "array_lungs",
+    "as_lungs",
+    "count_values",
+    "load_mask",
+    "read_labels",
+    "read_lungs",
+]
 
-_GRID_HINT = "Give labels that were drawn on this scan, or bring them to its grid (nearest neighbour)."
+_SLAB = 4 * 2**20
+#: Labels that were stored with a scale come back as 1.000015; what is farther from a whole number is no
+#: label.
+_WHOLE = 1e-3
+#: (code, sentence) of what was done to a mask.
+Notes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A mask as its file gave it.
+
+    Attributes:
+        array: uint8 or uint16, three axes, file order.
+        affine: 4 x 4, voxel to RAS millimetres.
+        meta: Whether the file tells spacing and orientation.
+        names: Names of its values, where the file tells any.
+        cropped: Whether its format keeps a box round its segments, as 3D Slicer does, and not the scan's
+            grid.
+        told: Whether the values are those of :mod:`hilum.io.vocabulary` already: 0, 1, 2 and BOTH.
+        notes: (code, sentence) pairs of what was done.
+    """
+
+    array: npt.NDArray[Any]
+    affine: npt.NDArray[np.float64]
+    meta: ScanMeta
+    names: Mapping[int, str] = field(default_factory=dict)
+    cropped: bool = False
+    told: bool = False
+    notes: Notes = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Lungs:
+    """A mask on the grid of its scan.
+
+    Attributes:
+        labels: uint8 of the scan's shape: 0, 1 (right), 2 (left), or BOTH (lung, side not told).
+        told: Whether names or the user said which value is which lung; False where the label contract alone
+            did.
+        notes: (code, sentence) pairs of what was done.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    told: bool
+    notes: Notes = ()
+
+
+def read_lungs(path: Path | str, volume: Volume, labels: LabelMap | None = None) -> Lungs:
+    """Read the lungs of a mask of any program onto the grid of a scan.
+
+    Args:
+        path: A file, or a folder with one file a structure.
+        volume: The scan.
+        labels: What its values or names mean; None where the file tells, or it follows the label contract.
+
+    Raises:
+        InputError: It cannot be read, holds no lung, or nothing tells what its values mean.
+        GeometryError: It lies on another grid than the scan.
+    """
+    from hilum.io.mask_grid import place
+
+    path = Path(path)
+    mask = as_lungs(load_mask(path, labels), labels, path.name)
+    if not mask.array.any():
+        raise InputError(f"{path.name} is empty: it holds no lung.", "Check that it is the right file.")
+    array, notes = place(mask, volume, path.name)
+    return Lungs(array, mask.told, (*mask.notes, *notes))
 
 
 def read_labels(path: Path | str, volume: Volume | None = None) -> npt.NDArray[np.uint8]:
-    """Read a label map from NIfTI, NRRD, MetaImage, TIFF or PNG.
+    """Read a label map from NIfTI, NRRD, MetaImage, TIFF or PNG, with its values as they are.
 
     Args:
-        path: The file. TIFF and PNG are masks of a single picture, [row, column].
-        volume: The scan that the labels belong to. Labels whose axes are permuted or flipped against it but
-            that lie on the same grid in space are brought to its axis order; nothing is interpolated.
+        path: The file. TIFF and PNG are masks of a single slice, [row, column].
+        volume: The scan that the labels belong to. Labels whose axes are permuted or flipped against it, or
+            that fill a part of its grid, are brought to its grid; nothing is interpolated.
 
     Returns:
         uint8 array of ``volume.shape``, or of the (three-axis) shape in the file where no volume is given.
@@ -39,107 +115,189 @@ def read_labels(path: Path | str, volume: Volume | None = None) -> npt.NDArray[n
         InputError: The file cannot be read, or holds values that are no labels.
         GeometryError: The labels lie on another grid than the scan.
     """
+    from hilum.io.mask_grid import place
+
     path = Path(path)
-    raw, placed = _load(path)
-    if volume is None:
-        return _as_labels(raw.array, path)
-    if not placed or not (raw.meta.orientation_known and volume.meta.orientation_known):
-        return _as_labels(_by_shape(raw, volume, path, placed=placed), path)
-    return _as_labels(_by_place(raw, volume, path), path)
+    mask = load_mask(path)
+    if mask.array.dtype != np.uint8:
+        raise _out_of_range(path.name, mask.array, 255)
+    return mask.array if volume is None else place(mask, volume, path.name)[0]
 
 
-def check_lung_labels(labels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return lung labels as uint8 if they hold nothing but the values of :class:`hilum.labels.Lung`.
+def array_lungs(array: npt.NDArray[Any], labels: LabelMap | None = None) -> Lungs:
+    """Read the lungs of a mask in memory, whose grid is the scan's; see :func:`read_lungs`.
 
     Raises:
-        InputError: Other values, or no lung at all.
+        InputError: It holds no lung, values that are no labels, or values that nothing tells the meaning of.
     """
-    if labels.dtype.kind not in "biu":
-        raise InputError(f"Labels of type {labels.dtype} are not whole numbers.", "Save them as uint8.")
-    allowed = [int(v) for v in Lung]
-    low, high = int(labels.min()), int(labels.max())
-    if low < min(allowed) or high > max(allowed):
-        raise InputError(
-            f"The labels hold values from {low} to {high}; lungs are 1 (right) and 2 (left), all else 0.",
-            "Renumber the labels.",
-        )
-    if high == 0:
-        raise InputError("The label map is empty: it holds no lung.", "Check that it is the right file.")
-    return labels.astype(np.uint8, copy=False)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"A mask of type {array.dtype} holds no labels.", "Save it as uint8.")
+    plain = Mask(whole_values(array, "The mask"), np.eye(4), ScanMeta())
+    mask = as_lungs(plain, labels, "The mask")
+    if not mask.array.any():
+        raise InputError("The mask is empty: it holds no lung.", "Check that it is the right one.")
+    return Lungs(mask.array, mask.told, mask.notes)
 
 
-def _load(path: Path) -> tuple[RawImage, bool]:
-    """Read the file; say whether its format places it in space."""
+def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
+    """Read a mask with its place in space.
+
+    Args:
+        path: A file, or a folder with one file a structure.
+        labels: What the segments mean, for the formats that keep each apart (folders, layers, DICOM SEG);
+            those come back as lungs.
+
+    Raises:
+        InputError: It cannot be read, or holds values that are no labels.
+    """
+    # The readers load as they are needed: SimpleITK alone takes a tenth of a gigabyte in each process.
+    if path.is_dir():
+        from hilum.io.mask_folder import load_folder
+
+        return load_folder(path, labels)
     kind = kind_of(path)
     if kind is FileKind.NIFTI:
-        return load_nifti(path), True
-    if kind in (FileKind.NRRD, FileKind.METAIMAGE):
-        return load_itk(path), True
+        from hilum.io.nifti import load_nifti
+        from hilum.io.nifti_names import label_names
+
+        raw = load_nifti(path)
+        return Mask(whole_values(raw.array, path.name), raw.affine, raw.meta, label_names(path))
+    if kind is FileKind.NRRD:
+        from hilum.io.slicer import load_segmentation
+
+        return load_segmentation(path, labels)
+    if kind is FileKind.METAIMAGE:
+        from hilum.io.itk import load_itk
+
+        raw = load_itk(path)
+        return Mask(whole_values(raw.array, path.name), raw.affine, raw.meta)
+    if kind is FileKind.DICOM:
+        from hilum.io.dicom.seg_read import load_dicom_seg
+
+        return load_dicom_seg(path, labels)
+    return _load_slice(path, kind)
+
+
+def _load_slice(path: Path, kind: FileKind) -> Mask:
+    """Read a mask of a single slice, which has no place in space."""
     if kind is FileKind.TIFF:
-        return load_tiff(path, labels=True), False
-    if kind is FileKind.PNG:
-        return _load_png(path), False
-    raise InputError(
-        f"{path.name} is no label map that hilum reads.",
-        "Give NIfTI, NRRD, MHA/MHD, or PNG/TIFF for a slice.",
-    )
+        from hilum.io.tiff import load_tiff
 
+        array = load_tiff(path, labels=True).array
+    elif kind is FileKind.PNG:
+        from hilum.io.png import load_png
 
-def _load_png(path: Path) -> RawImage:
-    picture = load_png(path)
-    meta = ScanMeta(
-        source_format="png", stored_shape=picture.shape, spacing_known=False, orientation_known=False
-    )
-    return RawImage(picture[:, :, np.newaxis], np.eye(4), meta)
-
-
-def _as_labels(array: npt.NDArray[Any], path: Path) -> npt.NDArray[np.uint8]:
-    if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+        array = load_png(path)[:, :, np.newaxis]
+    else:
         raise InputError(
-            f"{path.name} holds values that are not whole numbers, so it is no label map.",
+            f"{path.name} is no label map that hilum reads.",
+            "Give NIfTI, NRRD, MHA/MHD, DICOM SEG, a folder of one file a structure, or PNG/TIFF for a "
+            "slice.",
+        )
+    meta = ScanMeta(
+        source_format=kind.value.lower(),
+        stored_shape=array.shape[:2],
+        spacing_known=False,
+        orientation_known=False,
+    )
+    return Mask(whole_values(array, path.name), np.eye(4), meta)
+
+
+def whole_values(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return the values of a label map as uint8, or as uint16 where they do not fit.
+
+    Args:
+        array: As it was read. Values within a thousandth of a whole number are that number.
+        name: What the mask is called in an error.
+
+    Raises:
+        InputError: Values that are no labels.
+    """
+    low, high = array.min(), array.max()  # NaN where any value is
+    if array.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high) and _are_whole(array)):
+        if low >= 0 and high <= 1:
+            raise InputError(
+                f"{name} holds fractions between 0 and 1 and not whole numbers: it is a probability map.",
+                "Make a label map of it first, such as by a threshold of 0.5.",
+            )
+        raise InputError(
+            f"{name} holds values that are not whole numbers, so it is no label map.",
             "Save the labels without interpolation (nearest neighbour).",
         )
-    low, high = array.min(), array.max()
-    if low < 0 or high > 255:
-        raise InputError(
-            f"{path.name} holds values from {low:g} to {high:g}; labels lie between 0 and 255.",
-            "Check that it is a label map and not the scan.",
-        )
-    return array.astype(np.uint8, order="K")
+    if low < -_WHOLE or high > MAX_VALUE + _WHOLE:
+        raise _out_of_range(name, array, MAX_VALUE)
+    kind = np.uint8 if high < 255.5 else np.uint16
+    if array.dtype.kind != "f":
+        return array.astype(kind, order="K", copy=False)
+    out = np.empty_like(array, kind)
+    for k in range(array.shape[2]):  # a slice at a time spares a copy of the volume
+        out[:, :, k] = np.rint(array[:, :, k])
+    return out
 
 
-def _by_shape(raw: RawImage, volume: Volume, path: Path, *, placed: bool) -> npt.NDArray[Any]:
-    """Match by shape alone, where the mask or the scan does not say where it lies."""
-    if raw.array.shape == volume.shape:
-        spacing = np.linalg.norm(raw.affine[:3, :3], axis=0)
-        known = placed and raw.meta.spacing_known and volume.meta.spacing_known
-        if not known or np.allclose(spacing, volume.spacing, rtol=0.02):
-            return raw.array
-    raise _other_grid(raw, volume, path)
+def _are_whole(array: npt.NDArray[Any]) -> bool:
+    flat = array.ravel(order="K")
+    return all(bool((np.abs(flat[part] - np.rint(flat[part])) <= _WHOLE).all()) for part in _slabs(flat.size))
 
 
-def _by_place(raw: RawImage, volume: Volume, path: Path) -> npt.NDArray[Any]:
-    """Permute and flip the mask to the axes of the scan and compare the corners."""
-    ornt = nib.orientations.ornt_transform(nib.io_orientation(raw.affine), nib.io_orientation(volume.affine))
-    array = nib.apply_orientation(raw.array, ornt)
-    affine = raw.affine @ nib.orientations.inv_ornt_aff(ornt, raw.array.shape)
-    if array.shape != volume.shape:
-        raise _other_grid(raw, volume, path)
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.shape], [1], indexing="ij")).reshape(4, -1)
-    # Headers round: a tenth of a voxel is far more than rounding and far less than a wrong slice.
-    if np.abs((affine - volume.affine) @ corners)[:3].max() > max(0.05, 0.1 * min(volume.spacing)):
-        raise _other_grid(raw, volume, path)
-    return np.asarray(array)
+def _slabs(size: int) -> Iterator[slice]:
+    for start in range(0, size, _SLAB):
+        yield slice(start, start + _SLAB)
 
 
-def _other_grid(raw: RawImage, volume: Volume, path: Path) -> GeometryError:
-    spacing = np.linalg.norm(raw.affine[:3, :3], axis=0)
-    mine, scans = (
-        f"{' x '.join(map(str, shape))} voxels of {' x '.join(f'{s:.3g}' for s in steps)} mm"
-        for shape, steps in ((raw.array.shape, spacing), (volume.shape, volume.spacing))
+def _out_of_range(name: str, array: npt.NDArray[Any], most: int) -> InputError:
+    return InputError(
+        f"{name} holds values from {array.min():g} to {array.max():g}; labels lie between 0 and {most}.",
+        "Check that it is a label map and not the scan.",
     )
-    if mine == scans:
-        text = f"The labels in {path.name} have the scan's size ({mine}) but lie at another place."
+
+
+def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "--labels") -> Mask:
+    """Bring the values of a mask to 0, 1 (right lung), 2 (left lung) and BOTH.
+
+    Args:
+        mask: From :func:`load_mask`.
+        labels: What its values mean; None where the file names them, or it follows the label contract.
+        what: What the mask is called in an error.
+        option: The option that an error tells to use.
+
+    Returns:
+        The mask as uint8; ``told`` says whether names or the user told the sides.
+
+    Raises:
+        InputError: It holds values that nothing tells the meaning of.
+    """
+    if mask.told:
+        return mask
+    zero = labels is not None and 0 in dict(labels.values)
+    present = [int(value) for value in np.flatnonzero(count_values(mask.array)) if value or zero]
+    if labels is None:
+        meaning, told = meaning_of(present, mask.names, what, option)
     else:
-        text = f"The labels in {path.name} are {mine}, the scan is {scans}: they do not lie on one grid."
-    return GeometryError(text, _GRID_HINT)
+        meaning, told = labels.of_values(present, mask.names, what), True
+    if all(value == part for value, part in meaning.items()) and mask.array.dtype == np.uint8:
+        return replace(mask, told=told)
+    table = np.zeros(int(mask.array.max()) + 1, np.uint8)
+    for value, part in meaning.items():
+        table[value] = part
+    pairs = LabelMap(values=tuple(meaning.items())).describe() if meaning else "none"
+    shown = pairs if len(meaning) <= _MOST_SHOWN else _lungs_only(meaning)
+    note = ("labels_mapped", f"Values of the mask were read as {shown}.")
+    return replace(mask, array=table[mask.array], told=True, notes=(*mask.notes, note))
+
+
+_MOST_SHOWN = 8
+
+
+def _lungs_only(meaning: Mapping[int, int]) -> str:
+    lungs = LabelMap(values=tuple((v, part) for v, part in meaning.items() if part))
+    return LabelMap(values=lungs.values, rest=0).describe()
+
+
+def count_values(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Count each value of a label map, a slab at a time: bincount takes eight bytes a voxel."""
+    counts = np.zeros(MAX_VALUE + 1 if labels.dtype != np.uint8 else 256, np.int64)
+    flat = labels.ravel(order="K")
+    for part in _slabs(flat.size):
+        counts += np.bincount(flat[part], minlength=counts.size)
+    return counts

@@ -1,7 +1,8 @@
 """Finding pairs of image and mask, however they are laid out on the disk.
 
-Five forms are known: a CSV file; a ``dataset.json`` of the Medical Segmentation Decathlon (Antonelli et al.
-2022) as MONAI reads it; two folders side by side (``images``/``masks``, nnU-Net's ``imagesTr``/``labelsTr``);
+Six forms are known: a CSV file; a ``dataset.json`` of the Medical Segmentation Decathlon (Antonelli et al.
+2022) as MONAI reads it; a ``dataset.json`` of nnU-Net (version 2), see :mod:`hilum.learn.nnunet`;
+two folders side by side (``images``/``masks``, nnU-Net's ``imagesTr``/``labelsTr``);
 two folders that are named; and one folder in which the names tell image from mask.
 """
 
@@ -16,16 +17,31 @@ from pathlib import Path
 
 from hilum.errors import InputError
 from hilum.io.letters import whole
+from hilum.io.mask_folder import holds_structures
 from hilum.io.names import VOLUME_SUFFIXES, natural_key
 from hilum.io.stream import readable
 from hilum.io.text import read_json, read_rows, shown
+from hilum.io.vocabulary import LabelMap
+from hilum.learn.nnunet import image_channel, is_nnunet, label_map, listed_cases
 
-__all__ = ["Pair", "Subject", "find_pairs"]
+__all__ = ["Pair", "Subject", "find_pairs", "labels_of"]
 
 #: Words that end (or begin) the name of an image or of a mask; compared without case.
 IMAGE_WORDS = frozenset({"ct", "hu", "image", "img", "orig", "scan", "vol", "volume"})
 MASK_WORDS = frozenset(
-    {"gt", "label", "labels", "lung", "lungmask", "lungs", "mask", "masks", "seg", "segmentation"}
+    {
+        "gt",
+        "label",
+        "labels",
+        "lung",
+        "lungmask",
+        "lungs",
+        "mask",
+        "masks",
+        "seg",
+        "segmentation",
+        "segmentations",
+    }
 )
 _WORDS = IMAGE_WORDS | MASK_WORDS
 #: Names of folders that hold images, and of those that hold masks; compared without case.
@@ -38,7 +54,7 @@ _LONGEST_NAME, _LONGEST_PATH = 255, 4096
 _CHANNEL = re.compile(r"_(\d{4})$")  # nnU-Net: _0000 is the first channel
 _FORMS = (
     "Give a folder with NAME_ct.nii.gz and NAME_lungs.nii.gz, a folder with images and masks (or imagesTr "
-    "and labelsTr), a CSV with the columns image and mask, or a Decathlon dataset.json."
+    "and labelsTr), a CSV with the columns image and mask, or a dataset.json of the Decathlon or of nnU-Net."
 )
 
 
@@ -110,7 +126,8 @@ def _from_file(path: Path) -> list[_Entry]:
     if suffix in (".csv", ".tsv"):
         return _from_csv(path)
     if suffix == ".json":
-        return _from_decathlon(path, _load_json(path))
+        content = _load_json(path)
+        return _from_nnunet(path, content) if is_nnunet(content) else _from_decathlon(path, content)
     raise InputError(f"{path.name} does not tell pairs of image and mask.", _FORMS)
 
 
@@ -120,9 +137,10 @@ def _from_folder(folder: Path) -> list[_Entry]:
         content = _load_json(table)
         if isinstance(content, dict) and str(content.get("schema", "")).startswith("hilum.dataset/"):
             raise InputError(f"{folder.name} is a data set already.", "Give the pairs it was made from.")
-        # nnU-Net (version 2) has a dataset.json without a list: its folders tell the pairs.
         if isinstance(content, dict) and isinstance(content.get("training"), list):
             return _from_decathlon(table, content)
+        if is_nnunet(content) and (folder / "imagesTr").is_dir():
+            return _from_nnunet(table, content)
     with readable(folder):
         below = {entry.name.lower(): Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()}
     images = next((below[name] for name in IMAGE_FOLDERS if name in below), None)
@@ -130,6 +148,40 @@ def _from_folder(folder: Path) -> list[_Entry]:
     if images is not None and masks is not None:
         return _two_folders(images, masks)
     return _by_names(folder)
+
+
+def labels_of(source: Path) -> LabelMap | None:
+    """What the labels of a data set mean by its ``dataset.json``, None where there is none that tells.
+
+    Args:
+        source: What :func:`find_pairs` is given.
+
+    Raises:
+        InputError: It names its labels, and none of them is a lung.
+    """
+    table = source / "dataset.json" if source.is_dir() else source
+    if table.suffix.lower() != ".json" or not table.is_file():
+        return None
+    return label_map(_load_json(table), table.name)
+
+
+def _from_nnunet(path: Path, content: object) -> list[_Entry]:
+    """Take the pairs of a ``dataset.json`` of nnU-Net: those it lists, else those of its folders."""
+    channel = image_channel(content)
+    cases = listed_cases(content)
+    if cases is not None:
+        return [
+            (name, Pair(path.parent / images[min(channel, len(images) - 1)], path.parent / mask))
+            for name, images, mask in cases
+        ]
+    folders = path.parent / "imagesTr", path.parent / "labelsTr"
+    missing = [folder.name for folder in folders if not folder.is_dir()]
+    if missing:
+        raise InputError(
+            f"{path.name} is of nnU-Net, but there is no folder {missing[0]} beside it.",
+            "Give the dataset.json of a raw data set (nnUNet_raw/DatasetXXX_NAME).",
+        )
+    return _two_folders(*folders, channel=channel)
 
 
 def _from_csv(path: Path) -> list[_Entry]:
@@ -153,9 +205,20 @@ def _from_csv(path: Path) -> list[_Entry]:
             raise InputError(f"Line {number} of {path.name} names no image.", "Fill it in, or drop the line.")
         if len(name) > _LONGEST_NAME or len(image) > _LONGEST_PATH or len(mask) > _LONGEST_PATH:
             raise InputError(f"Line {number} of {path.name} holds a name that is too long.", "Shorten it.")
+        for entry in filter(None, (image, mask)):
+            _refuse_backslashes(path, number, entry)
         file = path.parent / image
         out.append((name or _core(file), Pair(file, path.parent / mask if mask else None)))
     return out
+
+
+def _refuse_backslashes(table: Path, number: int, entry: str) -> None:
+    if os.sep == "/" and "\\" in entry and not (table.parent / entry).exists():
+        raise InputError(
+            f"Line {number} of {table.name} writes a path with backslashes ({entry}), which only Windows "
+            "reads as folders.",
+            "Write / instead; Windows reads that too.",
+        )
 
 
 def _from_decathlon(path: Path, content: object) -> list[_Entry]:
@@ -187,8 +250,11 @@ def _load_json(path: Path) -> object:
     return content
 
 
-def _two_folders(images: Path, masks: Path) -> list[_Entry]:
-    """Match by equal names, else by names without the words that tell image from mask."""
+def _two_folders(images: Path, masks: Path, channel: int = 0) -> list[_Entry]:
+    """Match by equal names, else by names without the words that tell image from mask.
+
+    Of the channels of nnU-Net (``_0000``, ``_0001`` ...) the one with the number ``channel`` is taken.
+    """
     pictures, labels = _files(images), _files(masks)
     by_stem = _unique(labels, lambda file: _stem(file, masks))
     by_core = _unique(labels, lambda file: _core(file, masks))
@@ -197,10 +263,10 @@ def _two_folders(images: Path, masks: Path) -> list[_Entry]:
     used: set[Path] = set()
     for file in pictures:
         stem = _stem(file, images)
-        channel = _CHANNEL.search(stem)
-        bare = stem[: channel.start()] if channel else stem
-        if channel and channel[1] != "0000" and f"{bare}_0000" in stems:
-            continue  # a further channel of nnU-Net
+        ending = _CHANNEL.search(stem)
+        bare = stem[: ending.start()] if ending else stem
+        if ending and int(ending[1]) != channel and f"{bare}_{channel:04d}" in stems:
+            continue  # another channel of nnU-Net
         core = _core(file, images)
         found = by_stem.get(stem) or by_stem.get(bare) or by_core.get(core) or by_core.get(bare)
         name = stem if stem in by_stem else bare if bare in by_stem else core
@@ -237,6 +303,10 @@ def _files(folder: Path) -> list[Path]:
         next(os.scandir(folder), None)  # os.walk would pass over a folder that may not be listed
     for root, folders, names in os.walk(folder):
         folders.sort()
+        for name in [name for name in folders if _split(name) == ("", True)]:
+            if holds_structures(Path(root, name)):  # TotalSegmentator: the folder is the mask
+                folders.remove(name)
+                out.append(Path(root, name))
         for name in sorted(names):
             low = name.lower()
             if low.startswith(".") or not low.endswith(_SUFFIXES):

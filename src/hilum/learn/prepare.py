@@ -22,10 +22,10 @@ from hilum.io import write_json
 from hilum.io.parts import HIDDEN
 from hilum.io.text import read_json, shown
 from hilum.io.tiff import Plane
+from hilum.io.vocabulary import parse_labels
 from hilum.learn.dictionary import assign, read_dictionary
 from hilum.learn.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
-from hilum.learn.label_map import parse_labels
-from hilum.learn.pairs import find_pairs
+from hilum.learn.pairs import find_pairs, labels_of
 from hilum.learn.processes import NoProcessesError, run_in_processes
 from hilum.learn.record import RECORDS
 from hilum.learn.slices import Spacing, parse_spacing
@@ -63,6 +63,7 @@ class Prepared:
         kept: Numbers of those that were complete already.
         refused: What was not taken.
         alone: Whether one process did all, because the system gave no more.
+        notes: (number, code, sentence) of what was done to masks that a person should know.
     """
 
     dataset: Path
@@ -73,6 +74,7 @@ class Prepared:
     kept: tuple[int, ...]
     refused: tuple[Refused, ...]
     alone: bool = False
+    notes: tuple[tuple[int, str, str], ...] = ()
 
 
 def default_workers() -> int:
@@ -103,8 +105,10 @@ def prepare(
         plane: ``coronal``, ``axial`` or ``sagittal``.
         spacing: ``keep``, ``square`` (the finer of the two distances for both) or (row, column) in mm.
         sides: Keep right (1) and left (2) lung apart in the masks; otherwise both are 1.
-        labels: What the values of the masks mean, where they are not 1 and 2, such as ``"3=1,5=1"``.
-        resample_masks: Bring masks on other grids to those of their images, by nearest neighbour.
+        labels: What the values of the masks mean, where neither they nor a ``dataset.json`` tell: a
+            vocabulary or pairs, see :func:`hilum.io.vocabulary.parse_labels`.
+        resample_masks: Bring masks on other grids to those of their images, by nearest neighbour. A mask that
+            would lose more than 5 % of its volume is refused.
         subjects: The dictionary of subjects; by default beside the data set, ``OUT.subjects.json``.
         workers: Number of processes. More than one needs a main module that can be imported.
         progress: Called with the fraction done and a sentence.
@@ -120,7 +124,7 @@ def prepare(
     wanted = _parameters(plane, spacing, sides)
     root = Path(out)
     dictionary = Path(subjects) if subjects is not None else root.with_name(root.name + ".subjects.json")
-    mapping = parse_labels(labels)
+    mapping = parse_labels(labels) or labels_of(Path(pairs))
     if workers < 1:
         raise UsageError(f"workers is {workers}, expected at least 1.")
     if root.resolve() in dictionary.resolve().parents:
@@ -167,6 +171,7 @@ def prepare(
         kept=tuple(o.id for o in outcomes if o.kept),
         refused=tuple(Refused(o.id, names[o.id], o.error) for o in outcomes if o.error is not None),
         alone=alone,
+        notes=tuple((o.id, *note) for o in outcomes for note in o.notes),
     )
 
 

@@ -18,22 +18,28 @@ import numpy.typing as npt
 from hilum.errors import HilumError, InputError, OutputError
 from hilum.io import read, write_json
 from hilum.io.atomic import writable
-from hilum.io.finish import RawImage
+from hilum.io.mask_grid import place
+from hilum.io.masks import Mask, as_lungs, load_mask
 from hilum.io.stream import readable
 from hilum.io.text import open_regular
 from hilum.io.tiff import Plane
+from hilum.io.vocabulary import BOTH, LabelMap
+from hilum.labels import Lung
 from hilum.learn.dataset_index import SubjectRecord
 from hilum.learn.encode import encode_mask, encode_picture
-from hilum.learn.label_map import LabelMap, apply_map, describe_map, load_mask, on_grid
 from hilum.learn.pairs import Pair
 from hilum.learn.record import read_record, record_path
 from hilum.learn.slices import Frame, Spacing, frame_of, pictures
+from hilum.quality.flags import Severity
 from hilum.segmentation.base import ModelInfo, Segmentation
+from hilum.segmentation.given import part_sides
 from hilum.volume import Volume
 
 __all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
 
 IMAGES, MASKS = "images", "masks"
+#: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
+_TOLD = ("mask_resampled", "mask_pasted", "sides_parted")
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 
@@ -49,7 +55,7 @@ class Job:
         plane: How to cut.
         spacing: Pixel size.
         sides: Whether masks keep right (1) and left (2) apart.
-        labels: Meaning of the values in the masks.
+        labels: Meaning of the values in the masks, None where they tell it themselves.
         resample_masks: Whether masks on other grids are resampled.
     """
 
@@ -72,12 +78,14 @@ class Outcome:
         id: Its number.
         slices: How many slices it has; 0 where it was refused.
         kept: Whether it was there already.
+        notes: (code, sentence) pairs of what was done to it that a person should know.
         error: Why it was refused, with file names, for the person at the terminal.
     """
 
     id: int
     slices: int
     kept: bool = False
+    notes: tuple[tuple[str, str], ...] = ()
     error: HilumError | None = None
 
 
@@ -162,7 +170,8 @@ def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
             write_json(record_path(job.root, job.id), record)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    return Outcome(job.id, len(rows))
+    told = tuple(note for record in found for note in record.notes if note[0] in _TOLD)
+    return Outcome(job.id, len(rows), notes=tuple(dict.fromkeys(told)))
 
 
 def _write_pair(
@@ -171,7 +180,7 @@ def _write_pair(
     """Read a pair, write its slices into ``stage`` and add what it is to ``found``."""
     if pair.image is None or pair.mask is None:  # told before; here for the type checker
         raise InputError(pair.problem)
-    drawn = load_mask(pair.mask)
+    drawn = as_lungs(load_mask(pair.mask, job.labels), job.labels, "The mask")
     volume = read(pair.image)
     if len(job.pairs) > 1 and 1 not in volume.shape:
         raise InputError(
@@ -182,7 +191,7 @@ def _write_pair(
     labels, notes = _mask_of(job, drawn, volume)
     found.append(_describe(job, volume, labels, frame, notes))
     if not job.sides:
-        np.minimum(labels, 1, out=labels)
+        labels = np.minimum(labels, 1)
     rows = []
     for number, (hu, mask) in enumerate(pictures(volume, labels, frame), start=first):
         image_name, mask_name = f"{job.id}_{number}.tiff", f"{job.id}_{number}.png"
@@ -210,19 +219,20 @@ def _write_pair(
     return rows
 
 
-def _mask_of(
-    job: Job, drawn: RawImage, volume: Volume
-) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
+def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
     """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
-    notes = []
-    labels, resampled = on_grid(drawn, volume, job.resample_masks)
-    if resampled:
-        notes.append(("mask_resampled", resampled))
-    labels = apply_map(labels, job.labels)
-    if job.labels is not None:
-        notes.append(("labels_mapped", f"Values of the mask were read as {describe_map(job.labels)}."))
+    hint = "Check that they belong together; --resample-masks resamples the mask."
+    labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
+    notes = [*drawn.notes, *placed]
     if 1 not in volume.shape and not labels.any():
         raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
+    if not job.sides:
+        return (np.minimum(labels, 1) if labels.max() == BOTH else labels), notes
+    labels, flags = part_sides(labels, volume, told=drawn.told)
+    for flag in flags:
+        if flag.severity is Severity.ERROR:
+            raise InputError(flag.reason, "Give masks with two labels, or leave --sides out.")
+        notes.append((flag.code, flag.message))
     return labels, notes
 
 
@@ -237,7 +247,8 @@ def _describe(
 
     given = Segmentation(labels, ModelInfo("given", ""))
     flags = list(check_volume(volume, given))
-    if 1 not in volume.shape and labels.max() > 1:  # a mask without sides would be flagged for a lost lung
+    has_sides = labels.max() == Lung.LEFT  # a mask without sides would be flagged for a lost lung
+    if 1 not in volume.shape and has_sides:
         flags += check_segmentation(volume, given)
     if frame.ratio != (1.0, 1.0):
         old, new = (
@@ -320,11 +331,11 @@ def _key(job: Job, sources: list[list[str]]) -> str:
     """Return a hash of all that decides what the files of a subject hold."""
     text = json.dumps(
         {
-            "format": 1,
+            "format": 2,
             "plane": job.plane.value,
             "spacing": job.spacing,
             "sides": job.sides,
-            "labels": None if job.labels is None else describe_map(job.labels),
+            "labels": None if job.labels is None else job.labels.describe(),
             "resample_masks": job.resample_masks,
             "sources": sources,
         },

@@ -1,0 +1,170 @@
+"""A folder with one file a structure, as TotalSegmentator writes it, or right and left lung in two files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import GeometryError, InputError
+from hilum.io.mask_segments import merge, no_lung, note_of
+from hilum.io.masks import Mask, count_values, load_mask
+from hilum.io.names import VOLUME_SUFFIXES
+from hilum.io.stream import readable
+from hilum.io.vocabulary import BOTH, LabelMap, listed
+from hilum.labels import Lung
+
+__all__ = ["holds_structures", "load_folder"]
+
+_SUFFIXES = (".seg.nrrd", *VOLUME_SUFFIXES)
+#: Files of one side that belong together: where one lobe is there, a missing one was forgotten, not removed.
+_LOBES = (
+    ("lung_upper_lobe_left", "lung_lower_lobe_left"),
+    ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
+)
+_GRID_MM = 0.05
+
+
+def holds_structures(folder: Path) -> bool:
+    """Whether a folder holds files of single structures, of which some are lung by their names."""
+    return folder.is_dir() and any(_parts(_files(folder), None).values())
+
+
+def load_folder(folder: Path, labels: LabelMap | None) -> Mask:
+    """Read the lungs of a folder; its other structures are not opened.
+
+    Args:
+        folder: With one file a structure; or with one DICOM SEG.
+        labels: Meaning of file names (without suffix) that do not speak for themselves.
+
+    Raises:
+        InputError: No file of it is a lung, or one is no mask of one structure.
+        GeometryError: The files do not lie on one grid.
+    """
+    files = _files(folder)
+    if not files:
+        return _load_dicom(folder, labels)
+    parts = _parts(files, labels)
+    lungs = {file: part for file, part in parts.items() if part}
+    if not lungs:
+        raise no_lung(folder.name or "the folder", [stem(file) for file in files])
+    if any(part != BOTH for part in lungs.values()):
+        lungs = {file: part for file, part in lungs.items() if part != BOTH}
+    elif len(lungs) == 1:
+        (file,) = lungs
+        mask = load_mask(file, labels)
+        several = mask.told or _has_several(mask)
+        return mask if several else replace(_binary(mask, file), notes=(note_of({stem(file): BOTH}),))
+    elif len(lungs) > 1:
+        raise InputError(
+            f"{folder.name or 'The folder'} holds several masks of both lungs ({listed(map(stem, lungs))}).",
+            "Give one of them instead of the folder.",
+        )
+    _refuse_missing_lobes(folder, files)
+    first = load_mask(next(iter(lungs)))
+
+    def segments() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        for number, (file, part) in enumerate(lungs.items()):
+            mask = load_mask(file) if number else first
+            _check_grid(first, mask, file, folder)
+            yield part, _binary(mask, file).array > 0
+
+    array = merge(segments(), first.array.shape, folder.name or "the folder")
+    note = note_of({stem(file): part for file, part in lungs.items()})
+    return Mask(array, first.affine, first.meta, cropped=first.cropped, told=True, notes=(note,))
+
+
+def stem(file: Path) -> str:
+    """Name of a file without the suffix of its format."""
+    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
+        if file.name.lower().endswith(suffix):
+            return file.name[: -len(suffix)]
+    return file.name
+
+
+def _files(folder: Path) -> list[Path]:
+    with readable(folder):
+        entries = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_file())
+    return [file for file in entries if file.name.lower().endswith(_SUFFIXES) and file.name[0] != "."]
+
+
+def _parts(files: list[Path], labels: LabelMap | None) -> dict[Path, int]:
+    """What each file is, by its name; failing that, by what is left of it without what all names begin with.
+
+    A number in a name tells one case from another, so such a name is no structure's.
+    """
+    labels = labels or LabelMap()
+    found = {file: _part(stem(file), labels) for file in files}
+    if any(found.values()) or len(files) < 2:
+        return found
+    common = _common([stem(file) for file in files])
+    rests = {file: stem(file)[common:].strip("_-. ") for file in files}
+    sides = {"right": int(Lung.RIGHT), "left": int(Lung.LEFT), "r": int(Lung.RIGHT), "l": int(Lung.LEFT)}
+    if {rest.lower() for rest in rests.values()} <= set(sides):  # two files, right and left, and nothing else
+        return {file: sides[rest.lower()] for file, rest in rests.items()}
+    return {file: _part(rest, LabelMap()) for file, rest in rests.items()}
+
+
+def _common(names: list[str]) -> int:
+    """How many characters all names begin with."""
+    together = zip(*names, strict=False)
+    return next((n for n, letters in enumerate(together) if len(set(letters)) > 1), min(map(len, names)))
+
+
+def _part(name: str, labels: LabelMap) -> int:
+    return labels.of_segment(name, part=0 if re.search(r"\d", name) else None)
+
+
+def _refuse_missing_lobes(folder: Path, files: list[Path]) -> None:
+    names = {stem(file) for file in files}
+    for side in _LOBES:
+        missing = [lobe for lobe in side if lobe not in names]
+        if missing and len(missing) < len(side):
+            raise InputError(
+                f"{missing[0]} is missing in {folder.name or 'the folder'}, though other lobes of its lung "
+                "are there.",
+                "Put the file there; an empty one if the lobe was removed.",
+            )
+
+
+def _binary(mask: Mask, file: Path) -> Mask:
+    """The file as 0 and BOTH; TotalSegmentator marks a structure with 1, others with 255."""
+    if not mask.told and _has_several(mask):
+        raise InputError(
+            f"{file.name} holds several labels, but a file of one structure has one.",
+            "Give the file itself, not its folder.",
+        )
+    return replace(mask, array=(mask.array > 0).astype(np.uint8) * np.uint8(BOTH), told=True)
+
+
+def _has_several(mask: Mask) -> bool:
+    return bool(np.count_nonzero(count_values(mask.array)[1:]) > 1)
+
+
+def _check_grid(first: Mask, mask: Mask, file: Path, folder: Path) -> None:
+    same = first.array.shape == mask.array.shape and np.allclose(first.affine, mask.affine, atol=_GRID_MM)
+    if not same:
+        raise GeometryError(
+            f"{file.name} does not lie on the grid of the other files in {folder.name or 'the folder'}.",
+            "Give files of one scan.",
+        )
+
+
+def _load_dicom(folder: Path, labels: LabelMap | None) -> Mask:
+    from hilum.io.dicom.files import looks_like_dicom
+
+    with readable(folder):
+        entries = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_file())
+    found = [file for file in entries if looks_like_dicom(file)]
+    if len(found) == 1:
+        return load_mask(found[0], labels)
+    what = f"{len(found)} DICOM files" if found else "no mask that hilum reads"
+    raise InputError(
+        f"The folder {folder.name} holds {what}.",
+        "Give a label map, a DICOM SEG, or a folder with one file a structure.",
+    )

@@ -1,0 +1,71 @@
+"""measure and evaluate from the command line, on masks of other programs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.support.plain_chest import build_chest
+
+from hilum.cli.app import run
+from hilum.io import write_labels, write_volume
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A scan, its lungs by the label contract, and as TotalSegmentator numbers them."""
+    folder = tmp_path_factory.mktemp("masks")
+    chest = build_chest(spacing=(6.0, 6.0, 8.0))
+    write_volume(folder / "ct.nii.gz", chest.volume)
+    write_labels(folder / "lungs.nii.gz", chest.lungs, chest.volume)
+    total = np.array([0, 12, 10], np.uint8)[chest.lungs]
+    total[:, :, : total.shape[2] // 2][chest.lungs[:, :, : total.shape[2] // 2] == 1] = 14
+    total[0, 0, 0] = 5
+    write_labels(folder / "total.nii.gz", total, chest.volume)
+    return folder
+
+
+def measured(files, capsys, *arguments: str) -> dict:
+    assert run(["measure", str(files / "ct.nii.gz"), *arguments, "--json", "-q"]) == 0
+    return json.loads(capsys.readouterr().out)["regions"]
+
+
+def test_measure_reads_a_vocabulary(files, capsys):
+    own = measured(files, capsys, str(files / "lungs.nii.gz"))
+    other = measured(files, capsys, str(files / "total.nii.gz"), "--labels", "totalsegmentator")
+    assert own == other
+    assert own["left_lung"]["volume"]["value"] > 0
+
+
+def test_measure_without_labels_names_the_option(files, tmp_path, capsys):
+    code = run(
+        ["measure", str(files / "ct.nii.gz"), str(files / "total.nii.gz"), "-o", str(tmp_path / "out")]
+    )
+    assert code == 3
+    said = capsys.readouterr().err
+    assert "other than 0, 1 and 2 (5, 10, 12, 14)" in said
+    assert "--labels" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_that_does_not_exist_is_a_usage_error(files, capsys):
+    code = run(
+        ["measure", str(files / "ct.nii.gz"), str(files / "lungs.nii.gz"), "--json", "--labels", "lungmusk"]
+    )
+    assert code == 2
+    assert "expected one of totalsegmentator" in capsys.readouterr().err
+
+
+def test_evaluate_maps_prediction_and_reference_apart(files, capsys):
+    total, lungs = str(files / "total.nii.gz"), str(files / "lungs.nii.gz")
+    for arguments in (
+        (total, lungs, "--labels", "totalsegmentator"),
+        (lungs, total, "--ref-labels", "10=left,12=right,14=right,*=0"),
+    ):
+        assert run(["evaluate", *arguments, "--json", "-q"]) == 0
+        rows = json.loads(capsys.readouterr().out)["summary"]
+        dice = {row["side"]: row["mean"] for row in rows if row["metric"] == "dice"}
+        assert dice == {"lungs": 1, "right_lung": 1, "left_lung": 1}
+    assert run(["evaluate", lungs, total, "--ref-labels", "5=0,10=0,12=0,14=0", "--json"]) == 3
+    assert "none is lung" in capsys.readouterr().err
