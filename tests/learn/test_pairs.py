@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from hilum.errors import InputError
 from hilum.io.names import natural_key
-from hilum.learn.pairs import find_pairs
+from hilum.learn.pairs import find_pairs, labels_of
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -87,6 +88,77 @@ def test_nnunet_channels(tmp_path):
     ]
 
 
+def nnunet(root: Path, **content) -> Path:
+    """Write the dataset.json of nnU-Net version 2."""
+    table = root / "dataset.json"
+    table.write_text(json.dumps({"channel_names": {"0": "CT"}, "file_ending": ".nii.gz", **content}))
+    return table
+
+
+def test_a_dataset_json_of_nnunet_gives_the_pairs_of_the_folders_beside_it(tmp_path):
+    touch(tmp_path, "imagesTr/a_0000.nii.gz", "imagesTr/b_0000.nii.gz")
+    touch(tmp_path, "labelsTr/a.nii.gz", "labelsTr/b.nii.gz")
+    table = nnunet(tmp_path, labels={"background": 0, "lung": 1}, numTraining=2)
+    expected = [("a", "a_0000.nii.gz", "a.nii.gz"), ("b", "b_0000.nii.gz", "b.nii.gz")]
+    assert names(find_pairs(table)) == names(find_pairs(tmp_path)) == expected
+    (tmp_path / "labelsTr" / "a.nii.gz").unlink()
+    assert find_pairs(table)[0].pairs[0].problem
+
+
+def test_the_ct_is_taken_of_several_channels_of_nnunet(tmp_path):
+    touch(tmp_path, "imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz")
+    table = nnunet(tmp_path, channel_names={"0": "PET", "1": "CT"}, labels={"lung": 1})
+    assert names(find_pairs(table)) == [("a", "a_0001.nii.gz", "a.nii.gz")]
+
+
+def test_a_dataset_json_of_nnunet_may_list_its_cases(tmp_path):
+    cases = {"case1": {"images": ["../x/ct1.nii.gz"], "label": "../x/m1.nii.gz"}}
+    table = nnunet(tmp_path, labels={"lung": 1}, dataset=cases)
+    assert names(find_pairs(table)) == [("case1", "ct1.nii.gz", "m1.nii.gz")]
+    with pytest.raises(InputError, match=r"case1 of the dataset.json does not name"):
+        find_pairs(nnunet(tmp_path, labels={"lung": 1}, dataset={"case1": {"images": "x"}}))
+
+
+def test_a_dataset_json_of_nnunet_alone_says_what_is_missing(tmp_path):
+    with pytest.raises(InputError, match="no folder imagesTr beside it"):
+        find_pairs(nnunet(tmp_path, labels={"lung": 1}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"background": 0, "lung": 1}, "1=both"),
+        ({"background": 0, "right_lung": 1, "Lung L": 2, "trachea": 3, "ignore": 4}, "1=right,2=left,3=0"),
+        ({"background": 0, "lungs": [1, 2], "left lung": [2]}, "1=both,2=left"),
+        ({"0": "background", "1": "lung", "2": "tumour"}, "1=both,2=0"),
+        ({"background": 0}, None),
+        (None, None),
+    ],
+)
+def test_a_dataset_json_tells_what_its_labels_are(tmp_path, labels, expected):
+    table = nnunet(tmp_path, labels=labels)
+    found = labels_of(table)
+    assert (found and found.describe()) == expected
+    assert labels_of(tmp_path) == found
+
+
+def test_a_dataset_json_without_a_lung_is_refused(tmp_path):
+    table = nnunet(tmp_path, labels={"0": "background", "1": "cancer"})
+    with pytest.raises(InputError, match=r"names its labels \(cancer\), and none of them is") as caught:
+        labels_of(table)
+    assert "--labels" in caught.value.hint
+
+
+def test_a_folder_of_structures_is_the_mask_of_the_scan_beside_it(tmp_path):
+    for case in ("s1", "s2"):
+        touch(tmp_path, f"{case}/ct.nii.gz")
+        lobes = ("upper_lobe_left", "lower_lobe_left", "upper_lobe_right", "lower_lobe_right")
+        touch(tmp_path, *(f"{case}/segmentations/lung_{lobe}.nii.gz" for lobe in lobes))
+        touch(tmp_path, f"{case}/segmentations/liver.nii.gz")
+    expected = [("s1", "ct.nii.gz", "segmentations"), ("s2", "ct.nii.gz", "segmentations")]
+    assert names(find_pairs(tmp_path)) == expected
+
+
 def test_decathlon(tmp_path):
     content = {
         "training": [{"image": "./imagesTr/l_1.nii.gz", "label": "./labelsTr/l_1.nii.gz"}],
@@ -106,6 +178,16 @@ def test_csv(tmp_path, delimiter):
     found = find_pairs(table)
     assert names(found) == [("Anna", "a.nii", None), ("Berta", "b.nii", "b.nii")]
     assert found[1].pairs[0].image == tmp_path / "i/b.nii"
+
+
+@pytest.mark.skipif(os.sep != "/", reason="Windows reads backslashes as folders")
+def test_backslashes_in_a_csv_are_named(tmp_path):
+    touch(tmp_path, "one/ct.nii.gz", "one/lungs.nii.gz")
+    table = tmp_path / "win.csv"
+    table.write_text("image,mask\none\\ct.nii.gz,one\\lungs.nii.gz\n")
+    with pytest.raises(InputError, match=r"Line 2 .* a path with backslashes \(one\\ct") as caught:
+        find_pairs(table)
+    assert "/" in caught.value.hint
 
 
 def test_csv_pictures_of_a_subject_stay_together_and_volumes_may_not(tmp_path):

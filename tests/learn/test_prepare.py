@@ -303,7 +303,7 @@ def other_grid(folder: Path, write_pair) -> None:
 
 def test_grids_that_differ_are_refused_or_resampled(tmp_path, write_pair):
     other_grid(tmp_path / "in", write_pair)
-    with pytest.raises(GeometryError, match="does not lie on the grid of its image") as caught:
+    with pytest.raises(GeometryError, match="The mask and its image do not lie on one grid") as caught:
         prepare(tmp_path / "in", tmp_path / "ds")
     assert "--resample-masks" in caught.value.hint
     assert [p.name for p in tmp_path.iterdir()] == ["in"]  # nothing half-written
@@ -331,7 +331,7 @@ def test_other_values_need_a_map(tmp_path, write_pair):
     _, labels = write_pair(tmp_path / "in", "x", change=values((1, 3), (2, 5)))
     with pytest.raises(InputError, match=r"other than 0, 1 and 2 \(3, 5\)") as caught:
         prepare(tmp_path / "in", tmp_path / "ds")
-    assert "--labels 3=1,5=1" in caught.value.hint
+    assert "--labels 3=right,5=left" in caught.value.hint
     with pytest.raises(InputError, match=r"does not name \(5\)"):
         prepare(tmp_path / "in", tmp_path / "ds", labels="3=1")
     prepare(tmp_path / "in", tmp_path / "ds", labels={3: 1, 5: 1})
@@ -342,9 +342,83 @@ def test_other_values_need_a_map(tmp_path, write_pair):
     assert sum(int(data.mask(r).sum()) for r in data.slices) == np.count_nonzero(labels == 3)
 
 
-@pytest.mark.parametrize("text", ["3", "3=4", "x=1", "300=1", "3=1,,"])
+def one_label(volume, labels):
+    return volume, (labels > 0).astype(np.uint8)
+
+
+def test_one_label_is_parted_where_sides_are_wanted(tmp_path, write_pair):
+    _, labels = write_pair(tmp_path / "two", "x")
+    write_pair(tmp_path / "one", "x", change=one_label)
+    for source in ("one", "two"):
+        done = prepare(tmp_path / source, tmp_path / f"ds-{source}", sides=True)
+        data = load_dataset(done.dataset)
+        drawn = np.stack([data.mask(record) for record in data.slices])
+        assert [np.count_nonzero(drawn == side) for side in (1, 2)] == [
+            np.count_nonzero(labels == side) for side in (1, 2)
+        ]
+        assert ("sides_parted" in {code for _, code, _ in done.notes}) == (source == "one")
+
+
+def test_one_label_that_cannot_be_parted_is_refused_where_sides_are_wanted(tmp_path, write_pair):
+    def block(volume, labels):
+        labels = np.zeros_like(labels)
+        labels[4:20, 5:13, 2:-2] = 1
+        return volume, labels
+
+    write_pair(tmp_path / "in", "x", change=block)
+    with pytest.raises(InputError, match="one label for both lungs") as caught:
+        prepare(tmp_path / "in", tmp_path / "ds", sides=True)
+    assert "--sides" in caught.value.hint
+    assert prepare(tmp_path / "in", tmp_path / "ds").subjects == 1
+
+
+def test_labels_of_nnunet_are_read_from_its_dataset_json(tmp_path, write_pair):
+    _, labels = write_pair(tmp_path / "in", "x", change=values((1, 4), (2, 9)))
+    for folder, old, new in (("imagesTr", "x_ct", "x_0000"), ("labelsTr", "x_lungs", "x")):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+        (tmp_path / "in" / f"{old}.nii.gz").rename(tmp_path / "raw" / folder / f"{new}.nii.gz")
+    table = tmp_path / "raw" / "dataset.json"
+    told = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
+    table.write_text(json.dumps({**told, "labels": {"background": 0, "right lung": 4, "liver": 9}}))
+    data = load_dataset(prepare(table, tmp_path / "ds").dataset)
+    assert sum(int(data.mask(r).sum()) for r in data.slices) == np.count_nonzero(labels == 4)
+    table.write_text(json.dumps({**told, "labels": {"background": 0, "lung": 4}}))
+    with pytest.raises(InputError, match=r"values that dataset.json does not name \(9\)"):
+        prepare(table, tmp_path / "other")
+
+
+def test_a_mask_that_would_lose_its_lung_is_not_resampled(tmp_path, write_pair):
+    import nibabel as nib
+
+    write_pair(tmp_path / "in", "x")
+    path = tmp_path / "in" / "x_lungs.nii.gz"
+    image = nib.load(path)
+    array = np.asarray(image.dataobj)
+    shifted = image.affine.copy()
+    shifted[:3, 3] += (20.5, 0.0, 0.0)
+    nib.save(nib.Nifti1Image(array, shifted), path)
+    with pytest.raises(GeometryError, match=r"Of the [\d.,]+ mL of The mask only [\d.,]+ mL lie inside"):
+        prepare(tmp_path / "in", tmp_path / "ds", resample_masks=True)
+    nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+    with pytest.raises(GeometryError, match="lost the affine") as caught:
+        prepare(tmp_path / "in", tmp_path / "ds", resample_masks=True)
+    assert "resample" not in caught.value.hint
+
+
+def test_what_was_done_to_a_mask_is_said_on_the_screen(tmp_path, write_pair, capsys):
+    from hilum.cli.app import run
+
+    other_grid(tmp_path / "in", write_pair)
+    arguments = ["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "ds"), "--resample-masks"]
+    assert run([*arguments, "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "mask_resampled: subject 0: The mask was resampled from 12 x 9 x 12 voxels" in said
+    assert "mL became" in said
+
+
+@pytest.mark.parametrize("text", ["3", "3=4", "x=lung", "70000=1", "3=1,,", "cip,both"])
 def test_maps_that_cannot_be_read(tmp_path, pairs, text):
-    with pytest.raises(UsageError, match="labels holds"):
+    with pytest.raises(UsageError, match=r"^labels (holds|names two)"):
         prepare(pairs, tmp_path / "ds", labels=text)
 
 
@@ -489,7 +563,7 @@ def test_encoders_are_exact_at_the_ends_of_the_range(tmp_path):
 def test_errors_reach_the_parent_from_another_process(tmp_path, pairs, write_pair):
     write_pair(pairs, "clara", 5, change=values((1, 9)))
     done = prepare(pairs, tmp_path / "ds", workers=2)
-    assert "--labels 9=1" in done.refused[0].error.hint
+    assert "--labels 9=right" in done.refused[0].error.hint
 
 
 @pytest.mark.real
