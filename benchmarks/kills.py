@@ -113,7 +113,11 @@ def tasks(inputs: Path) -> dict[str, Task]:
 
 def digest_all(folder: Path) -> Digest:
     """Hash all files that are not hidden, and the dictionary of subjects beside them."""
-    files = [p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")]
+    files = [
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    ]
     beside = folder.with_name(f"{folder.name}.subjects.json")
     out = {p.relative_to(folder).as_posix(): _hash(p.read_bytes()) for p in files}
     return out | ({"subjects": _hash(beside.read_bytes())} if beside.is_file() else {})

@@ -17,6 +17,8 @@ import pytest
 
 from hilum.cli import signals
 from hilum.cli.app import run, settle
+from hilum.cli.console import complain
+from hilum.errors import InternalError
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 
@@ -47,7 +49,7 @@ def start(words: list[str], temporary: Path, patch: str = "", ignored=()) -> sub
             if sys.stdin.readline():
                 raise SystemExit(77)
         if __name__ == "__main__":
-            sys.argv = {["hilum", *words]!r}
+            sys.argv = [__file__, *{words!r}]
             {patch}
             from hilum.cli import main
             main()
@@ -136,6 +138,32 @@ def test_processes_of_prepare_end_with_it_and_say_nothing(number, tmp_path, temp
     until(lambda: not alive(process.pid))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_processes_of_a_training_end_with_it_and_say_nothing(devices, tmp_path, temporary):
+    for package in ("lightning", "monai", "onnxscript"):
+        pytest.importorskip(package)
+    from hilum.io import write_labels, write_volume
+    from hilum.learn.prepare import prepare
+
+    for seed in range(4):
+        chest = build_chest(spacing=(8.0, 8.0, 10.0), lung_hu=-850.0 - seed)
+        write_volume(tmp_path / "pairs" / f"s{seed}_ct.nii.gz", chest.volume)
+        write_labels(tmp_path / "pairs" / f"s{seed}_lungs.nii.gz", chest.lungs, chest.volume)
+    prepare(tmp_path / "pairs", tmp_path / "ds", plane="axial")
+    choices = ["size=[32,32]", "batch=2", "validate_every=2", "networks.fcnn_patch=5", "threads=1"]
+    choices += [f"workers={2 - int(devices)}", "networks.fcnn_hidden=[8,8]", "test_share=0.2"]
+    words = ["train", str(tmp_path / "ds"), "-o", str(tmp_path / "place" / "run"), "--devices", devices]
+    words += ["--model", "fcnn", "--steps", "100000", *(f"--set={choice}" for choice in choices)]
+    process = start(words, temporary)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("step ")
+    os.killpg(process.pid, signal.SIGTERM)
+    said_at_the_end(process, signal.SIGTERM)
+    assert not list((tmp_path / "place").rglob(".*"))
+    until(lambda: not alive(process.pid))
+
+
 def until(what, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not what():
@@ -188,6 +216,8 @@ def test_a_second_signal_does_not_interrupt_what_the_first_one_began(installed):
 def test_what_native_code_makes_of_a_signal_is_told_as_the_signal(installed, capsys):
     with pytest.raises(signals.Stopped):
         signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(signals.Stopped):  # one scan of many: the others are not begun
+        complain(InternalError.of(RuntimeError("error in callback")))
     assert settle(RuntimeError("error in callback")) == 143
     assert capsys.readouterr().err == "hilum: terminated, nothing was left half-written.\n"
 

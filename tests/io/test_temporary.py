@@ -7,10 +7,10 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from hilum.errors import OutputError
 from hilum.io import temporary
@@ -82,15 +82,26 @@ def test_folders_of_other_users_are_not_touched(home, monkeypatch):
     assert list(home.iterdir()) == []
 
 
-def test_a_lock_without_a_folder_is_removed_only_when_it_is_old(home):
-    lock = home / "hilum-tmp-0123456789abcdef.lock"
-    lock.touch()
+def test_a_lock_without_a_folder_is_removed_too(home):
+    (home / "hilum-tmp-0123456789abcdef.lock").touch()
     sweep()
-    assert lock.exists()
-    old = time.time() - 2 * temporary._OLD_LOCK_S
-    os.utime(lock, (old, old))
-    sweep()
-    assert not lock.exists()
+    assert list(home.iterdir()) == []
+
+
+def test_a_folder_is_made_although_another_process_takes_its_lock_for_one_left_behind(home, monkeypatch):
+    real, calls = FileLock.acquire, []
+
+    def taken_at_first(self, *args, **how):
+        calls.append(self.lock_file)
+        if len(calls) == 1:
+            raise Timeout(self.lock_file)
+        return real(self, *args, **how)
+
+    monkeypatch.setattr(FileLock, "acquire", taken_at_first)
+    with temporary_folder() as folder:
+        assert folder.is_dir()
+    assert len(calls) == 2
+    assert list(home.iterdir()) == []
 
 
 def test_an_interrupt_while_a_folder_is_removed_does_not_keep_it(home, monkeypatch):

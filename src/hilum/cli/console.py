@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hilum.cli import signals
 from hilum.errors import HilumError, OutputError
 
 if TYPE_CHECKING:
@@ -87,7 +88,14 @@ def say_error(sentence: str, hint: str = "") -> None:
 
 
 def complain(error: HilumError, about: str = "") -> int:
-    """Print one error as one sentence and a hint; return its exit code."""
+    """Print one error as one sentence and a hint; return its exit code.
+
+    Raises:
+        Stopped: A signal came, and native code made this error of it: the work must not go on after it.
+    """
+    number = signals.received()
+    if number is not None:
+        raise signals.Stopped(number)
     say_error(f"error: {f'{about}: ' if about else ''}{error.message}", error.hint)
     return error.exit_code
 

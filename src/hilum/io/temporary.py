@@ -7,12 +7,12 @@ each folder has a lock beside it that the system lets go of when its process end
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import re
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,8 +27,7 @@ _NAME = re.compile(r"hilum-tmp-[0-9a-f]{16}")
 _LOCK = ".lock"
 #: What this process has open: a generator that holds one may not have come to its end when the process does.
 _OPEN: dict[Path, tuple[FileLock, int]] = {}
-#: A lock without a folder belongs to a process that is about to make the folder, unless it is this old (s).
-_OLD_LOCK_S = 3600.0
+_TRIES = 10  # names that are tried for a folder
 
 
 @contextmanager
@@ -54,21 +53,28 @@ def folder_until_exit() -> Path:
         OutputError: There is no place for temporary files.
     """
     try:
-        folder = Path(tempfile.gettempdir()) / f"hilum-tmp-{secrets.token_hex(8)}"
-        lock = FileLock(f"{folder}{_LOCK}", timeout=0, mode=0o600)
-        _OPEN[folder] = lock, os.getpid()
-        try:
-            lock.acquire()
-            folder.mkdir(mode=0o700)
-        except BaseException:
-            _remove(folder, lock)
-            raise
+        home = Path(tempfile.gettempdir())
+        for _ in range(_TRIES):
+            folder = home / f"hilum-tmp-{secrets.token_hex(8)}"
+            lock = FileLock(f"{folder}{_LOCK}", timeout=0, mode=0o600)
+            _OPEN[folder] = lock, os.getpid()
+            try:
+                lock.acquire()
+                folder.mkdir(mode=0o700)
+            except Timeout:
+                # Another process is just sweeping, and took the lock for one that was left behind.
+                _OPEN.pop(folder, None)
+            except BaseException:
+                _remove(folder, lock)
+                raise
+            else:
+                return folder
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
     except OSError as error:
         raise OutputError(
             f"The folder of temporary files cannot be written: {error.strerror or error}.",
             "Set TMPDIR to a folder that can.",
         ) from error
-    return folder
 
 
 def sweep() -> None:
@@ -78,8 +84,7 @@ def sweep() -> None:
         with os.scandir(home) as entries:
             found = {Path(e.path) for e in entries if _NAME.fullmatch(e.name.removesuffix(_LOCK)) and _own(e)}
         for folder in {path.with_name(path.name.removesuffix(_LOCK)) for path in found}:
-            if folder in found or _is_old(Path(f"{folder}{_LOCK}")):
-                _remove_if_dead(folder)
+            _remove_if_dead(folder)
 
 
 def _own(entry: os.DirEntry[str]) -> bool:
@@ -89,13 +94,6 @@ def _own(entry: os.DirEntry[str]) -> bool:
     except OSError:
         return False
     return not entry.is_symlink() and (os.name != "posix" or kind.st_uid == os.geteuid())
-
-
-def _is_old(lock: Path) -> bool:
-    try:
-        return time.time() - lock.stat().st_mtime > _OLD_LOCK_S
-    except OSError:
-        return False
 
 
 def _remove_if_dead(folder: Path) -> None:
