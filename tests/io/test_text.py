@@ -14,7 +14,6 @@ from hilum.errors import HilumError, InputError, ModelError
 from hilum.io.atomic import OutputFolder
 from hilum.io.text import (
     DEEPEST,
-    open_regular,
     parse_toml,
     quoted,
     read_json,
@@ -94,8 +93,8 @@ def test_a_text_that_cannot_be_used_is_one_sentence_in_the_kind_of_error_asked_f
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("pipe", "a pipe or a device"),
-        ("device", "a pipe or a device"),
+        ("pipe", "a pipe, socket or device"),
+        ("device", "a pipe, socket or device"),
         ("folder", "is a folder"),
         ("absent", "There is no file"),
         ("loop", "cannot be read"),
@@ -163,13 +162,6 @@ def test_values_in_messages_are_short_and_printable() -> None:
     for _ in range(10_000):
         nested = [nested]
     assert shown(nested) == "list"
-
-
-def test_a_file_is_opened_once_and_closed(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    with open_regular(tmp_path / "a") as file:
-        assert file.read() == b"abc"
-    assert file.closed
 
 
 def test_a_run_json_that_is_no_json_is_no_result_of_hilum(tmp_path: Path) -> None:

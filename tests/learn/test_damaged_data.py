@@ -175,7 +175,7 @@ def test_tables_of_pairs_that_cannot_be_used(name: str, text: str, tmp_path: Pat
 def test_a_pair_that_is_a_pipe_is_refused_and_not_waited_for(pairs: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.nii")
     (tmp_path / "p.csv").write_text(f"image,mask\npipe.nii,{pairs / 'berta_lungs.nii.gz'}\n")
-    with pytest.raises(InputError, match="a pipe or a device"):
+    with pytest.raises(InputError, match="a pipe, socket or device"):
         prepare(tmp_path / "p.csv", tmp_path / "out", plane="axial", workers=1)
     assert not (tmp_path / "out").exists()
 

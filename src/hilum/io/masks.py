@@ -150,7 +150,7 @@ def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
     Raises:
         InputError: It cannot be read, or holds values that are no labels.
     """
-    # The readers load as they are needed: SimpleITK alone takes a tenth of a gigabyte in each process.
+    # The readers load as they are needed, to keep each process small.
     if path.is_dir():
         from hilum.io.mask_folder import load_folder
 

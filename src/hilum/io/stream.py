@@ -85,7 +85,7 @@ def open_regular(path: Path) -> BinaryIO:
 def _check_regular(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise InputError(f"{path.name} is {what}, not a file with a scan.", "Give a file.")
+        raise InputError(f"{path.name} is {what}, not a file.", "Save it as a file, and give that.")
 
 
 def read_head(path: Path, count: int = 1024) -> bytes:

@@ -14,20 +14,18 @@ import json
 import math
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from hilum.errors import HilumError, InputError
-from hilum.io.stream import readable
+from hilum.io.stream import open_regular, readable
 
 __all__ = [
     "DEEPEST",
     "MOST_BYTES",
-    "open_regular",
     "parse_rows",
     "parse_toml",
     "quoted",
@@ -76,26 +74,6 @@ def _repr(value: object) -> str:
         return type(value).__name__
 
 
-@contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, unless it is a folder, a pipe or a device, which may never end.
-
-    Raises:
-        InputError: It is no regular file, or the operating system refuses it.
-    """
-    # Not to wait for the other end of a pipe; the kind is asked of what was opened, not of the name.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with readable(path):
-        if path.is_dir():
-            raise InputError(f"{path.name} is a folder, not a file.", "Check the path.")
-        with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor has no path
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InputError(
-                    f"{path.name} is a pipe or a device, not a file.", "Save it as a file, and give that."
-                )
-            yield file
-
-
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file.
 
@@ -103,7 +81,7 @@ def sha256_of(path: Path) -> str:
         InputError: It is no regular file or cannot be read.
     """
     digest = hashlib.sha256()
-    with open_regular(path) as file:
+    with readable(path), open_regular(path) as file:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
@@ -261,7 +239,7 @@ def _told(path: Path, name: str, hint: str, error: type[HilumError]) -> Iterator
 
 
 def _text(path: Path, most: int) -> str:
-    with open_regular(path) as file:
+    with readable(path), open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise _Unfit(f"it is larger than {_size(most)}")
         raw = file.read(most + 1)  # it may grow meanwhile

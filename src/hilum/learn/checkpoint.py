@@ -14,7 +14,8 @@ from lightning.pytorch import Callback, Trainer
 from torch import nn
 
 from hilum.errors import HilumError, ModelError
-from hilum.io.text import open_regular, shown
+from hilum.io.stream import open_regular, readable
+from hilum.io.text import shown
 
 __all__ = ["BEGIN_ANEW", "WeightsOnly", "load_weights_into", "read_checkpoint", "steps_done", "taking_up"]
 
@@ -34,7 +35,7 @@ def read_checkpoint(file: Path, run: str, hint: str = BEGIN_ANEW) -> dict[str, A
     """
     damaged = ModelError(f"The checkpoint {file.name} of the run {shown(run)} is damaged.", hint)
     try:
-        with open_regular(file) as stream, zipfile.ZipFile(stream) as parts:
+        with readable(file), open_regular(file) as stream, zipfile.ZipFile(stream) as parts:
             if parts.testzip() is not None:
                 raise damaged
         content = torch.load(file, map_location="cpu", weights_only=True)

@@ -20,8 +20,7 @@ from hilum.io import read, write_json
 from hilum.io.atomic import writable
 from hilum.io.mask_grid import place
 from hilum.io.masks import Mask, as_lungs, load_mask
-from hilum.io.stream import readable
-from hilum.io.text import open_regular
+from hilum.io.stream import open_regular, readable
 from hilum.io.tiff import Plane
 from hilum.io.vocabulary import BOTH, LabelMap
 from hilum.labels import Lung
