@@ -29,7 +29,8 @@ def test_squeezed_slices_are_found():
 
 
 def test_scans_in_hu_are_not_accused():
-    files = [f for f in sorted((DATA / "volumes").iterdir()) if "_lungs" not in f.name]
+    files = [f for f in sorted((DATA / "volumes").iterdir()) if f.name.endswith((".nii.gz", ".mha"))]
+    files = [f for f in files if "_lungs" not in f.name and "_lobes" not in f.name]
     assert files
     for file in files:
         volume = read(file)
