@@ -16,7 +16,10 @@ import pytest
 
 CASES = Path(__file__).parents[1] / "cases" / "fuzz"
 FORKED = Path(__file__).parents[1] / "support" / "forked.py"
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="needs Linux"),
+]
 
 _SEGMENT = ["segment", "{case}", "-o", "{out}", "--model", "classic", "-q"]
 _TRAIN = ["train", "{case}", "-o", "{out}", "--model", "unet", "--config", "{case}", "-q"]
