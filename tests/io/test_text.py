@@ -73,7 +73,9 @@ def one_sentence(error: HilumError) -> None:
     assert error.hint
 
 
-@pytest.mark.parametrize(("reader", "name", "content", "words"), CASES, ids=lambda v: getattr(v, "__name__", str(v))[:40])
+@pytest.mark.parametrize(
+    ("reader", "name", "content", "words"), CASES, ids=lambda v: getattr(v, "__name__", str(v))[:40]
+)
 def test_a_text_that_cannot_be_used_is_one_sentence_in_the_kind_of_error_asked_for(
     reader: Callable[..., Any], name: str, content: bytes, words: str, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, JPEGLSLossless, RLELossless
 
 from hilum.cli.app import run
 from hilum.errors import GeometryError, InputError
@@ -78,6 +78,19 @@ def test_segments_are_known_by_their_codes(tmp_path, scan, kind):
     left_first = np.array([0, 2, 1], np.uint8)[lungs_of(volume)]
     write_other(tmp_path / "s.dcm", folder, volume, left_first, LUNGS[::-1], kind)
     np.testing.assert_array_equal(read_lungs(tmp_path / "s.dcm", volume).labels, lungs_of(volume))
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def test_compressed_segments_are_read_and_damaged_ones_refused(tmp_path, scan, syntax):
+    folder, volume = scan
+    path = tmp_path / "s.dcm"
+    write_other(path, folder, volume, lungs_of(volume), LUNGS, "LABELMAP", transfer_syntax_uid=syntax)
+    np.testing.assert_array_equal(read_lungs(path, volume).labels, lungs_of(volume))
+    ds = pydicom.dcmread(path)
+    ds.PixelData = ds.PixelData[:-40] + bytes(40)
+    ds.save_as(path)
+    with pytest.raises(InputError, match=r"s\.dcm"):
+        read_lungs(path, volume)
 
 
 def test_a_lung_whose_side_stands_in_a_modifier_is_known(tmp_path, scan):

@@ -14,6 +14,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from hilum.errors import GeometryError, InputError
+from hilum.io.dicom.decoding import Decoder
+from hilum.io.dicom.headers import read_header
 from hilum.io.finish import check_size
 from hilum.io.mask_names import lung_of_code
 from hilum.io.mask_segments import merge, no_lung, note_of
@@ -98,8 +100,7 @@ def _load(ds: Dataset, path: Path, labels: LabelMap) -> Mask:
     if frames.count > _MOST_SLICES:
         raise GeometryError("The frames of the DICOM SEG lie farther apart than a body is long.", _AGAIN)
     bits = len(ds.PixelData) * 8 // int(ds.BitsAllocated)
-    compressed = ds.file_meta.TransferSyntaxUID.is_compressed
-    check_size((columns, rows, len(frames.slices)), 1, bits, compressed=compressed)
+    check_size((columns, rows, len(frames.slices)), 1, bits, compressed=_compressed(ds))
     pixels = _pixels(ds, path).reshape(-1, rows, columns)
 
     def segments() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
@@ -127,7 +128,7 @@ def _part_of(item: Dataset) -> int | None:
 
 def _pixels(ds: Dataset, path: Path) -> npt.NDArray[Any]:
     """The frames as they are stored; a fractional segmentation only where every fraction is 0 or 1."""
-    pixels: npt.NDArray[Any] = ds.pixel_array
+    pixels = _decoded(path, int(ds.get("NumberOfFrames") or 1)) if _compressed(ds) else ds.pixel_array
     if ds.get("SegmentationType") == "FRACTIONAL":
         most = int(ds.MaximumFractionalValue)
         if not ((pixels == 0) | (pixels == most)).all():
@@ -136,6 +137,17 @@ def _pixels(ds: Dataset, path: Path) -> npt.NDArray[Any]:
                 "Export it as a binary segmentation.",
             )
     return pixels
+
+
+def _compressed(ds: Dataset) -> bool:
+    return bool(ds.file_meta.TransferSyntaxUID.is_compressed)
+
+
+def _decoded(path: Path, frames: int) -> npt.NDArray[Any]:
+    """Decode compressed frames in a process of their own, which damaged ones may end."""
+    head, _ = read_header(path)
+    with Decoder() as decoder:
+        return np.stack(list(decoder.frames(head, range(frames))))
 
 
 def _voxels(pixels: npt.NDArray[Any], frames: _Frames, number: int) -> npt.NDArray[np.bool_]:
