@@ -20,7 +20,7 @@ from hilum.io.vocabulary import parse_labels
 from hilum.learn.config import load_config
 from hilum.learn.dataset_index import Dataset, SubjectRecord, load_dataset
 from hilum.learn.dictionary import read_dictionary
-from hilum.learn.pairs import find_pairs
+from hilum.learn.pairs import find_pairs, labels_of
 from hilum.learn.record import read_record
 from hilum.learn.runner import load_run
 from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
@@ -95,7 +95,7 @@ def _result(folder: Path) -> None:
 TARGETS: dict[str, Callable[[Path], object]] = {
     "scan": _scan,
     "mask": _mask,
-    "pairs": lambda folder: find_pairs(files_of(folder)[0]),
+    "pairs": lambda folder: (find_pairs(files_of(folder)[0]), labels_of(files_of(folder)[0])),
     "subjects": lambda folder: read_dictionary(files_of(folder)[0]),
     "dataset": lambda folder: load_dataset(folder),
     "record": lambda folder: read_record(folder, 0),

@@ -40,6 +40,24 @@ def _decathlon(folder: Path) -> None:
     )
 
 
+def _nnunet(listed: bool) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        about: dict[str, Any] = {
+            "channel_names": {"0": "PET", "1": "CT"}, "numTraining": 2, "file_ending": ".nii.gz",
+            "labels": {"background": 0, "lungs": [1, 2], "left lung": [2], "nodule": 3, "ignore": 4},
+        }  # fmt: skip
+        if listed:
+            names = {f"s{n}": {"images": [f"s{n}_0.nii.gz"], "label": f"s{n}.nii.gz"} for n in range(2)}
+            about["dataset"] = names
+        else:
+            for name in ("imagesTr/s0_0000.nii.gz", "imagesTr/s0_0001.nii.gz", "labelsTr/s0.nii.gz"):
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_bytes(b"not read here")
+        write_json(folder / "dataset.json", about)
+
+    return make
+
+
 def _subjects(folder: Path) -> None:
     write_json(folder / "data.subjects.json", {"0": "anna-2", "1": "anna-10", "2": "berta"})
 
@@ -153,6 +171,8 @@ def _result(folder: Path) -> None:
 TEXTS: dict[str, Maker] = {
     "pairs": ("pairs", _pairs_csv),
     "decathlon": ("pairs", _decathlon),
+    "nnunet": ("pairs", _nnunet(False)),
+    "nnunet-listed": ("pairs", _nnunet(True)),
     "subjects": ("subjects", _subjects),
     "dataset": ("dataset", _dataset),
     "record": ("record", _record),
@@ -160,6 +180,7 @@ TEXTS: dict[str, Maker] = {
     "config": ("config", _config),
     "settings": ("settings", _lines("settings.txt", "augment.noise=0.5", "size=[64, 64]", "fold=1/5")),
     "labels": ("labels", _lines("labels.txt", "3=1,5=1,*=0")),
+    "vocabulary": ("labels", _lines("labels.txt", "totalsegmentator,10=0,my right lung=right")),
     "run": ("run", _run),
     "volume-card": ("volume-card", _volume_card),
     "result": ("result", _result),

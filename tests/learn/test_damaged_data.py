@@ -16,6 +16,7 @@ from hilum.io.vocabulary import parse_labels
 from hilum.learn.config import load_config
 from hilum.learn.dataset_index import load_dataset
 from hilum.learn.dictionary import read_dictionary
+from hilum.learn.nnunet import image_channel, is_nnunet, label_map
 from hilum.learn.pairs import find_pairs
 from hilum.learn.prepare import prepare
 from hilum.learn.record import read_record
@@ -215,3 +216,11 @@ def test_settings_that_are_none(setting: str) -> None:
         load_config(None, {"model": "unet"}, [setting])
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize("key", [LONG, "٣", "²", "-1"])
+def test_numbers_of_channels_and_labels_that_are_none(key: str, tmp_path: Path) -> None:
+    content = {"channel_names": {key: "CT"}, "labels": {key: "lung", "left lung": 2}}
+    assert image_channel(content) == 0
+    assert is_nnunet(content)
+    label_map(content, "dataset.json")

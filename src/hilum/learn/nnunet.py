@@ -10,12 +10,14 @@ from typing import Any
 
 from hilum.errors import InputError
 from hilum.io.mask_names import lung_of
+from hilum.io.text import shown
 from hilum.io.vocabulary import BOTH, LabelMap, listed
 
 __all__ = ["image_channel", "is_nnunet", "label_map", "listed_cases"]
 
 #: Labels that nnU-Net gives a meaning of its own: outside of all, and voxels that nobody judged.
 _BACKGROUND, _IGNORED = "background", "ignore"
+_MOST_DIGITS = 9
 
 
 def is_nnunet(content: object) -> bool:
@@ -27,12 +29,17 @@ def is_nnunet(content: object) -> bool:
     )
 
 
+def _is_number(key: str) -> bool:
+    """Whether a key is the number of a channel or a label; one of more digits is neither."""
+    return key.isascii() and key.isdecimal() and len(key) <= _MOST_DIGITS
+
+
 def image_channel(content: object) -> int:
     """Return the number of the channel that is the CT; the first where none is called so."""
     names = content.get("channel_names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         for key, name in names.items():
-            if str(key).isdecimal() and str(name).strip().lower() == "ct":
+            if _is_number(str(key)) and str(name).strip().lower() == "ct":
                 return int(key)
     return 0
 
@@ -50,7 +57,7 @@ def listed_cases(content: object) -> list[tuple[str, list[str], str]] | None:
             isinstance(images, list) and images and all(isinstance(i, str) for i in images)
         ) or not isinstance(mask, str):
             raise InputError(
-                f"The case {name} of the dataset.json does not name its images and its label.",
+                f"The case {shown(name)} of the dataset.json does not name its images and its label.",
                 'Write {"images": ["FILE"], "label": "FILE"}.',
             )
         out.append((str(name), images, mask))
@@ -94,7 +101,7 @@ def label_map(content: object, name: str) -> LabelMap | None:
 def _pairs(labels: Mapping[Any, Any]) -> list[tuple[str, tuple[int, ...]]]:
     out: list[tuple[str, tuple[int, ...]]] = []
     for key, value in labels.items():
-        if isinstance(value, str) and str(key).isdecimal():
+        if isinstance(value, str) and _is_number(str(key)):
             out.append((value, (int(key),) if int(key) else ()))
             continue
         values = value if isinstance(value, list) else [value]
