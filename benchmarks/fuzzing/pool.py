@@ -181,7 +181,6 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
         os.dup2(sink, 2)
         _limit_memory()
         for family, number in cases:
-            os.ftruncate(sink, 0)
             folder = home / f"{family}-{number}"
             try:
                 kind, changes = build(seeds, family, seed, number, folder)
@@ -193,6 +192,8 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
                 break
             outcome = Outcome(family, number, kind, changes=changes)
             before = {str(p.relative_to(folder)) for p in folder.rglob("*")}
+            sys.stderr.flush()
+            os.ftruncate(sink, 0)  # what pydicom said while the case was made is not hilum's
             _limit_time()
             judge(outcome, folder)
             sys.stdout.flush()
