@@ -128,3 +128,11 @@ def test_padding_of_unsigned_values_is_not_taken_for_negative_ones(dicom, folder
     volume = read_dicom(folder)
     assert "clipped" in dicom.codes(volume)
     np.testing.assert_array_equal(volume.hu[:, 4:], dicom.truth(range(4))[:, 4:])
+
+
+def test_a_transfer_syntax_that_is_no_uid_is_told_by_hilum_alone(dicom, folder, recwarn):
+    for path in dicom.save_all(dicom.series(3), folder):
+        path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008..2.1.\0"))
+    with pytest.raises(InputError, match="broken"):
+        read_dicom(folder)
+    assert [str(w.message) for w in recwarn] == []

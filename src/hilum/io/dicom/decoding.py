@@ -24,7 +24,6 @@ import pydicom
 from pydicom.pixels import get_decoder, iter_pixels
 from pydicom.uid import (
     JPEG2000,
-    UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -37,6 +36,7 @@ from pydicom.uid import (
 from hilum.errors import InputError
 from hilum.io.dicom.files import why_unreadable
 from hilum.io.dicom.headers import FileHeader
+from hilum.io.dicom.meta import as_uid
 
 __all__ = ["Decoder", "undecodable"]
 
@@ -89,7 +89,7 @@ class Decoder:
         Raises:
             InputError: The file cannot be read or decoded; the sentence names it.
         """
-        apart = UID(head.transfer_syntax).is_compressed if head.transfer_syntax else False
+        apart = as_uid(head.transfer_syntax).is_compressed if head.transfer_syntax else False
         try:
             if apart and head.transfer_syntax != RLELossless:  # pydicom decodes that in Python
                 yield from self._from_process(head, wanted)
@@ -204,13 +204,13 @@ def _here(head: FileHeader, wanted: Sequence[int]) -> Iterator[Values]:
 @cache
 def _plugin(syntax: str) -> str:
     """Return the decoder to use, empty for pydicom's choice."""
-    wanted = _PREFERRED.get(UID(syntax), "")
-    return wanted if wanted in get_decoder(UID(syntax)).available_plugins else ""
+    wanted = _PREFERRED.get(as_uid(syntax), "")
+    return wanted if wanted in get_decoder(as_uid(syntax)).available_plugins else ""
 
 
 def _source(head: FileHeader) -> Any:
     """Return what pydicom decodes from: the path; of a deflated file or one without meta header a dataset."""
-    if head.transfer_syntax and not UID(head.transfer_syntax).is_deflated:
+    if head.transfer_syntax and not as_uid(head.transfer_syntax).is_deflated:
         return head.path
     ds = pydicom.dcmread(head.path, force=True, specific_tags=_PIXEL_TAGS)
     if head.transfer_syntax:

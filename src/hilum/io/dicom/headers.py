@@ -16,9 +16,8 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
-from hilum.io.dicom.meta import inflates_beyond_reason, odd_encoding
+from hilum.io.dicom.meta import as_uid, inflates_beyond_reason, odd_encoding
 
 __all__ = ["DIRECTORY", "Broken", "FileHeader", "Plane", "read_header"]
 
@@ -168,7 +167,7 @@ def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, 
 def _file_header(path: Path, ds: Dataset, descriptions: bool) -> FileHeader:
     meta = getattr(ds, "file_meta", Dataset())
     syntax = str(meta.get("TransferSyntaxUID", "") or "")
-    if syntax and not UID(syntax).is_valid:
+    if syntax and not as_uid(syntax).is_valid:
         raise ValueError("transfer syntax")
     sop_class = _text(ds, "SOPClassUID")
     if not sop_class and _text(meta, "MediaStorageSOPClassUID") == DIRECTORY:
@@ -286,7 +285,7 @@ def _enhanced_plane(head: FileHeader, ds: Dataset, shared: Dataset, item: Datase
 
 def _is_short(path: Path, syntax: str, pixel_bytes: int) -> bool:
     """Whether an uncompressed file is smaller than its pixels, which means that it was cut off."""
-    uid = UID(syntax)
+    uid = as_uid(syntax)
     if syntax and (not uid.is_transfer_syntax or uid.is_compressed or uid.is_deflated):
         return False
     return path.stat().st_size < pixel_bytes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID
 
 from hilum.io.dicom.findings import Effect, Finding
 from hilum.io.dicom.headers import Plane
+from hilum.io.dicom.meta import as_uid
 
 __all__ = ["pixel_findings"]
 
@@ -41,7 +41,7 @@ def _encodings(planes: Sequence[Plane]) -> Iterator[Finding]:
     for syntax in sorted({p.head.transfer_syntax for p in planes}):
         if _decodable(syntax):
             continue
-        uid = UID(syntax)
+        uid = as_uid(syntax)
         if uid.is_private:
             sentence = f"The pixels have the private encoding {syntax}, which cannot be decoded here."
         else:
@@ -51,7 +51,7 @@ def _encodings(planes: Sequence[Plane]) -> Iterator[Finding]:
 
 
 def _decodable(syntax: str) -> bool:
-    uid = UID(syntax)
+    uid = as_uid(syntax)
     if not syntax or (uid.is_transfer_syntax and not uid.is_compressed):
         return True
     try:
