@@ -74,7 +74,7 @@ def test_a_mask_of_any_name_is_measured(chest, place):
     nib.save(nib.Nifti1Image(chest.lungs, chest.volume.affine), mask)
     assert run(["measure", str(scan), str(mask), "-o", str(place / "out"), "-q"]) == 0
     (folder,) = (path for path in (place / "out").iterdir() if path.is_dir())
-    assert json.loads(texts(folder)["run.json"])["arguments"]["labels"] == f"{SHOWN}-mask.nii"
+    assert json.loads(texts(folder)["run.json"])["arguments"]["mask"] == f"{SHOWN}-mask.nii"
 
 
 def test_without_a_locale_an_umlaut_is_no_obstacle(chest, tmp_path):

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -24,6 +26,7 @@ from support.plain_chest import build_chest
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs the signals of Unix")
 
+_PATIENCE_S = 300.0
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
 
 
@@ -36,6 +39,15 @@ def chest():
 def temporary(tmp_path) -> Path:
     (tmp_path / "temporary").mkdir()
     return tmp_path / "temporary"
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary folder whose path leaves room for the sockets of processes."""
+    with tempfile.TemporaryDirectory(prefix="h", ignore_cleanup_errors=True) as folder:
+        place = Path(folder) / "t"
+        place.mkdir()
+        yield place
 
 
 def start(words: list[str], temporary: Path, patch: str = "", ignored=()) -> subprocess.Popen[str]:
@@ -54,9 +66,9 @@ def start(words: list[str], temporary: Path, patch: str = "", ignored=()) -> sub
             from hilum.cli import main
             main()
     """
-    script = temporary.parent / "program.py"  # a file, so that other processes can import it
+    script = temporary.with_name(f"{temporary.name}.py")  # a file, so that other processes can import it
     script.write_text(textwrap.dedent(code))
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, str(script)],
         env={**os.environ, "TMPDIR": str(temporary)},
         stdin=-1,
@@ -65,6 +77,10 @@ def start(words: list[str], temporary: Path, patch: str = "", ignored=()) -> sub
         text=True,
         start_new_session=True,
     )
+    watchdog = threading.Timer(_PATIENCE_S, process.kill)  # a program that hangs must not hang the tests
+    watchdog.daemon = True
+    watchdog.start()
+    return process
 
 
 def wait_until_here(process: subprocess.Popen[str]) -> None:
@@ -139,7 +155,7 @@ def test_processes_of_prepare_end_with_it_and_say_nothing(number, tmp_path, temp
 
 
 @pytest.mark.slow
-def test_processes_of_a_training_and_those_that_load_slices_end_with_it_and_say_nothing(tmp_path, temporary):
+def test_processes_of_a_training_and_those_that_load_slices_end_with_it_and_say_nothing(tmp_path, short):
     for package in ("lightning", "monai", "onnxscript"):
         pytest.importorskip(package)
     from hilum.io import write_labels, write_volume
@@ -154,7 +170,7 @@ def test_processes_of_a_training_and_those_that_load_slices_end_with_it_and_say_
     choices += ["workers=1", "networks.fcnn_hidden=[8,8]", "test_share=0.2"]
     words = ["train", str(tmp_path / "ds"), "-o", str(tmp_path / "place" / "run"), "--devices", "2"]
     words += ["--model", "fcnn", "--steps", "100000", *(f"--set={choice}" for choice in choices)]
-    process = start(words, temporary)
+    process = start(words, short)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("step ")
     os.killpg(process.pid, signal.SIGTERM)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from hilum.errors import InputError, UsageError
 from hilum.learn.config import TrainConfig, load_config, to_toml
+from hilum.learn.processes import check_socket_paths
 from hilum.learn.split import split_subjects
 
 
@@ -102,3 +104,14 @@ def test_too_few_subjects_for_folds() -> None:
 def test_three_subjects_are_enough() -> None:
     split = split_subjects([4, 7, 9], seed=0)
     assert [len(p) for p in (split.train, split.validation, split.test)] == [1, 1, 1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only Unix sockets have a limit")
+def test_a_temporary_folder_too_deep_for_sockets_is_refused_before_a_training_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/tmp/" + "x" * 66)
+    check_socket_paths()
+    monkeypatch.setattr("tempfile.tempdir", "/tmp/" + "x" * 67)
+    with pytest.raises(UsageError, match="temporary folder is too long"):
+        check_socket_paths()

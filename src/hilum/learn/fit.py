@@ -37,6 +37,7 @@ from hilum.learn.config import TrainConfig, load_config, to_toml
 from hilum.learn.data import SliceCache, StepSampler, TrainingBatches, ValidationBatches, build_cache
 from hilum.learn.dataset_index import Dataset, load_dataset
 from hilum.learn.module import LungModule
+from hilum.learn.processes import check_socket_paths
 from hilum.learn.run_folder import alone, begin, setting_up, tidy
 from hilum.learn.split import Split, split_subjects
 from hilum.learn.watch import Report, Watch
@@ -108,10 +109,13 @@ def train(
         The run's folder.
 
     Raises:
-        UsageError: The data set has too few subjects, or the run was begun with other choices.
+        UsageError: The data set has too few subjects, the run was begun with other choices, or the path of
+            the temporary folder is too long for processes that load slices.
         InputError: The data set cannot be read.
         OutputError: The run cannot be written, or another process is writing it.
     """
+    if config.workers:
+        check_socket_paths()
     data, folder = load_dataset(Path(dataset)), Path(out)
     if (folder / "card.json").is_file():
         _require_same(folder, config, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,9 +13,14 @@ from contextlib import contextmanager
 from multiprocessing import active_children, connection, get_context, parent_process
 from typing import TypeVar
 
-from hilum.errors import HilumError, OutputError
+from hilum.errors import HilumError, OutputError, UsageError
 
-__all__ = ["NoProcessesError", "run_in_processes"]
+__all__ = ["NoProcessesError", "check_socket_paths", "run_in_processes"]
+
+#: Bytes of a path that a Unix socket may have: 108 with the closing nought on Linux, 104 on macOS.
+_SOCKET_PATH_BYTES = 103
+#: Bytes that Python adds to the temporary folder: /pymp-xxxxxxxx/listener-xxxxxxxx.
+_SOCKET_NAME_BYTES = 32
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -22,6 +28,23 @@ Outcome = TypeVar("Outcome")
 
 class NoProcessesError(Exception):
     """The system gives no processes that work together; what was not noted is not done."""
+
+
+def check_socket_paths() -> None:
+    """Refuse a temporary folder whose path is too long for the sockets of processes that load slices.
+
+    torch hands slices over through sockets there. Where their names are too long it drops the slices without
+    a word, and the training waits for them for ever.
+
+    Raises:
+        UsageError: The path is too long.
+    """
+    length = len(os.fsencode(tempfile.gettempdir())) + _SOCKET_NAME_BYTES
+    if os.name == "posix" and length > _SOCKET_PATH_BYTES:
+        raise UsageError(
+            "The path of the temporary folder is too long for processes that load slices.",
+            "Set TMPDIR to a shorter one, or --set workers=0.",
+        )
 
 
 def run_in_processes(
