@@ -11,6 +11,7 @@ from pathlib import Path
 from hilum.labels import LUNG_DEFINITION
 from hilum.measures import REGISTRY, Group, MeasureDef
 from hilum.quality import CODES, FlagInfo
+from hilum.quality.metal import METAL_HU
 
 CONCEPTS = Path(__file__).parent / "concepts"
 _MADE = "<!-- Made by docs/generate_measures.py; change the registry or that script, not this page. -->\n"
@@ -39,6 +40,9 @@ quantitative CT of the lung (Cressoni 2013; Protti 2014):
 - air = V x (-HU / 1000), with HU clamped to -1000 <= HU <= 0. A voxel at 0 HU or above holds no air.
 - mass = V x (HU + 1000) / 1000, with HU clamped to HU >= -1000. There is no upper clamp: a calcified nodule
   or a vessel with contrast agent weighs more than water.
+- Voxels above {METAL_HU} HU are metal (a lead, clip, valve or marker). They count in `volume` and in no
+  other measure; n below is without them, and the flag `metal` says how many mL they are. Voxels that metal
+  fills in part, and its streaks, are not told from tissue.
 
 Where all HU lie in [-1000, 0], air (mL) + mass (g, at 1 g/mL) = volume (mL). This identity is checked in
 every run, together with the count of voxels; were it broken, the values would be withheld

@@ -242,3 +242,39 @@ def test_rows_are_the_long_table(two_lungs):
     assert first["value"] == pytest.approx(measures["right_lung"]["volume"].value, rel=1e-6)
     assert first["formula_id"] == "volume"
     assert first["reason"] is None
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.float32])
+def test_metal_counts_in_the_volume_and_nowhere_else(two_lungs, kind):
+    volume, labels = two_lungs
+    hu = volume.hu.astype(kind)
+    holes = labels.copy()
+    hu[12:14, 4:6, 3:6], holes[12:14, 4:6, 3:6] = 3071, 0
+    got = compute(Volume(hu, volume.affine), labels)
+    without, before = compute(Volume(hu, volume.affine), holes), compute(volume, labels)
+    for region in ("right_lung", "lungs"):
+        for name in got[region]:
+            expected = (before if name == "volume" else without)[region][name].value
+            assert got[region][name].value == pytest.approx(expected), (region, name)
+    (flag,) = got.flags
+    assert (flag.code, flag.regions) == ("metal", ("right_lung", "lungs"))
+    assert "0.11 mL (12 voxels)" in flag.message
+
+
+def test_a_third_of_metal_only_has_a_volume_and_no_density(two_lungs):
+    volume, labels = two_lungs
+    hu = volume.hu.copy()
+    hu[:, :, 8:] = 3071
+    part = compute(Volume(hu, volume.affine), labels)["right_lung_apical"]
+    assert part["volume"].value is not None
+    assert part["mean_hu"].value is part["tissue_mass"].value is None
+    assert "metal" in part["mean_hu"].reason
+
+
+def test_bone_and_calcium_are_no_metal(two_lungs):
+    volume, labels = two_lungs
+    hu = volume.hu.copy()
+    hu[12:14, 4:6, 3:6] = 3000
+    got = compute(Volume(hu, volume.affine), labels)
+    assert got.flags == ()
+    assert got["lungs"]["tissue_mass"].value > compute(volume, labels)["lungs"]["tissue_mass"].value

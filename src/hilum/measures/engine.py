@@ -17,6 +17,7 @@ from hilum.measures.registry import REGISTRY, air_ml, mass_g
 from hilum.measures.result import Measures, Value
 from hilum.measures.sample import Sample
 from hilum.quality.flags import Flag, Severity
+from hilum.quality.metal import metal_flags
 from hilum.volume import Volume
 
 __all__ = ["compute"]
@@ -27,6 +28,7 @@ _AMOUNTS = (Group.VOLUME, Group.MASS)
 _TOLERANCE = 1e-6
 
 _NO_SPACING = "The file holds no voxel size, so amounts are unknown."
+_ONLY_METAL = "All voxels of the mask here are metal."
 _THIN = {
     0: "The lung is fewer than three voxel layers thick from front to back.",
     1: "The lung is fewer than three voxel layers thick from head to foot.",
@@ -46,7 +48,7 @@ def compute(
     is None with a reason: what a flag forbids, amounts where the file holds no voxel size, the thirds of a
     lung that is fewer than three voxel layers thick, and everything of a lung that is not in the mask. If
     only one lung is there, the amounts of ``lungs`` and all its thirds are unknown, while its densities are
-    those of the lung that was found.
+    those of the lung that was found. Voxels of metal count in the volume only, and are flagged.
 
     Args:
         volume: The scan.
@@ -69,9 +71,10 @@ def compute(
     mask = _checked(labels, volume)
     voxels = voxels or collect(volume, mask)
     samples = {region.name: voxels.sample(region) for region in REGIONS if region.axis is None}
-    found = tuple(side for side in LUNGS if samples[LUNGS[side].name].size)
+    found = tuple(side for side in LUNGS if samples[LUNGS[side].name].voxels)
     broken = _identity(samples, volume.voxel_volume_ml, mask)
-    every = (*flags, *broken)
+    metal = {side: samples[info.name].metal for side, info in LUNGS.items()}
+    every = (*flags, *broken, *metal_flags(metal, volume))
     worst_first = [*broken, *sorted(flags, key=_rank)]
     values = {}
     for region in REGIONS:
@@ -109,6 +112,8 @@ def _measure(
     out = {}
     for id_, entry in REGISTRY.items():
         reason = reasons[entry.group]
+        if not reason and not sample.size and entry.group is not Group.VOLUME:
+            reason = _ONLY_METAL
         value = None if reason else entry.compute(sample, volume.voxel_volume_ml)
         if value is None:
             out[id_] = Value(None, entry.unit, reason or entry.undefined)
@@ -132,7 +137,7 @@ def _whole_region_unknown(
         return _only_one(found)
     if not voxels.has_thirds(region):
         return _THIN[region.axis]
-    return None if sample.size else "The mask has no voxel in this part of the lung."
+    return None if sample.voxels else "The mask has no voxel in this part of the lung."
 
 
 def _group_unknown(
@@ -164,10 +169,10 @@ def _identity(samples: dict[str, Sample], voxel_ml: float, labels: npt.NDArray[n
     broken = []
     voxels = count_voxels(labels)
     for side, info in LUNGS.items():
-        if samples[info.name].size != voxels[side]:
+        if samples[info.name].voxels != voxels[side]:
             broken.append(info.name)
     for name, sample in samples.items():
-        if not sample.size or sample.low < -1000 or sample.high > 0:
+        if not sample.size or sample.metal or sample.low < -1000 or sample.high > 0:
             continue
         volume = sample.size * voxel_ml
         if abs(air_ml(sample, voxel_ml) + mass_g(sample, voxel_ml) - volume) > _TOLERANCE * volume:

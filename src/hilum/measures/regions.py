@@ -86,11 +86,11 @@ class LungVoxels:
         if self.histograms is not None:
             counts = self.histograms[chosen].sum(axis=0)
             steps = np.flatnonzero(counts)
-            return Sample(steps + self.low, counts[steps])
+            return Sample.of(steps + self.low, counts[steps])
         assert self.values is not None
         values = np.concatenate([self.values[cell] for cell in chosen])
         values.sort()
-        return Sample(values)
+        return Sample.of(values)
 
     def has_thirds(self, region: Region) -> bool:
         """Whether the split that ``region`` belongs to can be made of all its lungs."""

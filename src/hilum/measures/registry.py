@@ -1,7 +1,8 @@
 """All measures. One entry a measure, and nothing about a measure anywhere else.
 
 Every formula takes native HU of the voxels that a label marks. Air is taken as -1000 HU and tissue as 0 HU
-with 1 g/mL, the two-compartment model of CT quantification (Cressoni 2013; Protti 2014).
+with 1 g/mL, the two-compartment model of CT quantification (Cressoni 2013; Protti 2014). Metal, above
+``METAL_HU``, is neither: a sample holds it apart, and it counts in the volume only.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def _amounts() -> Iterable[MeasureDef]:
         source="by definition; the label contract says what is inside",
         valid_range=(0.0, None),
         invalidated_by=(_CUT, _MASK, _BREATH),
-        compute=lambda sample, voxel_ml: sample.size * voxel_ml,
+        compute=lambda sample, voxel_ml: sample.voxels * voxel_ml,
     )
     yield MeasureDef(
         id="air_volume",
@@ -135,7 +136,7 @@ def _amounts() -> Iterable[MeasureDef]:
         unit="g",
         group=Group.MASS,
         formula_id="mass_two_compartment",
-        formula_version="1",
+        formula_version="2",
         formula="sum of V x (HU + 1000) / 1000 with HU clamped to HU >= -1000, at 1 g/mL; "
         "includes blood, so it is not extravascular water",
         source=_TWO_COMPARTMENTS,
@@ -149,7 +150,7 @@ def _amounts() -> Iterable[MeasureDef]:
         unit="mL/g",
         group=Group.DENSITY,
         formula_id="air_tissue_ratio",
-        formula_version="1",
+        formula_version="2",
         formula="air_volume / tissue_mass of the same voxels",
         source=_TWO_COMPARTMENTS,
         valid_range=(0.0, None),
@@ -178,7 +179,7 @@ def _moments() -> Iterable[MeasureDef]:
             unit=unit,
             group=Group.DENSITY,
             formula_id=id_,
-            formula_version="1",
+            formula_version="2",
             formula=formula,
             source="by definition",
             valid_range=valid,
@@ -199,7 +200,7 @@ def _percentiles() -> Iterable[MeasureDef]:
             unit="HU",
             group=Group.DENSITY,
             formula_id=f"hu_p{percent:02d}_type7",
-            formula_version="1",
+            formula_version="2",
             formula=f"linear interpolation at position (n - 1) x {percent / 100:g} of the n sorted voxels",
             source="rule: Hyndman and Fan 1996, type 7",
             valid_range=(None, None),
@@ -217,7 +218,7 @@ def _attenuation_areas() -> Iterable[MeasureDef]:
             unit="%",
             group=Group.DENSITY,
             formula_id=f"laa_{-bound}_strict",
-            formula_version="1",
+            formula_version="2",
             formula=f"share of voxels with HU < {bound}",
             source=f"{source}; strictly below, where COPDGene counts <= (Zach 2012)",
             valid_range=(0.0, 100.0),
@@ -230,7 +231,7 @@ def _attenuation_areas() -> Iterable[MeasureDef]:
         unit="%",
         group=Group.DENSITY,
         formula_id="haa_600_250",
-        formula_version="1",
+        formula_version="2",
         formula="share of voxels with -600 <= HU < -250",
         source="range: Podolanczuk 2016 (MESA)",
         valid_range=(0.0, 100.0),
@@ -258,7 +259,7 @@ def _aeration() -> Iterable[MeasureDef]:
                 unit="%",
                 group=Group.DENSITY,
                 formula_id=f"aeration_{name}{suffix}",
-                formula_version="1",
+                formula_version="2",
                 formula=f"share of the {of} with {low} <= HU < {high}",
                 source=_AERATION_SOURCE,
                 valid_range=(0.0, 100.0),
@@ -277,7 +278,7 @@ def _aeration() -> Iterable[MeasureDef]:
             unit="%",
             group=Group.DENSITY,
             formula_id=f"aeration_outside{suffix}",
-            formula_version="1",
+            formula_version="2",
             formula=f"share of the {of} with HU < -1000 or HU >= 100; counted, not dropped",
             source="complement of the four compartments",
             valid_range=(0.0, 100.0),

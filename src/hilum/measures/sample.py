@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.quality.metal import METAL_HU
+
 __all__ = ["Sample"]
 
 _Floats = npt.NDArray[np.float64]
@@ -28,6 +30,7 @@ class Sample:
     Attributes:
         values: HU in ascending order, one axis, integer or float32.
         counts: Voxels that have each value, int64; None where every entry is one voxel.
+        metal: Voxels of the region that are metal: part of its volume, and not among ``values``.
 
     Examples:
         >>> sample = Sample(np.array([-900, -800, 0]), np.array([1, 2, 1]))
@@ -37,12 +40,28 @@ class Sample:
 
     values: npt.NDArray[Any]
     counts: npt.NDArray[np.int64] | None = None
+    metal: int = 0
     _known: dict[object, float] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def of(cls, values: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None = None) -> Sample:
+        """Part tissue and air from metal; arguments are as the attributes."""
+        end = int(np.searchsorted(values, values.dtype.type(METAL_HU), side="right"))
+        if end == values.size:
+            return cls(values, counts)
+        if counts is None:
+            return cls(values[:end], None, values.size - end)
+        return cls(values[:end], counts[:end], int(counts[end:].sum()))
 
     @cached_property
     def size(self) -> int:
-        """Number of voxels."""
+        """Number of voxels that are no metal."""
         return int(self.values.size if self.counts is None else self.counts.sum())
+
+    @property
+    def voxels(self) -> int:
+        """Number of all voxels of the region."""
+        return self.size + self.metal
 
     @property
     def low(self) -> float:

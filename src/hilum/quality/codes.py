@@ -156,6 +156,10 @@ _ALL = (
         "Less than 95 % of a lung's mask hangs together.", "Look at the mask."),
     FlagInfo("lung_hu_implausible", _LUNGS, (_WARNING,),
         "The mean of a lung lies below -960 or above -250 HU.", "Look at the mask and the HU scale."),
+    FlagInfo("metal", _LUNGS, (_WARNING,),
+        "Voxels of a lung's mask lie above 3000 HU, as only metal does: left out of weight, densities and "
+        "percentages, counted in the volume; the message gives their mL.",
+        "Look whether the metal's streaks reach the lung."),
     FlagInfo("identity_failed", _PROGRAM, (_ERROR,),
         "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",
         "Report the bug; the values are withheld."),

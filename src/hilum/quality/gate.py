@@ -9,6 +9,7 @@ from hilum.quality.coverage import coverage_flags, padding_flags
 from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import acquisition_flags, geometry_flags, note_flags
 from hilum.quality.hu_scale import calibration, calibration_flags
+from hilum.quality.metal import count_metal, metal_flags
 from hilum.quality.plausibility import plausibility_flags
 from hilum.segmentation.base import Confidence, Segmentation
 from hilum.volume import Volume
@@ -39,7 +40,7 @@ def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tu
 
 
 def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
-    """Check the lungs of a scan: coverage, sides, sizes, pieces, density.
+    """Check the lungs of a scan: coverage, sides, sizes, pieces, density, metal.
 
     Args:
         volume: The scan.
@@ -64,6 +65,7 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
         *found,
         *coverage_flags(volume, labels),
         *padding_flags(volume, labels),
+        *metal_flags(count_metal(volume, labels), volume),
     )
 
 
