@@ -41,20 +41,6 @@ def test_swapped_labels(chest):
     assert measures["lungs"]["volume"].value is not None
 
 
-def test_mirrored_header(chest):
-    """The picture is mirrored and the labels follow the header: only the heart tells."""
-    labels = np.array([0, 2, 1], np.uint8)[chest.labels[::-1]]
-    found = flags(chest.changed(hu=chest.hu[::-1], labels=labels))
-    assert list(found) == ["left_right_suspect"]
-    assert found["left_right_suspect"].severity is Severity.WARNING
-    assert found["left_right_suspect"].forbids == ()
-
-
-def test_heart_says_nothing_without_orientation(chest):
-    labels = np.array([0, 2, 1], np.uint8)[chest.labels[::-1]]
-    assert flags(chest.changed(hu=chest.hu[::-1], labels=labels).told(orientation_known=False)) == {}
-
-
 def test_volumes_of_no_person(chest):
     found = flags(replace(chest, spacing=(8.0, 8.0, 9.0)))
     assert found["volume_implausible"].severity is Severity.ERROR

@@ -144,8 +144,19 @@ _ALL = (
         "Give a mask with two labels; or, if it marks one lung, say which (--labels 1=right)."),
     FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
         "Error: the mask of the right lung lies on the patient's left; values by side are withheld. "
-        "Warning: the heart stands more than 5 mm to the patient's right and the right lung is the smaller.",
-        "Check right and left with the original: mirrored header, shrunken right lung, or situs inversus."),
+        "Warning: heart, vessels and organs under the lungs lie as in a body whose right is where the header "
+        "says left. Needs more than a few slices, and both lungs, the smaller with at least half the aerated "
+        "tissue of the larger.",
+        "Check right and left with the original: mirrored scan, displaced heart, or situs inversus."),
+    FlagInfo("front_back_suspect", _LUNGS, (_WARNING,),
+        "The spine lies where the header says front. Seen in single slices too. Ventral and dorsal are "
+        "exchanged. Alone: a mirror image. With left_right_suspect: the body is turned round, as where a "
+        "prone patient was entered as supine, and nothing is mirrored.",
+        "Check the orientation in the header with the original."),
+    FlagInfo("head_foot_suspect", _LUNGS, (_WARNING,),
+        "The lungs' tips lie where the header says feet, so the scan is upside down. Apical and basal are "
+        "exchanged. Alone or with both others: a mirror image. Needs planes from 80 mm of the lungs.",
+        "Check the order of the slices and the orientation in the header."),
     FlagInfo("volume_implausible", _LUNGS, (_WARNING, _ERROR),
         "Warning: a lung below 150 mL. Error: a lung above 6 L or both above 10 L, which no person has; "
         "volume, air and weight are withheld.",

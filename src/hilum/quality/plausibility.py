@@ -12,10 +12,11 @@ import numpy.typing as npt
 from hilum.labels import LUNGS, Lung, count_voxels
 from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import few_slices
+from hilum.quality.orientation import orientation_flags
 from hilum.quality.survey import canonical_labels
 from hilum.volume import Volume
 
-__all__ = ["plausibility_flags"]
+__all__ = ["Sampled", "plausibility_flags"]
 
 _LUNG_ML = (150.0, 6000.0)
 _BOTH_ML = 10_000.0
@@ -23,14 +24,11 @@ _SIDE_RATIO = 0.5
 #: Least share of a lung that hangs together.
 _MAIN_PIECE = 0.95
 _MEAN_HU = (-960.0, -250.0)
-#: How far the heart may stand to the patient's right of the middle between the lungs' outer walls, mm. In a
-#: usual chest it stands 6 to 20 mm to the left.
-_HEART_RIGHT_MM = 5.0
 _SAMPLE_MM = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class _Sampled:
+class Sampled:
     """Every n-th voxel of labels and HU, about 3 mm apart, canonical axes."""
 
     labels: npt.NDArray[Any]
@@ -38,7 +36,8 @@ class _Sampled:
     spacing: tuple[float, ...]
 
     @classmethod
-    def of(cls, volume: Volume, labels: npt.NDArray[np.uint8]) -> _Sampled:
+    def of(cls, volume: Volume, labels: npt.NDArray[np.uint8]) -> Sampled:
+        """Take every n-th voxel of a scan and of labels of its shape."""
         canonical = volume.canonical()
         steps = [max(1, round(_SAMPLE_MM / s)) for s in canonical.spacing]
         if not volume.meta.spacing_known:
@@ -51,18 +50,18 @@ class _Sampled:
 
 
 def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Give the findings on sizes, sides, pieces and density of the lungs."""
+    """Give the findings on sizes, sides, pieces, orientation and density of the lungs."""
     size = count_voxels(labels)
     yield from _missing(size)
     if not any(size.values()):
         return
-    sampled = _Sampled.of(volume, labels)
+    sampled = Sampled.of(volume, labels)
     if volume.meta.spacing_known and not few_slices(volume):
         yield from _sizes({side: n * volume.voxel_volume_ml for side, n in size.items()})
     if not few_slices(volume):
         yield from _pieces(sampled)
-        if volume.meta.orientation_known:
-            yield from _heart(sampled)
+    if volume.meta.orientation_known:
+        yield from orientation_flags(sampled.hu, sampled.labels, sampled.spacing, few_slices(volume))
     yield from _sides(sampled.labels)
     yield from _density(sampled)
 
@@ -115,7 +114,7 @@ def _too_large(what: str, ml: float, regions: tuple[str, ...]) -> Flag:
     return Flag("volume_implausible", Severity.ERROR, message, regions, ("volume", "mass"), reason)
 
 
-def _pieces(sampled: _Sampled) -> Iterator[Flag]:
+def _pieces(sampled: Sampled) -> Iterator[Flag]:
     from scipy import ndimage
 
     for side, info in LUNGS.items():
@@ -156,52 +155,7 @@ def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
     )
 
 
-def _heart(sampled: _Sampled) -> Iterator[Flag]:
-    """Look on which side the heart bulges, and whether the lung of that side is the smaller one.
-
-    Both together: a high diaphragm or a tilted chest may shift the middle by itself.
-    """
-    right, left = (np.count_nonzero(sampled.labels == side) for side in (Lung.RIGHT, Lung.LEFT))
-    shift = _heart_shift(sampled)
-    if shift is None or shift <= _HEART_RIGHT_MM or right >= left:
-        return
-    message = (
-        f"The heart stands {shift:.0f} mm to the patient's right and the right lung is the smaller one: the "
-        "header may be mirrored, the right lung shrunken, or the patient has situs inversus. Check right and "
-        "left with the original."
-    )
-    yield Flag("left_right_suspect", Severity.WARNING, message)
-
-
-def _heart_shift(sampled: _Sampled) -> float | None:
-    """Return how far the middle of the mediastinum lies to the right of that of the chest, mm.
-
-    Taken in the lower two fifths of the lungs, where the heart is: line by line from front to back between
-    the inner walls of the two lungs, in the front two thirds of the planes (behind lies the spine), against
-    the middle between the outer walls.
-    """
-    right, left = (sampled.labels == side for side in (Lung.RIGHT, Lung.LEFT))
-    if right.any() and left.any() and np.nonzero(right)[0].mean() < np.nonzero(left)[0].mean():
-        right, left = left, right
-    planes = np.flatnonzero(right.any(axis=(0, 1)) & left.any(axis=(0, 1)))
-    shifts = []
-    for k in planes[: max(1, int(0.4 * planes.size))]:
-        one, other = right[:, :, k], left[:, :, k]
-        rows = np.flatnonzero(one.any(axis=0) & other.any(axis=0))
-        if rows.size < 3:
-            continue
-        width = one.shape[0]
-        outer = (width - 1 - int(one.any(axis=1)[::-1].argmax()) + int(other.any(axis=1).argmax())) / 2
-        rows = rows[rows.size // 3 :]
-        inner_right = one[:, rows].argmax(axis=0)
-        inner_left = width - 1 - other[::-1, :][:, rows].argmax(axis=0)
-        apart = inner_right > inner_left
-        if apart.any():
-            shifts.append(float((inner_right[apart] + inner_left[apart]).mean()) / 2 - outer)
-    return None if len(shifts) < 5 else float(np.mean(shifts)) * sampled.spacing[0]
-
-
-def _density(sampled: _Sampled) -> Iterator[Flag]:
+def _density(sampled: Sampled) -> Iterator[Flag]:
     for side, info in LUNGS.items():
         values = sampled.hu[sampled.labels == side]
         if values.size < 100:
