@@ -92,13 +92,16 @@ def pictures_of(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
     return np.transpose(values, _AXES[plane])[:, ::-1, ::-1]
 
 
-def order_in_space(scan: Scan, mask: Mask, least_share: float = LEAST_SHARE) -> npt.NDArray[np.uint8]:
+def order_in_space(
+    scan: Scan, mask: Mask, least_share: float = LEAST_SHARE, least_area: float = _LEAST_AREA
+) -> npt.NDArray[np.uint8]:
     """Keep what can be lung and tell right from left, on a grid of about 2 mm.
 
     Args:
         scan: The scan, looked at.
         mask: Lung or not, in the scan's canonical order.
         least_share: Of the body's section; where no slice has so much lung, it is taken for something else.
+        least_area: A piece at least this large there must be in a single slice, cm2.
 
     Returns:
         Lung labels of the mask's shape.
@@ -109,7 +112,7 @@ def order_in_space(scan: Scan, mask: Mask, least_share: float = LEAST_SHARE) -> 
     reduced, hu = scan.reduced, scan.hu
     mask = mask.transpose(scan.order)
     coarse = block_share(mask, scan.spacing) >= 0.5
-    pieces, labels = _lungs(hu, coarse, reduced.spacing)
+    pieces, labels = _lungs(hu, coarse, reduced.spacing, least_area)
     if not pieces:
         raise NotAChestError(
             "No lung was found in this scan.", "Check that it is a chest CT and not another body part."
@@ -121,13 +124,13 @@ def order_in_space(scan: Scan, mask: Mask, least_share: float = LEAST_SHARE) -> 
 
 
 def _lungs(
-    hu: npt.NDArray[np.float32], mask: Mask, spacing: Spacing
+    hu: npt.NDArray[np.float32], mask: Mask, spacing: Spacing, least_area: float
 ) -> tuple[list[Piece], npt.NDArray[np.uint32]]:
     """Pieces that can be lung, largest first, and the map of all pieces."""
     flat = mask.shape[2] == 1
     labels, pieces = pieces_of(hu, mask, spacing)
     pieces = [piece for piece in pieces if piece.gas_share <= most_gas(piece.size, flat)]
-    if not pieces or pieces[0].size < (_LEAST_AREA if flat else _LEAST_VOLUME):
+    if not pieces or pieces[0].size < (least_area if flat else _LEAST_VOLUME):
         return [], labels
     main = pieces[0]
     planes = np.flatnonzero((labels == main.label).any(axis=(0, 1)))

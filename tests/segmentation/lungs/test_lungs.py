@@ -23,6 +23,7 @@ from hilum.segmentation.lungs.default import DefaultLungs
 from hilum.segmentation.lungs.model import LearnedLungs
 from hilum.segmentation.lungs.network import Opinion, ask_network
 from hilum.segmentation.lungs.shape import Rules, fat_hu, join_lungs
+from hilum.segmentation.lungs.thin import crescents, require_lung
 from hilum.segmentation.weights import FOLDER, load_weights
 from hilum.volume import Volume
 from support.plain_chest import dice
@@ -262,8 +263,62 @@ def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
     model = DefaultLungs()
     assert dice(model(tip).labels > 0, healthy.labels[:, :, part] > 0) > 0.9
     monkeypatch.setattr("hilum.segmentation.lungs.thin.chance_of_failure", lambda *_: 0.9)
+    model(tip)  # in doubt as well, since the network of scans says the same
+    _deny(monkeypatch)
     with pytest.raises(NotAChestError):
         model(tip)
+
+
+def _deny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the network of scans see no lung in a slice."""
+
+    def nothing(self: object, scan: Scan, known: bool) -> tuple[npt.NDArray[np.float32], ...]:
+        return (np.zeros(scan.voxels.shape, np.float32),) * 2
+
+    monkeypatch.setattr("hilum.segmentation.lungs.thin.ThinLungs.of_scans", nothing)
+
+
+def test_thin_crescents_of_a_base_are_a_chest_where_both_networks_are_sure(
+    healthy: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area = (healthy.labels > 0).sum((0, 1)) * SPACING[0] * SPACING[1] / 100
+    low = int(np.flatnonzero(area > 14)[0])
+    assert area[low] < 20
+    part = slice(low, low + 1)
+    base = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
+    model = DefaultLungs()
+    assert dice(model(base).labels > 0, healthy.labels[:, :, part] > 0) > 0.7
+    _deny(monkeypatch)
+    with pytest.raises(NotAChestError):
+        model(base)
+
+
+def test_crescents_hold_air_and_lie_in_a_trunk(healthy: Phantom) -> None:
+    area = (healthy.labels > 0).sum((0, 1)) * SPACING[0] * SPACING[1] / 100
+    low = int(np.flatnonzero(area > 14)[0])
+    lungs = healthy.labels[:, :, low : low + 1] > 0
+    hu, sure = healthy.volume.hu[:, :, low : low + 1], np.ones(lungs.shape, np.float32)
+
+    def taken(hu: npt.NDArray[Any], scale: float, both: float = 1.0, told: float = 1.0) -> bool:
+        affine = np.diag([SPACING[0] * scale, SPACING[1] * scale, SPACING[2], 1.0])
+        scan = Scan.of(Volume(hu, affine).canonical())
+        return crescents(scan, lungs, both * sure, told * sure) is not None
+
+    assert taken(hu, 1.0)
+    assert not taken(hu, 0.5)  # as wide as a neck
+    assert not taken(np.where(lungs, np.int16(20), hu), 1.0)
+    assert not taken(hu, 1.0, both=0.7)
+    assert not taken(hu, 1.0, told=0.2)
+
+
+def test_what_neither_network_is_sure_of_is_bowel() -> None:
+    labels = np.zeros((20, 20, 1), np.uint8)
+    labels[5:15, 5:15] = 1
+    even = np.ones(labels.shape, np.float32)
+    with pytest.raises(NotAChestError, match="bowel"):
+        require_lung(labels, 0.78 * even, 0.5 * even)
+    require_lung(labels, 0.9 * even, 0.5 * even)
+    require_lung(labels, 0.78 * even, 0.7 * even)
 
 
 def test_confidence_tells_a_chest_from_nonsense(

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from hilum.errors import NotAChestError
 from hilum.io.tiff import Plane
 from hilum.learn.volume_model import order_in_space, pictures_of
 from hilum.segmentation.base import Confidence, ModelInfo, Progress, Segmentation
 from hilum.segmentation.classic.model import Scan
+from hilum.segmentation.classic.morphology import Mask
 from hilum.segmentation.grid import block_share, native_planes
 from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
 from hilum.segmentation.lungs.network import Opinion, dice
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from hilum.learn.runner import SliceModel
     from hilum.segmentation.lungs.model import LearnedLungs
 
-__all__ = ["ThinLungs", "weigh"]
+__all__ = ["ThinLungs", "crescents", "require_lung", "weigh"]
 
 Chance = npt.NDArray[np.float32]
 #: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
@@ -29,6 +31,14 @@ _SLAB_MM, _FLAT_MM = 168.0, 3.5
 _PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 1.0, 4
 #: Less lung than is asked for elsewhere, down to this share of the body's section, is taken where it is sure.
 _TIP_SHARE = 0.03
+#: In a single slice even less, from this area on, where both networks together and that of scans alone call
+#: it lung with these mean probabilities, some of it is aerated, and the body is as wide as a trunk, no neck
+#: or limb (diameter of the circle of its section). Chosen on slices of 39 of 82 patients, whose bowel had at
+#: most 0.78; in the other half all bowel is refused too.
+_BASE_CM2, _BOTH, _TOLD, _AERATED_CM2, _TRUNK_MM = 3.0, 0.82, 0.35, 2.0, 180.0
+#: Where the model doubts itself, one of the two must be sure: both networks together as above, or that of
+#: scans with this mean probability. Gas in whole bellies had at most 0.49, lung that needs it at least 0.68.
+_TOLD_ALONE = 0.60
 
 
 class ThinLungs:
@@ -59,10 +69,18 @@ class ThinLungs:
         chance = weigh(0.5 * (plain + mirrored), told, tissue)
         tell(0.9, "right and left")
         mask = chance >= self.model.threshold
-        labels = order_in_space(scan, mask, _TIP_SHARE)
+        base = crescents(scan, mask, chance, told)
+        try:
+            labels = order_in_space(scan, mask, _TIP_SHARE)
+        except NotAChestError:
+            if base is None:
+                raise
+            labels = base
         confidence = self._confidence(volume, scan, labels, (chance, plain, mirrored, told))
         if confidence is None or confidence.failure >= UNCERTAIN:
-            order_in_space(scan, mask)  # tips of lungs look like bowel: in doubt they are refused
+            if base is None:
+                order_in_space(scan, mask)  # tips of lungs look like bowel: in doubt they are refused
+            require_lung(labels, chance, told)
         tell(1.0, "done")
         return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
 
@@ -116,6 +134,47 @@ class ThinLungs:
             doubt = np.maximum(1 - np.abs(2 * chance - 1), np.abs(plain - mirrored))
             where = volume.restore(np.rint(100 * np.clip(doubt, 0, 1)).astype(np.uint8))
         return Confidence(failure, signs, where)
+
+
+def crescents(scan: Scan, mask: Mask, chance: Chance, told: Chance) -> npt.NDArray[np.uint8] | None:
+    """Return the thin crescents of a lung's base, or a tip, in a single axial slice.
+
+    Args:
+        scan: The slice.
+        mask: What may be lung.
+        chance: Probability of lung by both networks.
+        told: The same by the network of scans.
+
+    Returns:
+        Lung labels; None where it is not sure that they are lung with air in it, in a trunk.
+    """
+    if mask.shape[2] > 1:
+        return None
+    try:
+        labels = order_in_space(scan, mask, 0.0, _BASE_CM2)
+    except NotAChestError:
+        return None
+    lungs = labels > 0
+    air, tissue = scan.levels.air, scan.levels.tissue
+    aerated = lungs & (scan.voxels < air + (_PLAIN_AIR_HU + 1000.0) * (tissue - air) / 1000.0)
+    enough = np.count_nonzero(aerated) * scan.spacing[0] * scan.spacing[1] / 100.0 >= _AERATED_CM2
+    width = scan.found.diameter(spacing=scan.reduced.spacing)
+    sure = chance[lungs].mean() >= _BOTH and told[lungs].mean() >= _TOLD
+    return labels if sure and enough and (width is None or width >= _TRUNK_MM) else None
+
+
+def require_lung(labels: npt.NDArray[np.uint8], chance: Chance, told: Chance) -> None:
+    """Refuse a single slice whose lungs neither network is sure of; for what the model doubts.
+
+    Raises:
+        NotAChestError: It is bowel, or lung that cannot be told from it.
+    """
+    lungs = labels > 0
+    if labels.shape[2] == 1 and chance[lungs].mean() < _BOTH and told[lungs].mean() < _TOLD_ALONE:
+        raise NotAChestError(
+            "No lung was found in this slice: what holds air in it looks like bowel.",
+            "Check that it is a chest CT and not another body part, or give the whole scan.",
+        )
 
 
 def weigh(
