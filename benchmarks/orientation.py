@@ -64,7 +64,10 @@ def lungs_of(volume: hilum.Volume, model: str, file: Path) -> npt.NDArray[np.uin
 def flagged(volume: hilum.Volume, labels: npt.NDArray[np.uint8], weights: Weights) -> set[int]:
     """Return the axes that are doubted."""
     few = Sampled.of(volume, labels)
-    flags = orientation_flags(few.hu, few.labels, few.spacing, few_slices(volume), weights)
+    cut = {flag.code for flag in coverage_flags(volume, labels)}
+    flags = orientation_flags(
+        few.hu, few.labels, few.spacing, few=few_slices(volume), cut=cut, weights=weights
+    )
     return {CODES[flag.code] for flag in flags}
 
 

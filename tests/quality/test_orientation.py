@@ -90,6 +90,17 @@ def test_a_single_slice_tells_front_from_back_only(chest):
     assert suspects(*turned(volume, labels, (0,))) == {}
 
 
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_lung_cut_by_the_side_of_the_scan_is_no_mirrored_scan(chest, side):
+    """The grid round what is left of the lungs stands askew, as if the heart had moved."""
+    across = np.flatnonzero((chest.labels == side).any((1, 2)))
+    middle = int(across[across.size // 2])
+    part = slice(0, middle) if side == 1 else slice(middle, None)  # +x is the patient's right
+    volume = Volume(chest.volume.hu[part], chest.volume.affine)
+    assert suspects(volume, chest.labels[part]) == {}
+    assert set(suspects(*turned(volume, chest.labels[part], (2,)))) == {"head_foot_suspect"}
+
+
 def test_nothing_is_said_where_the_file_tells_no_orientation(chest):
     volume, labels = turned(chest.volume, chest.labels, (0, 1, 2))
     assert suspects(replace(volume, meta=replace(volume.meta, orientation_known=False)), labels) == {}

@@ -145,8 +145,8 @@ _ALL = (
     FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
         "Error: the mask of the right lung lies on the patient's left; values by side are withheld. "
         "Warning: heart, vessels and organs under the lungs lie as in a body whose right is where the header "
-        "says left. Needs more than a few slices, and both lungs, the smaller with at least half the aerated "
-        "tissue of the larger.",
+        "says left. Needs more than a few slices, no side cut off, and both lungs, the smaller with at least "
+        "half the aerated tissue of the larger.",
         "Check right and left with the original: mirrored scan, displaced heart, or situs inversus."),
     FlagInfo("front_back_suspect", _LUNGS, (_WARNING,),
         "The spine lies where the header says front. Seen in single slices too. Ventral and dorsal are "

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
+import numpy.typing as npt
 
 from hilum.errors import UsageError
 from hilum.quality.coverage import coverage_flags, padding_flags
 from hilum.quality.flags import Flag, Severity
-from hilum.quality.geometry import acquisition_flags, geometry_flags, note_flags
+from hilum.quality.geometry import acquisition_flags, few_slices, geometry_flags, note_flags
 from hilum.quality.hu_scale import calibration, calibration_flags
 from hilum.quality.metal import count_metal, metal_flags
-from hilum.quality.plausibility import plausibility_flags
+from hilum.quality.orientation import orientation_flags
+from hilum.quality.plausibility import Sampled, plausibility_flags
 from hilum.segmentation.base import Confidence, Segmentation
 from hilum.volume import Volume
 
@@ -40,7 +44,7 @@ def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tu
 
 
 def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
-    """Check the lungs of a scan: coverage, sides, sizes, pieces, density, metal.
+    """Check the lungs of a scan: coverage, sides, sizes, pieces, orientation, density, metal.
 
     Args:
         volume: The scan.
@@ -56,6 +60,7 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
     if labels.shape != volume.shape:
         raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
     labels = labels.astype(np.uint8, copy=False)
+    coverage = tuple(coverage_flags(volume, labels))
     found = plausibility_flags(volume, labels)
     if any(flag.code == "sides_unknown" for flag in segmentation.flags):
         found = (flag for flag in found if flag.code not in _OF_SIDES)
@@ -63,10 +68,18 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
         *segmentation.flags,
         *confidence_flags(segmentation.confidence),
         *found,
-        *coverage_flags(volume, labels),
+        *_orientation(volume, labels, {flag.code for flag in coverage}),
+        *coverage,
         *padding_flags(volume, labels),
         *metal_flags(count_metal(volume, labels), volume),
     )
+
+
+def _orientation(volume: Volume, labels: npt.NDArray[np.uint8], cut: set[str]) -> Iterator[Flag]:
+    """Compare how the body lies with the header, where the file has one; ``cut`` names flags on coverage."""
+    if volume.meta.orientation_known and labels.any():
+        few = Sampled.of(volume, labels)
+        yield from orientation_flags(few.hu, few.labels, few.spacing, few=few_slices(volume), cut=cut)
 
 
 def confidence_flags(confidence: Confidence | None) -> tuple[Flag, ...]:

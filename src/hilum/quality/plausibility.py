@@ -12,7 +12,6 @@ import numpy.typing as npt
 from hilum.labels import LUNGS, Lung, count_voxels
 from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import few_slices
-from hilum.quality.orientation import orientation_flags
 from hilum.quality.survey import canonical_labels
 from hilum.volume import Volume
 
@@ -50,7 +49,7 @@ class Sampled:
 
 
 def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Give the findings on sizes, sides, pieces, orientation and density of the lungs."""
+    """Give the findings on sizes, sides, pieces and density of the lungs."""
     size = count_voxels(labels)
     yield from _missing(size)
     if not any(size.values()):
@@ -60,8 +59,6 @@ def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterato
         yield from _sizes({side: n * volume.voxel_volume_ml for side, n in size.items()})
     if not few_slices(volume):
         yield from _pieces(sampled)
-    if volume.meta.orientation_known:
-        yield from orientation_flags(sampled.hu, sampled.labels, sampled.spacing, few_slices(volume))
     yield from _sides(sampled.labels)
     yield from _density(sampled)
 
