@@ -1,6 +1,7 @@
 # make demo   the main job on a made-up chest, or on your own: make demo CT=path
 # make test   lint, types and tests
-# Both start from Python and the package index: they make .venv and install what they need.
+# make test-all   these, and the tests that take long: trainings, kills, broken inputs
+# All start from Python and the package index: they make .venv and install what they need.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,11 +10,11 @@ OUT ?= demo-output
 MARK := $(VENV)/.installed
 DEV_MARK := $(VENV)/.installed-dev
 
-.PHONY: demo test lint format types bench docs clean
+.PHONY: demo test test-slow test-all lint format types bench docs clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,3p' Makefile | sed 's/^# //'
+	@sed -n '1,4p' Makefile | sed 's/^# //'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,8 +35,13 @@ else
 endif
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
 	$(BIN)/python -m pytest -q --doctest-modules src/hilum
+
+test-slow: $(DEV_MARK)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+test-all: test test-slow
 
 lint: $(DEV_MARK)
 	$(BIN)/ruff format --check .

@@ -26,6 +26,7 @@ def air(seed: int) -> np.ndarray:
     return (-0.966 + 0.0187 * rng.standard_normal((2, 1, *SIZE))).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_slices_of_air_keep_their_digits(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = build_network(ModelKind.UNET, Networks(unet_widths=(8, 16, 16))).eval()

@@ -131,6 +131,7 @@ def test_a_complete_run_is_left_as_it_is(unet_run: Path, dataset: Path) -> None:
         train(dataset, unet_run, choices("unet", 8))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_ends_with_the_same_weights_to_the_bit(
     dataset: Path, unet_run: Path, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ if __name__ == "__main__":
             assert (a["step"], a["loss"], a["val_dice"]) == (b["step"], b["loss"], b["val_dice"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["fcnn", "resnet"])
 def test_other_kinds_train_and_the_same_seed_gives_the_same(
     model: str, dataset: Path, tmp_path: Path
