@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from hilum.errors import HilumError, InternalError
@@ -91,7 +92,9 @@ def run_batch(
         if one:
             only(inputs[0] if len(inputs) == 1 else "The input", list(look(tell=lambda sentence: None)))
         with closing(look(tell=tell)) as found:
-            for source in found:
+            with progress("looking for scans"):  # reads all headers below a folder before the first scan
+                first = list(islice(found, 1))
+            for source in chain(first, found):
                 yield _one(ledger.coded(source), options, out, write, ledger, progress)
 
 
