@@ -1,0 +1,112 @@
+"""Scans and trainings whose results are kept, so that a change that should move no number moves none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import hilum
+from hilum.phantoms import make_phantom
+
+STEPS = 20  # of each training
+
+
+def _chest(**arguments: object) -> Callable[[], hilum.Volume]:
+    return lambda: make_phantom(**arguments).volume  # type: ignore[arg-type]
+
+
+def _planes(start: int, stop: int, **arguments: object) -> Callable[[], hilum.Volume]:
+    """Axial planes of a digital chest."""
+
+    def make() -> hilum.Volume:
+        whole = make_phantom(**arguments).volume.canonical()  # type: ignore[arg-type]
+        affine = whole.affine.copy()
+        affine[:3, 3] += start * affine[:3, 2]
+        return hilum.Volume(np.ascontiguousarray(whole.hu[:, :, start:stop]), affine)
+
+    return make
+
+
+#: Eight chests, two thin stacks and a slice; healthy and ill, in several orientations, whole and in part.
+SCANS: dict[str, Callable[[], hilum.Volume]] = {
+    "healthy": _chest(seed=0, spacing=(3.0, 3.0, 3.0)),
+    "flipped": _chest(seed=1, spacing=(3.0, 3.0, 4.0), orientation="RAS"),
+    "oblique": _chest(seed=2, spacing=(3.0, 3.5, 4.0), oblique_deg=(8.0, 0.0, 5.0)),
+    "effusion": _chest(seed=3, spacing=(3.0, 3.0, 4.0), injury="effusion:0.7"),
+    "consolidation": _chest(seed=4, spacing=(3.0, 3.0, 4.0), injury="consolidation:0.6"),
+    "prone": _chest(seed=5, spacing=(3.0, 3.0, 4.0), prone=True, kernel="sharp"),
+    "child": _chest(seed=6, spacing=(2.0, 2.0, 3.0), size=0.55),
+    "half": _chest(seed=7, spacing=(3.0, 3.0, 4.0), coverage=(0.3, 0.8)),
+    "stack-middle": _planes(24, 30, seed=8, spacing=(2.0, 2.0, 8.0)),
+    "stack-base": _planes(10, 15, seed=9, spacing=(2.0, 2.0, 8.0)),
+    "slice": _planes(20, 21, seed=10, spacing=(2.0, 2.0, 8.0)),
+}
+
+
+def train_slices(folder: Path) -> Path:
+    """Train a U-Net of slices for twenty steps; return the network in ONNX."""
+    from hilum.io import write_labels, write_volume
+    from hilum.learn.config import load_config
+    from hilum.learn.fit import train
+    from hilum.learn.prepare import prepare
+
+    for seed in range(4):
+        chest = make_phantom(seed=seed, spacing=(6.0, 6.0, 8.0))
+        write_volume(folder / "pairs" / f"s{seed}_ct.nii.gz", chest.volume)
+        write_labels(folder / "pairs" / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume)
+    prepare(folder / "pairs", folder / "dataset")
+    settings = [
+        "size=[64, 64]",
+        "batch=2",
+        "threads=1",
+        "validate_every=10",
+        "networks.unet_widths=[4, 8, 8]",
+    ]
+    config = load_config(None, {"model": "unet", "steps": STEPS, "test_share": 0.2}, settings)
+    return train(folder / "dataset", folder / "run", config) / "model.onnx"
+
+
+def train_volumes(folder: Path) -> list[np.ndarray]:
+    """Train the 3-D network for twenty steps; return its weights in the order of their names."""
+    from hilum.learn.volumes.augment import Variation
+    from hilum.learn.volumes.cases import on_cubes, write_case
+    from hilum.learn.volumes.fit import VolumeConfig, fit_volumes
+
+    for seed in range(2):
+        chest = make_phantom(seed=seed, spacing=(8.0, 8.0, 8.0))
+        write_case(folder / "cases", f"phantom-{seed:02d}", *on_cubes(chest.volume, chest.labels))
+    config = VolumeConfig(
+        steps=STEPS,
+        size=(32, 32, 32),
+        widths=(4, 8),
+        every=10,
+        threads=1,
+        half=False,
+        shares={"phantom": 1.0},
+    )
+    network = fit_volumes(folder / "cases", folder / "volumes", config, Variation())
+    return [value.detach().numpy() for _, value in sorted(network.state_dict().items())]
+
+
+def weights_of(network: bytes) -> list[np.ndarray]:
+    """Return the weights of a network in ONNX in the order of their names."""
+    import onnx
+
+    model = onnx.load_from_string(network)
+    kept = sorted(model.graph.initializer, key=lambda one: one.name)
+    return [onnx.numpy_helper.to_array(one) for one in kept]
+
+
+def norms(weights: list[np.ndarray]) -> list[float]:
+    """Return the length of each tensor as a vector."""
+    return [float(np.linalg.norm(value.astype(np.float64).ravel())) for value in weights]
+
+
+def values_of(measures: dict[str, object]) -> dict[str, float | None]:
+    """Return the values of all measures by ``region.measure``."""
+    regions: dict[str, dict[str, dict[str, float | None]]] = measures["regions"]  # type: ignore[assignment]
+    return {
+        f"{region}.{name}": entry["value"] for region, row in regions.items() for name, entry in row.items()
+    }
