@@ -1,6 +1,6 @@
 """Inputs that once ended hilum with a traceback, a dead process or never: each is refused in one sentence.
 
-They lie in tests/cases/fuzz as they were found.
+They lie in tests/known_inputs as they were found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-CASES = Path(__file__).parents[1] / "cases" / "fuzz"
+CASES = Path(__file__).parents[1] / "known_inputs"
 FORKED = Path(__file__).parents[1] / "support" / "forked.py"
 pytestmark = [
     pytest.mark.slow,

@@ -18,7 +18,7 @@ from hilum.io.dicom import decoding, read_dicom
 from hilum.io.dicom.decoder_process import stream_size
 from support.gdcm_encoding import gdcm_compress
 
-CASES = Path(__file__).parents[2] / "cases" / "dicom"
+ABORTS = Path(__file__).parents[2] / "known_inputs" / "crash_signal_6" / "s" / "im0002.dcm"
 
 
 def compressed(dicom, folder: Path, syntax: str = JPEGLosslessSV1, count: int = 3) -> list[Path]:
@@ -29,8 +29,8 @@ def compressed(dicom, folder: Path, syntax: str = JPEGLosslessSV1, count: int = 
 
 
 def test_a_file_on_which_gdcm_ends_its_process_is_refused(capfd):
-    with pytest.raises(InputError, match=r"gdcm_aborts\.dcm is truncated or corrupt") as met:
-        read_dicom(CASES / "gdcm_aborts.dcm")
+    with pytest.raises(InputError, match=r"im0002\.dcm is truncated or corrupt") as met:
+        read_dicom(ABORTS)
     assert met.value.exit_code == 3
     assert capfd.readouterr() == ("", "")
 
@@ -43,14 +43,14 @@ def test_gdcm_does_end_its_process_on_that_file():
         "import sys, pydicom.pixels; "
         "pydicom.pixels.pixel_array(sys.argv[1], decoding_plugin='gdcm', raw=True)"
     )
-    run = subprocess.run([sys.executable, "-c", code, CASES / "gdcm_aborts.dcm"], capture_output=True)
+    run = subprocess.run([sys.executable, "-c", code, ABORTS], capture_output=True)
     if run.returncode == 1:
         pytest.skip("this GDCM raises an error")
     assert run.returncode == -signal.SIGABRT
 
 
 def test_the_file_is_one_of_a_series_and_the_others_are_good(dicom, folder, capfd):
-    bad = pydicom.dcmread(CASES / "gdcm_aborts.dcm")
+    bad = pydicom.dcmread(ABORTS)
     paths = compressed(dicom, folder)
     ds = pydicom.dcmread(paths[1])
     ds.PixelData = bad.PixelData
