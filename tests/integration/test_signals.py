@@ -197,6 +197,16 @@ def alive(group: int) -> bool:
 # -- in this process ----------------------------------------------------------------------------------------
 
 
+def test_only_a_training_leaves_signals_to_its_first_process(monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    monkeypatch.setattr(sys, "argv", ["hilum", "segment", "train"])
+    assert not signals.is_helper()
+    monkeypatch.setattr(sys, "argv", ["hilum", "train", "dataset"])
+    assert signals.is_helper()
+    monkeypatch.setenv("SLURM_PROCID", "none")
+    assert not signals.is_helper()
+
+
 def test_importing_hilum_and_running_a_command_from_python_installs_no_handler():
     before = [signal.getsignal(number) for number in WORDS]
     assert run(["--version"]) == 0

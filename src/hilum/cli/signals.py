@@ -59,8 +59,12 @@ def install() -> None:
 
 
 def is_helper() -> bool:
-    """Return whether this is one of several processes that train together, but not the first."""
-    return any(int(os.environ.get(n, "0") or 0) > 0 for n in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    """Return whether this is one of several processes that train together, but not the first.
+
+    Schedulers number the processes of any program, so other commands than a training stay as they are.
+    """
+    ranks = (os.environ.get(name, "") for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    return "train" in sys.argv[1:2] and any(rank.isdecimal() and int(rank) > 0 for rank in ranks)
 
 
 def reinstall() -> None:
