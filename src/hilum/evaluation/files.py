@@ -17,7 +17,7 @@ from hilum.io import read, scan_name
 from hilum.io.mask_folder import holds_structures
 from hilum.io.mask_grid import place
 from hilum.io.masks import Mask, as_lungs, load_mask
-from hilum.io.names import VOLUME_SUFFIXES
+from hilum.io.names import MASK_TAILS, VOLUME_SUFFIXES
 from hilum.io.stream import readable
 from hilum.io.vocabulary import BOTH, LabelMap
 from hilum.quality.flags import Severity
@@ -28,8 +28,7 @@ __all__ = ["MaskFiles", "load_case", "match"]
 
 _MASK_SUFFIXES = (*VOLUME_SUFFIXES, ".png", ".dcm")
 _GRID_HINT = "Bring the mask to that grid (nearest neighbour) first."
-#: What programs add to the name of a scan to name its mask, and to name its image.
-_MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred")
+#: What programs add to the name of a scan to name its image.
 _IMAGE_TAILS = ("ct", "image", "img", "0000")
 #: What ``hilum segment`` writes into a folder named by the scan.
 _INNER = ("lungs.nii.gz", "lungs.nrrd")
@@ -239,10 +238,10 @@ def _key(name: str) -> tuple[str, bool]:
         (('chest-7', True), ('chest-7', False), ('lungs', False))
     """
     lower = name.lower()
-    for tail in (*_MASK_TAILS, *_IMAGE_TAILS):
+    for tail in (*MASK_TAILS, *_IMAGE_TAILS):
         for joint in "_-.":
             if lower.endswith(joint + tail) and len(name) > len(tail) + 1:
-                return name[: -len(tail) - 1], tail in _MASK_TAILS
+                return name[: -len(tail) - 1], tail in MASK_TAILS
     return name, False
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hilum.errors import InputError, OutputError
-from hilum.io.names import VOLUME_SUFFIXES, scan_name
+from hilum.io.names import is_volume_file, scan_name
 from hilum.io.stream import open_regular
 from hilum.io.temporary import temporary_folder
 from hilum.volume import Volume
@@ -105,12 +105,7 @@ def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -
 def volumes_in(files: list[Path]) -> list[Path]:
     """Return the files that hold one volume each, judged by their name; ``.img`` belongs to its ``.hdr``."""
     names = {f.name.lower() for f in files}
-    return [
-        f
-        for f in files
-        if f.name.lower().endswith(VOLUME_SUFFIXES)
-        and not (f.suffix.lower() == ".img" and f.with_suffix(".hdr").name.lower() in names)
-    ]
+    return [f for f in files if is_volume_file(f.name, names)]
 
 
 def _read_single(path: Path, volumes: list[Path], folder: Path) -> Volume:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.errors import InputError
-from hilum.io.names import MASK_TAILS
+from hilum.io.names import MASK_TAILS, is_volume_file
 from hilum.io.stream import readable
 
 if TYPE_CHECKING:
@@ -151,18 +151,11 @@ def volume_files(folder: Path) -> Files:
         if names >= _RESULT:
             continue
         for file in files:
-            if _is_volume(file, names):
+            if is_volume_file(file.name, names, _SUFFIXES):
                 (found.masks if _named_as_mask(file) else found.volumes).append(file)
             elif file.name.lower().endswith((".tif", ".tiff", ".zip")):
                 found.other.append(file)
     return found
-
-
-def _is_volume(file: Path, beside: set[str]) -> bool:
-    """Whether a file is a volume by its name; an ``.img`` belongs to the ``.hdr`` beside it."""
-    lower = file.name.lower()
-    header = lower.removesuffix(".gz").removesuffix(".img") + ".hdr"
-    return lower.endswith(_SUFFIXES) and not (lower.endswith((".img", ".img.gz")) and header in beside)
 
 
 def _named_as_mask(file: Path) -> bool:
@@ -173,7 +166,8 @@ def _named_as_mask(file: Path) -> bool:
                 return True
             stem = stem[: -len(suffix)]
             break
-    return any(stem == tail or stem.endswith(tuple(joint + tail for joint in "_-.")) for tail in MASK_TAILS)
+    tails = (*MASK_TAILS, "uncertainty")
+    return any(stem == tail or stem.endswith(tuple(joint + tail for joint in "_-.")) for tail in tails)
 
 
 def _study(choice: Choice, stacks: Sequence[Stack], found: Scan) -> Study:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-__all__ = ["MASK_TAILS", "VOLUME_SUFFIXES", "absolute", "natural_key", "scan_name", "without_collisions"]
+__all__ = [
+    "MASK_TAILS",
+    "VOLUME_SUFFIXES",
+    "absolute",
+    "is_volume_file",
+    "natural_key",
+    "scan_name",
+    "without_collisions",
+]
 
 #: Endings of files that hold one volume or picture, longest first.
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif", ".hdr", ".img")
 
 #: What programs add to the name of a scan to name a label map, and what they call one that stands alone.
-MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred", "uncertainty")
+MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred")
 
 _STRIPPED = (".img.gz", ".seg.nrrd", *VOLUME_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip", ".png")
 _MAX_BYTES = 120  # room for our own prefixes and suffixes: file systems stop at 255 bytes
@@ -55,6 +63,23 @@ def scan_name(path: Path | str, *, suffix: bool = False) -> str:
     if safe.split(".")[0].lower() in _RESERVED:
         safe = f"scan_{safe}"
     return safe or "scan"
+
+
+def is_volume_file(name: str, beside: Collection[str], suffixes: tuple[str, ...] = VOLUME_SUFFIXES) -> bool:
+    """Whether a file holds a volume, judged by its name; an ``.img`` belongs to the ``.hdr`` beside it.
+
+    Args:
+        name: Name of the file.
+        beside: Names of the files in the same folder, in lower case.
+        suffixes: Endings of volume files.
+
+    Examples:
+        >>> is_volume_file("ct.img", {"ct.img"}), is_volume_file("ct.img", {"ct.img", "ct.hdr"})
+        (True, False)
+    """
+    lower = name.lower()
+    header = lower.removesuffix(".gz").removesuffix(".img") + ".hdr"
+    return lower.endswith(suffixes) and not (lower.endswith((".img", ".img.gz")) and header in beside)
 
 
 def without_collisions(names: Sequence[str]) -> list[str]:
