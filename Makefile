@@ -10,7 +10,7 @@ OUT ?= demo-output
 MARK := $(VENV)/.installed
 DEV_MARK := $(VENV)/.installed-dev
 
-.PHONY: demo test test-slow test-all lint format types bench docs clean
+.PHONY: demo test test-slow test-all lint walls format types bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,7 +34,7 @@ else
 	$(BIN)/hilum demo -o "$(OUT)"
 endif
 
-test: lint types
+test: lint types walls
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
 	$(BIN)/python -m pytest -q --doctest-modules src/hilum
 
@@ -49,6 +49,9 @@ lint: $(DEV_MARK)
 
 types: $(DEV_MARK)
 	$(BIN)/mypy
+
+walls: $(DEV_MARK)
+	$(BIN)/lint-imports
 
 format: $(DEV_MARK)
 	$(BIN)/ruff format .

@@ -20,12 +20,12 @@ import numpy as np
 from scipy import ndimage
 
 import hilum
-from hilum.evaluation.surface import surface_distances
+from hilum.core.labels import Lung
+from hilum.datasets.prepare import prepare
+from hilum.datasets.split import split_subjects
+from hilum.imaging.surface import surface_distances
 from hilum.io import read_labels
-from hilum.labels import Lung
-from hilum.learn.prepare import prepare
-from hilum.learn.split import split_subjects
-from hilum.segmentation.models import load_model
+from hilum.tasks.registry import load_model
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data"))

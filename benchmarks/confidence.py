@@ -18,11 +18,11 @@ from scipy import ndimage
 
 import hilum
 from hilum.io import read_labels
-from hilum.learn.injury import InjuryKind, add_injury
-from hilum.learn.volumes.cases import STEP_MM, on_cubes
-from hilum.segmentation.lungs.confidence import UNCERTAIN, chance_of_failure
-from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.weights import load_weights
+from hilum.models.weights import load_weights
+from hilum.synthesis.lesions import InjuryKind, add_injury
+from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure
+from hilum.tasks.lungs.model import LearnedLungs
+from hilum.training.volumes.cases import STEP_MM, on_cubes
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "recipes" / "lungs"))

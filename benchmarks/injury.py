@@ -25,11 +25,11 @@ from scipy import ndimage
 
 import hilum
 from accuracy import nearest_side
-from hilum.errors import NotAChestError
+from hilum.core.errors import NotAChestError
+from hilum.core.labels import Lung
 from hilum.io import read_labels
-from hilum.labels import Lung
-from hilum.learn.injury import InjuryKind, add_injury
-from hilum.segmentation.models import load_model
+from hilum.synthesis.lesions import InjuryKind, add_injury
+from hilum.tasks.registry import load_model
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"

@@ -72,8 +72,8 @@ class Task:
 
 def make_inputs(folder: Path) -> None:
     """Write a scan as NIfTI and as a zip of DICOM, pairs for prepare and a data set for train."""
+    from hilum.datasets.prepare import prepare
     from hilum.io import write_labels, write_volume
-    from hilum.learn.prepare import prepare
     from support.dicom_series import write_series
     from support.plain_chest import build_chest
 

@@ -26,13 +26,13 @@ import torch
 from lightning.pytorch import Callback
 
 import hilum
-from hilum.learn.bare_step import BareStep
-from hilum.learn.config import TrainConfig, load_config
-from hilum.learn.data import TrainingBatches
-from hilum.learn.fit import train
-from hilum.learn.module import LungModule
-from hilum.learn.prepare import prepare
-from hilum.output import write_phantoms
+from hilum.datasets.prepare import prepare
+from hilum.results import write_phantoms
+from hilum.training.slices.bare_step import BareStep
+from hilum.training.slices.config import TrainConfig, load_config
+from hilum.training.slices.data import TrainingBatches
+from hilum.training.slices.fit import train
+from hilum.training.slices.module import LungModule
 
 HERE = Path(__file__).parent
 WARM_UP = 5

@@ -17,10 +17,10 @@ from scipy import ndimage
 
 import hilum
 from confidence import FAILED_BELOW, finding_failures
-from hilum.errors import NotAChestError
-from hilum.learn.injury import InjuryKind, add_injury
-from hilum.segmentation.base import Segmenter
-from hilum.segmentation.models import load_model
+from hilum.core.errors import NotAChestError
+from hilum.core.segmentation import Segmenter
+from hilum.synthesis.lesions import InjuryKind, add_injury
+from hilum.tasks.registry import load_model
 from injury import DATA, SCANS, scan_and_lungs
 
 HERE = Path(__file__).parent

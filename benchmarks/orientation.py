@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 import hilum
-from hilum.errors import NotAChestError
+from hilum.core.errors import NotAChestError
+from hilum.core.flags import Severity
 from hilum.quality.coverage import coverage_flags
-from hilum.quality.flags import Severity
 from hilum.quality.geometry import few_slices
 from hilum.quality.orientation import Weights, orientation_flags, shipped_weights
 from hilum.quality.plausibility import Sampled
-from hilum.segmentation.models import load_model
+from hilum.tasks.registry import load_model
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "recipes" / "orientation"))

@@ -23,9 +23,9 @@ from scipy import ndimage
 import hilum
 from accuracy import dice as dice_of
 from confidence import FAILED_BELOW
-from hilum.errors import HilumError
-from hilum.segmentation.lungs.confidence import UNCERTAIN
-from hilum.segmentation.models import load_model
+from hilum.core.errors import HilumError
+from hilum.tasks.lungs.confidence import UNCERTAIN
+from hilum.tasks.registry import load_model
 from injury import DATA, SCANS, scan_and_lungs
 
 HERE = Path(__file__).parent

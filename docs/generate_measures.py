@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hilum.labels import LUNG_DEFINITION
+from hilum.core.labels import LUNG_DEFINITION
 from hilum.measures import REGISTRY, Group, MeasureDef
 from hilum.quality import CODES, FlagInfo
 from hilum.quality.metal import METAL_HU

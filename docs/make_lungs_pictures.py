@@ -12,8 +12,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from hilum.phantoms import make_phantom
-from hilum.segmentation.models import load_model
+from hilum.synthesis.phantoms import make_phantom
+from hilum.tasks.registry import load_model
 
 CASES = {
     "healthy": None,

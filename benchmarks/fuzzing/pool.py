@@ -27,7 +27,7 @@ import numpy as np
 from fuzzing.mutate import mutate
 from fuzzing.seeds import FAMILIES
 from fuzzing.targets import TARGETS, kind_of, repair
-from hilum.errors import HilumError
+from hilum.core.errors import HilumError
 
 MEMORY_BYTES = 2 * 2**30
 CPU_S = 20

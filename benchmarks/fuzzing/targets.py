@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 
 from fuzzing.chest import STEPS, chest
-from hilum.evaluation.output import read_evaluation
+from hilum.core.volume import Volume
+from hilum.datasets.index import Dataset, SubjectRecord, load_dataset
+from hilum.datasets.pairs import find_pairs, labels_of
+from hilum.datasets.pseudonyms import read_dictionary
+from hilum.datasets.record import read_record
 from hilum.evaluation.report import render_evaluation
+from hilum.evaluation.result import read_evaluation
 from hilum.evaluation.runs import Run
 from hilum.io import OutputFolder, read, read_labels
 from hilum.io.inspect import inspect
 from hilum.io.masks import as_lungs, load_mask
 from hilum.io.vocabulary import parse_labels
-from hilum.learn.config import load_config
-from hilum.learn.dataset_index import Dataset, SubjectRecord, load_dataset
-from hilum.learn.dictionary import read_dictionary
-from hilum.learn.pairs import find_pairs, labels_of
-from hilum.learn.record import read_record
-from hilum.learn.runner import load_run
-from hilum.segmentation.card import VOLUMES_SCHEMA, read_card
-from hilum.volume import Volume
+from hilum.models.card import VOLUMES_SCHEMA, read_card
+from hilum.models.slices import load_run
+from hilum.training.slices.config import load_config
 
 
 def kind_of(folder: Path) -> tuple[str, str]:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from fuzzing.chest import STEPS, chest
+from hilum.datasets.index import COLUMNS, DATASET_SCHEMA
 from hilum.evaluation.cases import Case, Grid, SideChoice, evaluate_case
 from hilum.evaluation.result import Evaluation
 from hilum.io import write_json
-from hilum.learn.config import load_config, to_toml
-from hilum.learn.dataset_index import COLUMNS, DATASET_SCHEMA
-from hilum.segmentation.card import SLICES_SCHEMA
-from hilum.segmentation.weights import FOLDER
+from hilum.models.card import SLICES_SCHEMA
+from hilum.models.weights import FOLDER
+from hilum.training.slices.config import load_config, to_toml
 
 #: What reads an input, and what makes it; a maker returns False where a package for it is missing.
 Maker = tuple[str, Callable[[Path], Any]]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hilum.learn.injury.lung import smooth_step
+from hilum.synthesis.lesions.lung import smooth_step
 
 #: No gas nearer to lung or skin than this, mm.
 _OFF_LUNG_MM, _OFF_SKIN_MM = 5.0, 14.0

@@ -17,17 +17,17 @@ from scipy.special import expit
 from slabs import in_ras, slices_of
 
 import hilum
-from hilum.errors import HilumError
+from hilum.core.errors import HilumError
+from hilum.core.segmentation import Segmenter
+from hilum.core.volume import ScanMeta
 from hilum.io import write_json
-from hilum.learn.injury import add_dome
-from hilum.learn.injury.hook import change_picture
-from hilum.learn.runner import load_run
-from hilum.learn.volumes.cases import STEP_MM, find_cases
-from hilum.segmentation.base import Segmenter
-from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.lungs.thin import ThinLungs
-from hilum.segmentation.weights import load_weights
-from hilum.volume import ScanMeta
+from hilum.models.slices import load_run
+from hilum.models.weights import load_weights
+from hilum.synthesis.lesions import add_dome
+from hilum.tasks.lungs.model import LearnedLungs
+from hilum.tasks.lungs.thin import ThinLungs
+from hilum.training.slices.lesions import change_picture
+from hilum.training.volumes.cases import STEP_MM, find_cases
 
 FAILED_BELOW = 0.95
 Array = npt.NDArray[Any]

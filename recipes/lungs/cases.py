@@ -14,10 +14,10 @@ from scans import SCANS, load_bellies, look_at_scans
 from slabs import draw_out, make_slab, slices_of
 
 import hilum
-from hilum.labels import Lung
-from hilum.learn.injury import random_injury
-from hilum.learn.volumes.cases import STEP_MM, on_cubes, own_labels, write_case
-from hilum.phantoms import make_phantom
+from hilum.core.labels import Lung
+from hilum.synthesis.lesions import random_injury
+from hilum.synthesis.phantoms import make_phantom
+from hilum.training.volumes.cases import STEP_MM, on_cubes, own_labels, write_case
 
 PHANTOM_INJURIES = (
     "",

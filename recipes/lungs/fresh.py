@@ -13,8 +13,8 @@ from cases import phantom_case
 from scans import load_bellies
 from slabs import make_slab, slices_of
 
-from hilum.learn.volumes.cases import write_case
-from hilum.segmentation.weights import FOLDER
+from hilum.models.weights import FOLDER
+from hilum.training.volumes.cases import write_case
 
 #: Seeds of the digital chests begin here; those of the training lie below.
 _FIRST_SEED = 3000

@@ -1,6 +1,6 @@
 """The shipped lung model from data to weights and card, in one command that can be stopped and run again.
 
-    python recipes/lungs/make.py --data DATA --work WORK [--out src/hilum/weights]
+    python recipes/lungs/make.py --data DATA --work WORK [--out src/hilum/models/shipped]
 
 DATA holds ``slices/`` and ``volumes/``; see docs/models/lungs.md for what they are. Needs hilum[train].
 """
@@ -19,9 +19,9 @@ from cases import make_cases
 from ship import NARROW, load_mean, ship_slices, ship_volumes, stages
 from slices import prepare_slices, train_slices
 
-from hilum.learn.volumes.export import load_exported
-from hilum.learn.volumes.fit import VolumeConfig, fit_volumes, new_network
-from hilum.segmentation.weights import FOLDER
+from hilum.models.weights import FOLDER
+from hilum.training.volumes.export import load_exported
+from hilum.training.volumes.fit import VolumeConfig, fit_volumes, new_network
 
 VERSION = "5.1"
 

@@ -2,7 +2,7 @@
 
     python recipes/lungs/opinions.py --work WORK [--weights FOLDER]    # prints, changes nothing
 
-The best row goes by hand into hilum.segmentation.lungs.thin.
+The best row goes by hand into hilum.tasks.lungs.thin.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from calibration import as_volume, dice, spoilt_slices
 from fresh import arguments_of
 from slabs import slices_of
 
-from hilum.learn.runner import load_run
-from hilum.segmentation.classic.model import Scan
-from hilum.segmentation.lungs.model import LearnedLungs
-from hilum.segmentation.lungs.thin import ThinLungs, weigh
-from hilum.segmentation.weights import load_weights
+from hilum.anatomy.model import Scan
+from hilum.models.slices import load_run
+from hilum.models.weights import load_weights
+from hilum.tasks.lungs.model import LearnedLungs
+from hilum.tasks.lungs.thin import ThinLungs, weigh
 
 MOST, POWER = (0.0, 1.0, 2.0, 3.0), (2, 4)
 #: What spoilt_slices gives, in its order; what comes after is not for choosing.

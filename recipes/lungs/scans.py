@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 import hilum
-from hilum.io.tiff import Plane
-from hilum.learn.injury import belly_of
-from hilum.learn.preprocess import fit_picture, resize, to_input
-from hilum.learn.volume_model import pictures_of
-from hilum.learn.volumes.cases import own_labels
+from hilum.core.planes import Plane
+from hilum.models.preprocess import fit_picture, resize, to_input
+from hilum.synthesis.lesions import belly_of
+from hilum.tasks.lungs.learned import pictures_of
+from hilum.training.volumes.cases import own_labels
 
 #: Scans without masks, of lungs that are aerated: their labels are our own. None of them is a test scan.
 SCANS = (

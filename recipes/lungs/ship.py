@@ -15,13 +15,13 @@ import torch
 from slabs import slices_of
 
 from hilum.io import write_json
-from hilum.learn.runner import SliceModel
-from hilum.learn.volumes.augment import AIR, Variation
-from hilum.learn.volumes.cases import STEP_MM
-from hilum.learn.volumes.export import export_volumes, halve, halve_file
-from hilum.learn.volumes.fit import HIGH_HU, VolumeConfig, new_network
-from hilum.learn.volumes.networks import LungNet3d
-from hilum.segmentation.engine import open_session
+from hilum.models.engine import open_session
+from hilum.models.slices import SliceModel
+from hilum.training.volumes.augment import AIR, Variation
+from hilum.training.volumes.cases import STEP_MM
+from hilum.training.volumes.export import export_volumes, halve, halve_file
+from hilum.training.volumes.fit import HIGH_HU, VolumeConfig, new_network
+from hilum.training.volumes.networks import LungNet3d
 
 LICENCES = (
     "Code and weights Apache-2.0. Trained on: LIDC-IDRI (CC BY 3.0, Armato 2011), NSCLC-Radiogenomics "

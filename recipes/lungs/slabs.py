@@ -16,11 +16,11 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from hilum.labels import Lung
-from hilum.learn.injury import add_dome, random_injury
-from hilum.learn.split import split_subjects
-from hilum.learn.volumes.cases import STEP_MM
-from hilum.segmentation.classic.body import find_levels, normalise
+from hilum.anatomy.body import find_levels, normalise
+from hilum.core.labels import Lung
+from hilum.datasets.split import split_subjects
+from hilum.synthesis.lesions import add_dome, random_injury
+from hilum.training.volumes.cases import STEP_MM
 
 #: Pixel size is not known; chests of common size result from these, mm.
 _PIXEL_MM = (0.62, 0.82)
@@ -46,7 +46,7 @@ def make_slab(
     """Return HU and lung labels of one slab, (x, y, z) in RAS order, cubes of STEP_MM.
 
     With ``dome``, the slice cuts the top of a diaphragm; a single slice is drawn out likewise to be judged.
-    For ``organs`` see :func:`hilum.learn.injury.add_dome`.
+    For ``organs`` see :func:`hilum.synthesis.lesions.add_dome`.
     """
     mask_file = file.parent.parent / "masks" / f"{file.stem}.png"
     picture = in_ras(tifffile.imread(file)).astype(np.float32)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from scans import load_bellies, look_at_scans
 
-from hilum.learn.config import load_config
-from hilum.learn.fit import train
-from hilum.learn.injury.hook import SliceInjury
-from hilum.learn.prepare import prepare
-from hilum.learn.volumes.fit import computes_half
+from hilum.datasets.prepare import prepare
+from hilum.training.slices.config import load_config
+from hilum.training.slices.fit import train
+from hilum.training.slices.lesions import SliceInjury
+from hilum.training.volumes.fit import computes_half
 
 
 def prepare_slices(data: Path, work: Path) -> Path:

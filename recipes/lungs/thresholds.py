@@ -2,7 +2,7 @@
 
     python recipes/lungs/thresholds.py --work WORK [--weights FOLDER]    # prints, changes nothing
 
-The best row goes by hand into hilum.segmentation.lungs.shape.
+The best row goes by hand into hilum.tasks.lungs.shape.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from calibration import dice
 from fresh import arguments_of, make_fresh
 
 import hilum
-from hilum.errors import NotAChestError
-from hilum.learn.volumes.cases import STEP_MM, Case, find_cases
-from hilum.segmentation.classic.model import Scan, aerated_lungs
-from hilum.segmentation.lungs.model import CLOSING_MM, LearnedLungs
-from hilum.segmentation.lungs.shape import Rules, join_lungs
-from hilum.segmentation.weights import load_weights
+from hilum.anatomy.model import Scan, aerated_lungs
+from hilum.core.errors import NotAChestError
+from hilum.models.weights import load_weights
+from hilum.tasks.lungs.model import CLOSING_MM, LearnedLungs
+from hilum.tasks.lungs.shape import Rules, join_lungs
+from hilum.training.volumes.cases import STEP_MM, Case, find_cases
 
 SMALL, LARGE = (0.5, 0.6), (0.5, 0.65, 0.8, 0.88)
 SURELY_NOT = (0.1, 0.2, 0.35)

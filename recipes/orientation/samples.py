@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 import hilum
-from hilum.errors import NotAChestError
+from hilum.core.errors import NotAChestError
 from hilum.quality.orientation import Planes, look
 from hilum.quality.plausibility import Sampled
 

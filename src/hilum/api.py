@@ -1,6 +1,6 @@
 """The verbs. Each is one function here and one command of the program, with the same arguments.
 
-None of them writes a file or prints; they return objects and raise :class:`hilum.errors.HilumError`.
+None of them writes a file or prints; they return objects and raise :class:`hilum.core.errors.HilumError`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import NotAChestError, UsageError
-from hilum.quality.flags import Flag, Severity
+from hilum.core.errors import NotAChestError, UsageError
+from hilum.core.flags import Flag, Severity
+from hilum.core.segmentation import Progress
+from hilum.core.volume import Volume
 from hilum.result import Result
-from hilum.segmentation.base import Progress
-from hilum.segmentation.models import DEFAULT_MODEL, load_model
-from hilum.volume import Volume
+from hilum.tasks.registry import DEFAULT_MODEL, load_model
 
 if TYPE_CHECKING:
     from hilum.io.inspect import SeriesInfo
-    from hilum.phantoms import Phantom
+    from hilum.synthesis.phantoms import Phantom
 
 __all__ = ["check", "inspect", "measure", "phantom", "segment"]
 
@@ -105,10 +105,10 @@ def measure(
         GeometryError: The mask lies on another grid.
         UsageError: ``labels`` cannot be read, or the array has another shape.
     """
+    from hilum.anatomy.given import given_segmentation
     from hilum.io.masks import array_lungs, read_lungs
     from hilum.io.vocabulary import parse_labels
     from hilum.pipeline import Clock, finish, read_source, source_name
-    from hilum.segmentation.given import given_segmentation
 
     arguments: dict[str, object] = {
         "source": source_name(source),
@@ -158,9 +158,9 @@ def check(
         InputError: The source cannot be read or is no CT in HU.
         GeometryError: Where its voxels lie cannot be trusted.
     """
+    from hilum.core.flags import worst_first
     from hilum.pipeline import Clock, read_source
     from hilum.quality import check_segmentation, check_volume
-    from hilum.quality.flags import worst_first
 
     clock = Clock(progress)
     volume = clock.run("read", 0.0, lambda: read_source(source, series, resample))
@@ -191,7 +191,7 @@ def inspect(source: str | PathLike[str], *, series: str | None = None) -> list[S
 
 
 def phantom(**arguments: Any) -> Phantom:
-    """Make a digital chest with exact truth; see :func:`hilum.phantoms.make_phantom`."""
-    from hilum.phantoms import make_phantom
+    """Make a digital chest with exact truth; see :func:`hilum.synthesis.phantoms.make_phantom`."""
+    from hilum.synthesis.phantoms import make_phantom
 
     return make_phantom(**arguments)

@@ -10,14 +10,14 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from hilum.errors import HilumError, InternalError
+from hilum.core.errors import HilumError, InternalError
+from hilum.core.segmentation import Progress
+from hilum.core.volume import Volume
 from hilum.io.sources import Source, only, sources
 from hilum.ledger import Ledger
-from hilum.output import Format, check_owner, write_result
 from hilum.pipeline import SegmentOptions, run
 from hilum.result import Result
-from hilum.segmentation.base import Progress
-from hilum.volume import Volume
+from hilum.results import Format, check_owner, write_result
 
 __all__ = ["Outcome", "WriteOptions", "run_batch"]
 

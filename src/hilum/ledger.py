@@ -15,7 +15,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from hilum.errors import HilumError, InputError, OutputError
+from hilum.core.errors import HilumError, InputError, OutputError
 from hilum.io.atomic import writable
 from hilum.io.names import absolute, natural_key
 from hilum.io.sources import Source
@@ -100,7 +100,7 @@ class Ledger:
         if self._out is None:
             number = self._numbers.setdefault(key, len(self._numbers))
         else:
-            from hilum.learn.dictionary import assign
+            from hilum.datasets.pseudonyms import assign
 
             number = assign(self._out.with_name(f"{self._out.name}.subjects.json"), [key])[key]
         return replace(source, name=str(number), coded=True)

@@ -13,14 +13,14 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import hilum
-from hilum.errors import NotAChestError, ResourceError
+from hilum.core.errors import NotAChestError, ResourceError
+from hilum.core.flags import Flag, worst_first
+from hilum.core.segmentation import Landmarks, Progress, Segmentation
+from hilum.core.version import __version__
+from hilum.core.volume import Volume
 from hilum.io.sources import Source
-from hilum.quality.flags import Flag, worst_first
 from hilum.result import Result, RunInfo
-from hilum.segmentation.base import Landmarks, Progress, Segmentation
-from hilum.segmentation.models import DEFAULT_MODEL, load_model, parse_tasks
-from hilum.volume import Volume
+from hilum.tasks.registry import DEFAULT_MODEL, load_model, parse_tasks
 
 __all__ = ["AnySource", "Clock", "SegmentOptions", "finish", "read_source", "run"]
 
@@ -163,7 +163,7 @@ def finish(
         voxels = sorting.result() if sorting else None
     measures = clock.run("measure", 0.8, lambda: compute(trusted, found.labels, flags, voxels))
     info = RunInfo(
-        hilum=hilum.__version__,
+        hilum=__version__,
         started=clock.started,
         arguments=arguments,
         model={"name": found.model.name, "version": found.model.version, "sha256": found.model.sha256},

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hilum.quality.flags import Flag
-from hilum.segmentation.base import Segmentation
-from hilum.volume import Volume
+from hilum.core.flags import Flag
+from hilum.core.segmentation import Segmentation
+from hilum.core.volume import Volume
 
 if TYPE_CHECKING:
     from hilum.measures import Measures

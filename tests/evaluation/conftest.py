@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.learn.dataset_index import COLUMNS, DATASET_SCHEMA
-from hilum.segmentation.card import SLICES_SCHEMA
+from hilum.datasets.index import COLUMNS, DATASET_SCHEMA
+from hilum.models.card import SLICES_SCHEMA
 
 
 def ball(shape, centre, radius, spacing=(1.0, 1.0, 1.0)):
@@ -103,7 +103,7 @@ class FakeModel:
 @pytest.fixture
 def make_run(tmp_path, monkeypatch):
     """A folder as ``hilum train`` leaves it; the network behind it is a :class:`FakeModel`."""
-    import hilum.learn.runner as runner
+    import hilum.models.slices as runner
 
     models = {}
     monkeypatch.setattr(runner, "load_run", lambda path: models[Path(path).name])

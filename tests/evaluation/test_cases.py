@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.errors import GeometryError
+from hilum.core.errors import GeometryError
+from hilum.core.volume import Volume
 from hilum.evaluation import METRICS, Case, Grid, Side, SideChoice, evaluate_case
 from hilum.measures import compute
-from hilum.volume import Volume
 
 SHAPE = (20, 24, 28)
 GRID = Grid(pixel_mm=(1.0, 1.0), slice_mm=1.0, voxel_ml=0.001)

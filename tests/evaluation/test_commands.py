@@ -12,12 +12,12 @@ from markupsafe import escape
 
 from hilum.cli import compare, evaluate
 from hilum.cli.app import complain
-from hilum.errors import HilumError
+from hilum.core.errors import HilumError
+from hilum.core.volume import Volume
 from hilum.evaluation import Evaluation
 from hilum.evaluation.result import Stored
 from hilum.io import write_labels
 from hilum.report.page import POLICY
-from hilum.volume import Volume
 
 
 @pytest.fixture

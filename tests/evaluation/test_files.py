@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.errors import GeometryError, InputError, UsageError
+from hilum.core.errors import GeometryError, InputError, UsageError
+from hilum.core.volume import Volume
 from hilum.evaluation import Side, evaluate_masks
 from hilum.evaluation.files import load_case, match
 from hilum.evaluation.pictures import worst_slice
 from hilum.io import write_hu_tiff, write_labels, write_volume
-from hilum.volume import Volume
 
 AFFINE = np.diag([-0.8, -0.8, 2.5, 1.0])
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hilum.anatomy import Classic
 from hilum.evaluation import Side, evaluate_masks
 from hilum.io import read, write_labels
-from hilum.segmentation.classic import Classic
 
 DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "volumes"
 CASES = ("imlab-001", "imlab-002", "imlab-003")

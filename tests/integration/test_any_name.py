@@ -15,9 +15,9 @@ import pytest
 
 import hilum
 from hilum.cli.app import run
+from hilum.datasets.pairs import find_pairs
 from hilum.io import OutputFolder, write_csv, write_json, write_text
 from hilum.io.letters import whole
-from hilum.learn.pairs import find_pairs
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from hilum.cli.app import run
+from hilum.core.volume import Volume
 from hilum.io import write_labels, write_volume
-from hilum.volume import Volume
 
 AFFINE = np.diag([-6.0, -6.0, 8.0, 1.0])
 
@@ -193,7 +193,7 @@ def test_disk_full_while_slices_are_read(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     pytest.importorskip("lightning")
-    from hilum.learn import data
+    from hilum.training.slices import data
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -16,8 +16,8 @@ import nibabel as nib
 import pytest
 
 import hilum
+from hilum.datasets.prepare import prepare
 from hilum.io import write_labels
-from hilum.learn.prepare import prepare
 from support.plain_chest import build_chest
 
 PRELUDE = """
@@ -149,7 +149,7 @@ def test_a_font_list_that_matplotlib_made_before_is_read_and_not_touched(away):
     cache.mkdir(parents=True)
     (cache / "fontlist-v1.json").write_text("{}")
     code = (
-        "import os; from hilum.offline import spare_the_home; spare_the_home();"
+        "import os; from hilum.models.offline import spare_the_home; spare_the_home();"
         "print(os.environ['MPLCONFIGDIR'], os.listdir(os.environ['MPLCONFIGDIR']))"
     )
     place, names = away.python("-c", code).stdout.split()
@@ -163,7 +163,7 @@ def test_openvino_that_a_user_loaded_with_its_telemetry_stays_as_it_was(away):
     code = (
         "import sys, types; own = types.ModuleType('openvino_telemetry');"
         "sys.modules['openvino_telemetry'] = own;"
-        "from hilum.offline import import_openvino; print(import_openvino().__name__);"
+        "from hilum.models.offline import import_openvino; print(import_openvino().__name__);"
         "assert sys.modules['openvino_telemetry'] is own"
     )
     done = away.python("-c", code)

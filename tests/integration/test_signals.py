@@ -20,7 +20,7 @@ import pytest
 from hilum.cli import signals
 from hilum.cli.app import run, settle
 from hilum.cli.console import complain
-from hilum.errors import InternalError
+from hilum.core.errors import InternalError
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 
@@ -128,7 +128,7 @@ def test_a_signal_while_results_are_written_leaves_no_hidden_file(chest, tmp_pat
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path, temporary):
-    patch = "import hilum.output as o; o.parse_formats = stop_here"
+    patch = "import hilum.results as o; o.parse_formats = stop_here"
     words = ["segment", "none.nii", "-o", str(tmp_path / "out")]
     process = start(words, temporary, patch, ignored=[signal.SIGHUP])
     wait_until_here(process)
@@ -158,8 +158,8 @@ def test_processes_of_prepare_end_with_it_and_say_nothing(number, tmp_path, temp
 def test_processes_of_a_training_and_those_that_load_slices_end_with_it_and_say_nothing(tmp_path, short):
     for package in ("lightning", "monai", "onnxscript"):
         pytest.importorskip(package)
+    from hilum.datasets.prepare import prepare
     from hilum.io import write_labels, write_volume
-    from hilum.learn.prepare import prepare
 
     for seed in range(4):
         chest = build_chest(spacing=(8.0, 8.0, 10.0), lung_hu=-850.0 - seed)

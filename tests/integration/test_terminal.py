@@ -14,7 +14,7 @@ import pytest
 
 from hilum.cli import console
 from hilum.cli.app import run
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 
@@ -41,7 +41,7 @@ def test_control_characters_are_escaped_and_letters_stay():
 
 
 def test_lines_flags_and_errors_are_one_line_each(capsys):
-    from hilum.quality.flags import Flag, Severity
+    from hilum.core.flags import Flag, Severity
 
     console.say(NASTY)
     console.say_flags((Flag("code", Severity.WARNING, NASTY),))

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.errors import InputError, OutputError
+from hilum.core.errors import InputError, OutputError
+from hilum.core.volume import Volume
 from hilum.io import OutputFolder, write_json, write_labels, write_text
-from hilum.volume import Volume
 
 
 def fill(folder: Path, text: str = "new", **run: object) -> None:

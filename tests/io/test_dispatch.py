@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 import hilum.io.dispatch as dispatch
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io import read
 from hilum.io.dispatch import FileKind, kind_of
 
@@ -114,10 +114,12 @@ def test_dicom_and_zip_go_to_their_readers(tmp_path, monkeypatch, kind, save_nif
     import types
 
     calls = []
-    for module, name in (("hilum.io.dicom", "read_dicom"), ("hilum.io.archive", "read_zip")):
-        fake = types.ModuleType(module)
-        setattr(fake, name, lambda path, name=name, **options: calls.append((name, path, options)))
-        monkeypatch.setitem(sys.modules, module, fake)
+    fake = types.ModuleType("hilum.io.dicom")
+    fake.read_dicom = lambda path, **options: calls.append(("read_dicom", path, options))
+    monkeypatch.setitem(sys.modules, "hilum.io.dicom", fake)
+    monkeypatch.setattr(
+        dispatch, "read_zip", lambda path, **options: calls.append(("read_zip", path, options))
+    )
     target = tmp_path / "in"
     if kind == "folder":
         target.mkdir()

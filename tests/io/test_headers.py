@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
 from hilum.io import read
 from hilum.io.itk import load_itk, load_itk_layers
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.errors import HilumError, InputError
+from hilum.core.errors import HilumError, InputError
 from hilum.io import read
 from hilum.io.itk import load_itk
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
 from hilum.io import read
 from hilum.io.itk import load_itk
 

@@ -6,10 +6,10 @@ import pytest
 import SimpleITK as sitk
 import tifffile
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.volume import ScanMeta, Volume
 from hilum.io import read, read_labels
 from hilum.io.masks import array_lungs
-from hilum.volume import ScanMeta, Volume
 
 AFFINE = np.array([[-0.7, 0, 0, 90.0], [0, -0.8, 0, 80], [0, 0, 1.5, -300], [0, 0, 0, 1]])
 

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
 from hilum.io import read
 from hilum.io.nifti import load_nifti
 

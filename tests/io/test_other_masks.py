@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.volume import Volume
 from hilum.io.masks import read_labels, read_lungs
 from hilum.io.vocabulary import BOTH, parse_labels
-from hilum.volume import Volume
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, -2, 0, 20], [0, 0, 3, -50], [0, 0, 0, 1]])
 SHAPE = (24, 16, 10)

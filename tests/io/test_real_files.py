@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io import read, read_labels, write_labels
 from hilum.io.names import VOLUME_SUFFIXES
 

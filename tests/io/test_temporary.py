@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock, Timeout
 
-from hilum.errors import OutputError
+from hilum.core.errors import OutputError
 from hilum.io import temporary
 from hilum.io.temporary import sweep, temporary_folder
 

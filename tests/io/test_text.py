@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hilum.errors import HilumError, InputError, ModelError
+from hilum.core.errors import HilumError, InputError, ModelError
 from hilum.io.atomic import OutputFolder
 from hilum.io.text import (
     DEEPEST,

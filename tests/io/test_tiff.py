@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from hilum.errors import InputError, UsageError
-from hilum.io import Plane, read, write_hu_tiff
+from hilum.core.errors import InputError, UsageError
+from hilum.core.planes import Plane
+from hilum.io import read, write_hu_tiff
 from hilum.io.tiff import load_tiff
 
 

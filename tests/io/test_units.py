@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.units import check_units
 
 SHAPE = (60, 60, 40)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
 from hilum.io.mask_names import lung_of, lung_of_code
 from hilum.io.vocabulary import BOTH, VOCABULARIES, LabelMap, guess, meaning_of, parse_labels
 

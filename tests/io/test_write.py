@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from hilum.errors import OutputError, UsageError
+from hilum.core.errors import OutputError, UsageError
+from hilum.core.volume import ScanMeta, Volume
 from hilum.io import read, write_csv, write_json, write_labels, write_text, write_volume
-from hilum.volume import ScanMeta, Volume
 
 AFFINE = np.array([[-0.7, 0, 0, 90.0], [0, -0.8, 0, 80], [0, 0, 1.5, -300], [0, 0, 0, 1]])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.volume import ScanMeta, Volume
+from hilum.core.volume import ScanMeta, Volume
 
 
 def scan(hu, spacing=(1.0, 1.0, 1.0), **meta):

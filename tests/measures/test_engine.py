@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pydantic import ValidationError
 
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
+from hilum.core.flags import Flag, Severity
+from hilum.core.volume import ScanMeta, Volume
 from hilum.measures import COLUMNS, REGISTRY, collect, compute
 from hilum.measures.schema import MeasuresFile
-from hilum.quality.flags import Flag, Severity
-from hilum.volume import ScanMeta, Volume
 
 BASELINE = Path(__file__).parent / "baseline.json"
 SHARES = ("aeration_hyper", "aeration_normal", "aeration_poor", "aeration_non", "aeration_outside")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.core.volume import Volume
 from hilum.measures import REGIONS, compute
 from hilum.measures.regions import collect
-from hilum.volume import Volume
 
 NAMES = [region.name for region in REGIONS]
 

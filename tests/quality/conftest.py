@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from hilum.segmentation.base import Landmarks, ModelInfo, Segmentation
-from hilum.volume import ScanMeta, Volume
+from hilum.core.segmentation import Landmarks, ModelInfo, Segmentation
+from hilum.core.volume import ScanMeta, Volume
 
 AXIS = np.array([100, 76, 48])  # voxels along right, front, head
 SPACING = (4.0, 4.0, 5.0)

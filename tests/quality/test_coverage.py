@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.core.flags import Severity
 from hilum.measures import compute
-from hilum.quality import Severity, check_segmentation
+from hilum.quality import check_segmentation
 
 ALL = slice(None)
 
@@ -71,8 +72,8 @@ def test_the_tip_of_a_lung_in_the_last_slice(chest, voxels, severity):
 
 def test_orientation_does_not_matter(chest):
     cut = chest.crop(ALL, ALL, slice(0, 35))
-    from hilum.segmentation.base import ModelInfo, Segmentation
-    from hilum.volume import Volume
+    from hilum.core.segmentation import ModelInfo, Segmentation
+    from hilum.core.volume import Volume
 
     affine = cut.volume.affine[:, [2, 0, 1, 3]].copy()
     affine[:3, 3] += affine[:3, 0] * 34

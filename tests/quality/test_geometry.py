@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import hilum
-from hilum.quality import Severity, check_volume
+from hilum.core.flags import Severity
+from hilum.core.volume import ScanMeta, Volume
+from hilum.quality import check_volume
 from hilum.quality.geometry import is_sharp
-from hilum.volume import ScanMeta, Volume
 
 
 def flags(chest, labels=True):
@@ -37,7 +38,7 @@ def test_spacing_of_no_chest(chest, spacing):
 
 
 def test_why_no_lungs_were_found_is_told_with_what_is_wrong_with_the_scan(chest):
-    from hilum.errors import NotAChestError
+    from hilum.core.errors import NotAChestError
     from hilum.quality.explain import explain_no_lungs
 
     mouse = replace(chest, spacing=(0.2, 0.2, 0.3)).told(

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.quality import Severity, calibration, check_volume, correct_calibration
+from hilum.core.flags import Severity
+from hilum.core.segmentation import Landmarks
+from hilum.quality import calibration, check_volume, correct_calibration
 from hilum.quality.hu_scale import Calibration, ReferencePoint, calibration_flags
-from hilum.segmentation.base import Landmarks
 
 
 def point(hu):

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import hilum
+from hilum.core.flags import Severity
+from hilum.core.segmentation import ModelInfo, Segmentation
+from hilum.core.volume import Volume
 from hilum.io import read, read_labels
-from hilum.phantoms import make_phantom
-from hilum.quality import CODES, Severity, check_segmentation
+from hilum.quality import CODES, check_segmentation
 from hilum.quality.orientation import look, odd_across, odd_back, shipped_weights
-from hilum.segmentation.base import ModelInfo, Segmentation
-from hilum.volume import Volume
+from hilum.synthesis.phantoms import make_phantom
 
 DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 AXES = ("left_right_suspect", "front_back_suspect", "head_foot_suspect")

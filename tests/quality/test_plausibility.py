@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
+from hilum.core.flags import Severity
+from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.measures import compute
-from hilum.quality import Severity, check_segmentation
-from hilum.segmentation.base import ModelInfo, Segmentation
+from hilum.quality import check_segmentation
 
 
 def flags(chest):

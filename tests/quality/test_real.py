@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hilum.core.flags import Severity
 from hilum.io import read
-from hilum.quality import Severity, calibration, check_volume
+from hilum.quality import calibration, check_volume
 
 DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = [

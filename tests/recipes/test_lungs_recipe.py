@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from hilum.learn.injury import Injured
-from hilum.learn.volumes.cases import STEP_MM
-from hilum.phantoms import make_phantom
+from hilum.synthesis.lesions import Injured
+from hilum.synthesis.phantoms import make_phantom
+from hilum.training.volumes.cases import STEP_MM
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "lungs"
 

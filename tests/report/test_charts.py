@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hilum.labels import Lung
+from hilum.core.labels import Lung
+from hilum.core.volume import Volume
+from hilum.drawing.survey import BIN_HU, survey
 from hilum.report.histogram import histogram, outside_note, peaks
 from hilum.report.projection import height_profile, mean_hu, projection_plate, tissue_thickness
-from hilum.report.survey import BIN_HU, survey
-from hilum.volume import Volume
 
 
 def test_peaks_are_where_the_voxels_are(boxes):

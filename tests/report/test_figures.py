@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.errors import OutputError
+from hilum.core.errors import OutputError
+from hilum.core.volume import Volume
 from hilum.report.figures import save_overview_png
-from hilum.volume import Volume
 
 
 def test_overview_is_a_wide_picture_and_the_same_every_time(chest, tmp_path):

@@ -12,10 +12,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from hilum.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
+from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION
+from hilum.core.volume import ScanMeta, Volume
 from hilum.report import render_report
-from hilum.volume import ScanMeta, Volume
 
 PNG = "data:image/png;base64,"
 VOID = {"meta", "br", "img", "link", "input", "hr"}

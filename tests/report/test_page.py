@@ -8,9 +8,9 @@ from pathlib import Path
 from markupsafe import escape
 
 import hilum
+from hilum.core.volume import ScanMeta
 from hilum.report import render_report
 from hilum.report.page import POLICY
-from hilum.volume import ScanMeta
 
 SOURCE = Path(hilum.__file__).parent
 #: Escape sequences, C1, DEL, a turn of the writing direction, half a surrogate pair, a byte that is no UTF-8.

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
+from hilum.core.volume import Volume
+from hilum.drawing.numbers import format_number, interval
 from hilum.report import tables
-from hilum.report.words import COMPARTMENTS, format_number, interval
-from hilum.volume import Volume
+from hilum.report.compartments import COMPARTMENTS
 
 
 @pytest.mark.parametrize(

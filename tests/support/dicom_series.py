@@ -9,7 +9,7 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from hilum.volume import Volume
+from hilum.core.volume import Volume
 
 CANARY = "Canary^Patient"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import hilum
-from hilum.phantoms import make_phantom
+from hilum.synthesis.phantoms import make_phantom
 
 STEPS = 20  # of each training
 
@@ -47,10 +47,10 @@ SCANS: dict[str, Callable[[], hilum.Volume]] = {
 
 def train_slices(folder: Path) -> Path:
     """Train a U-Net of slices for twenty steps; return the network in ONNX."""
+    from hilum.datasets.prepare import prepare
     from hilum.io import write_labels, write_volume
-    from hilum.learn.config import load_config
-    from hilum.learn.fit import train
-    from hilum.learn.prepare import prepare
+    from hilum.training.slices.config import load_config
+    from hilum.training.slices.fit import train
 
     for seed in range(4):
         chest = make_phantom(seed=seed, spacing=(6.0, 6.0, 8.0))
@@ -70,9 +70,9 @@ def train_slices(folder: Path) -> Path:
 
 def train_volumes(folder: Path) -> list[np.ndarray]:
     """Train the 3-D network for twenty steps; return its weights in the order of their names."""
-    from hilum.learn.volumes.augment import Variation
-    from hilum.learn.volumes.cases import on_cubes, write_case
-    from hilum.learn.volumes.fit import VolumeConfig, fit_volumes
+    from hilum.training.volumes.augment import Variation
+    from hilum.training.volumes.cases import on_cubes, write_case
+    from hilum.training.volumes.fit import VolumeConfig, fit_volumes
 
     for seed in range(2):
         chest = make_phantom(seed=seed, spacing=(8.0, 8.0, 8.0))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hilum.volume import ScanMeta, Volume
+from hilum.core.volume import ScanMeta, Volume
 
 
 @dataclass

@@ -14,7 +14,6 @@ from functools import wraps
 
 import typer
 
-import hilum
 from hilum.cli import (
     check,
     compare,
@@ -30,7 +29,8 @@ from hilum.cli import (
     train,
 )
 from hilum.cli.console import complain, flush, say_block, say_error
-from hilum.errors import HilumError, InternalError, OutputError
+from hilum.core.errors import HilumError, InternalError, OutputError
+from hilum.core.version import __version__
 
 __all__ = ["app", "complain", "run", "settle"]
 
@@ -65,7 +65,7 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 def _make_ready() -> None:
     """Do what each verb needs but ``--help`` does not."""
     from hilum.io.temporary import sweep
-    from hilum.offline import spare_the_home
+    from hilum.models.offline import spare_the_home
 
     sweep()
     if signals.is_program():
@@ -90,7 +90,7 @@ for _name, _module in (
 
 def _version(wanted: bool) -> None:
     if wanted:
-        say_block(f"hilum {hilum.__version__}")
+        say_block(f"hilum {__version__}")
         raise typer.Exit
 
 

@@ -8,7 +8,7 @@ import typer
 
 from hilum.cli.console import progress_bar, say, say_flags, say_json
 from hilum.cli.options import Json, Quiet, Resample, Series
-from hilum.errors import NotAChestError
+from hilum.core.errors import NotAChestError
 
 __all__ = ["command"]
 

@@ -9,7 +9,7 @@ import typer
 
 from hilum.cli.console import progress_bar, say, say_json
 from hilum.cli.options import Json, Quiet
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
 
 if TYPE_CHECKING:
     from hilum.evaluation import Comparison

@@ -16,11 +16,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hilum.cli import signals
-from hilum.errors import HilumError, OutputError
+from hilum.core.errors import HilumError, OutputError
 
 if TYPE_CHECKING:
-    from hilum.quality.flags import Flag
-    from hilum.segmentation.base import Progress
+    from hilum.core.flags import Flag
+    from hilum.core.segmentation import Progress
 
 __all__ = [
     "complain",

@@ -19,7 +19,7 @@ def command(
 ) -> int:
     """Make a digital chest, find and measure its lungs, and compare with the truth."""
     import hilum
-    from hilum.output import summary_line, write_result
+    from hilum.results import summary_line, write_result
 
     with progress_bar("demo", quiet) as progress:
         if progress:

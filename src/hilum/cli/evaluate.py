@@ -9,7 +9,7 @@ import typer
 
 from hilum.cli.console import progress_bar, say, say_json
 from hilum.cli.options import Json, Labels, Quiet
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from hilum.evaluation import Evaluation

@@ -32,8 +32,8 @@ def command(
     Writes explore.html (one file with pictures) and the tables behind it as CSV. No name of a subject or of a
     file is in them: scans are numbered in the order given.
     """
-    from hilum.learn.explore import explore
-    from hilum.learn.explore_output import write_exploration
+    from hilum.study.explore import explore
+    from hilum.study.output import write_exploration
 
     with progress_bar("explore", quiet) as progress:
         found = explore(inputs, progress=progress)

@@ -9,7 +9,7 @@ import typer
 
 from hilum.cli.console import progress_bar, say, say_flags, say_json
 from hilum.cli.options import Calibrate, Json, KeepUids, Labels, Overwrite, Quiet, Resample, Series
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
 
 __all__ = ["command"]
 
@@ -42,7 +42,7 @@ def command(
     import hilum
     from hilum.io.sources import Source
     from hilum.ledger import Ledger
-    from hilum.output import summary_line, write_result
+    from hilum.results import summary_line, write_result
 
     if out is None and not as_json:
         raise UsageError(

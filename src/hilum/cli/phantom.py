@@ -12,7 +12,7 @@ from hilum.cli.console import progress_bar, say
 from hilum.cli.options import Quiet
 
 if TYPE_CHECKING:
-    from hilum.phantoms import Phantom
+    from hilum.synthesis.phantoms import Phantom
 
 __all__ = ["command"]
 
@@ -31,8 +31,8 @@ def command(
 ) -> int:
     """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json."""
     import hilum
-    from hilum.errors import UsageError
-    from hilum.output import write_phantoms
+    from hilum.core.errors import UsageError
+    from hilum.results import write_phantoms
 
     try:
         sizes = tuple(float(part) for part in spacing.split(","))

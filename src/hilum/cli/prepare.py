@@ -58,7 +58,7 @@ def command(
     A run that was stopped goes on with the same command. Pairs that cannot be used are listed, and the
     exit code is then that of the first.
     """
-    from hilum.learn.prepare import default_workers, prepare
+    from hilum.datasets.prepare import default_workers, prepare
 
     with progress_bar("prepare", quiet) as progress:
         done = prepare(

@@ -19,11 +19,11 @@ from hilum.cli.options import (
     Resample,
     Series,
 )
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
 
 if TYPE_CHECKING:
     from hilum.batch import Outcome
-    from hilum.errors import HilumError
+    from hilum.core.errors import HilumError
     from hilum.io.sources import Source
 
 __all__ = ["command"]
@@ -74,8 +74,8 @@ def command(
     that fails does not stop the others; each failure is told, and the exit code is that of the first.
     """
     from hilum.batch import WriteOptions, run_batch
-    from hilum.output import parse_formats
     from hilum.pipeline import SegmentOptions
+    from hilum.results import parse_formats
 
     formats = parse_formats(format)
     if out is None and not as_json:
@@ -117,7 +117,7 @@ class _Ended:
 
 def _tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:
     """Say what became of a scan: a line on its lungs and its flags, or why it failed."""
-    from hilum.output import summary_line
+    from hilum.results import summary_line
 
     if outcome.error is not None:
         complain(outcome.error, "" if outcome.source.alone else outcome.source.name)

@@ -14,12 +14,11 @@ import typer
 from hilum.cli import signals
 from hilum.cli.console import on_terminal, say
 from hilum.cli.options import Quiet
-from hilum.errors import ModelError
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
-    from hilum.learn.watch import Report, TrainState
+    from hilum.training.slices.watch import Report, TrainState
 
 __all__ = ["command"]
 
@@ -56,18 +55,13 @@ def command(
 
     Leaves model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
     """
-    from hilum.learn.config import load_config
+    from hilum.training.slices.config import load_config
 
     chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
     choices = load_config(config, chosen, set_ or ())
-    try:
-        from hilum.learn.fit import train
-        from hilum.learn.injury.hook import SliceInjury
-    except ImportError as error:
-        raise ModelError(
-            f"Training needs packages that are not installed: {error.name}.",
-            "Run: pip install 'hilum[train]'",
-        ) from error
+    from hilum.training.slices.fit import train
+    from hilum.training.slices.lesions import SliceInjury
+
     helper = signals.is_helper()
     quiet = quiet or helper
     with _reporter(quiet) as report:
@@ -139,7 +133,7 @@ def _words(state: TrainState) -> str:
 
 
 def _result(folder: Path) -> str:
-    from hilum.segmentation.card import SLICES_SCHEMA, read_card
+    from hilum.models.card import SLICES_SCHEMA, read_card
 
     card = read_card(folder / "card.json", SLICES_SCHEMA, folder.name)
     figures = card.get("figures") or {}

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError
+from hilum.core.errors import GeometryError
+from hilum.core.labels import Lung
 from hilum.evaluation.measurement import deep_dense, mass_per_ml
 from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS, TOLERANCES, Side
 from hilum.evaluation.overlap import Overlap, count_overlap
-from hilum.evaluation.surface import SurfaceDistances, surface_distances
-from hilum.labels import Lung
+from hilum.imaging.surface import SurfaceDistances, surface_distances
 from hilum.measures import Value
 
 __all__ = ["Case", "CaseResult", "Grid", "SideChoice", "evaluate_case"]
@@ -63,7 +63,7 @@ class Case:
     Attributes:
         name: What the case is called in tables.
         subject: Whose it is: slices of one subject are not independent.
-        prediction: Labels of :class:`hilum.labels.Lung`, shape (slices, rows, columns).
+        prediction: Labels of :class:`hilum.core.labels.Lung`, shape (slices, rows, columns).
         reference: Labels of the same shape.
         grid: The size of voxels.
         hu: The scan, same shape; None where there is none.

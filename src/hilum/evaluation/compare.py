@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-import hilum
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
+from hilum.core.segmentation import Progress
+from hilum.core.version import __version__
 from hilum.evaluation.cases import Case
 from hilum.evaluation.evaluate import is_run
 from hilum.evaluation.metrics import METRICS, Side
@@ -20,7 +21,6 @@ from hilum.evaluation.pictures import Plate, draw, worst_slice
 from hilum.evaluation.result import Evaluation
 from hilum.evaluation.runs import BATCH, Plan, Run
 from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, plain_pictures
-from hilum.segmentation.base import Progress
 
 __all__ = ["MODEL_COLUMNS", "TEST_COLUMNS", "Comparison", "ModelRow", "compare"]
 
@@ -91,7 +91,7 @@ class Comparison:
         """Return the content of ``comparison.json`` as plain data."""
         return {
             "schema": SCHEMA,
-            "hilum": hilum.__version__,
+            "hilum": __version__,
             "metrics": {id_: metric.as_dict() for id_, metric in METRICS.items()},
             "machine": self.machine or None,
             "notes": list(self.notes),
@@ -226,7 +226,7 @@ def _open(
     path: Path, name: str, dataset: str | PathLike[str] | None, part: str, progress: Progress
 ) -> _Entry:
     from hilum.evaluation.evaluate import evaluate_run
-    from hilum.evaluation.output import read_evaluation
+    from hilum.evaluation.result import read_evaluation
 
     if (path / "evaluation.json").is_file():
         return _Entry(name, read_evaluation(path), None, None)

@@ -7,12 +7,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError, UsageError
+from hilum.core.errors import HilumError, UsageError
+from hilum.core.segmentation import Progress
 from hilum.evaluation.cases import Case, SideChoice, evaluate_case
 from hilum.evaluation.files import load_case, match
 from hilum.evaluation.pictures import WorstCases
 from hilum.evaluation.result import Evaluation
-from hilum.segmentation.base import Progress
 
 __all__ = ["evaluate", "evaluate_masks", "evaluate_run", "is_run"]
 

@@ -8,10 +8,10 @@ from statistics import median
 
 from markupsafe import Markup
 
+from hilum.drawing.numbers import MINUS
+from hilum.drawing.svg import element, text
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import METRICS, Side
-from hilum.report.svg import element, text
-from hilum.report.words import MINUS
 
 __all__ = ["COLOURS", "strip_chart", "ticks"]
 

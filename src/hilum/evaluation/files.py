@@ -11,18 +11,19 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError
+from hilum.anatomy.given import part_sides
+from hilum.core.errors import InputError
+from hilum.core.flags import Severity
+from hilum.core.volume import Volume
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io import read, scan_name
+from hilum.io.mask import Mask
 from hilum.io.mask_folder import holds_structures
 from hilum.io.mask_grid import place
-from hilum.io.masks import Mask, as_lungs, load_mask
+from hilum.io.masks import as_lungs, load_mask
 from hilum.io.names import MASK_TAILS, VOLUME_SUFFIXES
 from hilum.io.stream import readable
 from hilum.io.vocabulary import BOTH, LabelMap
-from hilum.quality.flags import Severity
-from hilum.segmentation.given import part_sides
-from hilum.volume import Volume
 
 __all__ = ["MaskFiles", "load_case", "match"]
 

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hilum
-from hilum.errors import InputError
-from hilum.evaluation.result import CASE_COLUMNS, SCHEMA, Evaluation, Stored
+from hilum.core.version import __version__
+from hilum.evaluation.result import CASE_COLUMNS, Evaluation
 from hilum.evaluation.summary import SUMMARY_COLUMNS
 from hilum.io import OutputFolder, write_csv, write_json, write_text
-from hilum.io.schema import check
-from hilum.io.text import read_json
 
 if TYPE_CHECKING:
     from hilum.evaluation.compare import Comparison
 
-__all__ = ["read_evaluation", "write_comparison", "write_evaluation"]
+__all__ = ["write_comparison", "write_evaluation"]
 
 _RUN_SCHEMA = "hilum.run/1"
-#: Bytes of an evaluation: a case takes 5 kB, so this is 50 000 cases.
-_MOST_BYTES = 2**28
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool = True) -> Path:
@@ -72,22 +67,9 @@ def write_comparison(comparison: Comparison, folder: Path | str, *, report: bool
     return Path(folder)
 
 
-def read_evaluation(folder: Path) -> Evaluation:
-    """Read what :func:`write_evaluation` wrote; the pictures are not in it.
-
-    Raises:
-        InputError: It is not there or damaged.
-    """
-    name, hint = f"evaluation.json in {folder.name or folder}", "Run hilum evaluate again."
-    data = read_json(folder / "evaluation.json", most=_MOST_BYTES, name=name, hint=hint)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise InputError(f"{name} is of another version of hilum: its schema is not {SCHEMA}.", hint)
-    return Evaluation.from_stored(check(Stored, data, name=name, hint=hint))
-
-
 def _write_manifest(folder: Path, verb: str) -> None:
     files = sorted([*(path.name for path in folder.iterdir()), "run.json"])
     write_json(
         folder / "run.json",
-        {"schema": _RUN_SCHEMA, "hilum": hilum.__version__, "verb": verb, "files": files},
+        {"schema": _RUN_SCHEMA, "hilum": __version__, "verb": verb, "files": files},
     )

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from hilum.drawing.numbers import MINUS, format_number
+from hilum.drawing.slices import LEVEL, WINDOW
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.compare import Comparison, ModelRow
 from hilum.evaluation.figures import strip_chart
@@ -17,8 +19,6 @@ from hilum.evaluation.result import Evaluation
 from hilum.evaluation.summary import DRAWS, SummaryRow
 from hilum.measures import Value
 from hilum.report.page import render_page
-from hilum.report.planes import LEVEL, WINDOW
-from hilum.report.words import MINUS, format_number
 
 __all__ = ["render_comparison", "render_evaluation"]
 

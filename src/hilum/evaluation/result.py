@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
-import hilum
+from hilum.core.errors import InputError
+from hilum.core.version import __version__
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import METRICS, Side
 from hilum.evaluation.summary import DRAWS, SummaryRow, summarise
-from hilum.io.schema import Count, Record
+from hilum.io.schema import Count, Record, check
+from hilum.io.text import read_json
 from hilum.measures import Value
 
 if TYPE_CHECKING:
     from hilum.evaluation.pictures import Plate
 
-__all__ = ["CASE_COLUMNS", "SCHEMA", "Evaluation", "Stored"]
+__all__ = ["CASE_COLUMNS", "SCHEMA", "Evaluation", "read_evaluation"]
 
 SCHEMA = "hilum.evaluation/1"
+#: Bytes of an evaluation: a case takes 5 kB, so this is 50 000 cases.
+_MOST_BYTES = 2**28
 CASE_COLUMNS = ("case", "subject", "side", "metric", "value", "unit", "reason")
 
 
@@ -106,7 +111,7 @@ class Evaluation:
         """Return the content of ``evaluation.json`` as plain data."""
         return {
             "schema": SCHEMA,
-            "hilum": hilum.__version__,
+            "hilum": __version__,
             "title": self.title,
             "source": dict(self.source),
             "metrics": {id_: metric.as_dict() for id_, metric in METRICS.items()},
@@ -170,3 +175,16 @@ def _plain(value: Value) -> dict[str, object]:
 
 def _round(value: float) -> float:
     return float(f"{value:.7g}")
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read what :func:`write_evaluation` wrote; the pictures are not in it.
+
+    Raises:
+        InputError: It is not there or damaged.
+    """
+    name, hint = f"evaluation.json in {folder.name or folder}", "Run hilum evaluate again."
+    data = read_json(folder / "evaluation.json", most=_MOST_BYTES, name=name, hint=hint)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise InputError(f"{name} is of another version of hilum: its schema is not {SCHEMA}.", hint)
+    return Evaluation.from_stored(check(Stored, data, name=name, hint=hint))

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError, ModelError, UsageError
+from hilum.core.errors import InputError, ModelError, UsageError
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json
-from hilum.segmentation.card import SLICES_SCHEMA, read_card
+from hilum.models.card import SLICES_SCHEMA, read_card
 
 if TYPE_CHECKING:
-    from hilum.learn.dataset_index import Dataset, SliceRecord
-    from hilum.learn.runner import SliceModel
+    from hilum.datasets.index import Dataset, SliceRecord
+    from hilum.models.slices import SliceModel
 
 __all__ = ["PARTS", "Plan", "Run"]
 
@@ -69,7 +69,7 @@ class Run:
     @cached_property
     def model(self) -> SliceModel:
         """The network, ready to run."""
-        from hilum.learn.runner import load_run
+        from hilum.models.slices import load_run
 
         return load_run(self.path)
 
@@ -143,7 +143,7 @@ class Run:
             InputError: The data set cannot be read, or does not fit.
             UsageError: The part is unknown.
         """
-        from hilum.learn.dataset_index import load_dataset
+        from hilum.datasets.index import load_dataset
 
         loaded = load_dataset(dataset)
         plane = self.card["input"]["plane"]

@@ -14,16 +14,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from hilum.errors import InputError, OutputError
-from hilum.io.names import is_volume_file, scan_name
+from hilum.core.errors import InputError, OutputError
+from hilum.io.names import is_volume_file
 from hilum.io.stream import open_regular
 from hilum.io.temporary import temporary_folder
-from hilum.volume import Volume
 
-__all__ = ["ZipLimits", "read_zip", "unpacked"]
+__all__ = ["ZipLimits", "unpacked"]
 
 _CHUNK = 2**20
 _ENCRYPTED = 0x1
@@ -67,61 +66,10 @@ class ZipLimits:
 _DEFAULT = ZipLimits()
 
 
-def read_zip(path: Path | str, *, series: str | None = None, resample: bool = False) -> Volume:
-    """Read a CT from a zip that holds DICOM files, or exactly one NIfTI, NRRD, MHA or TIFF file.
-
-    Args:
-        path: The archive.
-        series: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
-        resample: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
-
-    Returns:
-        The scan, named after the archive. ``meta.files`` are the names in it, since the unpacked files are
-        gone.
-
-    Raises:
-        InputError: The archive is broken, encrypted, climbs out of its folder, is a bomb or holds no scan.
-        OutputError: The disk of the temporary folder is full.
-        UsageError: ``series`` fits nothing or more than one series.
-        GeometryError: As the readers.
-    """
-    path = Path(path)
-    with unpacked(path) as folder:
-        volume = _read_folder(path, folder, series, resample)
-    files = tuple(str(Path(file).relative_to(folder)) for file in volume.meta.files)
-    meta = replace(volume.meta, name=scan_name(path), archive=str(path), files=files)
-    return replace(volume, meta=meta)
-
-
-def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -> Volume:
-    from hilum.io.dicom import looks_like_dicom, read_dicom
-
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
-    if any(looks_like_dicom(f) for f in files):
-        return read_dicom(folder, series=series, resample=resample)
-    return _read_single(path, volumes_in(files), folder)
-
-
 def volumes_in(files: list[Path]) -> list[Path]:
     """Return the files that hold one volume each, judged by their name; ``.img`` belongs to its ``.hdr``."""
     names = {f.name.lower() for f in files}
     return [f for f in files if is_volume_file(f.name, names)]
-
-
-def _read_single(path: Path, volumes: list[Path], folder: Path) -> Volume:
-    if not volumes:
-        raise InputError(
-            f"{path.name} holds no scan that hilum reads.",
-            "Put the DICOM files of a series, or one NIfTI, NRRD or MHA file, into the zip.",
-        )
-    if len(volumes) > 1:
-        raise InputError(
-            f"{path.name} holds {len(volumes)} volume files, so it is not clear which is meant.",
-            "Unpack it and give the files themselves.",
-        )
-    from hilum.io.dispatch import read_unpacked
-
-    return read_unpacked(volumes[0], folder)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from hilum.errors import InputError, OutputError
+from hilum.core.errors import InputError, OutputError
 from hilum.io.parts import HIDDEN, part_of
 from hilum.io.text import read_json
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
-from hilum.errors import InputError
-from hilum.io.names import VOLUME_SUFFIXES
+from hilum.core.errors import InputError
+from hilum.core.volume import Volume
+from hilum.io.names import VOLUME_SUFFIXES, scan_name
 from hilum.io.stream import open_regular, open_stream, read_head, readable
-from hilum.volume import Volume
 
-__all__ = ["FileKind", "kind_of", "read", "read_unpacked", "refuse_folder_without_dicom"]
+__all__ = ["FileKind", "kind_of", "read", "read_unpacked", "read_zip", "refuse_folder_without_dicom"]
 
 _FORMATS = "hilum reads NIfTI, NRRD, MHA/MHD, HU TIFF slices, DICOM, and zip of them."
 _PICTURES = (b"\xff\xd8\xff", b"GIF8", b"BM")
@@ -76,8 +77,6 @@ def read(path: Path | str, *, series: str | None = None, resample: bool = False)
 
         return read_tiff(path)
     if kind is FileKind.ZIP:
-        from hilum.io.archive import read_zip
-
         return read_zip(path, series=series, resample=resample)
     if kind is FileKind.DICOM:
         from hilum.io.dicom import read_dicom
@@ -100,6 +99,58 @@ def read_unpacked(path: Path, folder: Path) -> Volume:
     if kind is FileKind.ZIP:
         raise InputError(f"{path.name} is a zip within a zip, which hilum does not open.", "Unpack it.")
     return read(path)
+
+
+def read_zip(path: Path | str, *, series: str | None = None, resample: bool = False) -> Volume:
+    """Read a CT from a zip that holds DICOM files, or exactly one NIfTI, NRRD, MHA or TIFF file.
+
+    Args:
+        path: The archive.
+        series: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
+        resample: DICOM: as in :func:`hilum.io.dicom.read_dicom`.
+
+    Returns:
+        The scan, named after the archive. ``meta.files`` are the names in it, since the unpacked files are
+        gone.
+
+    Raises:
+        InputError: The archive is broken, encrypted, climbs out of its folder, is a bomb or holds no scan.
+        OutputError: The disk of the temporary folder is full.
+        UsageError: ``series`` fits nothing or more than one series.
+        GeometryError: As the readers.
+    """
+    from hilum.io.archive import unpacked
+
+    path = Path(path)
+    with unpacked(path) as folder:
+        volume = _read_folder(path, folder, series, resample)
+    files = tuple(str(Path(file).relative_to(folder)) for file in volume.meta.files)
+    meta = replace(volume.meta, name=scan_name(path), archive=str(path), files=files)
+    return replace(volume, meta=meta)
+
+
+def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -> Volume:
+    from hilum.io.archive import volumes_in
+    from hilum.io.dicom import looks_like_dicom, read_dicom
+
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+    if any(looks_like_dicom(f) for f in files):
+        return read_dicom(folder, series=series, resample=resample)
+    return _read_single(path, volumes_in(files), folder)
+
+
+def _read_single(path: Path, volumes: list[Path], folder: Path) -> Volume:
+    if not volumes:
+        raise InputError(
+            f"{path.name} holds no scan that hilum reads.",
+            "Put the DICOM files of a series, or one NIfTI, NRRD or MHA file, into the zip.",
+        )
+    if len(volumes) > 1:
+        raise InputError(
+            f"{path.name} holds {len(volumes)} volume files, so it is not clear which is meant.",
+            "Unpack it and give the files themselves.",
+        )
+    return read_unpacked(volumes[0], folder)
 
 
 def kind_of(path: Path | str) -> FileKind:

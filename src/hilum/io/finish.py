@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.memory import free_memory
 from hilum.io.units import check_units
-from hilum.volume import ScanMeta, Volume, check_affine
 
 __all__ = ["MAX_VOXELS", "HuBuffer", "RawImage", "check_size", "finish", "narrow", "spatial_shape"]
 

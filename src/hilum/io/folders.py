@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.names import MASK_TAILS, is_volume_file
 from hilum.io.stream import readable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hilum.errors import GeometryError, HilumError, InputError
+from hilum.core.errors import GeometryError, HilumError, InputError
 from hilum.io.stream import open_regular
 
 __all__ = ["mm_per_unit", "numbers", "read_header_bytes", "shape_of", "text_of", "whole"]

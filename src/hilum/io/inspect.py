@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.errors import HilumError, InputError
+from hilum.core.errors import HilumError, InputError
 
 if TYPE_CHECKING:
     from hilum.io.dicom.scan import Scan

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
+from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.finish import RawImage, finish, spatial_shape
 from hilum.io.metaimage import read_metaimage_header
 from hilum.io.names import scan_name
 from hilum.io.nrrd import read_nrrd_header
 from hilum.io.raster import Raster, load_voxels, split_layers
 from hilum.io.stream import read_head, readable
-from hilum.volume import ScanMeta, Volume, check_affine
 
 __all__ = ["load_itk", "load_itk_layers", "read_itk"]
 

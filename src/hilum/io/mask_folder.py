@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.labels import Lung
+from hilum.io.mask import Mask, count_values
 from hilum.io.mask_segments import merge, no_lung, note_of
-from hilum.io.masks import Mask, count_values, load_mask
 from hilum.io.names import VOLUME_SUFFIXES
 from hilum.io.stream import readable
 from hilum.io.vocabulary import BOTH, LabelMap, listed
-from hilum.labels import Lung
 
 __all__ = ["holds_structures", "load_folder"]
 
@@ -35,12 +35,17 @@ def holds_structures(folder: Path) -> bool:
     return folder.is_dir() and any(_parts(_files(folder), None).values())
 
 
-def load_folder(folder: Path, labels: LabelMap | None) -> Mask:
+#: Reads the mask in one file, with what its values mean.
+Load = Callable[[Path, LabelMap | None], Mask]
+
+
+def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
     """Read the lungs of a folder; its other structures are not opened.
 
     Args:
         folder: With one file a structure; or with one DICOM SEG.
         labels: Meaning of file names (without suffix) that do not speak for themselves.
+        load: Reads one file.
 
     Raises:
         InputError: No file of it is a lung, or one is no mask of one structure.
@@ -48,7 +53,7 @@ def load_folder(folder: Path, labels: LabelMap | None) -> Mask:
     """
     files = _files(folder)
     if not files:
-        return _load_dicom(folder, labels)
+        return load(_only_dicom(folder), labels)
     parts = _parts(files, labels)
     lungs = {file: part for file, part in parts.items() if part}
     if not lungs:
@@ -57,7 +62,7 @@ def load_folder(folder: Path, labels: LabelMap | None) -> Mask:
         lungs = {file: part for file, part in lungs.items() if part != BOTH}
     elif len(lungs) == 1:
         (file,) = lungs
-        mask = load_mask(file, labels)
+        mask = load(file, labels)
         several = mask.told or _has_several(mask)
         return mask if several else replace(_binary(mask, file), notes=(note_of({stem(file): BOTH}),))
     elif len(lungs) > 1:
@@ -66,11 +71,11 @@ def load_folder(folder: Path, labels: LabelMap | None) -> Mask:
             "Give one of them instead of the folder.",
         )
     _refuse_missing_lobes(folder, files)
-    first = load_mask(next(iter(lungs)))
+    first = load(next(iter(lungs)), None)
 
     def segments() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
         for number, (file, part) in enumerate(lungs.items()):
-            mask = load_mask(file) if number else first
+            mask = load(file, None) if number else first
             _check_grid(first, mask, file, folder)
             yield part, _binary(mask, file).array > 0
 
@@ -155,14 +160,14 @@ def _check_grid(first: Mask, mask: Mask, file: Path, folder: Path) -> None:
         )
 
 
-def _load_dicom(folder: Path, labels: LabelMap | None) -> Mask:
+def _only_dicom(folder: Path) -> Path:
     from hilum.io.dicom.files import looks_like_dicom
 
     with readable(folder):
         entries = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_file())
     found = [file for file in entries if looks_like_dicom(file)]
     if len(found) == 1:
-        return load_mask(found[0], labels)
+        return found[0]
     what = f"{len(found)} DICOM files" if found else "no mask that hilum reads"
     raise InputError(
         f"The folder {folder.name} holds {what}.",

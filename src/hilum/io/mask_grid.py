@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError
-from hilum.io.masks import Mask, Notes
-from hilum.volume import Volume
+from hilum.core.errors import GeometryError
+from hilum.core.volume import Volume
+from hilum.io.mask import Mask, Notes
 
 __all__ = ["place"]
 

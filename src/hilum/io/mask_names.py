@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hilum.labels import LUNGS, Lung
+from hilum.core.labels import LUNGS, Lung
 
 __all__ = ["lung_of", "lung_of_code"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
+from hilum.core.labels import Lung
 from hilum.io.mask_names import lung_of
 from hilum.io.vocabulary import BOTH, LabelMap, listed
-from hilum.labels import Lung
 
 __all__ = ["merge", "no_lung", "note_of"]
 

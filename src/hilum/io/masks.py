@@ -6,60 +6,28 @@ and :func:`hilum.io.mask_grid.place` brings it to the grid of its scan. :func:`r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
+from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dispatch import FileKind, kind_of
-from hilum.io.vocabulary import MAX_VALUE, LabelMap, meaning_of
-from hilum.volume import ScanMeta, Volume
+from hilum.io.mask import Mask, Notes, count_values, out_of_range, whole_values
+from hilum.io.vocabulary import LabelMap, meaning_of
 
 __all__ = [
     "Lungs",
-    "Mask",
     "array_lungs",
     "as_lungs",
-    "count_values",
     "load_mask",
     "read_labels",
     "read_lungs",
 ]
-
-_SLAB = 4 * 2**20
-#: Labels that were stored with a scale come back as 1.000015; what is farther from a whole number is no
-#: label.
-_WHOLE = 1e-3
-#: (code, sentence) of what was done to a mask.
-Notes = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """A mask as its file gave it.
-
-    Attributes:
-        array: uint8 or uint16, three axes, file order.
-        affine: 4 x 4, voxel to RAS millimetres.
-        meta: Whether the file tells spacing and orientation.
-        names: Names of its values, where the file tells any.
-        cropped: Whether its format keeps a box round its segments, as 3D Slicer does, and not the scan's
-            grid.
-        told: Whether the values are those of :mod:`hilum.io.vocabulary` already: 0, 1, 2 and BOTH.
-        notes: (code, sentence) pairs of what was done.
-    """
-
-    array: npt.NDArray[Any]
-    affine: npt.NDArray[np.float64]
-    meta: ScanMeta
-    names: Mapping[int, str] = field(default_factory=dict)
-    cropped: bool = False
-    told: bool = False
-    notes: Notes = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +88,7 @@ def read_labels(path: Path | str, volume: Volume | None = None) -> npt.NDArray[n
     path = Path(path)
     mask = load_mask(path)
     if mask.array.dtype != np.uint8:
-        raise _out_of_range(path.name, mask.array, 255)
+        raise out_of_range(path.name, mask.array, 255)
     return mask.array if volume is None else place(mask, volume, path.name)[0]
 
 
@@ -154,7 +122,7 @@ def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
     if path.is_dir():
         from hilum.io.mask_folder import load_folder
 
-        return load_folder(path, labels)
+        return load_folder(path, labels, load_mask)
     kind = kind_of(path)
     if kind is FileKind.NIFTI:
         from hilum.io.nifti import load_nifti
@@ -203,55 +171,6 @@ def _load_slice(path: Path, kind: FileKind) -> Mask:
     return Mask(whole_values(array, path.name), np.eye(4), meta)
 
 
-def whole_values(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return the values of a label map as uint8, or as uint16 where they do not fit.
-
-    Args:
-        array: As it was read. Values within a thousandth of a whole number are that number.
-        name: What the mask is called in an error.
-
-    Raises:
-        InputError: Values that are no labels.
-    """
-    low, high = array.min(), array.max()  # NaN where any value is
-    if array.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high) and _are_whole(array)):
-        if low >= 0 and high <= 1:
-            raise InputError(
-                f"{name} holds fractions between 0 and 1 and not whole numbers: it is a probability map.",
-                "Make a label map of it first, such as by a threshold of 0.5.",
-            )
-        raise InputError(
-            f"{name} holds values that are not whole numbers, so it is no label map.",
-            "Save the labels without interpolation (nearest neighbour).",
-        )
-    if low < -_WHOLE or high > MAX_VALUE + _WHOLE:
-        raise _out_of_range(name, array, MAX_VALUE)
-    kind = np.uint8 if high < 255.5 else np.uint16
-    if array.dtype.kind != "f":
-        return array.astype(kind, order="K", copy=False)
-    out = np.empty_like(array, kind)
-    for k in range(array.shape[2]):  # a slice at a time spares a copy of the volume
-        out[:, :, k] = np.rint(array[:, :, k])
-    return out
-
-
-def _are_whole(array: npt.NDArray[Any]) -> bool:
-    flat = array.ravel(order="K")
-    return all(bool((np.abs(flat[part] - np.rint(flat[part])) <= _WHOLE).all()) for part in _slabs(flat.size))
-
-
-def _slabs(size: int) -> Iterator[slice]:
-    for start in range(0, size, _SLAB):
-        yield slice(start, start + _SLAB)
-
-
-def _out_of_range(name: str, array: npt.NDArray[Any], most: int) -> InputError:
-    return InputError(
-        f"{name} holds values from {array.min():g} to {array.max():g}; labels lie between 0 and {most}.",
-        "Check that it is a label map and not the scan.",
-    )
-
-
 def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "--labels") -> Mask:
     """Bring the values of a mask to 0, 1 (right lung), 2 (left lung) and BOTH.
 
@@ -292,12 +211,3 @@ _MOST_SHOWN = 8
 def _lungs_only(meaning: Mapping[int, int]) -> str:
     lungs = LabelMap(values=tuple((v, part) for v, part in meaning.items() if part))
     return LabelMap(values=lungs.values, rest=0).describe()
-
-
-def count_values(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Count each value of a label map, a slab at a time: bincount takes eight bytes a voxel."""
-    counts = np.zeros(MAX_VALUE + 1 if labels.dtype != np.uint8 else 256, np.int64)
-    flat = labels.ravel(order="K")
-    for part in _slabs(flat.size):
-        counts += np.bincount(flat[part], minlength=counts.size)
-    return counts

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.finish import RawImage, check_size, finish, spatial_shape
 from hilum.io.names import scan_name
 from hilum.io.stream import drain, is_gzip, open_stream, readable, skip_bytes
 from hilum.io.voxels import read_voxels
-from hilum.volume import ScanMeta, Volume, check_affine
 
 __all__ = ["is_nifti_header", "load_nifti", "read_nifti"]
 

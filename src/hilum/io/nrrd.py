@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
 from hilum.io.headers import mm_per_unit, numbers, read_header_bytes, shape_of, text_of, whole
 from hilum.io.raster import DataFile, Encoding, Raster, named_files
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.finish import check_size
 from hilum.io.stream import open_regular, read_head, readable
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.finish import check_size
 from hilum.io.stream import drain, open_regular, readable, skip_bytes
 from hilum.io.voxels import read_text_voxels, read_voxels

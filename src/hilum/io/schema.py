@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from hilum.errors import HilumError, InputError
+from hilum.core.errors import HilumError, InputError
 from hilum.io.text import quoted, shown
 
 __all__ = ["Count", "Length", "Name", "Positive", "Real", "Record", "Sha256", "Share", "check"]

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.io.itk import load_itk, load_itk_layers
+from hilum.io.mask import Mask, whole_values
 from hilum.io.mask_names import lung_of, lung_of_code
 from hilum.io.mask_segments import merge, no_lung, note_of
-from hilum.io.masks import Mask, whole_values
 from hilum.io.stream import open_regular, readable
 from hilum.io.vocabulary import LabelMap
 

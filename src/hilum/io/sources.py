@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.errors import HilumError, InputError, UsageError
+from hilum.core.errors import HilumError, InputError, UsageError
+from hilum.core.volume import Volume
 from hilum.io.folders import Found, look_into
 from hilum.io.names import absolute, scan_name, without_collisions
-from hilum.volume import Volume
 
 if TYPE_CHECKING:
     from hilum.io.dicom.scan import Scan

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
-from hilum.segmentation.grid import thread_count
+from hilum.core.cores import thread_count
 
 __all__ = ["write_gzip"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import igzip, igzip_threaded, isal_zlib
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 
 __all__ = ["drain", "fill", "is_gzip", "open_regular", "open_stream", "read_head", "readable", "skip_bytes"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from hilum.errors import OutputError
+from hilum.core.errors import OutputError
 
 __all__ = ["folder_until_exit", "remove_open", "sweep", "temporary_folder"]
 

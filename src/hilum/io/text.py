@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError, InputError
+from hilum.core.errors import HilumError, InputError
 from hilum.io.stream import open_regular, readable
 
 __all__ = [

@@ -15,7 +15,6 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,15 +22,16 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
+from hilum.core.planes import Plane
+from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.atomic import atomic_file
 from hilum.io.finish import RawImage, check_size, finish, narrow
 from hilum.io.names import scan_name
 from hilum.io.stream import open_regular, readable
 from hilum.io.voxels import calibrate
-from hilum.volume import ScanMeta, Volume, check_affine
 
-__all__ = ["Plane", "load_tiff", "read_tiff", "write_hu_tiff"]
+__all__ = ["load_tiff", "read_tiff", "write_hu_tiff"]
 
 _SCHEMA = "hilum-ct-slice"
 _MM_PER_UNIT = {
@@ -70,17 +70,6 @@ _UNPACKERS: dict[int, Callable[[], Any]] = {
 }
 #: tifffile tells what is odd about a file on standard error unless it is given another place.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-
-class Plane(str, Enum):
-    """How a picture cuts the patient, drawn as a radiologist hangs it."""
-
-    AXIAL = "axial"
-    """Rows grow to the back, columns to the patient's left."""
-    CORONAL = "coronal"
-    """Rows grow to the feet, columns to the patient's left."""
-    SAGITTAL = "sagittal"
-    """Rows grow to the feet, columns to the back."""
 
 
 #: RAS directions in which rows, columns and the stack grow, by plane; columns of a matrix.

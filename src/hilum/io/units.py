@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 
 __all__ = ["check_units"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
+from hilum.core.labels import Lung
 from hilum.io.mask_names import lung_of
 from hilum.io.text import quoted, shown
-from hilum.labels import Lung
 
 __all__ = [
     "BOTH",

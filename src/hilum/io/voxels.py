@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.finish import HuBuffer
 from hilum.io.stream import fill
 

@@ -18,12 +18,12 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
+from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNGS, LabelInfo
+from hilum.core.volume import Volume
 from hilum.io.atomic import atomic_file
 from hilum.io.letters import whole, whole_json
 from hilum.io.squeeze import write_gzip
-from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS, LabelInfo
-from hilum.volume import Volume
 
 __all__ = ["LabelFormat", "write_csv", "write_json", "write_labels", "write_text", "write_volume"]
 

@@ -15,7 +15,7 @@ Compute = Callable[[Sample, float], float | None]
 
 
 class Group(str, Enum):
-    """What a value rests on. A quality flag forbids groups (see :class:`hilum.quality.flags.Flag`).
+    """What a value rests on. A quality flag forbids groups (see :class:`hilum.core.flags.Flag`).
 
     ``VOLUME``, ``MASS`` and ``DENSITY`` are groups of measures; ``THIRDS`` is all measures of the
     ventral-dorsal and apical-basal parts of a lung; ``ALL`` is everything.

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import UsageError
-from hilum.labels import LUNGS, Lung, count_voxels
+from hilum.core.errors import UsageError
+from hilum.core.flags import Flag, Severity
+from hilum.core.labels import LUNGS, Lung, count_voxels
+from hilum.core.volume import Volume
 from hilum.measures.definition import Group
 from hilum.measures.regions import REGIONS, LungVoxels, Region, collect
 from hilum.measures.registry import REGISTRY, air_ml, mass_g
 from hilum.measures.result import Measures, Value
 from hilum.measures.sample import Sample
-from hilum.quality.flags import Flag, Severity
 from hilum.quality.metal import metal_flags
-from hilum.volume import Volume
 
 __all__ = ["compute"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.labels import LUNGS, Lung
+from hilum.core.labels import LUNGS, Lung
+from hilum.core.volume import Volume
 from hilum.measures.sample import Sample
-from hilum.volume import Volume
 
 __all__ = ["REGIONS", "LungVoxels", "Region", "collect"]
 

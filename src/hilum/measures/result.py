@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import hilum
-from hilum.labels import contract
+from hilum.core.flags import Flag
+from hilum.core.labels import contract
+from hilum.core.version import __version__
 from hilum.measures.registry import REGISTRY
-from hilum.quality.flags import Flag
 
 __all__ = ["COLUMNS", "SCHEMA", "Measures", "Value"]
 
@@ -64,7 +64,7 @@ class Measures(Mapping[str, Mapping[str, Value]]):
         """Return the content of ``measures.json`` as plain data."""
         return {
             "schema": SCHEMA,
-            "hilum": hilum.__version__,
+            "hilum": __version__,
             "label_contract": contract(),
             "quality": [flag.as_dict() for flag in self.flags],
             "formulae": {id_: entry.as_dict() for id_, entry in REGISTRY.items()},

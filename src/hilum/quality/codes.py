@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hilum.quality.flags import Severity
+from hilum.core.flags import Severity
 
 __all__ = ["CODES", "FlagInfo"]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
+from hilum.core.volume import Volume
 from hilum.quality.hu_scale import AIR_HU, Calibration, judge_air
-from hilum.volume import Volume
 
 __all__ = ["correct_calibration"]
 

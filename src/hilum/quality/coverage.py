@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.labels import LUNGS, Lung
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
+from hilum.core.labels import LUNGS, Lung
+from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
 from hilum.quality.survey import PADDING_VALUE, FewPlanes, canonical_labels
-from hilum.volume import Volume
 
 __all__ = ["coverage_flags", "padding_flags"]
 

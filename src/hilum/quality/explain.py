@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hilum.errors import NotAChestError
-from hilum.quality.flags import Severity
+from hilum.core.errors import NotAChestError
+from hilum.core.flags import Severity
+from hilum.core.volume import Volume
 from hilum.quality.gate import check_volume
-from hilum.volume import Volume
 
 __all__ = ["explain_no_lungs"]
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import UsageError
+from hilum.core.errors import UsageError
+from hilum.core.flags import Flag, Severity
+from hilum.core.segmentation import Confidence, Segmentation
+from hilum.core.volume import Volume
 from hilum.quality.coverage import coverage_flags, padding_flags
-from hilum.quality.flags import Flag, Severity
 from hilum.quality.geometry import acquisition_flags, few_slices, geometry_flags, note_flags
 from hilum.quality.hu_scale import calibration, calibration_flags
 from hilum.quality.metal import count_metal, metal_flags
 from hilum.quality.orientation import orientation_flags
 from hilum.quality.plausibility import Sampled, plausibility_flags
-from hilum.segmentation.base import Confidence, Segmentation
-from hilum.volume import Volume
 
 __all__ = ["check_segmentation", "check_volume"]
 

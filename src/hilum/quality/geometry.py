@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hilum.quality.flags import Flag, Severity
-from hilum.volume import ScanMeta, Volume
+from hilum.core.flags import Flag, Severity
+from hilum.core.volume import ScanMeta, Volume
 
 __all__ = ["FEW_SLICES", "acquisition_flags", "few_slices", "geometry_flags", "note_flags"]
 

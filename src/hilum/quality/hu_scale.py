@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
+from hilum.core.segmentation import Segmentation
+from hilum.core.volume import Volume
 from hilum.quality.survey import FewPlanes, Plane, block_any
-from hilum.segmentation.base import Segmentation
-from hilum.volume import Volume
 
 __all__ = ["AIR_HU", "Calibration", "ReferencePoint", "calibration", "calibration_flags", "judge_air"]
 

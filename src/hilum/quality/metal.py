@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.labels import LUNGS, Lung
-from hilum.quality.flags import Flag, Severity
-from hilum.volume import Volume
+from hilum.core.flags import Flag, Severity
+from hilum.core.labels import LUNGS, Lung
+from hilum.core.volume import Volume
 
 __all__ = ["METAL_HU", "count_metal", "metal_flags"]
 

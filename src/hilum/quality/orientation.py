@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
 
 __all__ = [
     "HATS",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.volume import Volume
+from hilum.core.volume import Volume
 
 __all__ = ["FewPlanes", "Plane", "block_any", "canonical_labels", "plane_axis"]
 

@@ -11,12 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from hilum.errors import OutputError
-from hilum.labels import LUNGS
-from hilum.report.planes import LEVEL, WINDOW, Picture, Plane, choose, picture, scale_bar_cm
+from hilum.core.errors import OutputError
+from hilum.core.labels import LUNGS
+from hilum.drawing.numbers import format_number
+from hilum.drawing.slices import LEVEL, WINDOW, Picture, Plane, choose, picture, scale_bar_cm
+from hilum.drawing.survey import survey
 from hilum.report.projection import Projection, tissue_thickness
-from hilum.report.survey import survey
-from hilum.report.words import format_number
 from hilum.result import Result
 
 __all__ = ["save_overview_png"]

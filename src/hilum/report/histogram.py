@@ -11,10 +11,11 @@ from markupsafe import Markup
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from hilum.labels import LUNGS, Lung
-from hilum.report.survey import BIN_HU, EDGES, Survey
-from hilum.report.svg import element, hex_colour, polyline, text
-from hilum.report.words import COMPARTMENTS, format_number
+from hilum.core.labels import LUNGS, Lung
+from hilum.drawing.numbers import format_number
+from hilum.drawing.survey import BIN_HU, EDGES, Survey
+from hilum.drawing.svg import element, hex_colour, polyline, text
+from hilum.report.compartments import COMPARTMENTS
 
 __all__ = ["Peak", "histogram", "outside_note", "peaks"]
 

@@ -7,17 +7,18 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from hilum.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION, LUNGS
-from hilum.quality.flags import Flag, Severity
+from hilum.core.flags import Flag, Severity
+from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION, LUNGS
+from hilum.drawing.numbers import format_number
+from hilum.drawing.slice_svg import plate
+from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, choose, obliquity, picture
+from hilum.drawing.survey import Survey, survey
+from hilum.drawing.svg import hex_colour
 from hilum.report import tables
+from hilum.report.compartments import COMPARTMENTS, REGIONS
 from hilum.report.histogram import histogram, outside_note
 from hilum.report.page import render_page
-from hilum.report.planes import LEVEL, WINDOW, Plane, can_show, choose, obliquity, picture
-from hilum.report.plates import plate
 from hilum.report.projection import height_profile, mean_hu, projection_plate, tissue_thickness
-from hilum.report.survey import Survey, survey
-from hilum.report.svg import hex_colour
-from hilum.report.words import COMPARTMENTS, REGIONS, format_number
 from hilum.result import Result
 
 __all__ = ["render_report"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-import hilum
+from hilum.core.version import __version__
 from hilum.io.letters import visible
 
 __all__ = ["POLICY", "render_page"]
@@ -27,7 +27,7 @@ def render_page(template: str, package: str = "hilum.report", **values: Any) -> 
     Returns:
         The document. Text is escaped, also its control characters, which come from file names and headers.
     """
-    values = {"hilum_version": hilum.__version__, "policy": POLICY, **values}
+    values = {"hilum_version": __version__, "policy": POLICY, **values}
     return visible(_environment(package).get_template(template).render(values))
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from hilum.labels import LUNGS
-from hilum.report.planes import Plane, can_show, shown_box
-from hilum.report.survey import Survey
-from hilum.report.svg import element, hex_colour, png_uri, polyline, text
-from hilum.report.words import format_number
+from hilum.core.labels import LUNGS
+from hilum.drawing.numbers import format_number
+from hilum.drawing.slices import Plane, can_show, shown_box
+from hilum.drawing.survey import Survey
+from hilum.drawing.svg import element, hex_colour, png_uri, polyline, text
 
 __all__ = ["Projection", "height_profile", "mean_hu", "projection_plate", "tissue_thickness"]
 

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 from markupsafe import Markup
 
-from hilum.report.svg import element, hex_colour, text
-from hilum.report.words import COMPARTMENTS, REGIONS, Compartment, format_number, interval
+from hilum.drawing.numbers import format_number, interval
+from hilum.drawing.svg import element, hex_colour, text
+from hilum.report.compartments import COMPARTMENTS, REGIONS, Compartment
 
 __all__ = ["Cell", "Notes", "Row", "Table", "aeration_bar", "aeration_table", "main_table", "region_table"]
 

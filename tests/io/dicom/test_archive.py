@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.errors import GeometryError, InputError
-from hilum.io.archive import ZipLimits, read_zip, unpacked
+from hilum.core.errors import GeometryError, InputError
+from hilum.io.archive import ZipLimits, unpacked
+from hilum.io.dispatch import read_zip
 
 
 @pytest.fixture(autouse=True)
@@ -269,7 +270,7 @@ def test_missing(tmp_path):
 
 
 def test_a_full_disk(dicom, folder, pack, monkeypatch):
-    from hilum.errors import OutputError
+    from hilum.core.errors import OutputError
     from hilum.io import archive
 
     def full(*_):

@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.dicom import decoding, read_dicom
 from hilum.io.dicom.decoder_process import stream_size
 from support.gdcm_encoding import gdcm_compress

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from pydicom.uid import MediaStorageDirectoryStorage
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io import read
 from hilum.io.dicom import looks_like_dicom, read_dicom
 from hilum.io.inspect import inspect

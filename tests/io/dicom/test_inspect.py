@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
 from hilum.io.inspect import inspect
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
-from hilum.errors import GeometryError
+from hilum.core.errors import GeometryError
 from hilum.io.dicom import read_dicom
 
 

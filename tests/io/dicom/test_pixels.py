@@ -16,7 +16,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.dicom import read_dicom
 from support.gdcm_encoding import gdcm_compress
 

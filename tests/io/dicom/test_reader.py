@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.errors import GeometryError, InputError, UsageError
+from hilum.core.errors import GeometryError, InputError, UsageError
 from hilum.io.dicom import read_dicom
 
 

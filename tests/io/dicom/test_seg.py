@@ -11,11 +11,11 @@ import pydicom
 import pytest
 from pydicom.datadict import DicomDictionary
 
-from hilum.errors import InputError, OutputError, UsageError
-from hilum.io.archive import read_zip
+from hilum.core.errors import InputError, OutputError, UsageError
+from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dicom import read_dicom
 from hilum.io.dicom.seg import CARRIED, write_dicom_seg
-from hilum.volume import ScanMeta, Volume
+from hilum.io.dispatch import read_zip
 
 
 def labels_of(volume: Volume) -> np.ndarray:

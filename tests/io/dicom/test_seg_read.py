@@ -13,7 +13,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import CTImageStorage, JPEGLSLossless, RLELossless
 
 from hilum.cli.app import run
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
 from hilum.io import read
 from hilum.io.dicom.seg import write_dicom_seg
 from hilum.io.masks import read_lungs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
 from hilum.io.dicom import read_dicom
 from hilum.io.dicom.kernels import sharpness
 from hilum.io.dicom.reader import stacks_of
@@ -105,7 +105,7 @@ def test_ties_go_to_the_lowest_number_and_then_the_uid(dicom, folder):
 
 
 def test_a_damaged_series_is_not_silently_replaced(dicom, folder):
-    from hilum.errors import GeometryError
+    from hilum.core.errors import GeometryError
 
     save(dicom, folder, {"number": 1})
     slices = dicom.series(14, SeriesNumber=2, SeriesInstanceUID="1.2.3.2002")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.dicom import read_dicom
 
 

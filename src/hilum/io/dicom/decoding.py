@@ -33,7 +33,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.dicom.files import why_unreadable
 from hilum.io.dicom.headers import FileHeader
 from hilum.io.dicom.meta import as_uid

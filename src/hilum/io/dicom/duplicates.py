@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from hilum.errors import GeometryError
+from hilum.core.errors import GeometryError
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.geometry import Grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from hilum.errors import GeometryError, HilumError, InputError
+from hilum.core.errors import GeometryError, HilumError, InputError
 
 __all__ = ["Effect", "Finding"]
 

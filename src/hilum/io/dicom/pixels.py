@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.dicom.decoding import Decoder, undecodable
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.headers import FileHeader, Plane

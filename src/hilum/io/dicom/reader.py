@@ -7,7 +7,8 @@ from dataclasses import replace
 from os.path import commonpath
 from pathlib import Path
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.duplicates import compare_duplicates
 from hilum.io.dicom.findings import Effect, Finding
@@ -20,7 +21,6 @@ from hilum.io.dicom.select import choose
 from hilum.io.dicom.stacks import Stack, build_stacks
 from hilum.io.finish import RawImage, check_size, finish
 from hilum.io.names import scan_name
-from hilum.volume import ScanMeta, Volume
 
 __all__ = ["read_dicom", "read_found", "stacks_of"]
 

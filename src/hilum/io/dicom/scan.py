@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hilum.errors import InputError
+from hilum.core.errors import InputError
 from hilum.io.dicom.files import is_packed, regular_files, starts_as_dicom, why_unreadable
 from hilum.io.dicom.headers import DIRECTORY, Broken, FileHeader, Plane, read_header
 

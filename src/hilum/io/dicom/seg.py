@@ -18,12 +18,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
-from hilum import __version__
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
+from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNGS
+from hilum.core.version import __version__
+from hilum.core.volume import ScanMeta, Volume
 from hilum.io.archive import unpacked
 from hilum.io.atomic import atomic_file
-from hilum.labels import LABEL_CONTRACT_VERSION, LUNGS
-from hilum.volume import ScanMeta, Volume
 
 __all__ = ["CARRIED", "write_dicom_seg"]
 
@@ -91,7 +91,7 @@ def write_dicom_seg(
 
     Args:
         path: File to make; it appears whole or not at all.
-        labels: Label map of shape ``volume.shape`` (i, j, k) with the values of :class:`hilum.labels.Lung`.
+        labels: Label map of shape ``volume.shape`` (i, j, k), values of :class:`hilum.core.labels.Lung`.
         volume: The scan, read from DICOM files, or a zip of them, that are still there.
         series_number: Series number of the new series.
         algorithm: Name of the algorithm to write, in ASCII and at most 64 characters; others become ``?``.

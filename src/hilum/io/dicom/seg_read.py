@@ -13,16 +13,16 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 
-from hilum.errors import GeometryError, InputError
+from hilum.core.errors import GeometryError, InputError
+from hilum.core.volume import ScanMeta, check_affine
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.headers import read_header
 from hilum.io.finish import check_size
+from hilum.io.mask import Mask
 from hilum.io.mask_names import lung_of_code
 from hilum.io.mask_segments import merge, no_lung, note_of
-from hilum.io.masks import Mask
 from hilum.io.stream import readable
 from hilum.io.vocabulary import LabelMap
-from hilum.volume import ScanMeta, check_affine
 
 __all__ = ["load_dicom_seg"]
 

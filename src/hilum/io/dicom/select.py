@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from hilum.errors import InputError, UsageError
+from hilum.core.errors import InputError, UsageError
 from hilum.io.dicom.kernels import sharpness
 from hilum.io.dicom.stacks import Stack
 

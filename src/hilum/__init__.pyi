@@ -1,0 +1,55 @@
+from .api import check as check
+from .api import inspect as inspect
+from .api import measure as measure
+from .api import phantom as phantom
+from .api import segment as segment
+from .core.errors import GeometryError as GeometryError
+from .core.errors import HilumError as HilumError
+from .core.errors import InputError as InputError
+from .core.errors import ModelError as ModelError
+from .core.errors import NotAChestError as NotAChestError
+from .core.errors import OutputError as OutputError
+from .core.errors import ResourceError as ResourceError
+from .core.errors import UsageError as UsageError
+from .core.flags import Flag as Flag
+from .core.flags import Severity as Severity
+from .core.labels import Lung as Lung
+from .core.segmentation import Segmentation as Segmentation
+from .core.version import __version__ as __version__
+from .core.volume import Volume as Volume
+from .datasets.prepare import prepare as prepare
+from .evaluation.compare import compare as compare
+from .evaluation.evaluate import evaluate as evaluate
+from .io import read as read
+from .result import Result as Result
+from .study.explore import explore as explore
+from .training.slices.fit import train as train
+
+__all__ = [
+    "Flag",
+    "GeometryError",
+    "HilumError",
+    "InputError",
+    "Lung",
+    "ModelError",
+    "NotAChestError",
+    "OutputError",
+    "ResourceError",
+    "Result",
+    "Segmentation",
+    "Severity",
+    "UsageError",
+    "Volume",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "explore",
+    "inspect",
+    "measure",
+    "phantom",
+    "prepare",
+    "read",
+    "segment",
+    "train",
+]

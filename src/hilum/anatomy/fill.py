@@ -1,0 +1,84 @@
+"""From aerated lung to whole lung: vessels, nodules and what lies enclosed are put back."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.core.labels import Lung
+from hilum.imaging.morphology import (
+    Mask,
+    Spacing,
+    bounding_box,
+    close_,
+    components,
+    dilate,
+)
+
+__all__ = ["fill_lungs"]
+
+#: Notches up to twice this wide belong to the lung: vessels at its surface, nodules at the pleura.
+CLOSING_MM = 8.0
+#: In a single slice an enclosed island up to this size is a vessel or a mass; a larger one is liver or heart.
+_ISLAND_CM2 = 6.0
+
+
+def fill_lungs(
+    sides: npt.NDArray[np.uint8], keep_out: Mask, spacing: Spacing, closing_mm: float = CLOSING_MM
+) -> npt.NDArray[np.uint8]:
+    """Close each lung by itself, so that heart and mediastinum are not swallowed, and fill what is enclosed.
+
+    Args:
+        sides: Aerated lung, labels of :class:`hilum.core.labels.Lung`.
+        keep_out: What may never become lung: central airways, air outside the body, the body's own gas.
+        spacing: Block size in mm.
+        closing_mm: Radius of the closing.
+
+    Returns:
+        Whole lungs on the same grid.
+    """
+    out = sides.copy()
+    for side in (Lung.RIGHT, Lung.LEFT):
+        mask = sides == side
+        if not mask.any():
+            continue
+        whole = fill_enclosed(close_(mask, closing_mm, spacing), spacing)
+        out[whole & (out == 0) & ~keep_out] = side
+    return out
+
+
+def fill_enclosed(mask: Mask, spacing: Spacing) -> Mask:
+    """Fill what ``mask`` encloses on all sides; in a single slice only islands of limited size."""
+    box = bounding_box(mask, 2 * max(spacing[:2]), spacing)
+    if box is None:
+        return mask
+    local = mask[box]
+    padded = np.pad(~local, ((1, 1), (1, 1), (0, 0)), constant_values=True)
+    if padded.shape[2] > 1:
+        padded = np.pad(padded, ((0, 0), (0, 0), (1, 1)), constant_values=True)
+    labels, counts = components(padded)
+    fill = np.ones(counts.size, bool)
+    fill[[0, labels[0, 0, 0]]] = False
+    if local.shape[2] == 1:
+        fill &= counts * spacing[0] * spacing[1] / 100.0 <= _ISLAND_CM2
+        inner = fill[labels][1:-1, 1:-1]
+    else:
+        inner = fill[labels][1:-1, 1:-1, 1:-1]
+    out = mask.copy()
+    out[box] |= inner
+    return out
+
+
+def cut_airways(lungs: npt.NDArray[np.uint8], lumen: Mask, spacing: Spacing) -> Mask:
+    """Return the part of the airways that lies outside the lungs: trachea, main bronchi, with their walls.
+
+    A bronchus counts as inside where lung lies all round it, that is, where closing the lung without it
+    covers it again; what stays uncovered is central.
+    """
+    central = lumen & (lungs == 0)
+    labels, counts = components(central)
+    if counts.size < 2:
+        return np.asarray(central)
+    counts[0] = 0
+    walled = dilate(labels == counts.argmax(), 1.2 * max(spacing[:2]), spacing)
+    return np.asarray(walled & (lungs == 0), dtype=bool)

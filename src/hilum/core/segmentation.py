@@ -1,0 +1,98 @@
+"""What a segmentation model takes and gives, whatever stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.core.flags import Flag
+from hilum.core.volume import Volume
+
+__all__ = ["Confidence", "Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
+
+#: Called with the fraction done (0 to 1) and a short sentence.
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model made a segmentation. ``sha256`` is of the weights, empty where there are none."""
+
+    name: str
+    version: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What a segmenter met on its way, of use to the quality gate. None is "not seen".
+
+    Attributes:
+        outside_air_hu: Median HU of the air around the body.
+        tracheal_air_hu: Median HU deep in the trachea, away from its wall.
+        trachea_ml: Volume of trachea and main bronchi that were cut away.
+    """
+
+    outside_air_hu: float | None = None
+    tracheal_air_hu: float | None = None
+    trachea_ml: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Confidence:
+    """How good a segmentation is likely to be, by what the model itself shows.
+
+    Attributes:
+        failure: Chance that the Dice against a careful reader is below 0.95, 0 to 1.
+        signs: What it was reckoned from, by name.
+        where: uint8 map on the grid of the volume, 0 (sure) to 100 (a coin's toss); None where there is none.
+    """
+
+    failure: float
+    signs: dict[str, float]
+    where: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A label map on the grid of the volume it was made from.
+
+    Attributes:
+        labels: uint8 array of the volume's shape (i, j, k); values of :class:`hilum.core.labels.Lung`.
+        model: The model that made it.
+        landmarks: What was met on the way.
+        confidence: How good it is likely to be; None where the model does not tell.
+        flags: What is to be said about how the labels came to be.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    model: ModelInfo
+    landmarks: Landmarks = field(default_factory=Landmarks)
+    confidence: Confidence | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class Segmenter(Protocol):
+    """A model that finds the lungs. Learned models and ``classic`` stand behind the same interface."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and hash of the model."""
+        ...
+
+    def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
+        """Find the lungs.
+
+        Raises:
+            NotAChestError: Nothing in the scan looks like a lung.
+        """
+        ...
+
+
+def empty_labels(volume: Volume) -> npt.NDArray[Any]:
+    """Return a label map of zeros on the grid of ``volume``."""
+    return np.zeros(volume.shape, np.uint8)

@@ -1,0 +1,337 @@
+"""``prepare``: from pairs of image and mask to a data set of slices.
+
+One volume is in memory at a time in each process. Each subject is made whole or not at all, and leaves a
+record; the index is built from the records at the end. A run that was killed at any moment is finished by
+the same command, with the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hilum.core.cores import thread_count
+from hilum.core.errors import HilumError, InputError, OutputError, UsageError
+from hilum.core.planes import Plane
+from hilum.core.segmentation import Progress
+from hilum.datasets.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
+from hilum.datasets.pairs import find_pairs, labels_of
+from hilum.datasets.processes import NoProcessesError, run_in_processes
+from hilum.datasets.pseudonyms import assign, read_dictionary
+from hilum.datasets.record import RECORDS
+from hilum.datasets.slices import Spacing, parse_spacing
+from hilum.datasets.subject import IMAGES, MASKS, Job, Outcome, make_subject, on_full_disk
+from hilum.io import write_json
+from hilum.io.parts import HIDDEN
+from hilum.io.text import read_json, shown
+from hilum.io.vocabulary import parse_labels
+
+__all__ = ["Prepared", "Refused", "default_workers", "prepare"]
+
+_LOCK = ".hilum-lock"
+_PARAMETERS = "parameters.json"
+_KNOWN = {IMAGES, MASKS, RECORDS, "dataset.json", "index.csv", "index.parquet", ".DS_Store", "Thumbs.db"}
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A subject that was not taken: its number, its long name (for the terminal only) and why."""
+
+    id: int
+    name: str
+    error: HilumError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What :func:`prepare` did.
+
+    Attributes:
+        dataset: The data set.
+        dictionary: The dictionary of subjects.
+        subjects: How many subjects the data set holds.
+        slices: How many slices it holds.
+        made: Numbers of the subjects that were made in this run.
+        kept: Numbers of those that were complete already.
+        refused: What was not taken.
+        alone: Whether one process did all, because the system gave no more.
+        notes: (number, code, sentence) of what was done to masks that a person should know.
+    """
+
+    dataset: Path
+    dictionary: Path
+    subjects: int
+    slices: int
+    made: tuple[int, ...]
+    kept: tuple[int, ...]
+    refused: tuple[Refused, ...]
+    alone: bool = False
+    notes: tuple[tuple[int, str, str], ...] = ()
+
+
+def default_workers() -> int:
+    """Return how many processes to use: the cores that this process may run on, at most eight."""
+    return thread_count(_MOST_WORKERS)
+
+
+def prepare(
+    pairs: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    masks: str | os.PathLike[str] | None = None,
+    plane: Plane | str = Plane.CORONAL,
+    spacing: Spacing = "keep",
+    sides: bool = False,
+    labels: str | Mapping[int, int] | None = None,
+    resample_masks: bool = False,
+    subjects: str | os.PathLike[str] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Cut pairs of image and mask into a data set of slices.
+
+    Args:
+        pairs: Where they are, see :func:`hilum.datasets.find_pairs`.
+        out: The data set: a new folder, one that a killed run left, or one to add subjects to.
+        masks: The folder of masks, where they lie in a folder of their own.
+        plane: ``coronal``, ``axial`` or ``sagittal``.
+        spacing: ``keep``, ``square`` (the finer of the two distances for both) or (row, column) in mm.
+        sides: Keep right (1) and left (2) lung apart in the masks; otherwise both are 1.
+        labels: What the values of the masks mean, where neither they nor a ``dataset.json`` tell: a
+            vocabulary or pairs, see :func:`hilum.io.vocabulary.parse_labels`.
+        resample_masks: Bring masks on other grids to those of their images, by nearest neighbour. A mask that
+            would lose more than 5 % of its volume is refused.
+        subjects: The dictionary of subjects; by default beside the data set, ``OUT.subjects.json``.
+        workers: Number of processes. More than one needs a main module that can be imported.
+        progress: Called with the fraction done and a sentence.
+
+    Returns:
+        What was made. Pairs that cannot be used are listed with the reason, and the others are done.
+
+    Raises:
+        UsageError: An argument is not allowed, or does not fit the data set that is there already.
+        InputError: No pair was found or none can be used, or a subject stands there twice.
+        OutputError: It cannot be written.
+    """
+    wanted = _parameters(plane, spacing, sides)
+    root = Path(out)
+    dictionary = Path(subjects) if subjects is not None else root.with_name(root.name + ".subjects.json")
+    mapping = parse_labels(labels) or labels_of(Path(pairs))
+    if workers < 1:
+        raise UsageError(f"workers is {workers}, expected at least 1.")
+    if root.resolve() in dictionary.resolve().parents:
+        raise UsageError("subjects lies inside of the data set, which must not hold names.")
+    found = find_pairs(Path(pairs), None if masks is None else Path(masks))
+    with _open(root, wanted) as is_new:
+        known = read_dictionary(dictionary)
+        if not known and record_numbers(root):
+            raise InputError(
+                f"The dictionary {dictionary.name} of this data set is missing, so new subjects cannot be "
+                "told from old ones.",
+                "Give it with --subjects, or make the data set anew.",
+            )
+        numbers = assign(dictionary, [subject.name for subject in found])
+        jobs = [
+            Job(
+                id=numbers[subject.name],
+                name=subject.name,
+                pairs=subject.pairs,
+                root=root,
+                plane=Plane(plane),
+                spacing=wanted["spacing"] if isinstance(wanted["spacing"], str) else tuple(wanted["spacing"]),
+                sides=sides,
+                labels=mapping,
+                resample_masks=resample_masks,
+            )
+            for subject in found
+        ]
+        outcomes, alone = _run(jobs, workers, progress)
+        with on_full_disk(root):
+            outcomes = _without_copies(root, outcomes)
+            _stop_if_nothing(root, outcomes, is_new, None if known else dictionary)
+            if progress:
+                progress(1.0, "index")
+            remove_leftovers(root)
+            slices = finish_dataset(root, wanted)
+    names = {number: name for name, number in numbers.items()}
+    return Prepared(
+        dataset=root,
+        dictionary=dictionary,
+        subjects=len(read_json(root / "dataset.json")["subjects"]),
+        slices=slices,
+        made=tuple(o.id for o in outcomes if o.error is None and not o.kept),
+        kept=tuple(o.id for o in outcomes if o.kept),
+        refused=tuple(Refused(o.id, names[o.id], o.error) for o in outcomes if o.error is not None),
+        alone=alone,
+        notes=tuple((o.id, *note) for o in outcomes for note in o.notes),
+    )
+
+
+def _parameters(plane: Plane | str, spacing: Spacing, sides: bool) -> dict[str, Any]:
+    try:
+        chosen = Plane(plane)
+    except ValueError as error:
+        names = ", ".join(p.value for p in Plane)
+        raise UsageError(f"plane is {plane!r}, expected one of {names}.") from error
+    size = parse_spacing(spacing)
+    return {
+        "plane": chosen.value,
+        "spacing": size if isinstance(size, str) else list(size),
+        "sides": bool(sides),
+    }
+
+
+@contextmanager
+def _open(root: Path, wanted: dict[str, Any]) -> Iterator[bool]:
+    """Lock the data set, make its folders and clear what a killed run left; yields whether it is new."""
+    lock = FileLock(root / _LOCK, timeout=0)
+    made = False
+    try:
+        with on_full_disk(root):
+            if root.exists() and not root.is_dir():
+                raise OutputError(f"{root} is a file, not a folder.", "Give another folder with -o.")
+            made = not root.exists()
+            _check_ours(root)
+            root.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise OutputError(
+                    f"Another process is writing to {root}.", "Wait until it is done, or give another folder."
+                ) from error
+            for folder in (RECORDS, IMAGES, MASKS):
+                (root / folder).mkdir(exist_ok=True)
+            _clear_parts(root)
+            _check_parameters(root, wanted)
+        yield made or not (root / "dataset.json").exists()
+    finally:
+        try:
+            _close(root, lock, made)
+        except BaseException:  # a signal came between
+            _close(root, lock, made)
+            raise
+
+
+def _clear_parts(root: Path) -> None:
+    """Remove what is not complete: of a run that was killed, or of processes of this one that were ended."""
+    for home in (root, root / RECORDS, root / IMAGES, root / MASKS):
+        for part in home.glob(f"{HIDDEN}*"):
+            if part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            elif part.name != _LOCK:
+                part.unlink(missing_ok=True)
+
+
+def _close(root: Path, lock: FileLock, made: bool) -> None:
+    """Let go of the data set; never fails. Without the lock it belongs to another process."""
+    if lock.is_locked:
+        with suppress(OSError):
+            _clear_parts(root)
+        with suppress(OSError):
+            (root / _LOCK).unlink()
+        lock.release()
+    if made:
+        _remove_if_empty(root)
+
+
+def _check_ours(root: Path) -> None:
+    if not root.is_dir():
+        return
+    entries = {path.name for path in root.iterdir() if not path.name.startswith(HIDDEN)}
+    foreign = sorted(entries - _KNOWN)
+    if foreign or (entries & {IMAGES, MASKS} and RECORDS not in entries):
+        what = f" ({foreign[0]})" if foreign else ""
+        raise OutputError(
+            f"{root} holds files that are no data set of hilum{what}, so it is not touched.",
+            "Give another folder with -o.",
+        )
+
+
+def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
+    """A data set has one plane and one pixel size; they stand there before the first slice."""
+    file = root / RECORDS / _PARAMETERS
+    if not file.exists():
+        write_json(file, wanted)
+        return
+    hint = "Give another folder with -o."
+    there = read_json(file, name=f"{_PARAMETERS} of {root.name}", hint=hint)
+    if not isinstance(there, dict):
+        raise InputError(f"{_PARAMETERS} of {root.name} is damaged.", hint)
+    for name, value in wanted.items():
+        if there.get(name) != value:
+            raise UsageError(
+                f"The data set {root.name} was made with {name} = {shown(there.get(name))}, not {value}.",
+                f"Use the same {name}, or give another folder with -o.",
+            )
+
+
+def _run(jobs: list[Job], workers: int, progress: Progress | None) -> tuple[list[Outcome], bool]:
+    """Make the subjects, in this process or in several.
+
+    Returns:
+        The outcomes in the order of the jobs, and whether several processes were wanted but not to be had.
+    """
+    say = progress or (lambda fraction, what: None)
+    done: dict[int, Outcome] = {}
+
+    def note(outcome: Outcome) -> None:
+        done[outcome.id] = outcome
+        say(len(done) / (len(jobs) + 1), f"subject {len(done)} of {len(jobs)}")
+
+    say(0.0, f"{len(jobs)} subject{'s' if len(jobs) != 1 else ''}")
+    workers, alone = min(workers, len(jobs)), False
+    if workers > 1:
+        try:
+            run_in_processes(make_subject, jobs, workers, note)
+        except NoProcessesError:
+            alone = True
+    for job in jobs:
+        if job.id not in done:
+            note(make_subject(job))
+    return [done[job.id] for job in jobs], alone
+
+
+def _without_copies(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
+    copies = refuse_copies(root)
+    out = []
+    for outcome in outcomes:
+        if outcome.id in copies:
+            first = copies[outcome.id]
+            error = InputError(
+                f"Its image is the same as that of subject {first}.", "Take one away: a subject counts once."
+            )
+            outcome = Outcome(outcome.id, 0, error=error)
+        out.append(outcome)
+    return out
+
+
+def _stop_if_nothing(root: Path, outcomes: list[Outcome], is_new: bool, dictionary: Path | None) -> None:
+    """Where not one pair of a new data set can be used, leave nothing and say why."""
+    if not is_new or any(outcome.slices for outcome in outcomes):
+        return
+    numbers = set(record_numbers(root))
+    if numbers - {outcome.id for outcome in outcomes}:
+        return
+    for folder in (RECORDS, IMAGES, MASKS):
+        shutil.rmtree(root / folder, ignore_errors=True)
+    if dictionary is not None:
+        dictionary.unlink(missing_ok=True)
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    first = errors[0]
+    if len(errors) > 1:
+        text = f"None of the {len(errors)} pairs can be used; the first: {first.message}"
+        raise type(first)(text, first.hint)
+    raise first
+
+
+def _remove_if_empty(root: Path) -> None:
+    with suppress(OSError):
+        root.rmdir()

@@ -1,0 +1,136 @@
+"""Work in several processes, which end with the one that started them: done, interrupted or killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, connection, get_context, parent_process
+from typing import TypeVar
+
+from hilum.core.errors import HilumError, OutputError, UsageError
+
+__all__ = ["NoProcessesError", "check_socket_paths", "run_in_processes"]
+
+#: Bytes of a path that a Unix socket may have: 108 with the closing nought on Linux, 104 on macOS.
+_SOCKET_PATH_BYTES = 103
+#: Bytes that Python adds to the temporary folder: /pymp-xxxxxxxx/listener-xxxxxxxx.
+_SOCKET_NAME_BYTES = 32
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+
+class NoProcessesError(Exception):
+    """The system gives no processes that work together; what was not noted is not done."""
+
+
+def check_socket_paths() -> None:
+    """Refuse a temporary folder whose path is too long for the sockets of processes that load slices.
+
+    torch hands slices over through sockets there. Where their names are too long it drops the slices without
+    a word, and the training waits for them for ever.
+
+    Raises:
+        UsageError: The path is too long.
+    """
+    length = len(os.fsencode(tempfile.gettempdir())) + _SOCKET_NAME_BYTES
+    if os.name == "posix" and length > _SOCKET_PATH_BYTES:
+        raise UsageError(
+            "The path of the temporary folder is too long for processes that load slices.",
+            "Set TMPDIR to a shorter one, or --set workers=0.",
+        )
+
+
+def run_in_processes(
+    work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int, note: Callable[[Outcome], None]
+) -> None:
+    """Do jobs in several processes; where this one is interrupted they end at once.
+
+    Args:
+        work: A function that can be imported.
+        jobs: What it is called with.
+        workers: Number of processes.
+        note: Called with each outcome, in the order in which they come.
+
+    Raises:
+        OutputError: A process was ended from outside.
+        NoProcessesError: There are no semaphores, as where /dev/shm is missing, or no more processes.
+    """
+    before = set(active_children())
+    try:
+        with _deaf_children():
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    except (OSError, ImportError, NotImplementedError) as error:
+        raise NoProcessesError from error
+    try:
+        waiting = iter(jobs)
+        running: set[Future[Outcome]] = set()
+        while True:
+            for job in waiting:
+                running.add(_submit(pool, work, job))
+                if len(running) >= workers + 1:
+                    break
+            if not running:
+                break
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                note(future.result())
+    except BrokenProcessPool as error:
+        raise OutputError(
+            "A process that made slices was ended from outside, most likely because memory ran out.",
+            "Run the same command with --workers 1: it goes on where it stopped.",
+        ) from error
+    except (HilumError, NoProcessesError):  # what runs comes to its end
+        raise
+    except BaseException:
+        for child in set(active_children()) - before:
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, work: Callable[[Job], Outcome], job: Job) -> Future[Outcome]:
+    """Hand a job to the pool, which may start a process for it.
+
+    Raises:
+        NoProcessesError: No process can be started.
+    """
+    try:
+        with _deaf_children():
+            return pool.submit(work, job)
+    except OSError as error:
+        raise NoProcessesError from error
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C and the end of a terminal: their parent does, and ends them."""
+    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
+    if mask is None:
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed, so that two runs never write at a time."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -1,0 +1,69 @@
+"""The record of a subject in a data set: says that the subject is complete, or why it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hilum.core.errors import InputError
+from hilum.datasets.index import SubjectRecord
+from hilum.io.schema import Count, Length, Record, Sha256, Share, check
+from hilum.io.text import read_json
+
+__all__ = ["RECORDS", "read_record", "record_path"]
+
+RECORDS = "records"
+
+
+class _Slice(Record):
+    """A row of the index."""
+
+    slice: Count
+    rows: Count
+    cols: Count
+    spacing_mm: tuple[Length, Length] | None
+    slice_spacing_mm: Length | None
+    lung_fraction: Share
+    image: str
+    mask: str
+    sha256: tuple[Sha256, Sha256]
+    bytes: tuple[Count, Count]
+
+
+class _Made(Record):
+    """A subject with slices."""
+
+    key: str
+    sources: tuple[tuple[str, ...], ...]
+    subject: SubjectRecord
+    slices: tuple[_Slice, ...]
+
+
+class _Refused(Record):
+    """A subject that was not taken."""
+
+    refused: str
+
+
+def record_path(root: Path, number: int) -> Path:
+    """Return the record of a subject."""
+    return root / RECORDS / f"{number}.json"
+
+
+def read_record(root: Path, number: int) -> dict[str, Any]:
+    """Read the record of a subject.
+
+    Returns:
+        ``refused``, a sentence or None; and where that is None, ``key``, ``sources``, ``subject`` and
+        ``slices``.
+
+    Raises:
+        InputError: It is missing or damaged.
+    """
+    name = f"{RECORDS}/{number}.json of {root.name}"
+    hint = "Delete this file and run the same hilum prepare command again: it makes the subject anew."
+    data = read_json(record_path(root, number), name=name, hint=hint)
+    if not isinstance(data, dict):
+        raise InputError(f"{name} is damaged.", hint)
+    check(_Made if data.get("refused") is None else _Refused, data, name=name, hint=hint)
+    return {"refused": None, **data}

@@ -1,0 +1,372 @@
+"""Making the slices of one subject: read, check, cut, write. Runs in a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.anatomy.given import part_sides
+from hilum.core.errors import HilumError, InputError, OutputError
+from hilum.core.flags import Severity
+from hilum.core.labels import Lung
+from hilum.core.planes import Plane
+from hilum.core.segmentation import ModelInfo, Segmentation
+from hilum.core.volume import Volume
+from hilum.datasets.encode import encode_mask, encode_picture
+from hilum.datasets.index import SubjectRecord
+from hilum.datasets.pairs import Pair
+from hilum.datasets.record import read_record, record_path
+from hilum.datasets.slices import Frame, Spacing, frame_of, pictures
+from hilum.io import read, write_json
+from hilum.io.atomic import writable
+from hilum.io.mask import Mask
+from hilum.io.mask_grid import place
+from hilum.io.masks import as_lungs, load_mask
+from hilum.io.stream import open_regular, readable
+from hilum.io.vocabulary import BOTH, LabelMap
+
+__all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
+
+IMAGES, MASKS = "images", "masks"
+#: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
+_TOLD = ("mask_resampled", "mask_pasted", "sides_parted")
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One subject to make, and how.
+
+    Attributes:
+        id: Number of the subject.
+        name: Its long name; serves to keep it out of what is written.
+        pairs: Image and mask, or several pictures of single slices.
+        root: The data set.
+        plane: How to cut.
+        spacing: Pixel size.
+        sides: Whether masks keep right (1) and left (2) apart.
+        labels: Meaning of the values in the masks, None where they tell it themselves.
+        resample_masks: Whether masks on other grids are resampled.
+    """
+
+    id: int
+    name: str
+    pairs: tuple[Pair, ...]
+    root: Path
+    plane: Plane
+    spacing: Spacing
+    sides: bool
+    labels: LabelMap | None
+    resample_masks: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a subject.
+
+    Attributes:
+        id: Its number.
+        slices: How many slices it has; 0 where it was refused.
+        kept: Whether it was there already.
+        notes: (code, sentence) pairs of what was done to it that a person should know.
+        error: Why it was refused, with file names, for the person at the terminal.
+    """
+
+    id: int
+    slices: int
+    kept: bool = False
+    notes: tuple[tuple[str, str], ...] = ()
+    error: HilumError | None = None
+
+
+@contextmanager
+def on_full_disk(root: Path) -> Iterator[None]:
+    """Say that the disk is full, and what stays; other errors of writing as everywhere.
+
+    Raises:
+        OutputError: Something in ``root`` cannot be written.
+    """
+    try:
+        with writable(root):
+            yield
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            raise OutputError(
+                f"The disk of {root} is full; subjects that were finished are kept.",
+                "Free some space and run the same command again: it goes on.",
+            ) from cause
+        raise
+
+
+def make_subject(job: Job) -> Outcome:
+    """Make the slices of a subject, unless they are there already.
+
+    All files are written into a hidden folder and moved when the last is done; the record, which says that
+    the subject is complete, comes after them. Nothing is ever half-written under its own name.
+
+    Args:
+        job: What to make.
+
+    Returns:
+        What became of it; a subject that is refused has a record that says why, without any name.
+
+    Raises:
+        OutputError: The disk is full or cannot be written.
+    """
+    try:
+        problem = next((pair.problem for pair in job.pairs if pair.problem), "")
+        if problem:
+            raise InputError(problem, "Complete the pair, or take the file away.")
+        sources = [_hash_pair(pair) for pair in job.pairs]
+        key = _key(job, sources)
+        there = _complete(job, key)
+        if there is not None:
+            return Outcome(job.id, there, kept=True)
+        return _make(job, key, sources)
+    except OutputError:
+        raise
+    except HilumError as error:
+        with on_full_disk(job.root):
+            record = {"id": job.id, "refused": _without_names(error.message, job)}
+            write_json(record_path(job.root, job.id), record)
+        return Outcome(job.id, 0, error=error)
+
+
+def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
+    stage = job.root / f".hilum-{job.id}.part"
+    with on_full_disk(job.root):
+        shutil.rmtree(stage, ignore_errors=True)
+        stage.mkdir()
+    try:
+        rows: list[dict[str, Any]] = []
+        found: list[SubjectRecord] = []
+        for pair in job.pairs:
+            rows += _write_pair(job, pair, stage, len(rows), found)
+        subject = asdict(_merge(found, len(rows)))
+        record = {
+            "id": job.id,
+            "refused": None,
+            "key": key,
+            "sources": sources,
+            "subject": subject,
+            "slices": rows,
+        }
+        with on_full_disk(job.root):
+            record_path(job.root, job.id).unlink(missing_ok=True)  # the old files are about to go
+            for row in rows:
+                for folder, name in ((IMAGES, row["image"]), (MASKS, row["mask"])):
+                    (stage / name).replace(job.root / folder / name)
+            write_json(record_path(job.root, job.id), record)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    told = tuple(note for record in found for note in record.notes if note[0] in _TOLD)
+    return Outcome(job.id, len(rows), notes=tuple(dict.fromkeys(told)))
+
+
+def _write_pair(
+    job: Job, pair: Pair, stage: Path, first: int, found: list[SubjectRecord]
+) -> list[dict[str, Any]]:
+    """Read a pair, write its slices into ``stage`` and add what it is to ``found``."""
+    if pair.image is None or pair.mask is None:  # told before; here for the type checker
+        raise InputError(pair.problem)
+    drawn = as_lungs(load_mask(pair.mask, job.labels), job.labels, "The mask")
+    volume = read(pair.image)
+    if len(job.pairs) > 1 and 1 not in volume.shape:
+        raise InputError(
+            "The subject has several images, and not all of them are single pictures.",
+            "A subject has one volume, or pictures of single slices.",
+        )
+    frame = frame_of(volume, job.plane, job.spacing)
+    labels, notes = _mask_of(job, drawn, volume)
+    found.append(_describe(job, volume, labels, frame, notes))
+    if not job.sides:
+        labels = np.minimum(labels, 1)
+    rows = []
+    for number, (hu, mask) in enumerate(pictures(volume, labels, frame), start=first):
+        image_name, mask_name = f"{job.id}_{number}.tiff", f"{job.id}_{number}.png"
+        files = {
+            image_name: encode_picture(hu, frame.plane, frame.spacing, frame.slice_spacing),
+            mask_name: encode_mask(mask),
+        }
+        with on_full_disk(job.root):
+            for name, content in files.items():
+                (stage / name).write_bytes(content)
+        rows.append(
+            {
+                "slice": number,
+                "rows": frame.shape[0],
+                "cols": frame.shape[1],
+                "spacing_mm": frame.spacing,
+                "slice_spacing_mm": frame.slice_spacing,
+                "lung_fraction": round(np.count_nonzero(mask) / mask.size, 6),
+                "image": image_name,
+                "mask": mask_name,
+                "sha256": [hashlib.sha256(content).hexdigest() for content in files.values()],
+                "bytes": [len(content) for content in files.values()],
+            }
+        )
+    return rows
+
+
+def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
+    """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
+    hint = "Check that they belong together; --resample-masks resamples the mask."
+    labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
+    notes = [*drawn.notes, *placed]
+    if 1 not in volume.shape and not labels.any():
+        raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
+    if not job.sides:
+        return (np.minimum(labels, 1) if labels.max() == BOTH else labels), notes
+    labels, flags = part_sides(labels, volume, told=drawn.told)
+    for flag in flags:
+        if flag.severity is Severity.ERROR:
+            raise InputError(flag.reason, "Give masks with two labels, or leave --sides out.")
+        notes.append((flag.code, flag.message))
+    return labels, notes
+
+
+def _describe(
+    job: Job,
+    volume: Volume,
+    labels: npt.NDArray[np.uint8],
+    frame: Frame,
+    notes: list[tuple[str, str]],
+) -> SubjectRecord:
+    from hilum.quality import check_segmentation, check_volume
+
+    given = Segmentation(labels, ModelInfo("given", ""))
+    flags = list(check_volume(volume, given))
+    has_sides = labels.max() == Lung.LEFT  # a mask without sides would be flagged for a lost lung
+    if 1 not in volume.shape and has_sides:
+        flags += check_segmentation(volume, given)
+    if frame.ratio != (1.0, 1.0):
+        old, new = (
+            " x ".join(f"{s:g}" for s in pair) for pair in (_source_spacing(frame), frame.spacing or ())
+        )
+        notes.append(("pixels_resampled", f"Pixels of {old} mm were resampled to {new} mm."))
+    deviation = _rounding(volume)
+    if deviation and frame.ratio == (1.0, 1.0):
+        notes.append(
+            ("hu_rounded", f"HU were no whole numbers and were rounded (by up to {deviation:.2g} HU).")
+        )
+    return SubjectRecord(
+        id=job.id,
+        slices=frame.slices,
+        rows=frame.shape[0],
+        cols=frame.shape[1],
+        spacing_mm=frame.spacing,
+        slice_spacing_mm=frame.slice_spacing,
+        volume_voxel_ml=None if frame.voxel_ml is None else round(frame.voxel_ml, 9),
+        flags=tuple(dict.fromkeys(flag.code for flag in flags)),
+        notes=tuple(notes),
+    )
+
+
+def _source_spacing(frame: Frame) -> tuple[float, float]:
+    rows, cols = frame.spacing or (1.0, 1.0)
+    return round(rows / frame.ratio[0], 6), round(cols / frame.ratio[1], 6)
+
+
+def _rounding(volume: Volume) -> float:
+    """Return the most that HU move when they become whole numbers of 16 bits; 0 where they are."""
+    if volume.hu.dtype == np.int16:
+        return 0.0
+    flat = volume.hu.ravel(order="K")
+    step = 2**22
+    info = np.iinfo(np.int16)
+    worst = 0.0
+    for start in range(0, flat.size, step):
+        part = flat[start : start + step]
+        worst = max(worst, float(np.abs(part - np.clip(np.rint(part), info.min, info.max)).max()))
+    return worst
+
+
+def _merge(found: list[SubjectRecord], slices: int) -> SubjectRecord:
+    """Put the pictures of a subject together; size and scale are those of the first."""
+    first = found[0]
+    return SubjectRecord(
+        id=first.id,
+        slices=slices,
+        rows=first.rows,
+        cols=first.cols,
+        spacing_mm=first.spacing_mm,
+        slice_spacing_mm=first.slice_spacing_mm,
+        volume_voxel_ml=first.volume_voxel_ml,
+        flags=tuple(dict.fromkeys(code for record in found for code in record.flags)),
+        notes=tuple(dict.fromkeys(note for record in found for note in record.notes)),
+    )
+
+
+# -- what is there already -------------------------------------------------------------------------------
+
+
+def _hash_pair(pair: Pair) -> list[str]:
+    return [_hash(path) for path in (pair.image, pair.mask) if path is not None]
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder (DICOM) in the order of their names."""
+    digest = hashlib.sha256()
+    with readable(path):
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in files:
+            with open_regular(file) as stream:
+                while block := stream.read(2**20):
+                    digest.update(block)
+    return digest.hexdigest()
+
+
+def _key(job: Job, sources: list[list[str]]) -> str:
+    """Return a hash of all that decides what the files of a subject hold."""
+    text = json.dumps(
+        {
+            "format": 2,
+            "plane": job.plane.value,
+            "spacing": job.spacing,
+            "sides": job.sides,
+            "labels": None if job.labels is None else job.labels.describe(),
+            "resample_masks": job.resample_masks,
+            "sources": sources,
+        },
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _complete(job: Job, key: str) -> int | None:
+    """Return the number of slices where the subject is complete and all its files have their size."""
+    try:
+        record = read_record(job.root, job.id)
+        if record["refused"] is not None or record["key"] != key:
+            return None
+        for row in record["slices"]:
+            for folder, name, size in zip(
+                (IMAGES, MASKS), (row["image"], row["mask"]), row["bytes"], strict=True
+            ):
+                if (job.root / folder / name).stat().st_size != size:
+                    return None
+        return len(record["slices"])
+    except (OSError, InputError):
+        return None
+
+
+def _without_names(text: str, job: Job) -> str:
+    """Take file names and the subject's name out of a sentence: the data set never holds them."""
+    for pair in job.pairs:
+        for path, what in ((pair.image, "the image"), (pair.mask, "the mask")):
+            if path is not None:
+                for name in (str(path), path.name):
+                    text = text.replace(name, what)
+    text = text.replace(job.name, "the subject") if len(job.name) > 2 else text
+    return text[:1].upper() + text[1:]

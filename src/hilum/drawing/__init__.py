@@ -1,0 +1,1 @@
+"""SVG elements, slices as images, and how numbers are written."""

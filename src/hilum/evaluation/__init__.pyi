@@ -1,0 +1,29 @@
+from .cases import Case as Case
+from .cases import CaseResult as CaseResult
+from .cases import Grid as Grid
+from .cases import SideChoice as SideChoice
+from .cases import evaluate_case as evaluate_case
+from .compare import Comparison as Comparison
+from .evaluate import evaluate_masks as evaluate_masks
+from .evaluate import evaluate_run as evaluate_run
+from .metrics import METRICS as METRICS
+from .metrics import Side as Side
+from .output import write_comparison as write_comparison
+from .output import write_evaluation as write_evaluation
+from .result import Evaluation as Evaluation
+
+__all__ = [
+    "METRICS",
+    "Case",
+    "CaseResult",
+    "Comparison",
+    "Evaluation",
+    "Grid",
+    "Side",
+    "SideChoice",
+    "evaluate_case",
+    "evaluate_masks",
+    "evaluate_run",
+    "write_comparison",
+    "write_evaluation",
+]

@@ -1,0 +1,1 @@
+"""Arrays with millimetres: blocks, interpolation, morphology, surfaces. It knows no files and no lungs."""

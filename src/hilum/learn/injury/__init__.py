@@ -1,7 +1,0 @@
-"""Synthetic injury: disease put into healthy lungs whose mask is known, and the mask that stays right."""
-
-from hilum.learn.injury.dome import add_dome, belly_of
-from hilum.learn.injury.kinds import InjuryKind
-from hilum.learn.injury.make import Injured, add_injury, random_injury
-
-__all__ = ["Injured", "InjuryKind", "add_dome", "add_injury", "belly_of", "random_injury"]

@@ -1,0 +1,232 @@
+"""Running ONNX models without torch: OpenVINO on the CPU, else ONNX Runtime, which also knows GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.core.cores import thread_count
+from hilum.core.errors import HilumError, InputError, ModelError
+from hilum.io.text import sha256_of
+from hilum.models.offline import import_onnxruntime, import_openvino
+
+__all__ = ["Device", "Session", "check_probabilities", "open_session", "open_weights"]
+
+Float = npt.NDArray[np.float32]
+#: A probability may pass 0 and 1 by the rounding of float32 and float16 weights.
+_ROUNDING = 1e-3
+#: What ONNX Runtime calls the GPUs it may know, best first.
+_GPU_PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider")
+
+
+class Device(str, Enum):
+    """Where a model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+class Session(Protocol):
+    """A model that is ready to run."""
+
+    engine: str
+    #: How many inputs :meth:`run_many` works on side by side.
+    lanes: int
+
+    def run_many(self, inputs: Sequence[Float]) -> list[Float]:
+        """Give the model's one output for each of several inputs."""
+        ...
+
+    def run(self, x: Float) -> Float:
+        """Give the model's one output for its one input."""
+        ...
+
+
+def check_probabilities(found: Float, shape: tuple[int, ...], model: str) -> None:
+    """Raise unless an output of a network holds probabilities in the shape that they must have.
+
+    Raises:
+        ModelError: It does not: the network is not what its card says.
+    """
+    hint = "Take the .onnx file that belongs to the card."
+    if found.shape != shape or found.dtype.kind != "f":
+        words = " x ".join(map(str, found.shape))
+        raise ModelError(
+            f"The network of the model {model} gives {words} values of type {found.dtype}, where "
+            f"{' x '.join(map(str, shape))} probabilities are expected.",
+            hint,
+        )
+    if found.size and not (found.min() >= -_ROUNDING and found.max() <= 1 + _ROUNDING):  # also not NaN
+        raise ModelError(f"The network of the model {model} gives values that are no probabilities.", hint)
+
+
+class _OpenVino:
+    """One thread an inference, several inferences side by side.
+
+    Sums over many threads round in another order, and then a voxel of a mask may flip with the number of
+    cores. One thread always sums in the same order.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        openvino = import_openvino()
+        core = openvino.Core()
+        self.lanes = threads or thread_count()
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "NUM_STREAMS": str(self.lanes),
+            "INFERENCE_NUM_THREADS": self.lanes,
+        }
+        self._name = path.name
+        # Given a path alone, OpenVINO would try all formats it knows, and print what each says of the file.
+        self._reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+        network = self._reader.convert(self._reader.load(str(path)))
+        self._model = core.compile_model(network, "CPU", options)
+        _require_one(path.name, len(self._model.inputs), len(self._model.outputs))
+        self.engine = f"OpenVINO {openvino.__version__.split('-')[0]}"
+
+    def run_many(self, inputs: Sequence[Float]) -> list[Float]:
+        out: list[Float] = []
+        with _runs(self._name):
+            for start in range(0, len(inputs), self.lanes):
+                requests = []
+                # Started from one thread: OpenVINO's Python layer can lock up when several set inputs.
+                for x in inputs[start : start + self.lanes]:
+                    request = self._model.create_infer_request()
+                    request.start_async([x])
+                    requests.append(request)
+                for request in requests:
+                    request.wait()
+                    out.append(np.array(request.get_output_tensor(0).data))
+        return out
+
+    def run(self, x: Float) -> Float:
+        return self.run_many([x])[0]
+
+
+class _OnnxRuntime:
+    def __init__(self, path: Path, threads: int, providers: tuple[str, ...] = ()) -> None:
+        onnxruntime = import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.lanes = 1 if providers else threads or thread_count()
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=[*providers, "CPUExecutionProvider"]
+        )
+        self._name = path.name
+        _require_one(path.name, len(self._session.get_inputs()), len(self._session.get_outputs()))
+        self._input = self._session.get_inputs()[0].name
+        where = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self.engine = f"ONNX Runtime {onnxruntime.__version__} ({where})"
+
+    def run_many(self, inputs: Sequence[Float]) -> list[Float]:
+        with ThreadPoolExecutor(self.lanes) as pool:
+            return list(pool.map(self.run, inputs))
+
+    def run(self, x: Float) -> Float:
+        with _runs(self._name):
+            out: Float = self._session.run(None, {self._input: x})[0]
+        return out
+
+
+def _require_one(name: str, inputs: int, outputs: int) -> None:
+    if (inputs, outputs) != (1, 1):
+        raise ModelError(
+            f"{name} cannot be run: it has {inputs} inputs and {outputs} outputs, not one of each.",
+            "Take the .onnx file that belongs to the card.",
+        )
+
+
+@contextmanager
+def _runs(name: str) -> Iterator[None]:
+    """Turn what an engine raises while it runs a network into one sentence."""
+    try:
+        yield
+    except (HilumError, MemoryError):
+        raise
+    except Exception as error:  # each engine has errors of its own kinds
+        raise ModelError(
+            f"{name} failed while it ran: its network does not take this input, or memory ran out.",
+            "Take the .onnx file that belongs to the card, or a smaller scan.",
+        ) from error
+
+
+def _gpu_providers() -> tuple[str, ...]:
+    """Names of the GPUs that ONNX Runtime finds here."""
+    try:
+        onnxruntime = import_onnxruntime()
+    except ImportError:
+        return ()
+    found = onnxruntime.get_available_providers()
+    return tuple(name for name in _GPU_PROVIDERS if name in found)
+
+
+def open_session(path: Path, threads: int = 0, device: Device = Device.AUTO) -> Session:
+    """Open an ONNX file with what is installed.
+
+    Args:
+        path: The file; its model has one input and one output.
+        threads: Threads to use on the CPU; 0 for as many as there are cores.
+        device: ``auto`` and ``cpu`` are the CPU; ``gpu`` is the one that ONNX Runtime finds.
+
+    Raises:
+        ModelError: No engine is installed, there is no GPU, or the file is damaged.
+    """
+    try:
+        if device is Device.GPU:
+            providers = _gpu_providers()
+            if not providers:
+                raise ModelError(
+                    "No GPU was found that ONNX Runtime can use.",
+                    "Install onnxruntime-gpu (CUDA) or onnxruntime-directml, or leave --device away.",
+                )
+            return _OnnxRuntime(path, threads, providers)
+        for engine in (_OpenVino, _OnnxRuntime):
+            try:
+                return engine(path, threads)
+            except ImportError:
+                continue
+    except ModelError:
+        raise
+    except Exception as error:  # each engine has errors of its own kinds
+        raise ModelError(
+            f"{path.name} cannot be run: it is damaged or no model in ONNX.", "Export or copy it again."
+        ) from error
+    raise ModelError(
+        "A learned model needs OpenVINO or ONNX Runtime, and neither is installed.",
+        "Run: pip install openvino",
+    )
+
+
+def open_weights(
+    path: Path, sha256: str, model: str, threads: int = 0, device: Device = Device.AUTO
+) -> Session:
+    """Open an ONNX file that must be the one its card tells of.
+
+    Args:
+        path: The file.
+        sha256: What the card says.
+        model: What the model is called.
+        threads: As for :func:`open_session`.
+        device: As for :func:`open_session`.
+
+    Raises:
+        ModelError: It is missing, not that of the card, or as :func:`open_session`.
+    """
+    try:
+        digest = sha256_of(path)
+    except InputError as error:
+        raise ModelError(f"The weights of the model {model}: {error.message}", error.hint) from error
+    if digest != sha256:
+        raise ModelError(
+            f"The weights of the model {model} are not those of its card: SHA-256 differs.",
+            "Copy the .onnx file and its card together.",
+        )
+    return open_session(path, threads, device)

@@ -1,1 +1,0 @@
-"""Models that find structures in a CT."""

@@ -1,0 +1,1 @@
+"""The intensities in and around the lungs of a data set."""

@@ -1,0 +1,312 @@
+"""``explore``: the intensities of a data set or of scans, before anything is trained on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.core.errors import HilumError, InputError
+from hilum.core.planes import Plane
+from hilum.core.segmentation import Progress
+from hilum.datasets.index import Dataset, load_dataset
+from hilum.datasets.slices import frame_of, pictures
+from hilum.study.intensities import CENTRES, EDGES, Region, Stack, Survey, survey
+from hilum.study.mixture import Mixture, Threshold, best_threshold, dice_at, fit_mixture, overlap
+
+__all__ = ["FEATURES", "Exploration", "Outlier", "explore"]
+
+#: Slices of a subject that are looked at, spread evenly: more change no figure that is shown.
+MOST_SLICES = 64
+#: Median and MAD of fewer subjects say nothing about one of them.
+LEAST_SUBJECTS = 8
+#: Iglewicz and Hoaglin (1993): a modified z score beyond 3.5 marks an outlier.
+OUTLIER_Z = 3.5
+#: Differences that do not matter, however alike the other subjects are.
+_NEGLIGIBLE = {"dense_percent": 2.0, "overlap": 0.01, "best_dice": 0.01}
+_NEGLIGIBLE_HU = 15.0
+
+Density = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A subject that stands out in a feature, with its robust z score."""
+
+    number: int
+    feature: str
+    value: float
+    median: float
+    z: float
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """What the intensities of all subjects tell.
+
+    Attributes:
+        source: ``dataset`` or ``scans``.
+        plane: Plane of the pictures.
+        surveys: One a subject.
+        pooled: Mean of the subjects' normalised histograms, by region: each subject counts the same.
+        threshold: Best single threshold between lung and the rest of the body, pooled.
+        dice: Dice of each threshold in ``EDGES``, pooled.
+        own: Best threshold of each subject.
+        overlap: Overlapping coefficient of lung and body, pooled.
+        mixture: Two Gaussians fitted to lung and body together.
+        inside: Two Gaussians fitted to the lungs alone: aerated and dense.
+        features: What is compared between subjects, by feature, in the order of the surveys.
+        outliers: Which subjects stand out, the farthest first.
+        names: What each number stands for; for the terminal only.
+        failed: Inputs that could not be used.
+        notes: Sentences on what the data do not tell.
+    """
+
+    source: str
+    plane: Plane
+    surveys: tuple[Survey, ...]
+    pooled: dict[Region, Density]
+    threshold: Threshold | None
+    dice: Density
+    own: tuple[Threshold | None, ...]
+    overlap: float | None
+    mixture: Mixture | None
+    inside: Mixture | None
+    features: dict[str, tuple[float | None, ...]]
+    outliers: tuple[Outlier, ...]
+    names: tuple[str, ...]
+    failed: tuple[tuple[str, HilumError], ...]
+    notes: tuple[str, ...]
+
+
+#: Features that are compared between subjects, with what they mean.
+FEATURES = {
+    "mean_hu": "Mean HU of the lungs",
+    "sd_hu": "Standard deviation of the lungs, HU",
+    "p15_hu": "15th percentile of the lungs, HU",
+    "p50_hu": "Median of the lungs, HU",
+    "dense_percent": "Share of the lungs at or above -450 HU, %",
+    "body_median_hu": "Median of the body, HU",
+    "overlap": "Overlap of lung and body",
+    "best_threshold_hu": "Best threshold, HU",
+    "best_dice": "Dice at the best threshold",
+    "air_hu": "Air round the body, HU",
+    "fat_hu": "Fat, HU",
+    "soft_tissue_hu": "Soft tissue, HU",
+}
+
+
+def explore(
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, progress: Progress | None = None
+) -> Exploration:
+    """Look at the intensities of a data set, or of scans whose lungs the model ``classic`` finds.
+
+    Args:
+        sources: One data set of ``hilum prepare``, or CT files and folders as ``hilum.read`` takes them.
+        progress: Called with the fraction done and a sentence.
+
+    Returns:
+        Histograms, thresholds, calibration and outliers. Scans that cannot be used are listed in ``failed``.
+
+    Raises:
+        InputError: Nothing can be used, or a data set is given together with other inputs.
+    """
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    paths = [Path(source) for source in given]
+    if not paths:
+        raise InputError("No input was given.", "Give a data set or CT files.")
+    sets = [path for path in paths if (path / "dataset.json").is_file() or (path / "records").is_dir()]
+    failed: list[tuple[str, HilumError]] = []
+    if sets and len(paths) > 1:
+        raise InputError("A data set is explored alone.", "Give one data set, or CT files only.")
+    say = progress or (lambda fraction, what: None)
+    if sets:
+        dataset = load_dataset(sets[0])
+        if not dataset.slices:
+            raise InputError("The data set holds no slices.", "Prepare it from pairs that can be used.")
+        found = [
+            survey(number, stack, flags)
+            for number, stack, flags in _of_dataset(dataset, say)
+            if any(labels.any() for labels in stack.labels)
+        ]
+        plane, names = Plane(dataset.plane), [f"subject {one.number}" for one in found]
+    else:
+        found, names, plane = [], [], Plane.AXIAL
+        for number, path in enumerate(paths):
+            say(number / len(paths), f"scan {number + 1} of {len(paths)}")
+            try:
+                found.append(_of_scan(number, path))
+                names.append(path.name)
+            except HilumError as error:
+                failed.append((path.name, error))
+    if not found:
+        if failed:
+            raise failed[0][1]
+        raise InputError("No slice of the data set holds lung.", "Check the masks.")
+    say(1.0, "pool")
+    return _pool("dataset" if sets else "scans", plane, found, names, failed)
+
+
+def _of_dataset(dataset: Dataset, say: Progress) -> Iterator[tuple[int, Stack, tuple[str, ...]]]:
+    by_subject: dict[int, list[int]] = {}
+    for place, record in enumerate(dataset.slices):
+        by_subject.setdefault(record.subject, []).append(place)
+    flags = {subject.id: subject.flags for subject in dataset.subjects}
+    for done, (number, places) in enumerate(by_subject.items()):
+        say(done / len(by_subject), f"subject {done + 1} of {len(by_subject)}")
+        records = [dataset.slices[place] for place in places]
+        chosen = [records[n] for n in _spread(len(records))]
+        stack = Stack(
+            plane=Plane(dataset.plane),
+            hu=[dataset.image(record) for record in chosen],
+            labels=[dataset.mask(record) for record in chosen],
+            slices=[record.slice for record in chosen],
+            spacing=chosen[0].spacing_mm,
+            sided=dataset.sides,
+        )
+        yield number, stack, flags.get(number, ())
+
+
+def _of_scan(number: int, path: Path) -> Survey:
+    from hilum.io import read
+    from hilum.quality import check_volume
+    from hilum.tasks.registry import load_model
+
+    volume = read(path)
+    lungs = load_model("classic")(volume)
+    flat = next((n for n, size in enumerate(volume.canonical().shape) if size == 1), 2)
+    plane = {0: Plane.SAGITTAL, 1: Plane.CORONAL, 2: Plane.AXIAL}[flat]
+    frame = frame_of(volume, plane, "keep")
+    chosen = _spread(frame.slices)
+    cut = list(pictures(volume, lungs.labels, frame, chosen))
+    stack = Stack(plane, [hu for hu, _ in cut], [mask for _, mask in cut], chosen, frame.spacing, sided=True)
+    flags = tuple(dict.fromkeys(flag.code for flag in check_volume(volume, lungs)))
+    return survey(number, stack, flags)
+
+
+def _spread(count: int) -> list[int]:
+    """Return the middles of at most :data:`MOST_SLICES` equal parts."""
+    most = min(count, MOST_SLICES)
+    return [int((n + 0.5) * count / most) for n in range(most)]
+
+
+def _pool(
+    source: str,
+    plane: Plane,
+    found: list[Survey],
+    names: list[str],
+    failed: list[tuple[str, HilumError]],
+) -> Exploration:
+    pooled = {region: _mean_histogram(found, region) for region in Region}
+    pooled = {region: density for region, density in pooled.items() if density.sum() > 0}
+    empty = np.zeros(EDGES.size)
+    # Lung and body in the proportion that a mean subject has them, for the Dice of a threshold.
+    share = float(np.mean([_lung_share(one) for one in found]))
+    lung, body = share * pooled[Region.LUNGS], (1 - share) * pooled.get(Region.BODY, empty)
+    # The open ends have no place, so a fit does without them.
+    inner = slice(1, -1)
+    own = tuple(best_threshold(EDGES, _floats(one, Region.LUNGS), _floats(one, Region.BODY)) for one in found)
+    features = _features(found, own)
+    return Exploration(
+        source=source,
+        plane=plane,
+        surveys=tuple(found),
+        pooled=pooled,
+        threshold=best_threshold(EDGES, lung, body),
+        dice=dice_at(lung, body),
+        own=own,
+        overlap=overlap(pooled[Region.LUNGS], pooled.get(Region.BODY, empty)),
+        mixture=fit_mixture(CENTRES[inner], (lung + body)[inner]),
+        inside=fit_mixture(CENTRES[inner], pooled[Region.LUNGS][inner]),
+        features=features,
+        outliers=_outliers(found, features),
+        names=tuple(names),
+        failed=tuple(failed),
+        notes=_notes(found, pooled),
+    )
+
+
+def _mean_histogram(found: Iterable[Survey], region: Region) -> Density:
+    parts = [_floats(one, region) for one in found]
+    parts = [part / part.sum() for part in parts if part.sum() > 0]
+    out: Density = np.mean(parts, axis=0) if parts else np.zeros(EDGES.size)
+    return out
+
+
+def _floats(one: Survey, region: Region) -> Density:
+    counts = one.histograms.get(region)
+    return np.zeros(EDGES.size) if counts is None else counts.astype(np.float64)
+
+
+def _lung_share(one: Survey) -> float:
+    lung, body = (_floats(one, region).sum() for region in (Region.LUNGS, Region.BODY))
+    return float(lung / (lung + body))
+
+
+def _features(found: list[Survey], own: tuple[Threshold | None, ...]) -> dict[str, tuple[float | None, ...]]:
+    rows: list[dict[str, float | None]] = []
+    for one, best in zip(found, own, strict=True):
+        lung, body = _floats(one, Region.LUNGS), _floats(one, Region.BODY)
+        points = one.calibration
+        rows.append(
+            {
+                "mean_hu": one.mean(Region.LUNGS),
+                "sd_hu": one.sd(Region.LUNGS),
+                "p15_hu": one.percentile(Region.LUNGS, 15),
+                "p50_hu": one.percentile(Region.LUNGS, 50),
+                "dense_percent": float(100 * lung[EDGES >= -450].sum() / lung.sum()) if lung.sum() else None,
+                "body_median_hu": one.percentile(Region.BODY, 50),
+                "overlap": overlap(lung, body),
+                "best_threshold_hu": None if best is None else best.hu,
+                "best_dice": None if best is None else best.dice,
+                "air_hu": None if points.outside_air is None else points.outside_air.hu,
+                "fat_hu": None if points.fat is None else points.fat.hu,
+                "soft_tissue_hu": None if points.soft_tissue is None else points.soft_tissue.hu,
+            }
+        )
+    return {name: tuple(row[name] for row in rows) for name in FEATURES}
+
+
+def _outliers(found: list[Survey], features: dict[str, tuple[float | None, ...]]) -> tuple[Outlier, ...]:
+    """Compare each subject with the median of all, in units of the median absolute deviation."""
+    out = []
+    for name, values in features.items():
+        known = np.array([value for value in values if value is not None])
+        if known.size < LEAST_SUBJECTS:
+            continue
+        median = float(np.median(known))
+        mad = float(np.median(np.abs(known - median)))
+        if mad <= 0:
+            continue
+        for one, value in zip(found, values, strict=True):
+            if value is None:
+                continue
+            z = 0.6745 * (value - median) / mad
+            if abs(z) > OUTLIER_Z and abs(value - median) > _NEGLIGIBLE.get(name, _NEGLIGIBLE_HU):
+                out.append(Outlier(one.number, name, value, median, z))
+    return tuple(sorted(out, key=lambda outlier: (-abs(outlier.z), outlier.number)))
+
+
+def _notes(found: list[Survey], pooled: dict[Region, Density]) -> tuple[str, ...]:
+    out = []
+    if Region.APEX not in pooled:
+        out.append("Apex to base is not known: the subjects have too few slices.")
+    if Region.VENTRAL not in pooled:
+        out.append("Front to back is not known: the subjects have too few slices.")
+    if Region.RIGHT not in pooled:
+        out.append("Right and left are not known: the masks have no sides.")
+    assumed = sum("orientation_assumed" in one.flags for one in found)
+    if assumed:
+        out.append(
+            f"{assumed} of {len(found)} subjects do not tell how the patient lies: front and back, right and "
+            "left are those of the pictures."
+        )
+    if any("spacing_unknown" in one.flags for one in found):
+        out.append("Some subjects do not tell their pixel size; 0.7 mm was taken for what is near the lungs.")
+    if len(found) < LEAST_SUBJECTS:
+        out.append(f"With fewer than {LEAST_SUBJECTS} subjects none can be said to stand out.")
+    return tuple(out)

@@ -1,0 +1,1 @@
+"""Digital chests with exact truth, and lesions for real lungs."""

@@ -1,0 +1,1 @@
+"""What hilum finds in a chest, one package a task."""

@@ -1,0 +1,1 @@
+from support.pairs import pairs, tree, write_pair  # noqa: F401

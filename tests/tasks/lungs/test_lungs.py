@@ -1,0 +1,463 @@
+"""The learned model that ships: right where classic is, and where lung is dense; refuses what is no chest."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hilum.anatomy import Classic
+from hilum.anatomy.model import Scan
+from hilum.core.errors import ModelError, NotAChestError
+from hilum.core.segmentation import Segmentation
+from hilum.core.volume import Volume
+from hilum.imaging.blocks import block_share
+from hilum.models.engine import Device, open_session
+from hilum.models.weights import FOLDER, load_weights
+from hilum.synthesis.lesions import add_dome
+from hilum.synthesis.phantoms import Phantom, make_phantom
+from hilum.tasks.lungs.default import DefaultLungs
+from hilum.tasks.lungs.model import LearnedLungs
+from hilum.tasks.lungs.network import Opinion, ask_network
+from hilum.tasks.lungs.shape import Rules, fat_hu, join_lungs
+from hilum.tasks.lungs.thin import crescents, require_lung
+from support.plain_chest import dice
+
+pytest.importorskip("openvino")
+SPACING = (2.0, 2.0, 2.5)
+
+
+@pytest.fixture(scope="module")
+def healthy() -> Phantom:
+    return make_phantom(seed=21, spacing=SPACING, orientation="RAS")
+
+
+@pytest.fixture(scope="module")
+def found(model: LearnedLungs, healthy: Phantom) -> Segmentation:
+    return model(healthy.volume)
+
+
+@pytest.fixture(scope="module")
+def sick() -> Phantom:
+    return make_phantom(seed=22, spacing=SPACING, orientation="RAS", injury="consolidation:0.6")
+
+
+def test_each_lung_is_found_on_its_side(healthy: Phantom, found: Segmentation) -> None:
+    for side in (1, 2):
+        assert dice(found.labels == side, healthy.labels == side) > 0.95
+    assert found.model.name == "lungs"
+    assert len(found.model.sha256) == 64
+    assert found.landmarks.outside_air_hu == pytest.approx(-1000, abs=15)
+
+
+def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
+    dense = (sick.labels > 0) & (sick.volume.hu > -300)
+    learned, classic = (float((m(sick.volume).labels > 0)[dense].mean()) for m in (model, Classic()))
+    assert learned > 0.7
+    assert learned > classic + 0.3
+
+
+def _block(contact: float) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """A lung, and a claim of 90 mL at 0.91 that touches it with about ``contact`` of its surface."""
+    aerated = np.zeros((40, 40, 40), np.uint8)
+    aerated[4:36, 4:36, 20:36] = 1
+    p = np.where(aerated > 0, 0.99, 0.0).astype(np.float32)
+    low = 26 if contact > 0.5 else 10
+    claim = (slice(12, 22), slice(12, 22), slice(low, low + 10))
+    aerated[claim] = 0
+    p[claim] = 0.91
+    return aerated, p
+
+
+@pytest.mark.parametrize(("contact", "taken"), [(0.9, True), (0.2, False)])
+def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
+    aerated, p = _block(contact)
+    none = np.zeros(aerated.shape, bool)
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), Rules(loose=0.92, least_contact=0.4))
+    before = aerated > 0
+    assert ((found > 0) & ~before & (p > 0.9)).any() == taken
+
+
+@pytest.mark.parametrize(
+    ("p_claim", "lung_is_there", "taken"), [(0.9, True, False), (0.97, True, True), (0.9, False, True)]
+)
+def test_dense_lung_does_not_hang_on_a_lung_by_a_corner(
+    p_claim: float, lung_is_there: bool, taken: bool
+) -> None:
+    """It may be most of a lung, but not as much again beside one that is aerated, unless that is sure."""
+    aerated, p = _block(0.2)
+    claim = (p > 0.9) & (aerated == 0)
+    p[claim] = p_claim
+    if not lung_is_there:
+        aerated[:, :, 22:], p[:, :, 22:] = 0, 0
+        aerated[:12], aerated[22:], p[:12], p[22:] = 0, 0, 0, 0
+    none = np.zeros(aerated.shape, bool)
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), Rules(aloof=(0.2, 0.95)))
+    assert (found[claim] > 0).any() == taken
+
+
+def _body(claim: npt.NDArray[np.bool_], hu: float, off: float) -> npt.NDArray[np.float32]:
+    """A body of muscle and fat, all of it ``off`` HU too bright, in which the claim has ``hu``."""
+    out = np.where(np.arange(claim.shape[1])[None, :, None] % 2, np.float32(50), np.float32(-100))
+    return np.where(claim, np.float32(hu), np.broadcast_to(out, claim.shape)) + np.float32(off)
+
+
+@pytest.mark.parametrize("off", [-60.0, 0.0, 40.0])
+def test_fat_below_the_lung_is_none(off: float) -> None:
+    """However sure the network is, unless the lung wraps it, or its HU are those of tissue or of haze."""
+    aerated, p = _block(0.2)
+    claim = (p > 0.9) & (aerated == 0)
+    p[claim] = 0.98
+    none = np.zeros(aerated.shape, bool)
+    for hu, taken in ((-80.0, False), (40.0, True), (-180.0, True), (-300.0, True)):
+        found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, hu, off))
+        assert (found[claim] > 0).any() == taken
+    aerated, p = _block(0.9)
+    claim = (p > 0.9) & (aerated == 0)
+    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, -80, off))
+    assert (found[claim] > 0).any()
+
+
+def test_fat_is_where_the_scan_has_it() -> None:
+    rng = np.random.default_rng(0)
+    fat, muscle, blood = (rng.normal(m, 15, 4000) for m in (-110, 45, 190))
+    assert fat_hu(np.r_[fat, muscle]) == pytest.approx(-110, abs=8)
+    assert fat_hu(np.r_[fat, fat, muscle] + 30) == pytest.approx(-80, abs=8)
+    assert fat_hu(np.r_[fat[::4], muscle, blood[::8]]) == pytest.approx(-110, abs=8)
+    assert fat_hu(np.r_[muscle, blood[::2]]) == pytest.approx(-100, abs=8)
+    assert fat_hu(muscle) == pytest.approx(-100, abs=8)
+    assert fat_hu(np.empty(0)) == -100
+
+
+def test_no_lung_begins_as_a_small_piece() -> None:
+    """Where the other lung is not in the picture, a claim of it beside this one is no lung."""
+    aerated, p = _block(0.9)
+    none = np.zeros(aerated.shape, bool)
+    left = np.where(aerated > 0, 0, p).astype(np.float32)
+    found = join_lungs(aerated, p - left, left, none, (4.5, 4.5, 4.5))
+    assert not (found == 2).any()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
+    order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom, found: Segmentation
+) -> None:
+    for flips in ((0, 0, 0), (1, 0, 1), (1, 1, 1)):
+        affine = healthy.volume.affine.copy()
+        hu, labels = healthy.volume.hu, found.labels
+        for axis in np.flatnonzero(flips):
+            shift = np.eye(4)
+            shift[axis, axis], shift[axis, 3] = -1, hu.shape[axis] - 1
+            affine = affine @ shift
+            hu, labels = np.flip(hu, axis), np.flip(labels, axis)
+        volume = Volume(
+            np.ascontiguousarray(hu.transpose(order)), affine[:, [*order, 3]], healthy.volume.meta
+        )
+        assert np.array_equal(model(volume).labels, labels.transpose(order))
+
+
+def test_threads_do_not_change_a_byte(healthy: Phantom) -> None:
+    one, two = (LearnedLungs(load_weights("lungs", threads=n))(healthy.volume).labels for n in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def test_what_is_no_chest_is_refused(model: LearnedLungs) -> None:
+    rng = np.random.default_rng(0)
+    water = Volume(rng.normal(0, 20, (90, 80, 60)).astype(np.int16), np.diag([3.0, 3.0, 3.0, 1.0]))
+    with pytest.raises(NotAChestError):
+        model(water)
+    low = make_phantom(seed=21, spacing=(3.0, 3.0, 3.0), orientation="RAS", coverage=(0.0, 0.12))
+    with pytest.raises(NotAChestError):
+        model(low.volume)
+
+
+def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> None:
+    """A white chest is a chest where the network is sure of it; what it does not claim stays refused."""
+    white = healthy.volume.hu.copy()
+    inside = healthy.labels > 0
+    white[inside] = np.maximum(white[inside], 30)
+    sick = Volume(white, healthy.volume.affine, healthy.volume.meta)
+
+    class Told:
+        """Claims so much of the true lungs, from the head on."""
+
+        name, version, sha256 = "told", "1", ""
+        card: ClassVar[dict[str, Any]] = {"confidence": {"bias": -9.0, "weights": {}}}
+        session = None
+
+    def claim(share: float) -> LearnedLungs:
+        class Claims(LearnedLungs):
+            def judge(self, hu: Any, spacing: Any) -> Opinion:
+                scan = Scan.of(sick.canonical())
+                planes = int((1 - share) * scan.hu.shape[2])
+                right, left = (
+                    0.98 * block_share(healthy.labels == side, SPACING).astype(np.float32) for side in (1, 2)
+                )
+                right[:, :, :planes] = left[:, :, :planes] = 0
+                return Opinion(right, left, None, None)
+
+        return Claims(Told(), mirror=False)  # type: ignore[arg-type]
+
+    result = claim(1.0)(sick)
+    found = result.labels
+    assert result.confidence is not None
+    assert result.confidence.failure >= 0.5
+    assert dice(found == 1, healthy.labels == 1) > 0.9
+    assert dice(found == 2, healthy.labels == 2) > 0.9
+    with pytest.raises(NotAChestError):
+        claim(0.12)(sick)
+
+
+def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy: Phantom) -> None:
+    half = make_phantom(seed=21, spacing=SPACING, orientation="RAS", coverage=(0.5, 1.0))
+    assert dice(model(half.volume).labels > 0, half.labels > 0) > 0.93
+
+
+def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Phantom) -> None:
+    middle = healthy.volume.shape[2] // 2
+    model = DefaultLungs()
+    for count in (1, 6):
+        part = slice(middle, middle + count)
+        affine = healthy.volume.affine.copy()
+        affine[:3, 3] += affine[:3, 2] * middle
+        thin = Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta)
+        found = model(thin)
+        chance, tissue = model._slices.of_scans(Scan.of(thin.canonical()), spacing_known=True)
+        assert chance.shape == tissue.shape == thin.shape
+        assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
+        assert tissue[thin.hu < -900].mean() < 0.1 < 0.8 < tissue[thin.hu > 0].mean()
+        assert found.model.name == "lungs-slices"
+        assert dice(found.labels > 0, healthy.labels[:, :, part] > 0) > 0.93
+        assert found.confidence is not None
+        assert found.confidence.failure < 0.5
+
+
+def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom) -> None:
+    middle = healthy.volume.shape[2] // 2
+    part = slice(middle, middle + 1)
+    hu, labels = healthy.volume.hu[:, :, part], healthy.labels[:, :, part]
+    for seed in range(3):
+        new, left = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
+        dome = (labels > 0) & (left == 0)
+        found = DefaultLungs()(Volume(new.astype(np.int16), healthy.volume.affine, healthy.volume.meta))
+        assert (found.labels[dome] > 0).mean() < 0.3  # its border is blurred
+        assert dice(found.labels > 0, left > 0) > 0.9
+
+
+def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
+    healthy: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = (healthy.volume.hu > -300).sum((0, 1)) + (healthy.labels > 0).sum((0, 1))
+    share = (healthy.labels > 0).sum((0, 1)) / body
+    low = int(np.flatnonzero(share > 0.055)[0])
+    assert share[low] < 0.08
+    part = slice(low, low + 1)
+    tip = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
+    with pytest.raises(NotAChestError):
+        Classic()(tip)
+    model = DefaultLungs()
+    assert dice(model(tip).labels > 0, healthy.labels[:, :, part] > 0) > 0.9
+    monkeypatch.setattr("hilum.tasks.lungs.thin.chance_of_failure", lambda *_: 0.9)
+    model(tip)  # in doubt as well, since the network of scans says the same
+    _deny(monkeypatch)
+    with pytest.raises(NotAChestError):
+        model(tip)
+
+
+def _deny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the network of scans see no lung in a slice."""
+
+    def nothing(self: object, scan: Scan, known: bool) -> tuple[npt.NDArray[np.float32], ...]:
+        return (np.zeros(scan.voxels.shape, np.float32),) * 2
+
+    monkeypatch.setattr("hilum.tasks.lungs.thin.ThinLungs.of_scans", nothing)
+
+
+def test_thin_crescents_of_a_base_are_a_chest_where_both_networks_are_sure(
+    healthy: Phantom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area = (healthy.labels > 0).sum((0, 1)) * SPACING[0] * SPACING[1] / 100
+    low = int(np.flatnonzero(area > 14)[0])
+    assert area[low] < 20
+    part = slice(low, low + 1)
+    base = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
+    model = DefaultLungs()
+    assert dice(model(base).labels > 0, healthy.labels[:, :, part] > 0) > 0.7
+    _deny(monkeypatch)
+    with pytest.raises(NotAChestError):
+        model(base)
+
+
+def test_crescents_hold_air_and_lie_in_a_trunk(healthy: Phantom) -> None:
+    area = (healthy.labels > 0).sum((0, 1)) * SPACING[0] * SPACING[1] / 100
+    low = int(np.flatnonzero(area > 14)[0])
+    lungs = healthy.labels[:, :, low : low + 1] > 0
+    hu, sure = healthy.volume.hu[:, :, low : low + 1], np.ones(lungs.shape, np.float32)
+
+    def taken(hu: npt.NDArray[Any], scale: float, both: float = 1.0, told: float = 1.0) -> bool:
+        affine = np.diag([SPACING[0] * scale, SPACING[1] * scale, SPACING[2], 1.0])
+        scan = Scan.of(Volume(hu, affine).canonical())
+        return crescents(scan, lungs, both * sure, told * sure) is not None
+
+    assert taken(hu, 1.0)
+    assert not taken(hu, 0.5)  # as wide as a neck
+    assert not taken(np.where(lungs, np.int16(20), hu), 1.0)
+    assert not taken(hu, 1.0, both=0.7)
+    assert not taken(hu, 1.0, told=0.2)
+
+
+def test_what_neither_network_is_sure_of_is_bowel() -> None:
+    labels = np.zeros((20, 20, 1), np.uint8)
+    labels[5:15, 5:15] = 1
+    even = np.ones(labels.shape, np.float32)
+    with pytest.raises(NotAChestError, match="bowel"):
+        require_lung(labels, 0.78 * even, 0.5 * even)
+    require_lung(labels, 0.9 * even, 0.5 * even)
+    require_lung(labels, 0.78 * even, 0.7 * even)
+
+
+def test_confidence_tells_a_chest_from_nonsense(
+    model: LearnedLungs, healthy: Phantom, found: Segmentation
+) -> None:
+    good = found.confidence
+    assert good is not None
+    assert good.failure < 0.5
+    assert good.where is None
+    tilted = Volume(np.ascontiguousarray(np.swapaxes(healthy.volume.hu, 1, 2)), np.diag([2.0, 2.5, 2.0, 1.0]))
+    try:
+        bad = model(tilted)
+    except NotAChestError:
+        return
+    assert bad.confidence is not None
+    assert bad.confidence.failure > good.failure
+    if bad.confidence.failure >= 0.5:
+        assert bad.confidence.where is not None
+        assert bad.confidence.where.shape == tilted.shape
+        assert 0 < bad.confidence.where.max() <= 100
+
+
+def test_long_scans_are_judged_in_pieces() -> None:
+    class Echo:
+        engine = "echo"
+        lanes = 1
+        longest = 0
+
+        def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            self.longest = max(self.longest, x.shape[-1])
+            p = (x + 1) / 2
+            return np.concatenate([1 - p, p, 0 * p], 1)
+
+        def run_many(self, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+            return [self.run(x) for x in inputs]
+
+    hu = np.random.default_rng(1).uniform(-1024, 400, (16, 16, 400)).astype(np.float32)
+    echo = Echo()
+    opinion = ask_network(echo, hu, (2.5, 2.5, 2.5), 2.5, (-1024, 400), mirror=False)
+    assert echo.longest <= 160
+    assert np.allclose(opinion.right, (hu + 1024) / 1424, atol=1e-4)
+    assert opinion.doubt is None
+
+
+def blocks() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Two aerated lungs that the network agrees with."""
+    aerated = np.zeros((80, 40, 40), np.uint8)
+    aerated[5:35, 5:30, 10:35], aerated[45:75, 5:30, 10:35] = 2, 1
+    return aerated, (aerated == 1).astype(np.float32), (aerated == 2).astype(np.float32)
+
+
+def test_what_the_network_is_sure_of_is_added_and_what_it_dreams_is_not() -> None:
+    step = (2.5, 2.5, 2.5)
+    aerated, right, left = blocks()
+    nothing = np.zeros(aerated.shape, bool)
+    assert np.array_equal(join_lungs(aerated, right, left, nothing, step), aerated)
+    below = (slice(45, 75), slice(5, 30), slice(0, 10))  # 117 mL under the right lung
+    right[below] = 0.97
+    assert (join_lungs(aerated, right, left, nothing, step)[below] == 1).all()
+    right[below] = 0.75
+    assert (join_lungs(aerated, right, left, nothing, step)[below] == 0).all()
+    small = (slice(45, 55), slice(5, 15), slice(0, 10))  # 16 mL: a smaller claim needs less
+    right[below], right[small] = 0, 0.75
+    assert (join_lungs(aerated, right, left, nothing, step)[small] == 1).all()
+    assert (join_lungs(aerated, right, left, np.ones_like(nothing), step)[small] == 0).all()
+
+
+def test_what_the_network_surely_denies_is_taken_away() -> None:
+    step = (2.5, 2.5, 2.5)
+    aerated, right, left = blocks()
+    gas = (slice(5, 35), slice(20, 30), slice(10, 35))
+    left[gas] = 0.02
+    nothing = np.zeros(aerated.shape, bool)
+    assert (join_lungs(aerated, right, left, nothing, step)[gas] == 0).all()
+    left[gas] = 0.4
+    assert (join_lungs(aerated, right, left, nothing, step)[gas] == 2).all()
+
+
+def test_a_lung_without_air_is_added_when_it_is_large() -> None:
+    step = (2.5, 2.5, 2.5)
+    aerated, right, left = blocks()
+    aerated[aerated == 2] = 0
+    nothing = np.zeros(aerated.shape, bool)
+    lungs = join_lungs(aerated, right, left, nothing, step)
+    assert (lungs == 2).sum() == left.sum()
+    left[:, :, 15:] = 0  # 59 mL that touch no lung
+    assert (join_lungs(aerated, right, left, nothing, step) == 2).sum() == 0
+
+
+def test_weights_are_small_whole_and_checked(tmp_path: Path) -> None:
+    assert sum(p.stat().st_size for p in FOLDER.glob("*.onnx")) < 15e6
+    for name in ("lungs", "lungs-slices"):
+        assert (FOLDER / f"{name}.json").is_file()
+    for name in ("lungs.onnx", "lungs.json"):
+        shutil.copy(FOLDER / name, tmp_path / name)
+    data = bytearray((tmp_path / "lungs.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "lungs.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_weights("lungs", tmp_path)
+    with pytest.raises(ModelError, match="missing"):
+        load_weights("lungs", tmp_path / "none")
+
+
+def test_a_gpu_that_is_not_there_and_a_broken_file_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="No GPU"):
+        open_session(FOLDER / "lungs.onnx", device=Device.GPU)
+    (tmp_path / "x.onnx").write_bytes(b"no model")
+    with pytest.raises(ModelError, match=r"x\.onnx cannot be run"):
+        open_session(tmp_path / "x.onnx")
+
+
+def test_onnx_runtime_gives_what_openvino_gives() -> None:
+    pytest.importorskip("onnxruntime")
+    from hilum.models.engine import _OnnxRuntime, _OpenVino
+
+    x = np.random.default_rng(2).uniform(-1, 1, (1, 1, 48, 32, 32)).astype(np.float32)
+    a, b = (engine(FOLDER / "lungs.onnx", 1).run(x) for engine in (_OpenVino, _OnnxRuntime))
+    assert np.abs(a - b).max() < 1e-3
+
+
+def test_the_room_beside_the_body_is_not_judged() -> None:
+    class Sees:
+        engine = "sees"
+        lanes = 1
+        shapes: ClassVar[list[tuple[int, ...]]] = []
+
+        def run_many(self, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+            self.shapes += [x.shape for x in inputs]
+            return [np.concatenate([1 - (x + 1) / 2, (x + 1) / 2, 0 * x], 1) for x in inputs]
+
+    hu = np.full((96, 96, 16), -1024, np.float32)
+    hu[40:50, 20:50] = 400
+    opinion = ask_network(Sees(), hu, (3.5, 3.5, 3.5), 3.5, (-1024, 400), mirror=True)  # type: ignore[arg-type]
+    assert Sees.shapes == [(1, 1, 16, 48, 16)] * 2  # two cubes round it, filled up to multiples of 16
+    # The mirror image calls it left.
+    assert np.allclose(opinion.right[40:50, 20:50], 0.5)
+    assert np.allclose(opinion.left[40:50, 20:50], 0.5)
+    assert opinion.right[:38].max() == opinion.left[:, 52:].max() == 0
+    empty = ask_network(Sees(), hu[:32, :16], (3.5, 3.5, 3.5), 3.5, (-1024, 400), mirror=False)  # type: ignore[arg-type]
+    assert empty.right.shape == (32, 16, 16)
+    assert empty.right.max() == 0
