@@ -22,7 +22,7 @@ from hilum.io.names import is_volume_file
 from hilum.io.stream import open_regular
 from hilum.io.temporary import temporary_folder
 
-__all__ = ["ZipLimits", "unpacked"]
+__all__ = ["ZipLimits", "files_in", "unpacked", "volumes_in"]
 
 _CHUNK = 2**20
 _ENCRYPTED = 0x1
@@ -64,6 +64,11 @@ class ZipLimits:
 
 
 _DEFAULT = ZipLimits()
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of an unpacked archive in the order of their paths; hidden ones are passed over."""
+    return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
 
 
 def volumes_in(files: list[Path]) -> list[Path]:

@@ -130,10 +130,10 @@ def read_zip(path: Path | str, *, series: str | None = None, resample: bool = Fa
 
 
 def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -> Volume:
-    from hilum.io.archive import volumes_in
+    from hilum.io.archive import files_in, volumes_in
     from hilum.io.dicom import looks_like_dicom, read_dicom
 
-    files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+    files = files_in(folder)
     if any(looks_like_dicom(f) for f in files):
         return read_dicom(folder, series=series, resample=resample)
     return _read_single(path, volumes_in(files), folder)

@@ -145,11 +145,11 @@ def inspect(path: Path | str, *, series: str | None = None, descriptions: bool =
 
 
 def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
-    from hilum.io.archive import unpacked, volumes_in
+    from hilum.io.archive import files_in, unpacked, volumes_in
     from hilum.io.dicom import looks_like_dicom
 
     with unpacked(path) as folder:
-        files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
+        files = files_in(folder)
         if any(looks_like_dicom(f) for f in files):
             return _inspect_dicom(folder, series, descriptions)
         volumes = volumes_in(files)
@@ -162,7 +162,7 @@ def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[Ser
 
 def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
     """List DICOM series and volume files, as ``hilum segment`` finds them in a folder."""
-    from hilum.io.dicom import looks_like_dicom
+    from hilum.io.dicom.files import looks_like_dicom, regular_files
     from hilum.io.dispatch import refuse_folder_without_dicom
     from hilum.io.folders import volume_files
 
@@ -174,7 +174,8 @@ def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> lis
         refuse_folder_without_dicom(folder)
         return _inspect_dicom(folder, series, descriptions)
     known = {*files.volumes, *files.masks}
-    if any(looks_like_dicom(f) for f in folder.rglob("*") if f.is_file() and f not in known):
+    others = (f for f in regular_files(folder, lambda path, error: None) if f not in known)
+    if any(looks_like_dicom(f) for f in others):
         rows = [*_inspect_dicom(folder, series, descriptions), *rows]
     return rows
 
