@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -91,8 +91,3 @@ class Segmenter(Protocol):
             NotAChestError: Nothing in the scan looks like a lung.
         """
         ...
-
-
-def empty_labels(volume: Volume) -> npt.NDArray[Any]:
-    """Return a label map of zeros on the grid of ``volume``."""
-    return np.zeros(volume.shape, np.uint8)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "expand_globs", "only", "sources"]
 
+_LISTED = 12  # scans that a refusal names
 #: Gives a study a name that tells nobody its UID.
 Label = Callable[[str], str]
 
@@ -156,14 +157,10 @@ def only(source: Path | str, found: Sequence[Source]) -> Source:
     """
     if len(found) == 1:
         return found[0]
-    raise several(Path(source).name, found)
-
-
-def several(name: str, found: Sequence[Source], shown: int = 12) -> UsageError:
-    """Return the error that lists the scans behind an input."""
-    listed = "; ".join(f"{one.name} ({one.about})" if one.about else one.name for one in found[:shown])
-    more = f" and {len(found) - shown} more" if len(found) > shown else ""
-    return UsageError(f"{name} holds {len(found)} scans, not one.", f"There is: {listed}{more}.")
+    listed = "; ".join(f"{one.name} ({one.about})" if one.about else one.name for one in found[:_LISTED])
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    name = Path(source).name
+    raise UsageError(f"{name} holds {len(found)} scans, not one.", f"There is: {listed}{more}.")
 
 
 def _distinct(inputs: Sequence[str]) -> list[Path]:
