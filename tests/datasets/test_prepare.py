@@ -24,6 +24,7 @@ from hilum.datasets.encode import encode_mask, encode_picture
 from hilum.datasets.index import read_image
 from hilum.datasets.prepare import prepare
 from hilum.io import read, write_hu_tiff, write_labels
+from support.real_data import real_folder
 
 
 def test_slices_come_back_exactly_as_people_look_at_them(tmp_path, write_pair):
@@ -353,9 +354,7 @@ def test_encoders_are_exact_at_the_ends_of_the_range(tmp_path):
 
 @pytest.mark.real
 def test_real_slices(tmp_path):
-    source = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "slices"
-    if not source.is_dir():
-        pytest.skip("the real scans are not here")
+    source = real_folder("slices")
     table = tmp_path / "some.csv"
     images = sorted((source / "images").glob("*.tif"))[:4]
     lines = [f"{image},{source / 'masks' / (image.stem + '.png')}" for image in images]

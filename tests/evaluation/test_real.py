@@ -1,25 +1,22 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from hilum.anatomy import Classic
 from hilum.evaluation import Side, evaluate_masks
 from hilum.io import read, write_labels
+from support.real_data import real_folder
 
-DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "volumes"
 CASES = ("imlab-001", "imlab-002", "imlab-003")
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real scans are not here")
 def test_classic_on_whole_chests(tmp_path):
+    data = real_folder("volumes")
     for name in CASES:
-        scan = read(DATA / f"{name}.nii.gz")
+        scan = read(data / f"{name}.nii.gz")
         write_labels(tmp_path / f"{name}.nii.gz", Classic()(scan).labels, scan)
-    found = evaluate_masks(tmp_path, DATA, ct=DATA, matched_only=True)
+    found = evaluate_masks(tmp_path, data, ct=data, matched_only=True)
     assert [case.name for case in found.cases] == list(CASES)
     assert found.sides == (Side.LUNGS,)  # the reference tells no sides
     assert found.row("dice").worst > 0.96

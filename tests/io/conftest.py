@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+from support.real_data import real_folder
 
 #: Two axes point left and back as in most CT files.
 LPS = np.diag([-0.7, -0.8, 1.5, 1.0])
@@ -48,8 +49,4 @@ def save_nifti(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def real_data() -> Path:
     """Folder of the real scans; the test is skipped where it is absent."""
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("HILUM_DATA", default))
-    if not folder.is_dir():
-        pytest.skip("the real scans are not here (set HILUM_DATA)")
-    return folder
+    return real_folder()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +16,8 @@ from hilum.io import read, read_labels
 from hilum.quality import CODES, check_segmentation
 from hilum.quality.orientation import look, odd_across, odd_back, shipped_weights
 from hilum.synthesis.phantoms import make_phantom
+from support.real_data import DATA, needs_data
 
-DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 AXES = ("left_right_suspect", "front_back_suspect", "head_foot_suspect")
 IMAGES = [axes for n in range(4) for axes in itertools.combinations(range(3), n)]
 SPACING = (5.0, 5.0, 5.0)
@@ -128,7 +126,7 @@ def test_too_little_lung_says_nothing():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real scans are not here (set HILUM_DATA)")
+@needs_data
 @pytest.mark.parametrize("name", ["imlab-001", "imlab-002", "imlab-003"])
 def test_real_scans_that_nothing_was_learned_from(name):
     folder = DATA / "volumes"

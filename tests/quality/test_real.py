@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from hilum.core.flags import Severity
 from hilum.io import read
 from hilum.quality import calibration, check_volume
+from support.real_data import DATA, needs_data
 
-DATA = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(not DATA.is_dir(), reason="the real scans are not here (set HILUM_DATA)"),
+    needs_data,
 ]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +14,7 @@ from hilum.core.flags import Flag, Severity
 from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION
 from hilum.core.volume import ScanMeta, Volume
 from hilum.report import render_report
+from support.real_data import real_folder
 
 PNG = "data:image/png;base64,"
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -243,9 +242,7 @@ def test_oblique_scans_are_said_to_be(boxes, make_result):
 
 @pytest.mark.real
 def test_real_scan(make_result):
-    folder = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data")) / "volumes"
-    if not folder.is_dir():
-        pytest.skip("the folder with real scans is absent (HILUM_DATA)")
+    folder = real_folder("volumes")
     scan = nib.load(folder / "imlab-002.nii.gz")
     mask = np.asarray(nib.load(folder / "imlab-002_lungs.nii.gz").dataobj) > 0
     x = (np.indices(mask.shape)[0] * scan.affine[0, 0] + scan.affine[0, 3])[mask]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from hilum.study.explore import explore
 from hilum.study.intensities import CENTRES, EDGES, Region, Stack, percentile, survey
 from hilum.study.mixture import best_threshold, dice_at, fit_mixture, overlap
 from hilum.study.output import write_exploration
+from support.real_data import real_folder
 
 
 def gaussian(mean: float, sd: float) -> np.ndarray:
@@ -181,9 +181,7 @@ def test_scans_that_cannot_be_used_are_listed(tmp_path, chests):
 
 @pytest.mark.real
 def test_real_slices_show_their_squeezed_scale(tmp_path):
-    source = Path(os.environ.get("HILUM_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not (source / "slices").is_dir():
-        pytest.skip("the real scans are not here")
+    source = real_folder("slices").parent
     table = tmp_path / "some.csv"
     images = sorted((source / "slices/images").glob("*.tif"))[:12]
     lines = [f"{image},{source / 'slices/masks' / (image.stem + '.png')}" for image in images]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hilum.core.errors import GeometryError, InputError, UsageError
 from hilum.io.dicom import read_dicom
+from support.real_data import real_folder
 
 
 def test_series_in_any_file_order_comes_out_from_feet_to_head(dicom, folder):
@@ -389,11 +388,7 @@ def test_real_series_equal_simpleitk():
     """Voxels and place of the public series agree with SimpleITK's reader."""
     import SimpleITK as sitk
 
-    data = (
-        Path(os.environ.get("HILUM_DATA", Path(__file__).resolve().parents[4] / "shared" / "data")) / "dicom"
-    )
-    if not data.is_dir():
-        pytest.skip("the real scans are not there")
+    data = real_folder("dicom")
     for folder in ("lungdx-a0002/2", "lungdx-a0002/3", "abdomen-ts"):
         volume = read_dicom(data / folder)
         image = sitk.ReadImage(list(volume.meta.files))
