@@ -16,6 +16,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from hilum.core.errors import HilumError, InputError, OutputError
+from hilum.core.sentences import NEUTRAL, UNNAMED, Sentence, worded
 from hilum.io.atomic import writable
 from hilum.io.names import absolute, natural_key
 from hilum.io.sources import Source
@@ -114,9 +115,8 @@ class Ledger:
 
     def failed(self, source: Source, error: HilumError) -> None:
         """Note a scan that failed, and why."""
-        message, hint = _one_line(error.message), _one_line(error.hint)
-        if source.coded:
-            message, hint = (text.replace(source.path.name, source.name) for text in (message, hint))
+        words = UNNAMED if source.coded else NEUTRAL
+        message, hint = (_one_line(worded(text, words)) for text in (error.message, error.hint))
         path = "" if source.coded else _text(source.path)
         self._failed[source.name] = (source.name, str(error.exit_code), message, hint, path)
         self._end(source)
@@ -165,11 +165,11 @@ class Ledger:
 def _check_place(out: Path) -> None:
     """Refuse a place where nothing can be written, before any work is done."""
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file, not a folder.", "Give another folder with -o.")
+        raise OutputError(f"{out} is a file, not a folder.", Sentence("Give another folder{with:out}."))
     standing = next(place for place in (out, *out.parents) if place.exists())
     if not os.access(standing, os.W_OK):
         raise OutputError(
-            f"{out} cannot be written: {standing} is read-only.", "Give another folder with -o."
+            f"{out} cannot be written: {standing} is read-only.", Sentence("Give another folder{with:out}.")
         )
 
 
@@ -206,7 +206,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> Table:
     if tuple(header) != columns or any(len(row) != len(columns) for row in rows):
         raise OutputError(
             f"{path.name} in {path.parent} is no table of hilum, so it is not replaced.",
-            "Move it away, or give another folder with -o.",
+            Sentence("Move it away, or give another folder{with:out}."),
         )
     return {row[0]: tuple(row) for row in rows}
 

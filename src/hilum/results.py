@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hilum.core.errors import InputError, OutputError, UsageError
 from hilum.core.labels import contract
+from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.io.text import read_json
 from hilum.result import Result
@@ -74,7 +75,7 @@ def check_owner(folder: Path | str, fingerprint: str) -> None:
             continue
         raise OutputError(
             f"{above} holds the results of another scan, so they are not replaced.",
-            "Give another folder with -o, or --overwrite to replace them.",
+            Sentence("Give another folder{with:out}, or {set:overwrite} to replace them."),
         )
 
 

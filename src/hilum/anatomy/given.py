@@ -15,6 +15,7 @@ from hilum.anatomy.sides import grow_back
 from hilum.core.flags import Flag, Severity
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import bounding_box, components, depth
 from hilum.io.vocabulary import BOTH
@@ -241,10 +242,12 @@ def _wrong_side(on_right: float | None, volume: Volume, side: Lung) -> tuple[Fla
     if (on_right if side == Lung.RIGHT else 1 - on_right) > 1 - _ONE_SIDE:
         return ()
     name, other = ("right", "left") if side is Lung.RIGHT else ("left", "right")
-    message = (
-        f"The mask marks one lung, by the label contract the {name} one, but it lies on the patient's "
-        f"{other}; its values by side are withheld. If it is the {other} lung, say so: --labels "
-        f"{int(side)}={other}."
+    message = Sentence(
+        "The mask marks one lung, by the label contract the {name} one, but it lies on the patient's "
+        "{other}; its values by side are withheld. If it is the {other} lung, say so: {set:labels=$pair}.",
+        name=name,
+        other=other,
+        pair=f"{int(side)}={other}",
     )
     reason = f"The lung that is marked as the {name} one lies on the patient's {other}."
     return (Flag("left_right_suspect", Severity.ERROR, message, _WITHHELD, ("all",), reason),)
@@ -261,10 +264,11 @@ def _parted(labels: npt.NDArray[np.uint8], volume: Volume) -> Flag:
 
 
 def _unknown(doubt: str, *, thirds: bool) -> Flag:
-    message = (
-        f"The mask has one label for both lungs, and which part is right and which left is not sure. {doubt} "
+    message = Sentence(
+        "The mask has one label for both lungs, and which part is right and which left is not sure. {doubt} "
         "Both lungs together are measured; the sides are withheld. Give a mask with two labels; if it marks "
-        "one lung only, --labels VALUE=right or VALUE=left says which."
+        "one lung only, {set:labels=VALUE=right} or VALUE=left says which.",
+        doubt=doubt,
     )
     regions = _WITHHELD if thirds else (*_WITHHELD, *_THIRDS)
     reason = "The mask has one label for both lungs, and its sides are not sure."

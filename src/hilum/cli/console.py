@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hilum.cli import signals
 from hilum.core.errors import HilumError, OutputError
+from hilum.core.sentences import Words, worded
 
 if TYPE_CHECKING:
     from hilum.core.flags import Flag
     from hilum.core.segmentation import Progress
 
 __all__ = [
+    "COMMAND_LINE",
     "complain",
     "flush",
     "on_terminal",
@@ -61,6 +63,31 @@ def _escape(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
+# -- words of the command line ------------------------------------------------------------------------------
+
+#: Parameters whose option is not called as they are.
+_OPTIONS = {"out": "-o"}
+
+
+class _CommandLine(Words):
+    """Parameters are options, functions are verbs of the program."""
+
+    def with_option(self, name: str) -> str:
+        return f" with {self.option(name)}"
+
+    def setting(self, name: str, value: str | None) -> str:
+        return self.option(name) if value is None else f"{self.option(name)} {value}"
+
+    def option(self, name: str) -> str:
+        return _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+
+    def verb(self, name: str) -> str:
+        return f"hilum {name}"
+
+
+COMMAND_LINE: Words = _CommandLine()
+
+
 # -- lines for people ---------------------------------------------------------------------------------------
 
 
@@ -77,14 +104,15 @@ def say(text: str, *, quiet: bool = False, to_stderr: bool = False) -> None:
 def say_flags(flags: tuple[Flag, ...], *, quiet: bool = False, to_stderr: bool = False) -> None:
     """Print flags, one a line, worst first."""
     for flag in flags:
-        say(f"  {flag.severity.value:<8}{flag.code}: {flag.message}", quiet=quiet, to_stderr=to_stderr)
+        message = worded(flag.message, COMMAND_LINE)
+        say(f"  {flag.severity.value:<8}{flag.code}: {message}", quiet=quiet, to_stderr=to_stderr)
 
 
 def say_error(sentence: str, hint: str = "") -> None:
     """Print one sentence on what went wrong, and a hint; never fails."""
-    say(f"hilum: {sentence}", to_stderr=True)
+    say(f"hilum: {worded(sentence, COMMAND_LINE)}", to_stderr=True)
     if hint:
-        say(f"  {hint}", to_stderr=True)
+        say(f"  {worded(hint, COMMAND_LINE)}", to_stderr=True)
 
 
 def complain(error: HilumError, about: str = "") -> int:
@@ -96,7 +124,8 @@ def complain(error: HilumError, about: str = "") -> int:
     number = signals.received()
     if number is not None:
         raise signals.Stopped(number)
-    say_error(f"error: {f'{about}: ' if about else ''}{error.message}", error.hint)
+    message = worded(error.message, COMMAND_LINE)
+    say_error(f"error: {f'{about}: ' if about else ''}{message}", error.hint)
     return error.exit_code
 
 

@@ -1,15 +1,23 @@
 """Errors that a user can act on.
 
-Every error carries one sentence of what is wrong, a hint of what to do about it, and the exit code that
-the command line ends with. Anything that is not a :class:`HilumError` is a bug (exit code 1).
+Every error carries one sentence of what is wrong, a hint of what to do about it, and a code. Sentences that
+name files, parameters or verbs are :class:`hilum.core.sentences.Sentence` objects, so that whoever shows them
+chooses the words. The code is the exit code of the command line; it stands here and not there because batches
+write it into ``failed.csv``, where it tells the kind of failure in all releases alike. Anything that is not a
+:class:`HilumError` is a bug (code 1).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from copy import copy
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from hilum.core.sentences import Sentence
 
 __all__ = [
     "GeometryError",
+    "GridMismatch",
     "HilumError",
     "InputError",
     "InternalError",
@@ -20,6 +28,8 @@ __all__ = [
     "ResourceError",
     "UsageError",
 ]
+
+_Error = TypeVar("_Error", bound="HilumError")
 
 
 class HilumError(Exception):
@@ -39,6 +49,18 @@ class HilumError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+    def saying(self: _Error, message: str, hint: str | None = None) -> _Error:
+        """Return the same kind of error with another message, and another hint unless that is None."""
+        other = copy(self)
+        other.args = (message,)
+        other.message = message
+        other.hint = self.hint if hint is None else hint
+        return other
+
+    def about(self: _Error, name: str) -> _Error:
+        """Return the same error with the scan that it is about before the message."""
+        return self.saying(Sentence("{scan:name}: {message}", name=name, message=self.message))
 
 
 class UsageError(HilumError, ValueError):
@@ -69,6 +91,38 @@ class GeometryError(HilumError):
     exit_code = 4
 
 
+class GridMismatch(GeometryError):
+    """A mask and its scan do not lie on one grid.
+
+    Attributes:
+        mask: What the mask is called.
+        scan: What the scan is called.
+        mask_grid: Size and spacing of the mask in words, such as ``64 x 64 x 32 voxels of 1 x 1 x 2 mm``.
+        scan_grid: The same of the scan.
+        placeless: One of them does not tell where it lies, so that the mask cannot be resampled.
+    """
+
+    def __init__(
+        self, mask: str, scan: str, mask_grid: str, scan_grid: str, hint: str = "", *, placeless: bool = False
+    ) -> None:
+        self.mask, self.scan = mask, scan
+        self.mask_grid, self.scan_grid = mask_grid, scan_grid
+        self.placeless = placeless
+        template = "{mask:mask} and {scan:scan} " + (
+            "have the same size ({mask_grid}) but lie at different places"
+            if mask_grid == scan_grid
+            else "do not lie on one grid: {mask_grid} against {scan_grid}"
+        )
+        if placeless:
+            template += "; one of them does not tell where it lies, so it cannot be resampled"
+        fields = {"mask": mask, "scan": scan, "mask_grid": mask_grid, "scan_grid": scan_grid}
+        super().__init__(Sentence(f"{template}.", **fields), hint)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the fields on the way to another process."""
+        return type(self), (self.mask, self.scan, self.mask_grid, self.scan_grid), self.__dict__
+
+
 class NotAChestError(HilumError):
     """The scan holds no lungs that can be found."""
 
@@ -76,9 +130,19 @@ class NotAChestError(HilumError):
 
 
 class OutputError(HilumError):
-    """The result cannot be written."""
+    """The result cannot be written.
+
+    Args:
+        message: As of all errors; a sentence that names the place does so in the field ``where``.
+        hint: As of all errors.
+        where: The file or folder that cannot be written; None where it is not one.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, hint: str = "", where: Path | None = None) -> None:
+        super().__init__(message, hint)
+        self.where = where
 
 
 class ResourceError(HilumError):
@@ -96,6 +160,6 @@ class InternalError(HilumError):
     def of(cls, error: BaseException) -> InternalError:
         """Say which exception it was."""
         return cls(
-            f"this is a bug in hilum ({type(error).__name__}: {error}).",
+            Sentence("this is a bug in hilum ({kind}: {names:text}).", kind=type(error).__name__, text=error),
             "Please report it; HILUM_DEBUG=1 shows where it happened.",
         )

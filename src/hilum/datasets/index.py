@@ -25,6 +25,7 @@ from pydantic import Field
 
 from hilum.core.errors import InputError
 from hilum.core.planes import Plane
+from hilum.core.sentences import Sentence
 from hilum.io.schema import Count, Length, Record, Sha256, check
 from hilum.io.stream import readable
 from hilum.io.text import read_json, read_rows, sha256_of, shown
@@ -45,7 +46,7 @@ __all__ = [
 DATASET_SCHEMA = "hilum.dataset/1"
 #: Bytes of an index: a row has 250, so this is four million slices.
 _MOST_INDEX_BYTES = 2**30
-_AGAIN = "Run the same hilum prepare command again: it goes on where it stopped."
+_AGAIN = Sentence("Run {verb:prepare} with the same arguments again: it goes on where it stopped.")
 
 
 @dataclass(frozen=True)
@@ -267,23 +268,21 @@ def read_mask(path: Path | str) -> npt.NDArray[np.uint8]:
 def _load_about(root: Path) -> _About:
     file = root / "dataset.json"
     if not root.is_dir():
-        raise InputError(
-            f"There is no data set {root.name}.", "Make one with hilum prepare PAIRS -o DATASET."
-        )
+        raise InputError(f"There is no data set {root.name}.", Sentence("Make one with {verb:prepare}."))
     if not file.is_file():
         begun = (root / "records").is_dir()
         if begun:
             raise InputError(f"The data set {root.name} is not complete.", _AGAIN)
         raise InputError(
             f"{root.name} is no data set: it holds no dataset.json.",
-            "Make one with hilum prepare PAIRS -o DATASET.",
+            Sentence("Make one with {verb:prepare}."),
         )
     name = f"dataset.json of {root.name}"
     about = read_json(file, name=name, hint=_AGAIN)
     if not isinstance(about, dict) or about.get("schema") != DATASET_SCHEMA:
         raise InputError(
             f"{root.name} was not made by this version of hilum: its schema is not {DATASET_SCHEMA}.",
-            "Make it again with hilum prepare.",
+            Sentence("Make it again with {verb:prepare}."),
         )
     return check(_About, about, name=name, hint=_AGAIN)
 

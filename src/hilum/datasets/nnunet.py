@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.mask_names import lung_of
 from hilum.io.text import shown
 from hilum.io.vocabulary import BOTH, LabelMap, listed
@@ -93,7 +94,7 @@ def label_map(content: object, name: str) -> LabelMap | None:
     if not any(parts.values()):
         raise InputError(
             f"{name} names its labels ({listed(named)}), and none of them is a lung.",
-            "Say which are lung, such as --labels 1=right,2=left, or --labels both.",
+            Sentence("Say which are lung, such as {set:labels=1=right,2=left}, or {set:labels=both}."),
         )
     return LabelMap(values=tuple(sorted(parts.items())), origin=name)
 

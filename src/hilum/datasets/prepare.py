@@ -21,6 +21,7 @@ from hilum.core.cores import thread_count
 from hilum.core.errors import HilumError, InputError, OutputError, UsageError
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
+from hilum.core.sentences import Sentence
 from hilum.datasets.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
 from hilum.datasets.pairs import find_pairs, labels_of
 from hilum.datasets.processes import NoProcessesError, run_in_processes
@@ -136,7 +137,7 @@ def prepare(
             raise InputError(
                 f"The dictionary {dictionary.name} of this data set is missing, so new subjects cannot be "
                 "told from old ones.",
-                "Give it with --subjects, or make the data set anew.",
+                Sentence("Give it{with:subjects}, or make the data set anew."),
             )
         numbers = assign(dictionary, [subject.name for subject in found])
         jobs = [
@@ -197,7 +198,9 @@ def _open(root: Path, wanted: dict[str, Any]) -> Iterator[bool]:
     try:
         with on_full_disk(root):
             if root.exists() and not root.is_dir():
-                raise OutputError(f"{root} is a file, not a folder.", "Give another folder with -o.")
+                raise OutputError(
+                    f"{root} is a file, not a folder.", Sentence("Give another folder{with:out}.")
+                )
             made = not root.exists()
             _check_ours(root)
             root.mkdir(parents=True, exist_ok=True)
@@ -251,7 +254,7 @@ def _check_ours(root: Path) -> None:
         what = f" ({foreign[0]})" if foreign else ""
         raise OutputError(
             f"{root} holds files that are no data set of hilum{what}, so it is not touched.",
-            "Give another folder with -o.",
+            Sentence("Give another folder{with:out}."),
         )
 
 
@@ -261,7 +264,7 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
     if not file.exists():
         write_json(file, wanted)
         return
-    hint = "Give another folder with -o."
+    hint = Sentence("Give another folder{with:out}.")
     there = read_json(file, name=f"{_PARAMETERS} of {root.name}", hint=hint)
     if not isinstance(there, dict):
         raise InputError(f"{_PARAMETERS} of {root.name} is damaged.", hint)
@@ -269,7 +272,7 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
         if there.get(name) != value:
             raise UsageError(
                 f"The data set {root.name} was made with {name} = {shown(there.get(name))}, not {value}.",
-                f"Use the same {name}, or give another folder with -o.",
+                Sentence("Use the same {option:$name}, or give another folder{with:out}.", name=name),
             )
 
 
@@ -327,8 +330,13 @@ def _stop_if_nothing(root: Path, outcomes: list[Outcome], is_new: bool, dictiona
     errors = [outcome.error for outcome in outcomes if outcome.error is not None]
     first = errors[0]
     if len(errors) > 1:
-        text = f"None of the {len(errors)} pairs can be used; the first: {first.message}"
-        raise type(first)(text, first.hint)
+        raise first.saying(
+            Sentence(
+                "None of the {count} pairs can be used; the first: {message}",
+                count=len(errors),
+                message=first.message,
+            )
+        )
     raise first
 
 

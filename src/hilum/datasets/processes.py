@@ -14,6 +14,7 @@ from multiprocessing import active_children, connection, get_context, parent_pro
 from typing import TypeVar
 
 from hilum.core.errors import HilumError, OutputError, UsageError
+from hilum.core.sentences import Sentence
 
 __all__ = ["NoProcessesError", "check_socket_paths", "run_in_processes"]
 
@@ -43,7 +44,7 @@ def check_socket_paths() -> None:
     if os.name == "posix" and length > _SOCKET_PATH_BYTES:
         raise UsageError(
             "The path of the temporary folder is too long for processes that load slices.",
-            "Set TMPDIR to a shorter one, or --set workers=0.",
+            Sentence("Set TMPDIR to a shorter one, or {set:set=workers=0}."),
         )
 
 
@@ -84,7 +85,7 @@ def run_in_processes(
     except BrokenProcessPool as error:
         raise OutputError(
             "A process that made slices was ended from outside, most likely because memory ran out.",
-            "Run the same command with --workers 1: it goes on where it stopped.",
+            Sentence("Do the same with {set:workers=1}: it goes on where it stopped."),
         ) from error
     except (HilumError, NoProcessesError):  # what runs comes to its end
         raise

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.atomic import atomic_file
 from hilum.io.text import read_json
 
@@ -24,7 +25,7 @@ def read_dictionary(path: Path) -> dict[int, str]:
     """
     if not path.exists():
         return {}
-    hint = "Give another file with --subjects."
+    hint = Sentence("Give another file{with:subjects}.")
     content = read_json(path, hint=hint)
     if not isinstance(content, dict) or not all(
         _NUMBER.fullmatch(key) and isinstance(value, str) and value for key, value in content.items()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.datasets.index import SubjectRecord
 from hilum.io.schema import Count, Length, Record, Sha256, Share, check
 from hilum.io.text import read_json
@@ -61,7 +62,9 @@ def read_record(root: Path, number: int) -> dict[str, Any]:
         InputError: It is missing or damaged.
     """
     name = f"{RECORDS}/{number}.json of {root.name}"
-    hint = "Delete this file and run the same hilum prepare command again: it makes the subject anew."
+    hint = Sentence(
+        "Delete this file and run {verb:prepare} with the same arguments again: it makes the subject anew."
+    )
     data = read_json(record_path(root, number), name=name, hint=hint)
     if not isinstance(data, dict):
         raise InputError(f"{name} is damaged.", hint)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, UsageError
 from hilum.core.planes import Plane
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 
 __all__ = ["Frame", "Spacing", "frame_of", "parse_spacing", "pictures"]
@@ -97,7 +98,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
         own = next(p for p, axes in _AXES.items() if shape[axes[0]] == 1)
         raise GeometryError(
             f"The image is a single {own.value} picture, which cannot be cut in the {plane.value} plane.",
-            f"Use --plane {own.value}.",
+            Sentence("Use {set:plane=$own}.", own=own.value),
         )
     codes = {code for code, _ in volume.meta.notes}
     source = (shape[row], shape[col])
@@ -105,7 +106,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
         if spacing != "keep":
             raise GeometryError(
                 "The image does not tell its pixel size, so it cannot be brought to another.",
-                "Use --spacing keep.",
+                Sentence("Use {set:spacing=keep}."),
             )
         return Frame(plane, shape[stack], source, source, (1.0, 1.0), None, None, None)
     steps = [round(step, 6) for step in canonical.spacing]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hilum.core.errors import UsageError
+from hilum.core.sentences import Sentence
 
 __all__ = ["Split", "split_subjects"]
 
@@ -64,7 +65,9 @@ def split_subjects(
         raise UsageError(
             f"The data set has {have}, too few to part it into {parts}"
             + (f" with {folds} folds." if folds else "."),
-            "Add subjects with hilum prepare; a network judged on the subject it has seen tells nothing.",
+            Sentence(
+                "Add subjects with {verb:prepare}; a network judged on the subject it has seen tells nothing."
+            ),
         )
     validation = np.array_split(rest, folds)[number - 1] if folds else rest[:validations]
     train = np.setdiff1d(rest, validation)

@@ -21,6 +21,7 @@ from hilum.core.flags import Severity
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
+from hilum.core.sentences import UNNAMED, Sentence, worded
 from hilum.core.volume import Volume
 from hilum.datasets.encode import encode_mask, encode_picture
 from hilum.datasets.index import SubjectRecord
@@ -138,7 +139,7 @@ def make_subject(job: Job) -> Outcome:
         raise
     except HilumError as error:
         with on_full_disk(job.root):
-            record = {"id": job.id, "refused": _without_names(error.message, job)}
+            record = {"id": job.id, "refused": worded(error.message, UNNAMED)}
             write_json(record_path(job.root, job.id), record)
         return Outcome(job.id, 0, error=error)
 
@@ -221,7 +222,7 @@ def _write_pair(
 
 def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
     """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
-    hint = "Check that they belong together; --resample-masks resamples the mask."
+    hint = Sentence("Check that they belong together; {set:resample_masks} resamples the mask.")
     labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
     notes = [*drawn.notes, *placed]
     if 1 not in volume.shape and not labels.any():
@@ -231,7 +232,9 @@ def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint
     labels, flags = part_sides(labels, volume, told=drawn.told)
     for flag in flags:
         if flag.severity is Severity.ERROR:
-            raise InputError(flag.reason, "Give masks with two labels, or leave --sides out.")
+            raise InputError(
+                flag.reason, Sentence("Give masks with two labels, or leave {option:sides} out.")
+            )
         notes.append((flag.code, flag.message))
     return labels, notes
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.segmentation import Progress
+from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.cases import Case
 from hilum.evaluation.evaluate import is_run
@@ -28,7 +29,7 @@ SCHEMA = "hilum.comparison/1"
 #: Where ``hilum evaluate RUN DATASET`` writes when no folder is given.
 EVALUATION_FOLDER = "evaluation"
 _WORST = 4
-_EVALUATE_HINT = "Give --dataset, or run hilum evaluate on it first."
+_EVALUATE_HINT = Sentence("Give {option:dataset}, or run {verb:evaluate} on it first.")
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ def compare(
     """
     paths = [Path(source) for source in sources]
     if len(paths) < 2:
-        raise UsageError("A comparison needs two models or more.", "To judge one, use hilum evaluate.")
+        raise UsageError(
+            "A comparison needs two models or more.", Sentence("To judge one, use {verb:evaluate}.")
+        )
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("A model was given twice.", "Name each folder once.")
     say = progress or (lambda fraction, what: None)
@@ -195,7 +198,7 @@ def compare(
         named = [entry.name for entry in entries if entry.run is not None]
         times = dict(zip(named, speeds, strict=True))
     if dataset is None:
-        notes.append("Pictures of the worst cases need the data set: give --dataset.")
+        notes.append(Sentence("Pictures of the worst cases need the data set: give {option:dataset}."))
     say(0.95, "pictures")
     return Comparison(
         models=tuple(_model_row(entry, times.get(entry.name), speed) for entry in entries),
@@ -233,7 +236,7 @@ def _open(
     if not is_run(path):
         raise InputError(
             f"{path.name or path} is neither a trained network nor an evaluation.",
-            "Give folders that hilum train or hilum evaluate made.",
+            Sentence("Give folders that {verb:train} or {verb:evaluate} made."),
         )
     run = Run(path)
     there = path / EVALUATION_FOLDER

@@ -101,7 +101,7 @@ def evaluate_masks(
     except ValueError as error:
         raise UsageError(f"sides is {sides!r}, expected auto, yes or no.") from error
     mapping = parse_labels(labels)
-    ref_mapping = parse_labels(ref_labels, "ref_labels", "--ref-labels")
+    ref_mapping = parse_labels(ref_labels, "ref_labels")
     files = match(
         Path(prediction), Path(reference), None if ct is None else Path(ct), matched_only=matched_only
     )
@@ -112,7 +112,7 @@ def evaluate_masks(
                 yield load_case(entry, labels=mapping, ref_labels=ref_mapping, sides=choice)
             except HilumError as error:
                 if len(files) > 1:
-                    raise type(error)(f"{entry.name}: {error.message}", error.hint) from error
+                    raise error.about(entry.name) from error
                 raise
 
     source = {

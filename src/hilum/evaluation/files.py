@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hilum.anatomy.given import part_sides
 from hilum.core.errors import InputError
 from hilum.core.flags import Severity
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io import read, scan_name
@@ -131,8 +132,8 @@ def load_case(
             reference holds no lung.
         GeometryError: They do not lie on one grid.
     """
-    found = _lungs(files.prediction, labels, "--labels")
-    drawn = _lungs(files.reference, ref_labels, "--ref-labels")
+    found = _lungs(files.prediction, labels, "labels")
+    drawn = _lungs(files.reference, ref_labels, "ref_labels")
     if files.ct is not None:
         volume = read(files.ct)
         prediction, reference = (
@@ -144,7 +145,7 @@ def load_case(
     if 1 not in volume.shape and not reference.any():
         raise InputError(
             f"The reference {files.reference.name} holds no lung, so there is nothing to judge by.",
-            "Check that it is the right file, and that --ref-labels fits it.",
+            Sentence("Check that it is the right file, and that {option:ref_labels} fits it."),
         )
     stacked = _Stack(volume)
     return Case(
@@ -190,7 +191,9 @@ def _with_sides(
         labels, flags = part_sides(labels, volume, told=mask.told)
         doubts = [flag.reason for flag in flags if flag.severity is Severity.ERROR]
         if doubts:
-            raise InputError(f"{name}: {doubts[0]}", "Use --sides no, or give masks with two labels.")
+            raise InputError(
+                f"{name}: {doubts[0]}", Sentence("Use {set:sides=no}, or give masks with two labels.")
+            )
     return np.minimum(labels, 1) if labels.max() == BOTH else labels
 
 
@@ -262,7 +265,7 @@ def _refuse(alone: Iterable[str], what: str, partner: str) -> None:
         verb = f"{what}s have" if len(names) > 1 else f"{what} has"
         raise InputError(
             f"{len(names)} {verb} no {partner} of the same name ({shown}).",
-            "Rename the files, or use --matched-only to go on without them.",
+            Sentence("Rename the files, or use {set:matched_only} to go on without them."),
         )
 
 

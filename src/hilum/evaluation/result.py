@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import METRICS, Side
@@ -183,7 +184,7 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         InputError: It is not there or damaged.
     """
-    name, hint = f"evaluation.json in {folder.name or folder}", "Run hilum evaluate again."
+    name, hint = f"evaluation.json in {folder.name or folder}", Sentence("Run {verb:evaluate} again.")
     data = read_json(folder / "evaluation.json", most=_MOST_BYTES, name=name, hint=hint)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise InputError(f"{name} is of another version of hilum: its schema is not {SCHEMA}.", hint)

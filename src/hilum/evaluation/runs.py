@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError, ModelError, UsageError
+from hilum.core.sentences import Sentence
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json
@@ -28,7 +29,7 @@ __all__ = ["PARTS", "Plan", "Run"]
 PARTS = ("test", "validation", "train", "all")
 #: Slices a call of the network: enough to keep all cores busy, small in memory.
 BATCH = 16
-_GO_ON = "Run the same hilum train command again: it goes on where it stopped."
+_GO_ON = Sentence("Run {verb:train} with the same arguments again: it goes on where it stopped.")
 
 
 class _Split(Record):
@@ -57,7 +58,7 @@ class Run:
                 raise ModelError(f"The training in {path.name} has not ended: it has no card.json.", _GO_ON)
             raise InputError(
                 f"{path.name or path} is no folder of a trained network: it holds no card.json.",
-                "Give a folder that hilum train made.",
+                Sentence("Give a folder that {verb:train} made."),
             )
         self.card = read_card(path / "card.json", SLICES_SCHEMA, path.resolve().name)
 
@@ -115,19 +116,27 @@ class Run:
             raise InputError(
                 f"{self.name} was trained on another data set than {dataset.root.name}, so its {part} part "
                 "is not known there.",
-                "Give the data set that it was trained on, or use --part all for one that is new to it.",
+                Sentence(
+                    "Give the data set that it was trained on, or use {set:part=all} for one that is new to "
+                    "it."
+                ),
             )
         split = self.path / "split.json"
         if not split.is_file():
             raise InputError(
-                f"{self.name} holds no split.json, so its {part} part is not known.", "Use --part all."
+                f"{self.name} holds no split.json, so its {part} part is not known.",
+                Sentence("Use {set:part=all}."),
             )
         named: tuple[int, ...] | None = getattr(_load_split(split, self.name), part)
         if named is None:
-            raise InputError(f"split.json of {self.name} names no {part} part.", "Use --part all.")
+            raise InputError(
+                f"split.json of {self.name} names no {part} part.", Sentence("Use {set:part=all}.")
+            )
         wanted = sorted(set(named))
         if not wanted:
-            raise InputError(f"The {part} part of {self.name} is empty.", "Choose another with --part.")
+            raise InputError(
+                f"The {part} part of {self.name} is empty.", Sentence("Choose another{with:part}.")
+            )
         missing = [number for number in wanted if number not in there]
         if missing:
             raise InputError(
@@ -150,7 +159,7 @@ class Run:
         if plane != loaded.plane:
             raise InputError(
                 f"{self.name} was trained on {plane} pictures, {loaded.root.name} holds {loaded.plane} ones.",
-                f"Prepare a data set with --plane {plane}.",
+                Sentence("Prepare a data set with {set:plane=$plane}.", plane=plane),
             )
         return Plan(self, loaded, part, tuple(self.subjects(loaded, part)))
 
@@ -252,5 +261,5 @@ def _grid(record: SliceRecord, voxel_ml: float | None) -> Grid:
 
 
 def _load_split(path: Path, name: str) -> _Split:
-    title, hint = f"split.json of {name}", "Use --part all, or copy the run again."
+    title, hint = f"split.json of {name}", Sentence("Use {set:part=all}, or copy the run again.")
     return check(_Split, read_json(path, name=title, hint=hint), name=title, hint=hint)

@@ -18,6 +18,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from hilum.core.errors import InputError, OutputError
+from hilum.core.sentences import Sentence
 from hilum.io.parts import HIDDEN, part_of
 from hilum.io.text import read_json
 
@@ -37,19 +38,24 @@ def _sentence(error: OSError, where: Path) -> OutputError | None:
     if code in _FULL:
         return OutputError(f"The disk of {where} is full; nothing was written.", "Free some space.")
     if code == errno.EROFS:
-        return OutputError(f"{where} lies on a read-only disk.", "Give another folder with -o.")
+        return OutputError(f"{where} lies on a read-only disk.", Sentence("Give another folder{with:out}."))
     if code in _FORBIDDEN:
-        return OutputError(f"{where} may not be written by this user.", "Give another folder with -o.")
+        return OutputError(
+            f"{where} may not be written by this user.", Sentence("Give another folder{with:out}.")
+        )
     if code == errno.ENAMETOOLONG:
         return OutputError(
             f"The name of the output {where.name[:40]}... is too long.", "Give a shorter name."
         )
     if code in (errno.ENOTDIR, errno.EEXIST):
         return OutputError(
-            f"{where} cannot be made: a file is in the place of a folder.", "Give another folder with -o."
+            f"{where} cannot be made: a file is in the place of a folder.",
+            Sentence("Give another folder{with:out}."),
         )
     if code in (errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENODEV, errno.ELOOP, errno.EBUSY):
-        return OutputError(f"{where} cannot be written: {error.strerror}.", "Give another folder with -o.")
+        return OutputError(
+            f"{where} cannot be written: {error.strerror}.", Sentence("Give another folder{with:out}.")
+        )
     return None
 
 
@@ -151,7 +157,9 @@ class OutputFolder:
 
     def _check_kind(self) -> None:
         if self.path.exists() and not self.path.is_dir():
-            raise OutputError(f"{self._given} is a file, not a folder.", "Give another folder with -o.")
+            raise OutputError(
+                f"{self._given} is a file, not a folder.", Sentence("Give another folder{with:out}.")
+            )
 
     def _make_parents(self) -> None:
         missing = []
@@ -219,13 +227,13 @@ class OutputFolder:
         if written is None:
             raise OutputError(
                 f"{self._given} is not empty and holds no result of hilum, so it is not touched.",
-                "Give another folder with -o.",
+                Sentence("Give another folder{with:out}."),
             )
         foreign = sorted(set(entries) - written) if written else []
         if foreign:
             raise OutputError(
                 f"{self._given} holds a file that hilum did not write ({foreign[0]}), so it is not replaced.",
-                "Move it away, or give another folder with -o.",
+                Sentence("Move it away, or give another folder{with:out}."),
             )
 
     def _entries(self) -> list[str]:

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.io.names import VOLUME_SUFFIXES, scan_name
 from hilum.io.stream import open_regular, open_stream, read_head, readable
@@ -292,7 +293,9 @@ def refuse_folder_without_dicom(folder: Path) -> None:
             f"The folder holds no DICOM but {len(volumes)} file(s) with volumes ({_some(volumes)}).",
             "Give the files themselves."
             if slices
-            else "Give one of the files; hilum segment takes them all.",
+            else Sentence(
+                "Give one of the files; {verb:segment} takes a folder of them on the command line."
+            ),
         )
     if packed:
         raise InputError(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hilum.core.errors import InputError
 from hilum.core.labels import Lung
+from hilum.core.sentences import Sentence
 from hilum.io.mask_names import lung_of
 from hilum.io.vocabulary import BOTH, LabelMap, listed
 
@@ -63,5 +64,5 @@ def no_lung(what: str, names: Iterable[str]) -> InputError:
     """Say that no segment is a lung."""
     return InputError(
         f"No segment of {what} is a lung by its name ({listed(names)}).",
-        "Say which are lung, such as --labels 'NAME=right,NAME=left'.",
+        Sentence("Say which are lung, such as {set:labels='NAME=right,NAME=left'}."),
     )

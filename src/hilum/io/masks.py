@@ -171,14 +171,14 @@ def _load_slice(path: Path, kind: FileKind) -> Mask:
     return Mask(whole_values(array, path.name), np.eye(4), meta)
 
 
-def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "--labels") -> Mask:
+def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "labels") -> Mask:
     """Bring the values of a mask to 0, 1 (right lung), 2 (left lung) and BOTH.
 
     Args:
         mask: From :func:`load_mask`.
         labels: What its values mean; None where the file names them, or it follows the label contract.
         what: What the mask is called in an error.
-        option: The option that an error tells to use.
+        option: The parameter that an error tells to use.
 
     Returns:
         The mask as uint8; ``told`` says whether names or the user told the sides.

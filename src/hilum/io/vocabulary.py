@@ -14,6 +14,7 @@ from typing import Final
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import Lung
+from hilum.core.sentences import Sentence
 from hilum.io.mask_names import lung_of
 from hilum.io.text import quoted, shown
 
@@ -51,7 +52,7 @@ class Vocabulary:
     """The values of one program.
 
     Attributes:
-        name: What ``--labels`` calls it.
+        name: What the parameter ``labels`` calls it.
         title: The program, and which of its outputs.
         lungs: Value to right, left or :data:`BOTH`.
         others: Greatest value that is known to be something else; values above are none of this program.
@@ -137,21 +138,23 @@ VOCABULARIES: Mapping[str, Vocabulary] = MappingProxyType({entry.name: entry for
 
 @dataclass(frozen=True)
 class LabelMap:
-    """What the values, or the names of segments, of a mask mean, as ``--labels`` says it.
+    """What the values, or the names of segments, of a mask mean, as the parameter ``labels`` says it.
 
     Attributes:
         vocabulary: Name of a program's vocabulary, ``both``, or empty.
         values: Value of a voxel, or number of a DICOM segment, to 0, 1, 2 or :data:`BOTH`.
         names: Name of a segment in lower case to the same.
         rest: What all that is not named means; None where nothing was said.
-        origin: Where it was said, for errors.
+        origin: The file that said it, for errors; empty where the user did.
+        option: The parameter by which the user says it.
     """
 
     vocabulary: str = ""
     values: tuple[tuple[int, int], ...] = ()
     names: tuple[tuple[str, int], ...] = ()
     rest: int | None = None
-    origin: str = "--labels"
+    origin: str = ""
+    option: str = "labels"
 
     def describe(self) -> str:
         """Return the map in the form that :func:`parse_labels` reads, in a fixed order."""
@@ -192,7 +195,7 @@ class LabelMap:
             raise InputError(
                 f"{what} holds {len(present)} values besides 0 ({listed(present)}); both is for a mask with "
                 "one.",
-                f"Give {self.origin} VALUE=right, VALUE=left or VALUE=both instead.",
+                Sentence("Give {set:$o=VALUE=right}, VALUE=left or VALUE=both instead.", o=self.option),
             )
         out: dict[int, int] = {}
         unknown = []
@@ -213,18 +216,32 @@ class LabelMap:
                 out[value] = said
         if unknown:
             raise InputError(
-                f"{what} holds values that {self.origin} does not name ({listed(unknown)}).",
-                _guess_words(present, self.origin)
-                or f"Name them too, or add *=0 to {self.origin} to drop all others.",
+                Sentence(
+                    "{mask:what} holds values that {origin} does not name ({unknown}).",
+                    what=what,
+                    origin=self._said_by(),
+                    unknown=listed(unknown),
+                ),
+                _guess_words(present, self.option)
+                or Sentence("Name them too, or add *=0 to {option:$o} to drop all others.", o=self.option),
             )
         if present and not any(out.values()):
             raise InputError(
-                f"{what} holds the values {listed(present)}, and by {self.origin} {self.describe()} none is "
-                "lung.",
-                _guess_words(present, self.origin)
-                or f"Say which values are lung, such as {self.origin} 3=right,5=left.",
+                Sentence(
+                    "{mask:what} holds the values {present}, and by {origin} {labels} none is lung.",
+                    what=what,
+                    present=listed(present),
+                    origin=self._said_by(),
+                    labels=self.describe(),
+                ),
+                _guess_words(present, self.option)
+                or Sentence("Say which values are lung, such as {set:$o=3=right,5=left}.", o=self.option),
             )
         return out
+
+    def _said_by(self) -> str:
+        """Return what said the meaning: a file, or the parameter of the user."""
+        return self.origin or Sentence("{option:$o}", o=self.option)
 
 
 def _refuse_other_names(what: str, labels: LabelMap, value: int, said: int | None, name: str) -> None:
@@ -235,12 +252,12 @@ def _refuse_other_names(what: str, labels: LabelMap, value: int, said: int | Non
         return
     raise InputError(
         f"By {labels.vocabulary} the value {value} is {_MEANINGS[said]}, but {what} calls it {quoted(name)}.",
-        f"Leave {labels.origin} out: the names in the file tell what is lung.",
+        Sentence("Leave {option:$o} out: the names in the file tell what is lung.", o=labels.option),
     )
 
 
 def meaning_of(
-    present: Iterable[int], names: Mapping[int, str], what: str, option: str = "--labels"
+    present: Iterable[int], names: Mapping[int, str], what: str, option: str = "labels"
 ) -> tuple[dict[int, int], bool]:
     """What the values of a label map mean where the user says nothing.
 
@@ -261,12 +278,16 @@ def meaning_of(
             shown = listed([named[value] for value in present if value in named])
             raise InputError(
                 f"{what} names its labels, and none of them is a lung ({shown}).",
-                f"Say which are lung, such as {option} 'NAME=right,NAME=left'.",
+                Sentence("Say which are lung, such as {set:$o='NAME=right,NAME=left'}.", o=option),
             )
         if nameless:
             raise InputError(
                 f"{what} names its labels, but not the values {listed(nameless)}.",
-                f"Say what they are, such as {option} {','.join(f'{v}=0' for v in nameless[:2])}.",
+                Sentence(
+                    "Say what they are, such as {set:$o=$pairs}.",
+                    o=option,
+                    pairs=",".join(f"{v}=0" for v in nameless[:2]),
+                ),
             )
         return out, True
     unknown = [value for value in present if value not in (_RIGHT, _LEFT)]
@@ -274,13 +295,14 @@ def meaning_of(
         pairs = ",".join(f"{value}={side}" for value, side in zip(unknown, ("right", "left"), strict=False))
         raise InputError(
             f"{what} holds values other than 0, 1 and 2 ({listed(unknown)}).",
-            _guess_words(present, option) or f"Say which of them are lung, such as {option} {pairs}.",
+            _guess_words(present, option)
+            or Sentence("Say which of them are lung, such as {set:$o=$pairs}.", o=option, pairs=pairs),
         )
     return {value: value for value in present}, False
 
 
 def guess(present: Iterable[int]) -> list[str]:
-    """Return what ``--labels`` may be for the values of a mask, the likeliest first.
+    """Return what ``labels`` may be for the values of a mask, the likeliest first.
 
     Examples:
         >>> guess([10, 11, 12, 13, 14]), guess([1, 2, 3, 4, 5, 6]), guess([2, 3]), guess([255])
@@ -309,10 +331,15 @@ def _guess_words(present: Iterable[int], option: str) -> str:
     if not found:
         return ""
     if found == ["both"]:
-        return f"If it marks both lungs with one label, add {option} both."
-    options = " or ".join(f"{option} {name}" for name in found)
+        return Sentence("If it marks both lungs with one label, add {set:$o=both}.", o=option)
+    first, *others = (Sentence("{set:$o=$name}", o=option, name=name) for name in found)
+    options: Sentence = first
+    for other in others:
+        options = Sentence("{options} or {other}", options=options, other=other)
     title = VOCABULARIES[found[0].partition(",")[0]].title.split(",")[0].split(":")[0]
-    return f"The values fit {title}: if it is from there, add {options}."
+    return Sentence(
+        "The values fit {title}: if it is from there, add {options}.", title=title, options=options
+    )
 
 
 def listed(values: Iterable[object]) -> str:
@@ -321,18 +348,15 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(every[:_SHOWN]) + (", ..." if len(every) > _SHOWN else "")
 
 
-def parse_labels(
-    text: str | Mapping[int, int] | None, option: str = "labels", origin: str = "--labels"
-) -> LabelMap | None:
-    """Read what ``--labels`` says: a vocabulary, pairs, or a vocabulary and pairs that mend it.
+def parse_labels(text: str | Mapping[int, int] | None, option: str = "labels") -> LabelMap | None:
+    """Read what ``labels`` says: a vocabulary, pairs, or a vocabulary and pairs that mend it.
 
     Args:
         text: Such as ``totalsegmentator``, ``10=2,11=2,12=1``, ``lungmask-lobes,6=0`` or
             ``my right lung=right,*=0``. A pair is VALUE=LABEL: a value of 0 to 65535, the name of a segment
             or ``*`` for all that is not named; 0 (or none of the lungs), 1 or right, 2 or left, both. None
             and empty text are no map.
-        option: What the argument is called in an error.
-        origin: What it is called on the command line.
+        option: The parameter that says it, for errors.
 
     Raises:
         UsageError: It cannot be read so.
@@ -366,7 +390,9 @@ def parse_labels(
             values[int(key)] = part
         else:
             names[key.lower()] = part
-    return LabelMap(vocabulary, tuple(sorted(values.items())), tuple(sorted(names.items())), rest, origin)
+    return LabelMap(
+        vocabulary, tuple(sorted(values.items())), tuple(sorted(names.items())), rest, option=option
+    )
 
 
 def _vocabulary(name: str, before: str, option: str) -> str:

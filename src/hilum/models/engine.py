@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from hilum.core.cores import thread_count
 from hilum.core.errors import HilumError, InputError, ModelError
+from hilum.core.sentences import Sentence
 from hilum.io.text import sha256_of
 from hilum.models.offline import import_onnxruntime, import_openvino
 
@@ -185,7 +186,10 @@ def open_session(path: Path, threads: int = 0, device: Device = Device.AUTO) -> 
             if not providers:
                 raise ModelError(
                     "No GPU was found that ONNX Runtime can use.",
-                    "Install onnxruntime-gpu (CUDA) or onnxruntime-directml, or leave --device away.",
+                    Sentence(
+                        "Install onnxruntime-gpu (CUDA) or onnxruntime-directml, or leave {option:device} "
+                        "away."
+                    ),
                 )
             return _OnnxRuntime(path, threads, providers)
         for engine in (_OpenVino, _OnnxRuntime):
@@ -223,7 +227,8 @@ def open_weights(
     try:
         digest = sha256_of(path)
     except InputError as error:
-        raise ModelError(f"The weights of the model {model}: {error.message}", error.hint) from error
+        message = Sentence("The weights of the model {model}: {message}", model=model, message=error.message)
+        raise ModelError(message, error.hint) from error
     if digest != sha256:
         raise ModelError(
             f"The weights of the model {model} are not those of its card: SHA-256 differs.",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import ModelError, UsageError
+from hilum.core.sentences import Sentence
 from hilum.models.card import SLICES_SCHEMA, read_card
 from hilum.models.engine import Device, Session, check_probabilities, open_weights
 from hilum.models.preprocess import fit_picture, from_input, normalise, to_input
@@ -101,16 +102,20 @@ def load_run(path: Path | str, threads: int = 0, device: Device = Device.AUTO) -
     file = shipped if shipped.is_file() else onnx.with_name("card.json")
     name = onnx.stem if shipped.is_file() else onnx.resolve().parent.name
     if not path.exists():
-        raise ModelError(f"There is no model {path.name}.", "Check the path, or train one with hilum train.")
+        raise ModelError(
+            f"There is no model {path.name}.", Sentence("Check the path, or train one with {verb:train}.")
+        )
     if not file.is_file():
         begun = (onnx.parent / "config.toml").is_file()
         raise ModelError(
             f"The run {name} is not complete."
             if begun
             else f"{path.name} is no model of hilum: card.json is missing.",
-            "Run the same hilum train command again: it goes on where it stopped."
+            Sentence("Run {verb:train} with the same arguments again: it goes on where it stopped.")
             if begun
-            else "Give the folder that hilum train made, or its model.onnx with card.json beside it.",
+            else Sentence(
+                "Give the folder that {verb:train} made, or its model.onnx with card.json beside it."
+            ),
         )
     card = read_card(file, SLICES_SCHEMA, name)
     return SliceModel(name, card, open_weights(onnx, card["onnx_sha256"], name, threads, device))

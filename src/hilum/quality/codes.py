@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hilum.core.flags import Severity
+from hilum.core.sentences import Sentence
 
 __all__ = ["CODES", "FlagInfo"]
 
@@ -46,8 +47,10 @@ _ALL = (
         "in the picture: air in the trachea lies more than 30 (error: 90) beyond -1015 to -930. Warning "
         "also where soft tissue lies outside 5 to 110 HU. An error withholds density, air and weight; "
         "volume stands.",
-        "Get the scan again in true HU; or run with --calibrate, which maps air to -1000 and soft tissue "
-        "into 20 to 60 HU linearly."),
+        Sentence(
+            "Get the scan again in true HU; or use {set:calibrate}, which maps air to -1000 and soft tissue "
+            "into 20 to 60 HU linearly."
+        )),
     FlagInfo("calibration_unknown", _HU, (_INFO,),
         "Neither air round the body nor air in the trachea is in the picture; padding is no air.",
         "Compare with another scan of the same scanner."),
@@ -127,7 +130,9 @@ _ALL = (
         "left out) says that a Dice below 0.95 against a careful reader is more likely than not.",
         "Look at the outlines, and at uncertainty.nii.gz, before using a number."),
     FlagInfo("not_a_chest", _LUNGS, (_ERROR,),
-        "Nothing in the scan looks like lungs (hilum check only; hilum segment ends with exit code 5).",
+        Sentence(
+            "Nothing in the scan looks like lungs ({verb:check} only; {verb:segment} ends with code 5)."
+        ),
         "Give a chest CT."),
     FlagInfo("mask_empty", _LUNGS, (_ERROR,), "The mask marks no voxel.", "Look at the scan."),
     FlagInfo("lung_missing", _LUNGS, (_WARNING,),
@@ -141,7 +146,9 @@ _ALL = (
         "A mask that was given has one label for both lungs, and which part is right or left is not sure: "
         "the lungs touch, or the scan does not tell how the patient lies. Both lungs together are measured; "
         "right and left are withheld.",
-        "Give a mask with two labels; or, if it marks one lung, say which (--labels 1=right)."),
+        Sentence(
+            "Give a mask with two labels; or, if it marks one lung, say which ({set:labels=1=right})."
+        )),
     FlagInfo("left_right_suspect", _LUNGS, (_WARNING, _ERROR),
         "Error: the mask of the right lung lies on the patient's left; values by side are withheld. "
         "Warning: heart, vessels and organs under the lungs lie as in a body whose right is where the header "
@@ -188,7 +195,7 @@ _ALL = (
         "Get the files again, or change their permissions."),
     FlagInfo("series_divided", _READER, (_WARNING,),
         "A DICOM series holds several scans (breath holds, phases, kernels); one was read.",
-        "See hilum inspect; --series 3:2 reads the second part of series 3."),
+        Sentence("See {verb:inspect}; {set:series=3:2} reads the second part of series 3.")),
     FlagInfo("series_joined", _READER, (_WARNING,),
         "Slices that each have a series or study UID of their own fit together, so they were read as one "
         "scan.",
@@ -202,8 +209,10 @@ _ALL = (
     FlagInfo("slope_assumed", _READER, (_WARNING,),
         "The DICOM header has a rescale intercept but no slope; 1 was taken.", "Look at the HU scale."),
     FlagInfo("labels_mapped", _READER, (_INFO,),
-        "The values or segments of a mask that was given were read as the message says: by --labels, or by "
-        "the names in the file.",
+        Sentence(
+            "The values or segments of a mask that was given were read as the message says: by "
+            "{option:labels}, or by the names in the file."
+        ),
         "Compare with what the program that made the mask says."),
     FlagInfo("mask_pasted", _READER, (_INFO,),
         "A mask that was given covers a part of the scan's grid and was put at its place by whole voxels.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hilum.core.errors import NotAChestError
 from hilum.core.flags import Severity
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.quality.gate import check_volume
 
@@ -27,4 +28,7 @@ def explain_no_lungs(error: NotAChestError, volume: Volume) -> NotAChestError:
         flag.reason or flag.message for flag in check_volume(volume) if flag.severity is Severity.ERROR
     ]
     choices = [sentence for code, sentence in volume.meta.notes if code in _CHOICES]
-    return NotAChestError(error.message, " ".join((*reasons, *choices, error.hint)))
+    hint = error.hint
+    for sentence in reversed((*reasons, *choices)):
+        hint = Sentence("{first} {rest}", first=sentence, rest=hint)
+    return NotAChestError(error.message, hint)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from hilum.core.flags import Flag, Severity
 from hilum.core.segmentation import Segmentation
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.quality.survey import FewPlanes, Plane, block_any
 
@@ -196,15 +197,20 @@ def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
     text = " and ".join(seen)
     text = text[0].upper() + text[1:]
     if air == 2:
-        message = (
-            f"{text}: density, air and weight are withheld. Get the scan again in true HU, or run with "
-            "--calibrate to correct the scale linearly."
+        message = Sentence(
+            "{text}: density, air and weight are withheld. Get the scan again in true HU, or use "
+            "{set:calibrate} to correct the scale linearly.",
+            text=text,
         )
         reason = "The HU scale of this scan is off."
         forbids = ("density", "mass")
         return (Flag("calibration_off", Severity.ERROR, message, forbids=forbids, reason=reason),)
-    todo = "--calibrate corrects the scale linearly" if air else "compare with a scan of the same scanner"
-    message = f"{text}: density and weight may be off a little; {todo}."
+    todo = (
+        Sentence("{set:calibrate} corrects the scale linearly")
+        if air
+        else "compare with a scan of the same scanner"
+    )
+    message = Sentence("{text}: density and weight may be off a little; {todo}.", text=text, todo=todo)
     return (Flag("calibration_off", Severity.WARNING, message),)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hilum.core.errors import ModelError, UsageError
 from hilum.core.segmentation import Segmenter
+from hilum.core.sentences import Sentence
 from hilum.models.engine import Device
 
 __all__ = ["DEFAULT_MODEL", "Device", "Task", "available_models", "load_model", "parse_tasks"]
@@ -27,7 +28,8 @@ def _classic(device: Device) -> Segmenter:
 
     if device is Device.GPU:
         raise ModelError(
-            "The model 'classic' runs on the CPU only.", "Leave --device away, or choose auto or cpu."
+            "The model 'classic' runs on the CPU only.",
+            Sentence("Leave {option:device} away, or choose auto or cpu."),
         )
     return Classic()
 

@@ -173,7 +173,7 @@ def _start() -> subprocess.Popen[bytes]:
     except (OSError, ValueError) as error:
         raise InputError(
             "The pixels are compressed, and the process that decodes them could not be started.",
-            "Close other programs, or decompress the series first, for instance with gdcmconv --raw.",
+            "Close other programs, or decompress the series first, for instance with gdcmconv.",
         ) from error
 
 

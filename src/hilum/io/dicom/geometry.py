@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.sentences import Sentence
 from hilum.io.dicom.findings import Effect, Finding
 from hilum.io.dicom.headers import Plane
 
@@ -30,7 +31,7 @@ _UNEVEN, _ROUNDING_MM = 0.1, 0.1
 _MAX_TILT_DEG = 1.0
 #: Shifts in the plane below this part of a pixel are ignored.
 _SHIFT_PIXELS = 0.5
-_RESAMPLE = "Get the series again, or go on by interpolation with --resample."
+_RESAMPLE = Sentence("Get the series again, or go on by interpolation with {set:resample}.")
 
 
 @dataclass(frozen=True)

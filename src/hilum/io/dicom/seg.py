@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNGS
+from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io.archive import unpacked
@@ -106,10 +107,13 @@ def write_dicom_seg(
     """
     path = Path(path)
     if volume.meta.source_format != "dicom":
-        raise UsageError("--format dicom-seg needs a scan read from DICOM.", "Choose nifti or nrrd.")
+        raise UsageError(
+            "A DICOM SEG needs a scan read from DICOM.", Sentence("Choose nifti or nrrd{with:format}.")
+        )
     if not volume.meta.series_uid:
         raise UsageError(
-            "--format dicom-seg needs a series instance UID, which this scan lacks.", "Choose nifti or nrrd."
+            "A DICOM SEG needs a series instance UID, which this scan lacks.",
+            Sentence("Choose nifti or nrrd{with:format}."),
         )
     if labels.shape != volume.shape:
         raise UsageError(f"labels has shape {labels.shape}, expected {volume.shape}.")
@@ -129,7 +133,7 @@ def write_dicom_seg(
         lacking = [keyword for keyword in _NEEDED if keyword not in sources[0]]
         what = f"its headers lack {', '.join(lacking)}" if lacking else "its headers are not complete"
         sentence = f"No DICOM SEG can be made of this series: {what}."
-        raise InputError(sentence, "Choose nifti or nrrd.") from None
+        raise InputError(sentence, Sentence("Choose nifti or nrrd{with:format}.")) from None
     with atomic_file(path, private=True) as part:
         seg.save_as(part)
     return path

@@ -46,7 +46,7 @@ def _encodings(planes: Sequence[Plane]) -> Iterator[Finding]:
             sentence = f"The pixels have the private encoding {syntax}, which cannot be decoded here."
         else:
             sentence = f"The pixels are compressed as {uid.name}, which cannot be decoded here."
-        hint = "Decompress the series first, for instance with gdcmconv --raw."
+        hint = "Decompress the series first, for instance with gdcmconv."
         yield Finding("compression", sentence, Effect.INPUT, hint)
 
 

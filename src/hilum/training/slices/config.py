@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hilum.core.errors import InputError, UsageError
+from hilum.core.sentences import Sentence
 from hilum.io.text import parse_toml, quoted, read_toml, shown
 
 __all__ = ["Augment", "ModelKind", "Networks", "TrainConfig", "load_config", "to_toml"]
@@ -214,7 +215,7 @@ def load_config(
         _put(data, key.strip(), _value(text.strip()))
     data.update({key: value for key, value in (overrides or {}).items() if value is not None})
     if "model" not in data:
-        raise UsageError("No model was named.", "Add --model fcnn, unet or resnet.")
+        raise UsageError("No model was named.", Sentence("Add {set:model=fcnn}, unet or resnet."))
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
@@ -234,7 +235,9 @@ def to_toml(config: TrainConfig) -> str:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     if not file.exists():
-        raise InputError(f"There is no configuration {shown(file.name)}.", "Check the path after --config.")
+        raise InputError(
+            f"There is no configuration {shown(file.name)}.", Sentence("Check the path of {option:config}.")
+        )
     return read_toml(file, hint="Correct it, or copy the config.toml of another run.")
 
 

@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 
 from hilum.core.errors import ModelError, OutputError, UsageError
 from hilum.core.segmentation import Progress
+from hilum.core.sentences import Sentence
 from hilum.datasets.index import Dataset, load_dataset
 from hilum.datasets.processes import check_socket_paths
 from hilum.datasets.split import Split, split_subjects
@@ -166,7 +167,7 @@ def _start_from(module: LungModule, run: Path) -> None:
     file = run / "checkpoints" / "best.ckpt"
     if not file.is_file():
         raise ModelError(f"The run {run.name} has no checkpoint to start from.", "Give a complete run.")
-    state = read_checkpoint(file, run.name, "Give another run, or none, with --init.")["state_dict"]
+    state = read_checkpoint(file, run.name, Sentence("Give another run, or none{with:init}."))["state_dict"]
     mean = {k.removeprefix("mean."): v for k, v in state.items() if str(k).startswith("mean.")}
     for network in (module.network, module.mean):
         load_weights_into(network, mean, run.name, "Give a run of the same model and the same [networks].")
@@ -195,11 +196,12 @@ def _require_same(folder: Path, config: TrainConfig, data: Dataset) -> None:
     if load_config(folder / "config.toml") != config:
         raise UsageError(
             f"The run {folder.name} was begun with another configuration.",
-            "Give another folder with -o, or the same arguments as before.",
+            Sentence("Give another folder{with:out}, or the same arguments as before."),
         )
     if _load_plan(folder).index_sha256 != data.index_sha256:
         raise UsageError(
-            f"The run {folder.name} was begun on another data set.", "Give another folder with -o."
+            f"The run {folder.name} was begun on another data set.",
+            Sentence("Give another folder{with:out}."),
         )
 
 
@@ -211,7 +213,7 @@ def _set_up(folder: Path, data: Dataset, config: TrainConfig, split: Split, worl
         if plan.world != world:
             raise UsageError(
                 f"The run {folder.name} was begun with {plan.world} processes, now there are {world}.",
-                "Give the same --devices and --nodes.",
+                Sentence("Give the same {option:devices} and {option:nodes}."),
             )
         return plan
     plan = _make_plan(config, data.index_sha256, world)
@@ -222,7 +224,10 @@ def _set_up(folder: Path, data: Dataset, config: TrainConfig, split: Split, worl
 
 
 def _load_plan(folder: Path) -> Plan:
-    name, hint = f"plan.json of the run {folder.name}", "Give another folder with -o, to begin anew."
+    name, hint = (
+        f"plan.json of the run {folder.name}",
+        Sentence("Give another folder{with:out}, to begin anew."),
+    )
     return check(Plan, read_json(folder / "plan.json", name=name, hint=hint), name=name, hint=hint)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from hilum.core.errors import OutputError
+from hilum.core.sentences import Sentence
 from hilum.io.parts import HIDDEN
 
 __all__ = ["alone", "begin", "setting_up", "tidy"]
@@ -32,7 +33,8 @@ def begin(folder: Path) -> None:
             names.discard(checkpoints.name)
         if names:
             raise OutputError(
-                f"{folder.name} holds other files and is no run of hilum train.", "Give a new folder with -o."
+                f"{folder.name} holds other files and no training of hilum.",
+                Sentence("Give a new folder{with:out}."),
             )
     checkpoints.mkdir(parents=True, exist_ok=True)
 
@@ -58,7 +60,8 @@ def alone(folder: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise OutputError(
-            f"Another process is training in {folder.name}.", "Wait for it, or give another folder with -o."
+            f"Another process is training in {folder.name}.",
+            Sentence("Wait for it, or give another folder{with:out}."),
         ) from error
 
 
