@@ -25,7 +25,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 
-__all__ = ["NAMES", "NEUTRAL", "UNNAMED", "Sentence", "Words", "worded"]
+__all__ = ["NAMES", "NEUTRAL", "UNNAMED", "Sentence", "Unnamed", "Words", "worded"]
 
 #: Kinds of things whose names may tell who the patient is.
 NAMES = frozenset({"file", "folder", "image", "mask", "scan", "subject", "series", "names"})
@@ -62,15 +62,17 @@ class Words:
         return name
 
 
-class _Unnamed(Words):
+class Unnamed(Words):
+    """Without names of files, folders or subjects: for outputs that number patients."""
+
     def named(self, kind: str, name: str) -> str:
+        """Return what a thing is, such as ``the file``."""
         del name
         return "names withheld" if kind == "names" else f"the {kind}"
 
 
 NEUTRAL = Words()
-#: Without names of files, folders or subjects: for outputs that number patients.
-UNNAMED: Words = _Unnamed()
+UNNAMED = Unnamed()
 
 
 class Sentence(str):
@@ -112,8 +114,10 @@ class Sentence(str):
     def worded(self, words: Words) -> str:
         """Return the sentence with its places filled by ``words``."""
         text = _fill(self.template, self.fields, words)
-        begins_with_name = (place := _PLACE.match(self.template)) is not None and place[1] in NAMES
-        return text[:1].upper() + text[1:] if begins_with_name and words is UNNAMED else text
+        place = _PLACE.match(self.template)
+        if isinstance(words, Unnamed) and place is not None and place[1] in NAMES:
+            return text[:1].upper() + text[1:]
+        return text
 
 
 def worded(text: str, words: Words) -> str:

@@ -21,7 +21,7 @@ from hilum.core.flags import Severity
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
-from hilum.core.sentences import UNNAMED, Sentence, worded
+from hilum.core.sentences import Sentence, worded
 from hilum.core.volume import Volume
 from hilum.datasets.encode import encode_mask, encode_picture
 from hilum.datasets.index import SubjectRecord
@@ -139,7 +139,7 @@ def make_subject(job: Job) -> Outcome:
         raise
     except HilumError as error:
         with on_full_disk(job.root):
-            record = {"id": job.id, "refused": worded(error.message, UNNAMED)}
+            record = {"id": job.id, "refused": worded(error.message, _Roles(job))}
             write_json(record_path(job.root, job.id), record)
         return Outcome(job.id, 0, error=error)
 
@@ -364,12 +364,14 @@ def _complete(job: Job, key: str) -> int | None:
         return None
 
 
-def _without_names(text: str, job: Job) -> str:
-    """Take file names and the subject's name out of a sentence: the data set never holds them."""
-    for pair in job.pairs:
-        for path, what in ((pair.image, "the image"), (pair.mask, "the mask")):
-            if path is not None:
-                for name in (str(path), path.name):
-                    text = text.replace(name, what)
-    text = text.replace(job.name, "the subject") if len(job.name) > 2 else text
-    return text[:1].upper() + text[1:]
+class _Roles(Unnamed):
+    """Calls the files of a subject by what they are: the data set never holds their names."""
+
+    def __init__(self, job: Job) -> None:
+        pairs = [
+            (path, role) for p in job.pairs for path, role in ((p.image, "the image"), (p.mask, "the mask"))
+        ]
+        self._roles = {text: role for path, role in pairs if path for text in (str(path), path.name)}
+
+    def named(self, kind: str, name: str) -> str:
+        return self._roles.get(name) or super().named(kind, name)

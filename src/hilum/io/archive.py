@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hilum.core.errors import InputError, OutputError
+from hilum.core.sentences import Sentence
 from hilum.io.names import is_volume_file
 from hilum.io.stream import open_regular
 from hilum.io.temporary import temporary_folder
@@ -95,9 +96,11 @@ def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
             with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
                 _extract(archive, path.name, folder, limits)
         except FileNotFoundError:
-            raise InputError(f"{path} does not exist.", "Check the path.") from None
+            raise InputError(
+                Sentence("{file:path} does not exist.", path=str(path)), "Check the path."
+            ) from None
         except NotImplementedError as error:
-            sentence = f"{path.name} is packed by a method that Python cannot undo."
+            sentence = Sentence("{file:path} is packed by a method that Python cannot undo.", path=path.name)
             raise InputError(sentence, "Pack it again with deflate.") from error
         except _BROKEN as error:
             raise _broken(path.name) from error
@@ -109,16 +112,21 @@ def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
 def _system_error(path: Path, error: OSError) -> InputError | OutputError:
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return OutputError(
-            f"The disk of the temporary folder is too full to unpack {path.name}.",
+            Sentence("The disk of the temporary folder is too full to unpack {file:path}.", path=path.name),
             "Free some space, or set TMPDIR to another disk.",
         )
     if error.errno is None:  # of bz2, where its data are damaged
         return _broken(path.name)
-    return InputError(f"{path.name} cannot be unpacked: {error.strerror or error}.", "Unpack it by hand.")
+    return InputError(
+        Sentence("{file:path} cannot be unpacked: {reason}.", path=path.name, reason=error.strerror or error),
+        "Unpack it by hand.",
+    )
 
 
 def _broken(name: str) -> InputError:
-    return InputError(f"{name} is truncated or no valid zip.", "Get the archive again.")
+    return InputError(
+        Sentence("{file:name} is truncated or no valid zip.", name=name), "Get the archive again."
+    )
 
 
 def _extract(archive: zipfile.ZipFile, name: str, folder: Path, limits: ZipLimits) -> None:
@@ -128,7 +136,10 @@ def _extract(archive: zipfile.ZipFile, name: str, folder: Path, limits: ZipLimit
     for member in members:
         target = folder.joinpath(*_safe_parts(member, name))
         if target.exists():
-            raise InputError(f"{name} holds two files of the same name.", "Unpack it by hand and look.")
+            raise InputError(
+                Sentence("{file:name} holds two files of the same name.", name=name),
+                "Unpack it by hand and look.",
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         left -= _write(archive, member, target, name, min(left, _allowed(member, limits)))
 
@@ -143,15 +154,27 @@ def _check_declared(
     """Refuse by what the directory of the archive says, before anything is written."""
     if len(members) > limits.members:
         raise InputError(
-            f"{name} holds {len(members)} files, more than {limits.members}.", "Pack only the one series."
+            Sentence(
+                "{file:name} holds {members} files, more than {most}.",
+                name=name,
+                members=len(members),
+                most=limits.members,
+            ),
+            "Pack only the one series.",
         )
     for member in archive.infolist():
         _safe_parts(member, name)
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise InputError(f"{name} holds a link or a special file.", "Pack the files themselves.")
+            raise InputError(
+                Sentence("{file:name} holds a link or a special file.", name=name),
+                "Pack the files themselves.",
+            )
         if member.flag_bits & _ENCRYPTED:
-            raise InputError(f"{name} is encrypted.", "Unpack it with its password and give the folder.")
+            raise InputError(
+                Sentence("{file:name} is encrypted.", name=name),
+                "Unpack it with its password and give the folder.",
+            )
     declared = sum(m.file_size for m in members)
     if declared > _allowed_in_all(archive, limits) or any(m.file_size > _allowed(m, limits) for m in members):
         raise _bomb(name)
@@ -179,7 +202,10 @@ def _allowed(member: zipfile.ZipInfo, limits: ZipLimits) -> int:
 
 def _bomb(name: str) -> InputError:
     return InputError(
-        f"{name} unpacks to far more than a scan holds, as a zip bomb does, so it was not opened.",
+        Sentence(
+            "{file:name} unpacks to far more than a scan holds, as a zip bomb does, so it was not opened.",
+            name=name,
+        ),
         "Unpack it by hand if you trust it, and give the folder.",
     )
 
@@ -191,7 +217,9 @@ def _safe_parts(member: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
     parts = PurePosixPath(given.replace("\\", "/")).parts
     if given.startswith(("/", "\\")) or windows.drive or windows.root or ".." in parts or "\0" in given:
         raise InputError(
-            f"{name} holds a path that climbs out of its folder, so it was not opened.",
+            Sentence(
+                "{file:name} holds a path that climbs out of its folder, so it was not opened.", name=name
+            ),
             "Do not trust this archive; pack the files again.",
         )
     return parts

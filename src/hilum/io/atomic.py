@@ -32,31 +32,31 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 
 
-def _sentence(error: OSError, where: Path) -> OutputError | None:
+#: By number of the operating system: what is wrong with an output, and what to do about it.
+_ELSEWHERE = Sentence("Give another folder{with:out}.")
+_SENTENCES: dict[int, tuple[str, str]] = {
+    **dict.fromkeys(_FULL, ("The disk of {where} is full; nothing was written.", "Free some space.")),
+    errno.EROFS: ("{where} lies on a read-only disk.", _ELSEWHERE),
+    **dict.fromkeys(_FORBIDDEN, ("{where} may not be written by this user.", _ELSEWHERE)),
+    errno.ENAMETOOLONG: ("The name of the output {name}... is too long.", "Give a shorter name."),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST),
+        ("{where} cannot be made: a file is in the place of a folder.", _ELSEWHERE),
+    ),
+    **dict.fromkeys(
+        (errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENODEV, errno.ELOOP, errno.EBUSY),
+        ("{where} cannot be written: {reason}.", _ELSEWHERE),
+    ),
+}
+
+
+def _failure(error: OSError, where: Path) -> OutputError | None:
     """Say what an error of the operating system means for an output; None where it is not about outputs."""
-    code = error.errno
-    if code in _FULL:
-        return OutputError(f"The disk of {where} is full; nothing was written.", "Free some space.")
-    if code == errno.EROFS:
-        return OutputError(f"{where} lies on a read-only disk.", Sentence("Give another folder{with:out}."))
-    if code in _FORBIDDEN:
-        return OutputError(
-            f"{where} may not be written by this user.", Sentence("Give another folder{with:out}.")
-        )
-    if code == errno.ENAMETOOLONG:
-        return OutputError(
-            f"The name of the output {where.name[:40]}... is too long.", "Give a shorter name."
-        )
-    if code in (errno.ENOTDIR, errno.EEXIST):
-        return OutputError(
-            f"{where} cannot be made: a file is in the place of a folder.",
-            Sentence("Give another folder{with:out}."),
-        )
-    if code in (errno.EIO, errno.ENOENT, errno.ESTALE, errno.ENODEV, errno.ELOOP, errno.EBUSY):
-        return OutputError(
-            f"{where} cannot be written: {error.strerror}.", Sentence("Give another folder{with:out}.")
-        )
-    return None
+    template, hint = _SENTENCES.get(error.errno or 0, ("", ""))
+    if not template:
+        return None
+    message = Sentence(template, where=str(where), name=where.name[:40], reason=error.strerror)
+    return OutputError(message, hint, where)
 
 
 @contextmanager
@@ -65,8 +65,8 @@ def writable(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        said = _sentence(error, where)
-        raise said or OutputError(f"{where} cannot be written: {error}.", "Give another place.") from error
+        message = Sentence("{where} cannot be written: {reason}.", where=str(where), reason=error)
+        raise _failure(error, where) or OutputError(message, "Give another place.", where) from error
 
 
 @contextmanager
@@ -312,10 +312,16 @@ class OutputFolder:
 
     def _said(self, error: BaseException | None) -> OutputError | None:
         """Say what an error of the block means for the output, by the name the user gave."""
-        if isinstance(error, OutputError) and str(self.staging) in error.message:  # a writer of ours
-            if isinstance(error.__cause__, OSError) and (said := _sentence(error.__cause__, self._given)):
-                return said
-            return OutputError(error.message.replace(str(self.staging), str(self._given)), error.hint)
+        if isinstance(error, OutputError):  # of a writer of ours
+            if error.where is None or not error.where.is_relative_to(self.staging):
+                return None
+            if isinstance(error.__cause__, OSError) and (failure := _failure(error.__cause__, self._given)):
+                return failure
+            where = self._given / error.where.relative_to(self.staging)
+            message = error.message
+            if isinstance(message, Sentence):
+                message = message.having(where=str(where))
+            return OutputError(message, error.hint, where)
         if not isinstance(error, OSError):
             return None
         names = [
@@ -323,7 +329,7 @@ class OutputFolder:
         ]
         within = any(self.staging == n or self.staging in n.parents for n in names)
         if within or error.errno in _FULL or error.errno == errno.EROFS:
-            return _sentence(error, self._given)
+            return _failure(error, self._given)
         return None
 
 

@@ -98,7 +98,10 @@ def read_unpacked(path: Path, folder: Path) -> Volume:
 
         return read_itk(path, within=folder)
     if kind is FileKind.ZIP:
-        raise InputError(f"{path.name} is a zip within a zip, which hilum does not open.", "Unpack it.")
+        raise InputError(
+            Sentence("{file:path} is a zip within a zip, which hilum does not open.", path=path.name),
+            "Unpack it.",
+        )
     return read(path)
 
 
@@ -143,12 +146,16 @@ def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -
 def _read_single(path: Path, volumes: list[Path], folder: Path) -> Volume:
     if not volumes:
         raise InputError(
-            f"{path.name} holds no scan that hilum reads.",
+            Sentence("{file:path} holds no scan that hilum reads.", path=path.name),
             "Put the DICOM files of a series, or one NIfTI, NRRD or MHA file, into the zip.",
         )
     if len(volumes) > 1:
         raise InputError(
-            f"{path.name} holds {len(volumes)} volume files, so it is not clear which is meant.",
+            Sentence(
+                "{file:path} holds {count} volume files, so it is not clear which is meant.",
+                path=path.name,
+                count=len(volumes),
+            ),
             "Unpack it and give the files themselves.",
         )
     return read_unpacked(volumes[0], folder)
@@ -162,10 +169,13 @@ def kind_of(path: Path | str) -> FileKind:
     """
     path = Path(path)
     if not _mode(path, stat.S_ISREG):
-        raise InputError(f"{path.name} is neither a file nor a folder.", "Give a file or a folder.")
+        raise InputError(
+            Sentence("{file:path} is neither a file nor a folder.", path=path.name),
+            "Give a file or a folder.",
+        )
     head = read_head(path)
     if not head:
-        raise InputError(f"{path.name} is empty.", "Get the file again.")
+        raise InputError(Sentence("{file:path} is empty.", path=path.name), "Get the file again.")
     if head[:2] == b"\x1f\x8b":
         with readable(path), open_stream(path, ahead=False) as stream:
             return _by_packed(stream.read(512), path)
@@ -242,20 +252,27 @@ def _refusal(path: Path, kind: FileKind) -> InputError:
     name = path.name
     if kind in (FileKind.PNG, FileKind.PICTURE):
         return InputError(
-            f"{name} is an 8-bit windowed picture: HU cannot be recovered from it.",
+            Sentence("{file:name} is an 8-bit windowed picture: HU cannot be recovered from it.", name=name),
             "Export the scan from DICOM as NIfTI, or slices as 16-bit HU TIFF.",
         )
     if kind is FileKind.ARCHIVE:
-        return InputError(f"{name} is an archive that hilum does not open.", "Unpack it, or make it a zip.")
+        return InputError(
+            Sentence("{file:name} is an archive that hilum does not open.", name=name),
+            "Unpack it, or make it a zip.",
+        )
     if kind is FileKind.GZIP:
         inside = _packed_kind(path)
         if inside is None:
-            return InputError(f"{name} is gzip, but no NIfTI is in it.", _FORMATS)
+            return InputError(Sentence("{file:name} is gzip, but no NIfTI is in it.", name=name), _FORMATS)
         return InputError(
-            f"{name} is {inside.value} packed with gzip, which hilum reads unpacked only.",
+            Sentence(
+                "{file:name} is {format} packed with gzip, which hilum reads unpacked only.",
+                name=name,
+                format=inside.value,
+            ),
             "Unpack it, such as with gunzip.",
         )
-    return InputError(f"The format of {name} is not known.", _FORMATS)
+    return InputError(Sentence("The format of {file:name} is not known.", name=name), _FORMATS)
 
 
 def _packed_kind(path: Path) -> FileKind | None:
@@ -290,7 +307,11 @@ def refuse_folder_without_dicom(folder: Path) -> None:
     if volumes:
         slices = all(file.suffix.lower() in (".tif", ".tiff") for file in volumes)
         raise InputError(
-            f"The folder holds no DICOM but {len(volumes)} file(s) with volumes ({_some(volumes)}).",
+            Sentence(
+                "The folder holds no DICOM but {count} file(s) with volumes ({names:volumes}).",
+                count=len(volumes),
+                volumes=_some(volumes),
+            ),
             "Give the files themselves."
             if slices
             else Sentence(
@@ -299,7 +320,11 @@ def refuse_folder_without_dicom(folder: Path) -> None:
         )
     if packed:
         raise InputError(
-            f"The folder holds no DICOM but {len(packed)} packed file(s) ({_some(packed)}).",
+            Sentence(
+                "The folder holds no DICOM but {count} packed file(s) ({names:packed}).",
+                count=len(packed),
+                packed=_some(packed),
+            ),
             "Unpack them into one folder and give that; a zip can be given itself.",
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.names import MASK_TAILS, is_volume_file
 from hilum.io.stream import readable
 
@@ -226,7 +227,12 @@ def _nothing(folder: Path, name: str, found: Scan, files: Files) -> Exception:
     masks, other = files.masks, files.other
     if masks:
         return InputError(
-            f"{name} holds no scan, but {len(masks)} file(s) named as masks ({_listed(masks)}).",
+            Sentence(
+                "{folder:name} holds no scan, but {count} file(s) named as masks ({names:masks}).",
+                name=name,
+                count=len(masks),
+                masks=_listed(masks),
+            ),
             "Give the scans, or name such files one by one.",
         )
     if found.broken or found.imageless or not other:
@@ -236,8 +242,16 @@ def _nothing(folder: Path, name: str, found: Scan, files: Files) -> Exception:
         refuse_folder_without_dicom(folder)  # raises where it holds packed files
         stacks_of(found, folder)  # raises the error that fits
     return InputError(
-        f"{name} holds no NIfTI, NRRD, MHA or DICOM, but {len(other)} TIFF or zip files ({_listed(other)}).",
-        f"Give the files themselves, such as {name}/*{other[0].suffix}.",
+        Sentence(
+            "{folder:name} holds no NIfTI, NRRD, MHA or DICOM, but {count} TIFF or zip files "
+            "({names:others}).",
+            name=name,
+            count=len(other),
+            others=_listed(other),
+        ),
+        Sentence(
+            "Give the files themselves, such as {folder:name}/*{ending}.", name=name, ending=other[0].suffix
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.core.errors import HilumError, InputError
+from hilum.core.sentences import Sentence
 
 if TYPE_CHECKING:
     from hilum.io.dicom.scan import Scan
@@ -155,7 +156,8 @@ def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[Ser
         volumes = volumes_in(files)
         if not volumes:
             raise InputError(
-                f"{path.name} holds no scan that hilum reads.", "Give a zip of DICOM or of one volume."
+                Sentence("{file:path} holds no scan that hilum reads.", path=path.name),
+                "Give a zip of DICOM or of one volume.",
             )
         return _inspect_volumes(volumes, folder, chosen=len(volumes) == 1)
 

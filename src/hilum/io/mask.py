@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta
 from hilum.io.vocabulary import MAX_VALUE
 
@@ -61,11 +62,17 @@ def whole_values(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     if array.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high) and _are_whole(array)):
         if low >= 0 and high <= 1:
             raise InputError(
-                f"{name} holds fractions between 0 and 1 and not whole numbers: it is a probability map.",
+                Sentence(
+                    "{mask:name} holds fractions between 0 and 1 and not whole numbers: it is a probability "
+                    "map.",
+                    name=name,
+                ),
                 "Make a label map of it first, such as by a threshold of 0.5.",
             )
         raise InputError(
-            f"{name} holds values that are not whole numbers, so it is no label map.",
+            Sentence(
+                "{mask:name} holds values that are not whole numbers, so it is no label map.", name=name
+            ),
             "Save the labels without interpolation (nearest neighbour).",
         )
     if low < -_WHOLE or high > MAX_VALUE + _WHOLE:
@@ -92,7 +99,13 @@ def _slabs(size: int) -> Iterator[slice]:
 def out_of_range(name: str, array: npt.NDArray[Any], most: int) -> InputError:
     """Return the error for a mask with values below 0 or above ``most``."""
     return InputError(
-        f"{name} holds values from {array.min():g} to {array.max():g}; labels lie between 0 and {most}.",
+        Sentence(
+            "{mask:name} holds values from {least} to {largest}; labels lie between 0 and {most}.",
+            name=name,
+            least=f"{array.min():g}",
+            largest=f"{array.max():g}",
+            most=most,
+        ),
         "Check that it is a label map and not the scan.",
     )
 

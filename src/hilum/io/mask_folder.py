@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError
 from hilum.core.labels import Lung
+from hilum.core.sentences import Sentence
 from hilum.io.mask import Mask, count_values
 from hilum.io.mask_segments import merge, no_lung, note_of
 from hilum.io.names import VOLUME_SUFFIXES
@@ -67,7 +68,11 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
         return mask if several else replace(_binary(mask, file), notes=(note_of({stem(file): BOTH}),))
     elif len(lungs) > 1:
         raise InputError(
-            f"{folder.name or 'The folder'} holds several masks of both lungs ({listed(map(stem, lungs))}).",
+            Sentence(
+                "{folder:folder} holds several masks of both lungs ({names:masks}).",
+                folder=folder.name or "The folder",
+                masks=listed(map(stem, lungs)),
+            ),
             "Give one of them instead of the folder.",
         )
     _refuse_missing_lobes(folder, files)
@@ -131,8 +136,11 @@ def _refuse_missing_lobes(folder: Path, files: list[Path]) -> None:
         missing = [lobe for lobe in side if lobe not in names]
         if missing and len(missing) < len(side):
             raise InputError(
-                f"{missing[0]} is missing in {folder.name or 'the folder'}, though other lobes of its lung "
-                "are there.",
+                Sentence(
+                    "{file:missing} is missing in {folder:folder}, though other lobes of its lung are there.",
+                    missing=missing[0],
+                    folder=folder.name or "the folder",
+                ),
                 "Put the file there; an empty one if the lobe was removed.",
             )
 
@@ -141,7 +149,9 @@ def _binary(mask: Mask, file: Path) -> Mask:
     """The file as 0 and BOTH; TotalSegmentator marks a structure with 1, others with 255."""
     if not mask.told and _has_several(mask):
         raise InputError(
-            f"{file.name} holds several labels, but a file of one structure has one.",
+            Sentence(
+                "{file:file} holds several labels, but a file of one structure has one.", file=file.name
+            ),
             "Give the file itself, not its folder.",
         )
     return replace(mask, array=(mask.array > 0).astype(np.uint8) * np.uint8(BOTH), told=True)
@@ -155,7 +165,11 @@ def _check_grid(first: Mask, mask: Mask, file: Path, folder: Path) -> None:
     same = first.array.shape == mask.array.shape and np.allclose(first.affine, mask.affine, atol=_GRID_MM)
     if not same:
         raise GeometryError(
-            f"{file.name} does not lie on the grid of the other files in {folder.name or 'the folder'}.",
+            Sentence(
+                "{file:file} does not lie on the grid of the other files in {folder:folder}.",
+                file=file.name,
+                folder=folder.name or "the folder",
+            ),
             "Give files of one scan.",
         )
 
@@ -170,6 +184,6 @@ def _only_dicom(folder: Path) -> Path:
         return found[0]
     what = f"{len(found)} DICOM files" if found else "no mask that hilum reads"
     raise InputError(
-        f"The folder {folder.name} holds {what}.",
+        Sentence("The folder {folder:folder} holds {what}.", folder=folder.name, what=what),
         "Give a label map, a DICOM SEG, or a folder with one file a structure.",
     )

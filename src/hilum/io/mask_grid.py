@@ -8,7 +8,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.errors import GeometryError
+from hilum.core.errors import GeometryError, GridMismatch
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.io.mask import Mask, Notes
 
@@ -59,9 +60,13 @@ def place(
         return array, ()
     if array.shape == volume.shape and _is_lost(mask.affine) and not _is_lost(volume.affine):
         raise GeometryError(
-            f"{name} has the size of {other}, but its header tells no place (an identity affine): the "
-            "program that wrote it lost the affine.",
-            f"Copy the affine of {other} into its header, if no axis was flipped.",
+            Sentence(
+                "{mask:name} has the size of {scan:other}, but its header tells no place (an identity "
+                "affine): the program that wrote it lost the affine.",
+                name=name,
+                other=other,
+            ),
+            Sentence("Copy the affine of {scan:other} into its header, if no axis was flipped.", other=other),
         )
     if mask.cropped and array.shape != volume.shape:
         offset = _whole_offset(affine, volume, array.shape, tolerance)
@@ -83,13 +88,9 @@ def _by_shape(
         known = mask.meta.spacing_known and volume.meta.spacing_known
         if not known or np.allclose(spacing, volume.spacing, rtol=0.02):
             return mask.array
-    error = _other_grid(mask, volume, name, other, hint)
     if resample:
-        error = GeometryError(
-            f"{error.message[:-1]}; one of them does not tell where it lies, so it cannot be resampled.",
-            "Give masks that were drawn on these images.",
-        )
-    raise error
+        hint = "Give masks that were drawn on these images."
+    raise _other_grid(mask, volume, name, other, hint, placeless=resample)
 
 
 def _corner_error(affine: npt.NDArray[np.float64], volume: Volume, shape: tuple[int, ...]) -> float:
@@ -128,7 +129,12 @@ def _paste(
     marked, kept = np.count_nonzero(array), np.count_nonzero(inside)
     if kept < marked:
         raise GeometryError(
-            f"{100 * (1 - kept / marked):.2g} % of the mask {name} lies outside of {other}.",
+            Sentence(
+                "{percent} % of the mask {mask:name} lies outside of {scan:other}.",
+                percent=f"{100 * (1 - kept / marked):.2g}",
+                name=name,
+                other=other,
+            ),
             "Give the scan that it was drawn on.",
         )
     out = np.zeros(volume.shape, array.dtype, order="F")
@@ -147,7 +153,13 @@ def _resampled(mask: Mask, volume: Volume, name: str, other: str) -> tuple[npt.N
     after = np.count_nonzero(out) * volume.voxel_volume_ml
     if after < _LEAST_KEPT * before:
         raise GeometryError(
-            f"Of the {before:,.0f} mL of {name} only {after:,.0f} mL lie inside of {other}.",
+            Sentence(
+                "Of the {before} mL of {mask:name} only {after} mL lie inside of {scan:other}.",
+                before=f"{before:,.0f}",
+                name=name,
+                after=f"{after:,.0f}",
+                other=other,
+            ),
             "Check that they belong together, and that neither has lost its affine.",
         )
     grid = _words(mask.array.shape, mask.affine)
@@ -177,13 +189,11 @@ def _nearest(
     return out
 
 
-def _other_grid(mask: Mask, volume: Volume, name: str, other: str, hint: str) -> GeometryError:
+def _other_grid(
+    mask: Mask, volume: Volume, name: str, other: str, hint: str, *, placeless: bool = False
+) -> GridMismatch:
     mine, scans = _words(mask.array.shape, mask.affine), _words(volume.shape, volume.affine)
-    if mine == scans:
-        text = f"{name} and {other} have the same size ({mine}) but lie at different places."
-    else:
-        text = f"{name} and {other} do not lie on one grid: {mine} against {scans}."
-    return GeometryError(text, hint)
+    return GridMismatch(name, other, mine, scans, hint, placeless=placeless)
 
 
 def _words(shape: tuple[int, ...], affine: npt.NDArray[np.float64]) -> str:

@@ -44,7 +44,12 @@ def merge(
     smaller = min(int(np.count_nonzero(out == side)) for side in (Lung.RIGHT, Lung.LEFT))
     if shared > _MOST_SHARED * smaller:
         raise InputError(
-            f"In {what} {shared} voxels are marked as right and as left lung.", "Correct the segments."
+            Sentence(
+                "In {mask:what} {shared} voxels are marked as right and as left lung.",
+                what=what,
+                shared=shared,
+            ),
+            "Correct the segments.",
         )
     return out
 
@@ -63,6 +68,8 @@ def note_of(parts: dict[str, int]) -> tuple[str, str]:
 def no_lung(what: str, names: Iterable[str]) -> InputError:
     """Say that no segment is a lung."""
     return InputError(
-        f"No segment of {what} is a lung by its name ({listed(names)}).",
+        Sentence(
+            "No segment of {mask:what} is a lung by its name ({names:names}).", what=what, names=listed(names)
+        ),
         Sentence("Say which are lung, such as {set:labels='NAME=right,NAME=left'}."),
     )

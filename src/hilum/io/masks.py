@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dispatch import FileKind, kind_of
 from hilum.io.mask import Mask, Notes, count_values, out_of_range, whole_values
@@ -63,7 +64,10 @@ def read_lungs(path: Path | str, volume: Volume, labels: LabelMap | None = None)
     path = Path(path)
     mask = as_lungs(load_mask(path, labels), labels, path.name)
     if not mask.array.any():
-        raise InputError(f"{path.name} is empty: it holds no lung.", "Check that it is the right file.")
+        raise InputError(
+            Sentence("{file:path} is empty: it holds no lung.", path=path.name),
+            "Check that it is the right file.",
+        )
     array, notes = place(mask, volume, path.name)
     return Lungs(array, mask.told, (*mask.notes, *notes))
 
@@ -158,7 +162,7 @@ def _load_slice(path: Path, kind: FileKind) -> Mask:
         array = load_png(path)[:, :, np.newaxis]
     else:
         raise InputError(
-            f"{path.name} is no label map that hilum reads.",
+            Sentence("{file:path} is no label map that hilum reads.", path=path.name),
             "Give NIfTI, NRRD, MHA/MHD, DICOM SEG, a folder of one file a structure, or PNG/TIFF for a "
             "slice.",
         )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.sentences import Sentence
 from hilum.io.headers import mm_per_unit, numbers, read_header_bytes, shape_of, text_of, whole
 from hilum.io.raster import DataFile, Encoding, Raster, named_files
 
@@ -89,7 +90,10 @@ def _fields(path: Path) -> tuple[dict[str, str], list[str], int]:
                 listed = [text for later in lines[number + 1 :] if (text := text_of(later))]
             return fields, listed, min(length, len(head))
     raise InputError(
-        f"{path.name} is truncated: its header does not name the data (ElementDataFile).", _AGAIN
+        Sentence(
+            "{file:path} is truncated: its header does not name the data (ElementDataFile).", path=path.name
+        ),
+        _AGAIN,
     )
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.finish import RawImage, check_size, finish, spatial_shape
 from hilum.io.names import scan_name
@@ -76,7 +77,7 @@ def load_nifti(path: Path) -> RawImage:
         data_path = header_path
     elif data_path == header_path:
         raise InputError(
-            f"{path.name} is the header of a .hdr/.img pair and holds no voxels.",
+            Sentence("{file:path} is the header of a .hdr/.img pair and holds no voxels.", path=path.name),
             "Call the two files NAME.hdr and NAME.img and give either.",
         )
     stored = _stored_shape(header)
@@ -126,7 +127,11 @@ def _pair(path: Path) -> tuple[Path, Path]:
             found = [p for s in (other, other + ".gz") if (p := path.with_name(stem + s)).exists()]
             if not found:
                 raise InputError(
-                    f"{path.name} is half of a .hdr/.img pair, and the file {stem}{other} is missing.",
+                    Sentence(
+                        "{file:path} is half of a .hdr/.img pair, and the file {file:other} is missing.",
+                        path=path.name,
+                        other=stem + other,
+                    ),
                     "Put both files into one folder.",
                 )
             return (path, found[0]) if mine == ".hdr" else (found[0], path)
@@ -141,11 +146,15 @@ def _parse_header(stream: BinaryIO, path: Path) -> Any:
     if not is_nifti_header(head):
         if len(head) == 348 and 348 in {int.from_bytes(head[:4], order) for order in ("little", "big")}:
             raise InputError(
-                f"{path.name} is Analyze 7.5, which does not hold the orientation of the patient.",
+                Sentence(
+                    "{file:path} is Analyze 7.5, which does not hold the orientation of the patient.",
+                    path=path.name,
+                ),
                 "Convert the scan from DICOM to NIfTI.",
             )
         raise InputError(
-            f"{path.name} is not NIfTI: it has no NIfTI header.", "Check that the name fits the content."
+            Sentence("{file:path} is not NIfTI: it has no NIfTI header.", path=path.name),
+            "Check that the name fits the content.",
         )
     if len(head) < (540 if long else 348):
         raise EOFError
@@ -181,7 +190,14 @@ def _offset(header: Any, path: Path, *, single: bool) -> int:
     if single and offset == 0:  # some writers leave it out
         return start
     if not np.isfinite(offset) or offset < max(start - 4, 0) or offset > _MOST_OFFSET_BYTES:
-        raise InputError(f"{path.name} has a broken header: its data start at byte {offset:g}.", _CONVERT)
+        raise InputError(
+            Sentence(
+                "{file:path} has a broken header: its data start at byte {offset}.",
+                path=path.name,
+                offset=f"{offset:g}",
+            ),
+            _CONVERT,
+        )
     return int(offset)
 
 

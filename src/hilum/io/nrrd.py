@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.sentences import Sentence
 from hilum.io.headers import mm_per_unit, numbers, read_header_bytes, shape_of, text_of, whole
 from hilum.io.raster import DataFile, Encoding, Raster, named_files
 
@@ -109,7 +110,9 @@ def _fields(path: Path) -> tuple[dict[str, str], list[str], int]:
         if found and fields.setdefault(key, value.strip()) != value.strip():
             raise InputError(f"The header gives two different values as {key}.", _AGAIN)
     if not ended and "data file" not in fields:
-        raise InputError(f"{path.name} is truncated: its header does not end.", _AGAIN)
+        raise InputError(
+            Sentence("{file:path} is truncated: its header does not end.", path=path.name), _AGAIN
+        )
     return fields, listed, min(length, len(head))
 
 

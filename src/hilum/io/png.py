@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.finish import check_size
 from hilum.io.stream import open_regular, read_head, readable
 
@@ -53,7 +54,8 @@ def _check_header(path: Path, head: bytes) -> None:
     width, height, _, colours = struct.unpack(">IIBB", head[16:26])
     if colours != _GREY:
         raise InputError(
-            f"{path.name} is a colour picture; a mask has one number a pixel.", "Save it as grey values."
+            Sentence("{file:path} is a colour picture; a mask has one number a pixel.", path=path.name),
+            "Save it as grey values.",
         )
     if not 0 < width * height <= _MOST_PIXELS:
         raise _broken(path)
@@ -67,4 +69,6 @@ def _unsigned(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _broken(path: Path) -> InputError:
-    return InputError(f"{path.name} is truncated or not a valid PNG.", "Get the file again.")
+    return InputError(
+        Sentence("{file:path} is truncated or not a valid PNG.", path=path.name), "Get the file again."
+    )

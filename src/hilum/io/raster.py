@@ -24,6 +24,7 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.finish import check_size
 from hilum.io.stream import drain, open_regular, readable, skip_bytes
 from hilum.io.voxels import read_text_voxels, read_voxels
@@ -145,7 +146,9 @@ def beside(header: Path, name: str, within: Path | None = None) -> Path:
         InputError: There is no such file, or it lies outside of ``within``.
     """
     if not name or "\0" in name or len(name) > 4096:
-        raise InputError(f"{header.name} does not name its data file.", "Correct the header.")
+        raise InputError(
+            Sentence("{file:header} does not name its data file.", header=header.name), "Correct the header."
+        )
     windows = PureWindowsPath(name)
     names = [name]
     if "\\" in name and not windows.anchor:
@@ -157,11 +160,19 @@ def beside(header: Path, name: str, within: Path | None = None) -> Path:
         found = next((p for p in tries if p.exists() and not p.is_dir()), None)
     if found is None:
         raise InputError(
-            f"The data file {name} that {header.name} names is missing.", "Put both files into one folder."
+            Sentence(
+                "The data file {file:name} that {file:header} names is missing.",
+                name=name,
+                header=header.name,
+            ),
+            "Put both files into one folder.",
         )
     if within is not None and not found.resolve().is_relative_to(within.resolve()):
         raise InputError(
-            f"{header.name} names a data file outside of its archive, so it was not opened.",
+            Sentence(
+                "{file:header} names a data file outside of its archive, so it was not opened.",
+                header=header.name,
+            ),
             "Unpack the archive by hand if you trust it.",
         )
     return found

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from hilum.core.errors import HilumError, InputError
+from hilum.core.sentences import Sentence
 from hilum.io.text import quoted, shown
 
 __all__ = ["Count", "Length", "Name", "Positive", "Real", "Record", "Sha256", "Share", "check"]
@@ -67,7 +68,7 @@ def check(
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as wrong:
-        raise error(f"{name} {_first(wrong)}.", hint) from wrong
+        raise error(Sentence("{file:name} {first}.", name=name, first=_first(wrong)), hint) from wrong
 
 
 def _first(error: ValidationError) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.core.errors import HilumError, InputError, UsageError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.io.folders import Found, look_into
 from hilum.io.names import absolute, scan_name, without_collisions
@@ -160,7 +161,10 @@ def only(source: Path | str, found: Sequence[Source]) -> Source:
     listed = "; ".join(f"{one.name} ({one.about})" if one.about else one.name for one in found[:_LISTED])
     more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
     name = Path(source).name
-    raise UsageError(f"{name} holds {len(found)} scans, not one.", f"There is: {listed}{more}.")
+    raise UsageError(
+        Sentence("{file:name} holds {count} scans, not one.", name=name, count=len(found)),
+        Sentence("There is: {names:listed}{more}.", listed=listed, more=more),
+    )
 
 
 def _distinct(inputs: Sequence[str]) -> list[Path]:
@@ -192,7 +196,7 @@ def _is_zip(path: Path) -> bool:
 def _look(path: Path, series: str | None) -> Found | HilumError | None:
     """Look into a folder; None for anything else, the error where it holds no scan."""
     if glob.has_magic(path.name) and not os.path.lexists(path):
-        return InputError(f"No file fits {path}.", "Check the pattern.")
+        return InputError(Sentence("No file fits {file:path}.", path=str(path)), "Check the pattern.")
     try:
         return look_into(path, series) if path.is_dir() else None
     except HilumError as error:

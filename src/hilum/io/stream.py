@@ -16,6 +16,7 @@ import numpy.typing as npt
 from isal import igzip, igzip_threaded, isal_zlib
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 
 __all__ = ["drain", "fill", "is_gzip", "open_regular", "open_stream", "read_head", "readable", "skip_bytes"]
 
@@ -30,62 +31,80 @@ _GZIP_ERRORS: tuple[type[Exception], ...] = (gzip.BadGzipFile, cast(Any, isal_zl
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def readable(path: Path, name: str = "") -> Iterator[None]:
     """Turn what goes wrong while ``path`` is read into one sentence.
+
+    Args:
+        path: The file or folder.
+        name: What to call it; its own name where this is empty.
 
     Raises:
         InputError: The file is missing, forbidden, truncated, corrupt or needs more memory than there is.
     """
+    shown = name or path.name
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(f"There is no file or folder {path.name}.", "Check the path.") from error
+        raise InputError(
+            Sentence("There is no file or folder {file:path}.", path=shown), "Check the path."
+        ) from error
     except PermissionError as error:
         raise InputError(
-            f"{path.name} may not be read by this user.", "Change its permissions, or copy it."
+            Sentence("{file:path} may not be read by this user.", path=shown),
+            "Change its permissions, or copy it.",
         ) from error
     except EOFError as error:
         raise InputError(
-            f"{path.name} is truncated: it ends before the data do.", "Get the file again."
+            Sentence("{file:path} is truncated: it ends before the data do.", path=shown),
+            "Get the file again.",
         ) from error
     except _GZIP_ERRORS as error:
         raise InputError(
-            f"{path.name} is corrupt: its gzip data or checksum are wrong.", "Get the file again."
+            Sentence("{file:path} is corrupt: its gzip data or checksum are wrong.", path=shown),
+            "Get the file again.",
         ) from error
     except MemoryError as error:
         raise InputError(
-            f"{path.name} needs more memory than is free.", "Close other programs, or crop the scan."
+            Sentence("{file:path} needs more memory than is free.", path=shown),
+            "Close other programs, or crop the scan.",
         ) from error
     except OSError as error:
         raise InputError(
-            f"{path.name} cannot be read: {error.strerror or error}.",
+            Sentence("{file:path} cannot be read: {reason}.", path=shown, reason=error.strerror or error),
             "Check the disk or copy the file again.",
         ) from error
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, name: str = "") -> BinaryIO:
     """Open a regular file for reading in binary; nothing else is ever opened.
 
     A pipe without a writer would be waited for without end, and a device may do anything when it is opened.
+
+    Args:
+        path: The file.
+        name: What to call it in a message; its own name where this is empty.
 
     Raises:
         InputError: What lies there is a folder, pipe, socket or device.
         OSError: It is missing or forbidden.
     """
-    _check_regular(path, path.stat().st_mode)
+    _check_regular(name or path.name, path.stat().st_mode)
     descriptor = os.open(path, _OPEN_FLAGS)
     try:
-        _check_regular(path, os.fstat(descriptor).st_mode)
+        _check_regular(name or path.name, os.fstat(descriptor).st_mode)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def _check_regular(path: Path, mode: int) -> None:
+def _check_regular(name: str, mode: int) -> None:
     if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise InputError(f"{path.name} is {what}, not a file.", "Save it as a file, and give that.")
+        raise InputError(
+            Sentence("{file:name} is {what}, not a file.", name=name, what=what),
+            "Save it as a file, and give that.",
+        )
 
 
 def read_head(path: Path, count: int = 1024) -> bytes:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.core.errors import HilumError, InputError
+from hilum.core.sentences import Sentence
 from hilum.io.stream import open_regular, readable
 
 __all__ = [
@@ -108,7 +109,7 @@ def read_text(
         HilumError: Of the kind ``error``: it is missing, no regular file, too large, or no text in UTF-8.
     """
     with _told(path, name, hint, error):
-        return _text(path, most)
+        return _text(path, most, name)
 
 
 def read_json(
@@ -132,7 +133,7 @@ def read_json(
         HilumError: Of the kind ``error``: as :func:`read_text`, or it is no JSON or nested too deeply.
     """
     with _told(path, name, hint, error):
-        return _parse_json(_text(path, most))
+        return _parse_json(_text(path, most, name))
 
 
 def read_toml(
@@ -150,7 +151,7 @@ def read_toml(
         HilumError: Of the kind ``error``: as :func:`read_text`, or it is no TOML or nested too deeply.
     """
     with _told(path, name, hint, error):
-        return parse_toml(_text(path, MOST_TOML_BYTES))
+        return parse_toml(_text(path, MOST_TOML_BYTES, name))
 
 
 def read_rows(
@@ -177,7 +178,7 @@ def read_rows(
             131072 characters.
     """
     with _told(path, name, hint, error):
-        return list(parse_rows(_text(path, most), delimiters))
+        return list(parse_rows(_text(path, most, name), delimiters))
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -230,16 +231,16 @@ def _told(path: Path, name: str, hint: str, error: type[HilumError]) -> Iterator
     try:
         yield
     except _Unfit as unfit:
-        raise error(f"{name or path.name} cannot be read: {unfit}.", hint) from unfit
+        message = Sentence("{file:name} cannot be read: {why}.", name=name or path.name, why=unfit)
+        raise error(message, hint) from unfit
     except InputError as said:
-        if not name and error is InputError:
+        if error is InputError:
             raise
-        message = said.message.replace(path.name, name, 1) if name else said.message
-        raise error(message, said.hint) from said
+        raise error(said.message, said.hint) from said
 
 
-def _text(path: Path, most: int) -> str:
-    with readable(path), open_regular(path) as file:
+def _text(path: Path, most: int, name: str) -> str:
+    with readable(path, name), open_regular(path, name) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise _Unfit(f"it is larger than {_size(most)}")
         raw = file.read(most + 1)  # it may grow meanwhile

@@ -24,6 +24,7 @@ import tifffile
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.planes import Plane
+from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.atomic import atomic_file
 from hilum.io.finish import RawImage, check_size, finish, narrow
@@ -124,14 +125,22 @@ def load_tiff(path: Path, *, labels: bool = False) -> RawImage:
         except _TIFF_ERRORS as error:
             if "imagecodecs" in str(error):
                 raise InputError(
-                    f"{path.name} uses a TIFF compression that hilum does not read.",
+                    Sentence("{file:path} uses a TIFF compression that hilum does not read.", path=path.name),
                     "Save it uncompressed or with deflate.",
                 ) from error
             raise InputError(
-                f"{path.name} is truncated or not a valid TIFF.", "Get the file again."
+                Sentence("{file:path} is truncated or not a valid TIFF.", path=path.name),
+                "Get the file again.",
             ) from error
     if picture.ndim != 2:
-        raise InputError(f"{path.name} is not a plain picture: its shape is {picture.shape}.", _EXPORT_HINT)
+        raise InputError(
+            Sentence(
+                "{file:path} is not a plain picture: its shape is {shape}.",
+                path=path.name,
+                shape=picture.shape,
+            ),
+            _EXPORT_HINT,
+        )
     array = narrow(_calibrated(picture, imagej))
     affine, known = _geometry(description, resolution)
     check_affine(affine)
@@ -215,7 +224,11 @@ def _single_page(file: Any, path: Path) -> Any:
     pages = len(file.pages)
     if pages != 1:
         raise InputError(
-            f"{path.name} holds {pages} pictures; a TIFF stack does not tell the distance of its slices.",
+            Sentence(
+                "{file:path} holds {pages} pictures; a TIFF stack does not tell the distance of its slices.",
+                path=path.name,
+                pages=pages,
+            ),
             "Give one slice a file, or the scan as NIfTI or DICOM.",
         )
     return file.pages[0]
@@ -223,7 +236,10 @@ def _single_page(file: Any, path: Path) -> Any:
 
 def _check_page(page: Any, path: Path, *, labels: bool) -> None:
     windowed = InputError(
-        f"{path.name} is an 8-bit or colour picture, made with a window: HU cannot be recovered from it.",
+        Sentence(
+            "{file:path} is an 8-bit or colour picture, made with a window: HU cannot be recovered from it.",
+            path=path.name,
+        ),
         _EXPORT_HINT,
     )
     if page.samplesperpixel != 1 or page.photometric in (
@@ -233,7 +249,9 @@ def _check_page(page: Any, path: Path, *, labels: bool) -> None:
     ):
         raise windowed
     if page.dtype is None:
-        raise InputError(f"{path.name} has a sample type that TIFF does not define.", _EXPORT_HINT)
+        raise InputError(
+            Sentence("{file:path} has a sample type that TIFF does not define.", path=path.name), _EXPORT_HINT
+        )
     if page.dtype.itemsize == 1 and not labels:
         raise windowed
     size = path.stat().st_size
@@ -241,7 +259,10 @@ def _check_page(page: Any, path: Path, *, labels: bool) -> None:
     check_size(page.shape, page.dtype.itemsize if page.bitspersample >= 8 else 0, size, compressed=compressed)
     ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > size:
-        raise InputError(f"{path.name} is truncated: it ends before the picture does.", "Get the file again.")
+        raise InputError(
+            Sentence("{file:path} is truncated: it ends before the picture does.", path=path.name),
+            "Get the file again.",
+        )
 
 
 def _check_segments(page: Any, stream: BinaryIO, path: Path) -> None:
@@ -260,7 +281,10 @@ def _check_segments(page: Any, stream: BinaryIO, path: Path) -> None:
                 break  # truncated: tifffile says so
         if left <= 0:
             raise InputError(
-                f"{path.name} unpacks to more than its header says, so it is broken.", "Get the file again."
+                Sentence(
+                    "{file:path} unpacks to more than its header says, so it is broken.", path=path.name
+                ),
+                "Get the file again.",
             )
 
 

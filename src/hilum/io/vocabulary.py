@@ -193,8 +193,12 @@ class LabelMap:
         table = VOCABULARIES.get(self.vocabulary)
         if self.vocabulary == "both" and len([v for v in present if v not in pairs]) > 1:
             raise InputError(
-                f"{what} holds {len(present)} values besides 0 ({listed(present)}); both is for a mask with "
-                "one.",
+                Sentence(
+                    "{mask:what} holds {count} values besides 0 ({values}); both is for a mask with one.",
+                    what=what,
+                    count=len(present),
+                    values=listed(present),
+                ),
                 Sentence("Give {set:$o=VALUE=right}, VALUE=left or VALUE=both instead.", o=self.option),
             )
         out: dict[int, int] = {}
@@ -251,7 +255,14 @@ def _refuse_other_names(what: str, labels: LabelMap, value: int, said: int | Non
     if said is None or _NO_NAME.fullmatch(name.strip()) or agree:
         return
     raise InputError(
-        f"By {labels.vocabulary} the value {value} is {_MEANINGS[said]}, but {what} calls it {quoted(name)}.",
+        Sentence(
+            "By {vocabulary} the value {value} is {said}, but {mask:what} calls it {name}.",
+            vocabulary=labels.vocabulary,
+            value=value,
+            said=_MEANINGS[said],
+            what=what,
+            name=quoted(name),
+        ),
         Sentence("Leave {option:$o} out: the names in the file tell what is lung.", o=labels.option),
     )
 
@@ -277,12 +288,20 @@ def meaning_of(
         if present and not any(out.values()):
             shown = listed([named[value] for value in present if value in named])
             raise InputError(
-                f"{what} names its labels, and none of them is a lung ({shown}).",
+                Sentence(
+                    "{mask:what} names its labels, and none of them is a lung ({shown}).",
+                    what=what,
+                    shown=shown,
+                ),
                 Sentence("Say which are lung, such as {set:$o='NAME=right,NAME=left'}.", o=option),
             )
         if nameless:
             raise InputError(
-                f"{what} names its labels, but not the values {listed(nameless)}.",
+                Sentence(
+                    "{mask:what} names its labels, but not the values {nameless}.",
+                    what=what,
+                    nameless=listed(nameless),
+                ),
                 Sentence(
                     "Say what they are, such as {set:$o=$pairs}.",
                     o=option,
@@ -294,7 +313,11 @@ def meaning_of(
     if unknown:
         pairs = ",".join(f"{value}={side}" for value, side in zip(unknown, ("right", "left"), strict=False))
         raise InputError(
-            f"{what} holds values other than 0, 1 and 2 ({listed(unknown)}).",
+            Sentence(
+                "{mask:what} holds values other than 0, 1 and 2 ({unknown}).",
+                what=what,
+                unknown=listed(unknown),
+            ),
             _guess_words(present, option)
             or Sentence("Say which of them are lung, such as {set:$o=$pairs}.", o=option, pairs=pairs),
         )

@@ -34,6 +34,7 @@ from pydicom.uid import (
 )
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.dicom.files import why_unreadable
 from hilum.io.dicom.headers import FileHeader
 from hilum.io.dicom.meta import as_uid
@@ -96,7 +97,9 @@ class Decoder:
             else:
                 yield from _here(head, wanted)
         except OSError as error:
-            sentence = f"{head.path.name} cannot be read: {why_unreadable(error)}."
+            sentence = Sentence(
+                "{file:path} cannot be read: {why}.", path=head.path.name, why=why_unreadable(error)
+            )
             raise InputError(sentence, "Get the file again.") from None
         except InputError:
             raise
@@ -224,5 +227,6 @@ def _source(head: FileHeader) -> Any:
 def undecodable(head: FileHeader) -> InputError:
     """Return the error for a file whose pixels cannot be decoded."""
     return InputError(
-        f"{head.path.name} is truncated or corrupt: its pixels cannot be decoded.", "Get the file again."
+        Sentence("{file:path} is truncated or corrupt: its pixels cannot be decoded.", path=head.path.name),
+        "Get the file again.",
     )

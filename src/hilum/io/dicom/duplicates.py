@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from hilum.core.errors import GeometryError
+from hilum.core.sentences import Sentence
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.geometry import Grid
@@ -59,7 +60,7 @@ def _mixed(grid: Grid, place: int, plane: Plane) -> GeometryError:
         )
     if len(held) == 1:
         return GeometryError(
-            f"Two different images lie at {where} ({names}).",
+            Sentence("Two different images lie at {where} ({names:names}).", where=where, names=names),
             "Take away what does not belong to the series.",
         )
     counts = set(held.values())
@@ -68,6 +69,12 @@ def _mixed(grid: Grid, place: int, plane: Plane) -> GeometryError:
     else:
         many = f"Several images lie at each of {len(held)} places"
     return GeometryError(
-        f"{many} and differ (first {names} at {where}), and nothing in their headers tells them apart.",
+        Sentence(
+            "{many} and differ (first {names:names} at {where}), and nothing in their headers tells "
+            "them apart.",
+            many=many,
+            names=names,
+            where=where,
+        ),
         "Export each scan as a series of its own, or take away what does not belong to the series.",
     )

@@ -8,6 +8,7 @@ from os.path import commonpath
 from pathlib import Path
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.duplicates import compare_duplicates
@@ -98,26 +99,52 @@ def stacks_of(found: Scan, source: Source) -> list[Stack]:
     if found.broken:
         name, why = found.broken[0]
         more = f" ({len(found.broken) - 1} more are broken too)" if len(found.broken) > 1 else ""
-        raise InputError(f"{name} is broken: {why}{more}.", "Get the files again.")
+        raise InputError(
+            Sentence("{file:name} is broken: {why}{more}.", name=name, why=why, more=more),
+            "Get the files again.",
+        )
     if found.imageless:
-        names = ", ".join(sorted({h.modality or "unknown" for h in found.imageless}))
-        raise InputError(f"{place.name} holds DICOM without images ({names}).", "Give the CT series.")
+        modalities = ", ".join(sorted({h.modality or "unknown" for h in found.imageless}))
+        raise InputError(
+            Sentence(
+                "{folder:place} holds DICOM without images ({modalities}).",
+                place=place.name,
+                modalities=modalities,
+            ),
+            "Give the CT series.",
+        )
     name = place.name or str(place)
     if found.index:
-        sentence = f"A DICOMDIR is an index of files, and the folder {name} holds no other DICOM file."
+        sentence = Sentence(
+            "A DICOMDIR is an index of files, and the folder {folder:name} holds no other DICOM file.",
+            name=name,
+        )
         raise InputError(sentence, "Give the folder of a CT series.")
     if found.packed:
         what = _count(len(found.packed), "gzip file")
-        sentence = f"The folder {name} holds no DICOM file, but {what} (such as {found.packed[0]})."
+        sentence = Sentence(
+            "The folder {folder:name} holds no DICOM file, but {what} (such as {file:packed}).",
+            name=name,
+            what=what,
+            packed=found.packed[0],
+        )
         raise InputError(sentence, "Unpack them first, for instance with gunzip.")
-    raise InputError(f"The folder {name} holds no DICOM file.", "Give the folder of a CT series.")
+    raise InputError(
+        Sentence("The folder {folder:name} holds no DICOM file.", name=name),
+        "Give the folder of a CT series.",
+    )
 
 
 def _all_unreadable(found: Scan) -> InputError:
     name, why = next((n, w) for n, w in found.broken if n == found.unreadable[0].name)
     what = _count(len(found.unreadable), "file or folder", "files or folders")
     return InputError(
-        f"No DICOM file can be read here: {what} cannot be opened ({name}: {why}).",
+        Sentence(
+            "No DICOM file can be read here: {what} cannot be opened ({file:name}: {why}).",
+            what=what,
+            name=name,
+            why=why,
+        ),
         "Change their permissions, or copy them again.",
     )
 
@@ -133,7 +160,12 @@ def _refuse_unreadable(stack: Stack, found: Scan) -> None:
     if lost:
         what, why = _count(len(lost), "file"), dict(found.broken)[lost[0].name]
         raise InputError(
-            f"{what} beside the slices cannot be read ({lost[0].name}: {why}), so slices may be missing.",
+            Sentence(
+                "{what} beside the slices cannot be read ({file:name}: {why}), so slices may be missing.",
+                what=what,
+                name=lost[0].name,
+                why=why,
+            ),
             "Change their permissions, copy them again, or take away what is no slice.",
         )
 
@@ -146,7 +178,10 @@ def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
             continue
         if finding.effect is Effect.RESAMPLE and found.broken:
             names = ", ".join(name for name, _ in found.broken[:_LISTED])
-            finding = replace(finding, hint=f"{finding.hint} Files that could not be read: {names}.")
+            hint = Sentence(
+                "{hint} Files that could not be read: {names:names}.", hint=finding.hint, names=names
+            )
+            finding = replace(finding, hint=hint)
         raise finding.error()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hilum.core.errors import InputError
+from hilum.core.sentences import Sentence
 from hilum.io.dicom.files import is_packed, regular_files, starts_as_dicom, why_unreadable
 from hilum.io.dicom.headers import DIRECTORY, Broken, FileHeader, Plane, read_header
 
@@ -69,7 +70,9 @@ def scan(path: Source, *, descriptions: bool = False) -> Scan:
         try:
             found.index = _take_named(found, path, descriptions)
         except OSError as error:
-            sentence = f"{path.name} cannot be read: {why_unreadable(error)}."
+            sentence = Sentence(
+                "{file:path} cannot be read: {why}.", path=path.name, why=why_unreadable(error)
+            )
             raise InputError(sentence, "Change its permissions, or copy it again.") from error
         if found.index:
             _scan_folder(found, path.parent, descriptions)
@@ -86,9 +89,12 @@ def scan(path: Source, *, descriptions: bool = False) -> Scan:
 
 def _take_named(found: Scan, file: Path, descriptions: bool) -> bool:
     if not file.exists():
-        raise InputError(f"{file} does not exist.", "Check the path.")
+        raise InputError(Sentence("{file:file} does not exist.", file=str(file)), "Check the path.")
     if not starts_as_dicom(file):
-        raise InputError(f"{file.name} is not a DICOM file.", "Give a DICOM file or a folder of them.")
+        raise InputError(
+            Sentence("{file:file} is not a DICOM file.", file=file.name),
+            "Give a DICOM file or a folder of them.",
+        )
     return _take(found, file, descriptions)
 
 

@@ -153,7 +153,7 @@ def _sources(meta: ScanMeta) -> list[pydicom.Dataset]:
                     file, stop_before_pixels=True, force=True, specific_tags=[*CARRIED, *_LOOKED_AT]
                 )
             except OSError as error:
-                sentence = f"{file.name} cannot be read any more."
+                sentence = Sentence("{file:file} cannot be read any more.", file=file.name)
                 raise InputError(sentence, "Keep the DICOM files in place.") from error
             for keyword in _OF_PATIENT_AND_STUDY:
                 if keyword not in ds:

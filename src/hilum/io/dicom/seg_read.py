@@ -14,6 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, check_affine
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.headers import read_header
@@ -76,13 +77,19 @@ def load_dicom_seg(path: Path, labels: LabelMap | None = None) -> Mask:
             if str(ds.get("SOPClassUID", "")) not in _SEG:
                 modality = str(ds.get("Modality") or "modality not told")[:20]
                 raise InputError(
-                    f"{path.name} is DICOM, but no segmentation ({modality}).",
+                    Sentence(
+                        "{file:path} is DICOM, but no segmentation ({modality}).",
+                        path=path.name,
+                        modality=modality,
+                    ),
                     "Give a DICOM SEG or a label map; structure sets have to be exported as one of them.",
                 )
             return _load(ds, path, labels or LabelMap())
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, NotImplementedError, RuntimeError):
         # The text of the cause may quote a header, so it is not chained.
-        raise InputError(f"The DICOM SEG {path.name} is broken or not complete.", _AGAIN) from None
+        raise InputError(
+            Sentence("The DICOM SEG {file:path} is broken or not complete.", path=path.name), _AGAIN
+        ) from None
 
 
 def _load(ds: Dataset, path: Path, labels: LabelMap) -> Mask:
@@ -133,7 +140,10 @@ def _pixels(ds: Dataset, path: Path) -> npt.NDArray[Any]:
         most = int(ds.MaximumFractionalValue)
         if not ((pixels == 0) | (pixels == most)).all():
             raise InputError(
-                f"{path.name} is a fractional segmentation: it holds probabilities, no label map.",
+                Sentence(
+                    "{file:path} is a fractional segmentation: it holds probabilities, no label map.",
+                    path=path.name,
+                ),
                 "Export it as a binary segmentation.",
             )
     return pixels

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.pixels import get_decoder
 
+from hilum.core.sentences import Sentence
 from hilum.io.dicom.findings import Effect, Finding
 from hilum.io.dicom.headers import Plane
 from hilum.io.dicom.meta import as_uid
@@ -28,7 +29,9 @@ def pixel_findings(planes: Sequence[Plane]) -> list[Finding]:
     short = [p.head.path.name for p in planes if p.head.truncated]
     if short:
         more = f" (and {len(short) - 1} more)" if len(short) > 1 else ""
-        sentence = f"{short[0]}{more} is truncated: the file is smaller than its pixels."
+        sentence = Sentence(
+            "{file:name}{more} is truncated: the file is smaller than its pixels.", name=short[0], more=more
+        )
         findings.append(Finding("truncated_file", sentence, Effect.INPUT, "Get the file again."))
     findings += _encodings(planes)
     findings += _rescale(planes)
