@@ -21,7 +21,7 @@ from hilum.core.flags import Severity
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
-from hilum.core.sentences import Sentence, worded
+from hilum.core.sentences import Sentence, Unnamed, worded
 from hilum.core.volume import Volume
 from hilum.datasets.encode import encode_mask, encode_picture
 from hilum.datasets.index import SubjectRecord

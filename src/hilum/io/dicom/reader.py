@@ -201,7 +201,11 @@ def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding
     if found.broken:
         shown = "; ".join(f"{name}: {why}" for name, why in found.broken[:_LISTED])
         subject = _count(len(found.broken), "file")
-        sentence = f"{subject} could not be read and may be missing at an end of the scan ({shown})."
+        sentence = Sentence(
+            "{subject} could not be read and may be missing at an end of the scan ({names:shown}).",
+            subject=subject,
+            shown=shown,
+        )
         notes.append(Finding("files_unreadable", sentence))
     return notes
 

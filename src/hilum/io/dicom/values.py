@@ -73,14 +73,16 @@ def _rescale(planes: Sequence[Plane]) -> Iterator[Finding]:
     else:
         yield from _slopes(planes)
     if any(p.slope == 0 for p in planes):
-        sentence = "The rescale slope is zero, so the values cannot be turned into HU."
+        sentence: str = "The rescale slope is zero, so the values cannot be turned into HU."
         yield Finding("bad_rescale", sentence, Effect.INPUT, "Export the series again.")
     wild = [p for p in planes if abs(p.slope or 0) > _MAX_SLOPE or abs(p.intercept or 0) > _MAX_INTERCEPT]
     if wild:
         slope, intercept = wild[0].slope or 1.0, wild[0].intercept or 0.0
-        sentence = (
-            f"{wild[0].head.path.name} has the rescale slope {slope:g} and intercept {intercept:g}, which "
-            "give no HU."
+        sentence = Sentence(
+            "{file:path} has the rescale slope {slope} and intercept {intercept}, which give no HU.",
+            path=wild[0].head.path.name,
+            slope=f"{slope:g}",
+            intercept=f"{intercept:g}",
         )
         yield Finding("bad_rescale", sentence, Effect.INPUT, "Export the series again.")
 
@@ -101,9 +103,12 @@ def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
     if told <= {(1.0, 0.0), (None, 0.0)} and all(p.slope in (None, 1.0) for p in lacking):
         return Finding("no_rescale", f"{which} have no rescale; it was taken as that of the others, 1 and 0.")
     verb = "has" if len(lacking) == 1 else "have"
-    sentence = (
-        f"{which} {verb} no rescale intercept (first {lacking[0].head.path.name}) while the others have one, "
-        "so not all values can be turned into HU."
+    sentence = Sentence(
+        "{which} {verb} no rescale intercept (first {file:path}) while the others have one, so not all "
+        "values can be turned into HU.",
+        which=which,
+        verb=verb,
+        path=lacking[0].head.path.name,
     )
     return Finding("mixed_rescale", sentence, Effect.INPUT, _AGAIN)
 
@@ -114,9 +119,11 @@ def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
     others = {p.slope for p in planes} - {None, 1.0}
     which = f"{len(lacking)} of {len(planes)} images"
     if lacking and others:
-        sentence = (
-            f"{which} have no rescale slope (first {lacking[0].head.path.name}) while others have one other "
-            "than 1, so not all values can be turned into HU."
+        sentence = Sentence(
+            "{which} have no rescale slope (first {file:path}) while others have one other than 1, so not "
+            "all values can be turned into HU.",
+            which=which,
+            path=lacking[0].head.path.name,
         )
         yield Finding("mixed_rescale", sentence, Effect.INPUT, _AGAIN)
     elif lacking:
