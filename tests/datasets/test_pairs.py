@@ -146,7 +146,7 @@ def test_a_dataset_json_without_a_lung_is_refused(tmp_path):
     table = nnunet(tmp_path, labels={"0": "background", "1": "cancer"})
     with pytest.raises(InputError, match=r"names its labels \(cancer\), and none of them is") as caught:
         labels_of(table)
-    assert "--labels" in caught.value.hint
+    assert "labels=" in caught.value.hint
 
 
 def test_a_folder_of_structures_is_the_mask_of_the_scan_beside_it(tmp_path):

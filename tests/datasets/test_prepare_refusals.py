@@ -34,7 +34,7 @@ def test_grids_that_differ_are_refused_or_resampled(tmp_path, write_pair):
     other_grid(tmp_path / "in", write_pair)
     with pytest.raises(GeometryError, match="The mask and its image do not lie on one grid") as caught:
         prepare(tmp_path / "in", tmp_path / "ds")
-    assert "--resample-masks" in caught.value.hint
+    assert "resample_masks=True" in caught.value.hint
     assert [p.name for p in tmp_path.iterdir()] == ["in"]  # nothing half-written
     prepare(tmp_path / "in", tmp_path / "ds", resample_masks=True, sides=True)
     subject = load_dataset(tmp_path / "ds").subjects[0]
@@ -60,7 +60,7 @@ def test_other_values_need_a_map(tmp_path, write_pair):
     _, labels = write_pair(tmp_path / "in", "x", change=values((1, 3), (2, 5)))
     with pytest.raises(InputError, match=r"other than 0, 1 and 2 \(3, 5\)") as caught:
         prepare(tmp_path / "in", tmp_path / "ds")
-    assert "--labels 3=right,5=left" in caught.value.hint
+    assert "labels='3=right,5=left'" in caught.value.hint
     with pytest.raises(InputError, match=r"does not name \(5\)"):
         prepare(tmp_path / "in", tmp_path / "ds", labels="3=1")
     prepare(tmp_path / "in", tmp_path / "ds", labels={3: 1, 5: 1})
@@ -97,7 +97,7 @@ def test_one_label_that_cannot_be_parted_is_refused_where_sides_are_wanted(tmp_p
     write_pair(tmp_path / "in", "x", change=block)
     with pytest.raises(InputError, match="one label for both lungs") as caught:
         prepare(tmp_path / "in", tmp_path / "ds", sides=True)
-    assert "--sides" in caught.value.hint
+    assert "leave sides out" in caught.value.hint
     assert prepare(tmp_path / "in", tmp_path / "ds").subjects == 1
 
 
@@ -224,4 +224,4 @@ def test_arguments(tmp_path, pairs, arguments, words):
 def test_errors_reach_the_parent_from_another_process(tmp_path, pairs, write_pair):
     write_pair(pairs, "clara", 5, change=values((1, 9)))
     done = prepare(pairs, tmp_path / "ds", workers=2)
-    assert "--labels 9=right" in done.refused[0].error.hint
+    assert "labels='9=right'" in done.refused[0].error.hint

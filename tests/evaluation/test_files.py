@@ -177,13 +177,13 @@ def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
         tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz", ref_labels="10=2,13=1", labels="lungmask"
     )
     assert back.row("dice", Side.LEFT).mean == 1
-    with pytest.raises(InputError, match=r"ref.nii.gz holds the values 1, 2, and by --ref-labels") as caught:
+    with pytest.raises(InputError, match=r"ref.nii.gz holds the values 1, 2, and by ref_labels") as caught:
         evaluate_masks(tmp_path / "ts.nii.gz", tmp_path / "ref.nii.gz", labels="totalsegmentator",
                        ref_labels="totalsegmentator")  # fmt: skip
     assert caught.value.exit_code == 3
     with pytest.raises(InputError, match="other than 0, 1 and 2") as caught:
         evaluate_masks(tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz")
-    assert "--ref-labels" in caught.value.hint
+    assert "ref_labels" in caught.value.hint
     with pytest.raises(UsageError, match=r"^ref_labels holds"):
         evaluate_masks(tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz", ref_labels="nonsense")
 

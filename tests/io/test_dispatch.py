@@ -106,7 +106,7 @@ def test_folder_of_volumes(chest, save_nifti, tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match=r"no DICOM but 2 file.*a\.nii\.gz, b\.nii\.gz") as caught:
         read(tmp_path)
-    assert "hilum segment takes them all" in caught.value.hint
+    assert "a batch takes them all" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "zip"])

@@ -74,7 +74,7 @@ def test_totalsegmentator_is_read_by_its_vocabulary(tmp_path, scan):
     assert "10=left,11=left,12=right" in found.notes[0][1]
     with pytest.raises(InputError) as caught:
         read_lungs(tmp_path / "m.nii.gz", scan)
-    assert "--labels totalsegmentator" in caught.value.hint
+    assert "labels='totalsegmentator'" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])

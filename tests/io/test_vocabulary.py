@@ -93,12 +93,12 @@ def test_maps_that_cannot_be_read_are_usage_errors(text):
 
 def test_values_that_do_not_fit_are_refused_and_the_vocabulary_is_guessed():
     for present, words in (
-        ([10, 11, 12, 13, 14], "--labels totalsegmentator"),
-        ([1, 2, 3, 4, 5], "--labels lungmask-lobes"),
-        ([1, 2, 3, 4, 5, 6], "--labels lungmask-lobes,6=0"),
-        ([2, 3, 770], "--labels cip"),
-        ([255], "--labels both"),
-        ([7, 9], "--labels 7=right,9=left"),
+        ([10, 11, 12, 13, 14], "labels='totalsegmentator'"),
+        ([1, 2, 3, 4, 5], "labels='lungmask-lobes'"),
+        ([1, 2, 3, 4, 5, 6], "labels='lungmask-lobes,6=0'"),
+        ([2, 3, 770], "labels='cip'"),
+        ([255], "labels='both'"),
+        ([7, 9], "labels='7=right,9=left'"),
     ):
         with pytest.raises(InputError, match="holds values other than 0, 1 and 2") as caught:
             meaning_of(present, {}, "m.nii")
@@ -108,9 +108,9 @@ def test_values_that_do_not_fit_are_refused_and_the_vocabulary_is_guessed():
 
 
 def test_a_vocabulary_that_makes_nothing_a_lung_is_refused():
-    with pytest.raises(InputError, match="by --ref-labels totalsegmentator none is lung") as caught:
-        LabelMap("totalsegmentator", origin="--ref-labels").of_values([1, 2], {}, "ref.nii")
-    assert "--ref-labels" in caught.value.hint
+    with pytest.raises(InputError, match="by ref_labels totalsegmentator none is lung") as caught:
+        LabelMap("totalsegmentator", option="ref_labels").of_values([1, 2], {}, "ref.nii")
+    assert "ref_labels=" in caught.value.hint
     with pytest.raises(InputError, match=r"does not name \(200\)"):
         LabelMap("totalsegmentator").of_values([10, 200], {}, "m")
     with pytest.raises(InputError, match="2 values besides 0"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.cli.console import complain, progress_bar, say, say_flags, say_json
+from hilum.cli.console import COMMAND_LINE, complain, progress_bar, say, say_flags, say_json
 from hilum.cli.options import (
     Calibrate,
     Json,
@@ -20,6 +20,7 @@ from hilum.cli.options import (
     Series,
 )
 from hilum.core.errors import UsageError
+from hilum.core.sentences import worded
 
 if TYPE_CHECKING:
     from hilum.batch import Outcome
@@ -151,6 +152,7 @@ def _print_json(ended: Sequence[_Ended]) -> None:
 def _plain(outcome: _Ended) -> dict[str, object]:
     name = outcome.source.name
     if outcome.error is not None:
-        said = {"code": outcome.error.exit_code, "message": outcome.error.message, "hint": outcome.error.hint}
+        message, hint = (worded(text, COMMAND_LINE) for text in (outcome.error.message, outcome.error.hint))
+        said = {"code": outcome.error.exit_code, "message": message, "hint": hint}
         return {"name": name, "error": said}
     return {"name": name, **outcome.measures}

@@ -312,11 +312,7 @@ def refuse_folder_without_dicom(folder: Path) -> None:
                 count=len(volumes),
                 volumes=_some(volumes),
             ),
-            "Give the files themselves."
-            if slices
-            else Sentence(
-                "Give one of the files; {verb:segment} takes a folder of them on the command line."
-            ),
+            "Give the files themselves." if slices else "Give one of the files; a batch takes them all.",
         )
     if packed:
         raise InputError(

@@ -16,7 +16,7 @@ def test_a_missing_slice_is_refused_with_its_place_and_the_way_on(dicom, folder)
     with pytest.raises(GeometryError) as met:
         read_dicom(folder)
     assert met.value.message.startswith("1 slice is missing at z = -92.0 mm")
-    assert "--resample" in met.value.hint
+    assert "resample=True" in met.value.hint
     assert met.value.exit_code == 4
 
 

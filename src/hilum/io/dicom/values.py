@@ -73,7 +73,7 @@ def _rescale(planes: Sequence[Plane]) -> Iterator[Finding]:
     else:
         yield from _slopes(planes)
     if any(p.slope == 0 for p in planes):
-        sentence: str = "The rescale slope is zero, so the values cannot be turned into HU."
+        sentence = "The rescale slope is zero, so the values cannot be turned into HU."
         yield Finding("bad_rescale", sentence, Effect.INPUT, "Export the series again.")
     wild = [p for p in planes if abs(p.slope or 0) > _MAX_SLOPE or abs(p.intercept or 0) > _MAX_INTERCEPT]
     if wild:
@@ -127,5 +127,5 @@ def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
         )
         yield Finding("mixed_rescale", sentence, Effect.INPUT, _AGAIN)
     elif lacking:
-        sentence = f"{which} have a rescale intercept but no slope; slope 1 was taken, as CT has as a rule."
-        yield Finding("slope_assumed", sentence)
+        note = f"{which} have a rescale intercept but no slope; slope 1 was taken, as CT has as a rule."
+        yield Finding("slope_assumed", note)
