@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hilum.cli.console import COMMAND_LINE
 from hilum.core.labels import LUNG_DEFINITION
+from hilum.core.sentences import worded
 from hilum.measures import REGISTRY, Group, MeasureDef
 from hilum.quality import CODES, FlagInfo
 from hilum.quality.metal import METAL_HU
@@ -155,7 +157,8 @@ def _measure(entry: MeasureDef) -> str:
 
 def _flag(entry: FlagInfo) -> str:
     severities = ", ".join(severity.value for severity in entry.severities)
-    return f"| `{entry.code}` | {severities} | {entry.meaning} | {entry.todo} |"
+    meaning, todo = (worded(text, COMMAND_LINE) for text in (entry.meaning, entry.todo))
+    return f"| `{entry.code}` | {severities} | {meaning} | {todo} |"
 
 
 def main() -> None:
