@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
 from hilum.core.errors import HilumError, InternalError
+from hilum.core.flags import Flag
 from hilum.core.segmentation import Progress
+from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.io.sources import Source, only, sources
 from hilum.ledger import Ledger
@@ -115,6 +117,8 @@ def _one(
     try:
         with progress(source.name) as callback:
             result = run(source, options, progress=callback, admit=admit)
+            if source.coded:
+                result = replace(result, flags=tuple(map(_without_names, result.flags)))
             if folder is not None:
                 uid = result.volume.meta.series_uid
                 write_result(
@@ -136,3 +140,9 @@ def _one(
         return Outcome(source, error=bug)
     ledger.done(source, result)
     return Outcome(source, result, folder)
+
+
+def _without_names(flag: Flag) -> Flag:
+    """Files of a folder are often named after the patient; results that are numbered do not hold that."""
+    message = flag.message
+    return replace(flag, message=message.without_names()) if isinstance(message, Sentence) else flag

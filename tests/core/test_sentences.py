@@ -60,6 +60,13 @@ def test_names_are_left_out_on_request() -> None:
     assert worded("Plain text.", UNNAMED) == "Plain text."
 
 
+def test_a_sentence_without_names_keeps_its_parameters() -> None:
+    inner = Sentence("{names:files} could not be read", files="Miller.dcm")
+    said = Sentence("{what}; see {verb:inspect}.", what=inner).without_names()
+    assert said == "names withheld could not be read; see hilum.inspect."
+    assert said.template == "{what}; see {verb:inspect}."
+
+
 def test_a_field_is_never_read_as_a_place() -> None:
     assert Sentence("{file:name} is empty.", name="{verb:train}{x}") == "{verb:train}{x} is empty."
 

@@ -111,6 +111,18 @@ class Sentence(str):
         """Return the sentence with other values of some fields."""
         return Sentence(self.template, **{**self.fields, **fields})
 
+    def without_names(self) -> Sentence:
+        """Return the sentence without names of files, with its other places as they are."""
+        fields = {
+            key: value.without_names() if isinstance(value, Sentence) else value
+            for key, value in self.fields.items()
+        }
+        for place in _PLACE.finditer(self.template):
+            kind, name, _ = place.groups()
+            if kind in NAMES and name is not None:
+                fields[name] = UNNAMED.named(kind, "")
+        return Sentence(self.template, **fields)
+
     def worded(self, words: Words) -> str:
         """Return the sentence with its places filled by ``words``."""
         text = _fill(self.template, self.fields, words)
