@@ -5,7 +5,7 @@ A data set is a folder made by ``hilum prepare``::
     dataset.json     what it is: plane, spacing, parameters, subjects by number, what was refused
     index.csv        one row a slice (also index.parquet)
     images/0_17.tiff slice 17 of subject 0 in HU (int16), spacing in the tags
-    masks/0_17.png   its mask: 0 outside, 1 lung (with --sides 1 right lung, 2 left lung)
+    masks/0_17.png   its mask: 0 outside, 1 lung (with ``sides`` 1 right lung, 2 left lung)
 
 Pictures are arrays [row, column] as people look at them: axial with the front up, coronal and sagittal with
 the head up, the patient's right on the left side of axial and coronal ones.

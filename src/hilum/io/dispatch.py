@@ -48,7 +48,7 @@ def read(path: Path | str, *, series: str | None = None, resample: bool = False)
     Args:
         path: NIfTI (``.nii``, ``.nii.gz``, ``.hdr``/``.img``), NRRD, MHA/MHD, a TIFF slice in HU, a DICOM
             file, a folder that holds DICOM at any depth, or a zip of any of these.
-        series: DICOM: the series to take (see ``hilum inspect``); without it hilum picks by stated rules.
+        series: DICOM: the series to take (see :func:`hilum.inspect`); without it hilum picks by stated rules.
         resample: DICOM: interpolate across a gap or a tilted gantry instead of refusing.
 
     Returns:

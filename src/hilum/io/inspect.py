@@ -31,9 +31,9 @@ class SeriesInfo:
             ``other modality`` or ``no image``.
         modality: DICOM modality.
         number: Series number.
-        part: Number of the stack within its series, where a series holds several; ``--series 3:2`` asks for
-            it.
-        uid: Series instance UID; ``--series`` takes it, or an end of it that is unique.
+        part: Number of the stack within its series, where a series holds several; ``3:2`` as the argument
+            ``series`` asks for it.
+        uid: Series instance UID; the argument ``series`` takes it, or an end of it that is unique.
         slices: Number of slices, repeated ones not counted; None where there is no image.
         rows: Rows of a slice.
         cols: Columns of a slice.
@@ -163,7 +163,7 @@ def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[Ser
 
 
 def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
-    """List DICOM series and volume files, as ``hilum segment`` finds them in a folder."""
+    """List DICOM series and volume files, as they are found in a folder."""
     from hilum.io.dicom.files import looks_like_dicom, regular_files
     from hilum.io.dispatch import refuse_folder_without_dicom
     from hilum.io.folders import volume_files

@@ -26,7 +26,7 @@ _UNTOLD_TYPES = {"", "US", "UNSPECIFIED", "NONE"}
 
 
 class Kind(Enum):
-    """What sort of image it is; the value is the word that ``hilum inspect`` shows."""
+    """What sort of image it is; the value is the word that :func:`hilum.inspect` shows."""
 
     VOLUME = "volume"
     SLICE = "slice"
