@@ -25,7 +25,7 @@ def test_a_run_that_was_killed_before_its_first_file_goes_on(tmp_path):
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "mine.ckpt").touch()
-    with pytest.raises(OutputError, match="is no run of hilum train"):
+    with pytest.raises(OutputError, match="no training of hilum"):
         begin(tmp_path / "run")
 
 

@@ -235,7 +235,7 @@ def test_steps_of_an_epoch() -> None:
 
 def test_a_folder_with_other_files_is_not_touched(dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine", "utf-8")
-    with pytest.raises(OutputError, match="no run of hilum train"):
+    with pytest.raises(OutputError, match="no training of hilum"):
         train(dataset, tmp_path, choices("fcnn", 2))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
