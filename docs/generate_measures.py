@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hilum.core.labels import LUNG_DEFINITION
+from hilum.core.labels import LUNGS
 from hilum.measures import REGISTRY, Group, MeasureDef
 from hilum.quality import CODES, FlagInfo
 from hilum.quality.metal import METAL_HU
@@ -30,7 +30,7 @@ calibration that the user asks for (`--calibrate`) changes HU, and a flag says h
 and its version stand beside each value in `measures.csv` and in `measures.json`; the version is raised
 whenever the same voxels would give another value.
 
-What belongs to a lung. {LUNG_DEFINITION}
+What belongs to a lung. {LUNGS.definition}
 
 ## Model of air and tissue
 

@@ -1,97 +1,85 @@
-"""Models by name. A learned model slots in here behind the same interface."""
+"""Tasks and models by name. A new task is one line in ``_TASKS``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 
-from hilum.core.errors import ModelError, UsageError
-from hilum.core.segmentation import Segmenter
+from hilum.core.errors import UsageError
 from hilum.models.engine import Device
+from hilum.tasks.lungs.models import DEFAULT_MODEL, available_models, load_model
+from hilum.tasks.lungs.spec import LUNGS_TASK
+from hilum.tasks.spec import Task
 
-__all__ = ["DEFAULT_MODEL", "Device", "Task", "available_models", "load_model", "parse_tasks"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "TASKS",
+    "Device",
+    "available_models",
+    "in_order",
+    "load_model",
+    "parse_tasks",
+    "registered",
+]
 
-DEFAULT_MODEL = "lungs"
-
-
-class Task(str, Enum):
-    """What can be segmented."""
-
-    LUNGS = "lungs"
-
-
-def _classic(device: Device) -> Segmenter:
-    from hilum.anatomy import Classic
-
-    if device is Device.GPU:
-        raise ModelError(
-            "The model 'classic' runs on the CPU only.", "Leave --device away, or choose auto or cpu."
-        )
-    return Classic()
-
-
-@lru_cache(maxsize=2)  # opened once for many scans
-def _lungs(device: Device) -> Segmenter:
-    from hilum.tasks.lungs.default import DefaultLungs
-
-    return DefaultLungs(device)
+_TASKS: dict[str, Task] = {
+    LUNGS_TASK.name: LUNGS_TASK,
+}
+#: Every task by its name.
+TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
 
 
-def _trained(path: Path, device: Device) -> Segmenter:
-    from hilum.models.slices import load_run
-    from hilum.tasks.lungs.learned import LearnedSlices
-
-    return LearnedSlices(load_run(path, device=device))
-
-
-_MODELS: dict[str, Callable[[Device], Segmenter]] = {"classic": _classic, "lungs": _lungs}
-
-
-def available_models() -> tuple[str, ...]:
-    """Return the names that :func:`load_model` takes."""
-    return tuple(sorted(_MODELS))
-
-
-def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) -> Segmenter:
-    """Return the model called ``name``, or the one that was trained into the folder ``name``.
-
-    Args:
-        name: One of :func:`available_models`, a folder made by ``hilum train``, or its ``model.onnx``.
-        device: Where to run it. ``classic`` runs on the CPU only.
-
-    Raises:
-        ModelError: No model has this name, or it cannot run on this device.
-        UsageError: ``device`` is not a :class:`Device`.
-    """
-    try:
-        wanted = Device(device)
-    except ValueError as error:
-        raise UsageError(
-            f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
-        ) from error
-    if name not in _MODELS and Path(name).exists():
-        return _trained(Path(name), wanted)
-    if name not in _MODELS:
-        raise ModelError(
-            f"There is no model called {name!r}.",
-            f"Models: {', '.join(available_models())}; or the folder of a trained run.",
-        )
-    return _MODELS[name](wanted)
-
-
-def parse_tasks(text: str) -> tuple[Task, ...]:
+def parse_tasks(text: str) -> tuple[str, ...]:
     """Read a comma-separated list of tasks.
 
     Raises:
         UsageError: A task is unknown, or none is named.
     """
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    known = [task.value for task in Task]
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    in_order(names)
+    return names
+
+
+def in_order(names: Iterable[str]) -> tuple[Task, ...]:
+    """Return the tasks and all that they need, each after what it needs.
+
+    Raises:
+        UsageError: A task is unknown, or none is named.
+    """
+    out: dict[str, Task] = {}
+
+    def add(name: str) -> None:
+        if name not in TASKS:
+            raise UsageError(f"task is {name!r}, expected one of {', '.join(TASKS)}.")
+        for needed in TASKS[name].needs:
+            add(needed)
+        out.setdefault(name, TASKS[name])
+
     for name in names:
-        if name not in known:
-            raise UsageError(f"task is {name!r}, expected one of {', '.join(known)}.")
-    if not names:
-        raise UsageError(f"No task was named, expected one of {', '.join(known)}.")
-    return tuple(dict.fromkeys(Task(name) for name in names))
+        add(name)
+    if not out:
+        raise UsageError(f"No task was named, expected one of {', '.join(TASKS)}.")
+    return tuple(out.values())
+
+
+@contextmanager
+def registered(task: Task) -> Iterator[Task]:
+    """Add a task for a while, as a program does that brings its own.
+
+    Raises:
+        ValueError: There is a task of this name, it shares a region with another, or needs an unknown one.
+    """
+    regions = {region.name for other in TASKS.values() for region in other.label_set.regions}
+    twice = regions & {region.name for region in task.label_set.regions}
+    if task.name in TASKS or twice:
+        raise ValueError(
+            f"The task {task.name!r} or its regions ({', '.join(sorted(twice))}) are there already."
+        )
+    if not set(task.needs) <= set(TASKS):
+        raise ValueError(f"The task {task.name!r} needs tasks that are not there: {', '.join(task.needs)}.")
+    _TASKS[task.name] = task
+    try:
+        yield task
+    finally:
+        del _TASKS[task.name]
