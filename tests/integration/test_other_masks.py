@@ -29,7 +29,7 @@ def files(tmp_path_factory):
 
 def measured(files, capsys, *arguments: str) -> dict:
     assert run(["measure", str(files / "ct.nii.gz"), *arguments, "--json", "-q"]) == 0
-    return json.loads(capsys.readouterr().out)["regions"]
+    return json.loads(capsys.readouterr().out)["tasks"]["lungs"]["regions"]
 
 
 def test_measure_reads_a_vocabulary(files, capsys):
