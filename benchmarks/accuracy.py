@@ -63,7 +63,7 @@ def volumes(model) -> list[dict[str, object]]:
         scan = reference.with_name(reference.name.replace("_lungs", ""))
         volume = hilum.read(scan)
         true = read_labels(reference, volume) > 0
-        labels = model(volume).labels
+        labels = model(volume).labels.data
         found = labels > 0
         off = (np.count_nonzero(found) - np.count_nonzero(true)) * volume.voxel_volume_ml
         distances = surface_distances(found, true, volume.spacing)
@@ -89,7 +89,7 @@ def slices(model) -> list[float]:
             volume = hilum.read(path)
             true = read_labels(folder / "masks" / f"{path.stem}.png", volume) > 0
             try:
-                found = model(volume).labels > 0
+                found = model(volume).labels.data > 0
             except hilum.NotAChestError:
                 found = np.zeros(true.shape, bool)
             scores.append(dice(found, true))
@@ -121,7 +121,7 @@ def phantoms(model_name: str, seeds: int) -> list[dict[str, float]]:
                 row[f"{name}_{measure}"] = float("nan") if value is None else 100 * (value / truth[key] - 1)
                 if name == "given" and value is not None:
                     row[f"in_mask_{measure}"] = 100 * (value / in_mask[key] - 1)
-        row["dice"] = dice(result.segmentation.labels > 0, chest.labels > 0)
+        row["dice"] = dice(result.segmentations["lungs"].labels.data > 0, chest.labels > 0)
         rows.append(row)
     return rows
 

@@ -36,10 +36,10 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write the files of tests/golden")
     given = parser.parse_args()
     masks: dict[str, np.ndarray] = {}
-    measures: dict[str, dict[str, object]] = {}
+    measures: dict[str, dict[str, dict[str, dict[str, object]]]] = {}
     for name, make in golden.SCANS.items():
         result = hilum.segment(make())
-        masks[name], measures[name] = result.segmentation.labels, result.measures.as_dict()
+        masks[name], measures[name] = result.segmentations["lungs"].labels.data, result.measures.as_dict()
         print(name, result.measures["lungs"]["volume"].value)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         network = golden.train_slices(Path(folder)).read_bytes()

@@ -55,7 +55,7 @@ def scan_and_lungs(name: str) -> tuple[hilum.Volume, Any]:
 
 def sides_of(volume: hilum.Volume, own: Any) -> Any:
     """Side of each voxel of a mask that tells none: that of the nearest lung found in the healthy scan."""
-    return np.where(own, nearest_side(load_model("lungs")(volume).labels, volume.spacing), 0)
+    return np.where(own, nearest_side(load_model("lungs")(volume).labels.data, volume.spacing), 0)
 
 
 def scores(volume: hilum.Volume, found: Any, truth: Any, sides: Any) -> dict[str, float]:
@@ -102,7 +102,7 @@ def main() -> None:
             sick = hilum.Volume(made.hu, ras.affine, ras.meta)
             for name, model in models.items():
                 try:
-                    found = model(sick).labels > 0
+                    found = model(sick).labels.data > 0
                 except NotAChestError:
                     found = np.zeros(sick.shape, bool)
                     refused[name, severity] += 1

@@ -72,6 +72,7 @@ class Task:
 
 def make_inputs(folder: Path) -> None:
     """Write a scan as NIfTI and as a zip of DICOM, pairs for prepare and a data set for train."""
+    from hilum.core.label_volume import LabelVolume
     from hilum.datasets.prepare import prepare
     from hilum.io import write_labels, write_volume
     from support.dicom_series import write_series
@@ -86,7 +87,11 @@ def make_inputs(folder: Path) -> None:
     for number in range(6):
         small = build_chest(spacing=(6.0, 6.0, 8.0), lung_hu=-850.0 + number)
         write_volume(folder / "pairs" / f"s{number}_ct.nii.gz", small.volume)
-        write_labels(folder / "pairs" / f"s{number}_lungs.nii.gz", small.lungs, small.volume)
+        write_labels(
+            folder / "pairs" / f"s{number}_lungs.nii.gz",
+            LabelVolume.on_grid_of(small.volume, small.lungs),
+            small.volume,
+        )
     prepare(folder / "pairs", folder / "slices", plane="axial")
 
 

@@ -42,7 +42,7 @@ def judge(model: Segmenter, scan: hilum.Volume, truth: np.ndarray, every_mm: flo
         chance = float("nan")
         try:
             result = model(hilum.Volume(np.ascontiguousarray(scan.hu[:, :, part]), scan.affine))
-            found = result.labels > 0
+            found = result.labels.data > 0
             if result.confidence is not None:
                 chance = result.confidence.failure
         except NotAChestError:

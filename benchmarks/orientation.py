@@ -52,7 +52,7 @@ def lungs_of(volume: hilum.Volume, model: str, file: Path) -> npt.NDArray[np.uin
     """Return the lungs that a model finds; they are found once."""
     if not file.exists():
         try:
-            labels = load_model(model)(volume).labels
+            labels = load_model(model)(volume).labels.data
         except NotAChestError:
             labels = np.zeros(0, np.uint8)
         np.savez_compressed(file, labels=labels)

@@ -228,7 +228,7 @@ def main() -> None:
             except HilumError:
                 refused[how] += 1
                 continue
-            dice[how].append(dice_of(found.labels > 0, true))
+            dice[how].append(dice_of(found.labels.data > 0, true))
             flagged[how] += found.confidence is not None and found.confidence.failure >= UNCERTAIN
     rows = []
     for how in CHANGES:

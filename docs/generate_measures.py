@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hilum.cli.console import COMMAND_LINE
-from hilum.core.labels import LUNG_DEFINITION
+from hilum.core.labels import LUNGS
 from hilum.core.sentences import worded
 from hilum.measures import REGISTRY, Group, MeasureDef
 from hilum.quality import CODES, FlagInfo
@@ -29,10 +29,38 @@ _MEASURES_INTRO = f"""# Measures
 Every value is computed from the HU of the scan as they are in the file, on the grid as it is in the file,
 over the voxels that the label map marks. Nothing is resampled, clipped or smoothed before; only a
 calibration that the user asks for (`--calibrate`) changes HU, and a flag says how. The formula id
-and its version stand beside each value in `measures.csv` and in `measures.json`; the version is raised
-whenever the same voxels would give another value.
+stands beside each value in `measures.csv`; `measures.json` holds id, version, formula and source of every
+formula. The version is raised whenever the same voxels would give another value.
 
-What belongs to a lung. {LUNG_DEFINITION}
+What belongs to a lung. {LUNGS.definition} {LUNGS.note}
+
+## Where the values are
+
+`measures.json` (schema `hilum.measures/2`) has an entry for each task; there is no unit in an id:
+
+    {{
+      "schema": "hilum.measures/2",
+      "hilum": "...",
+      "quality": [{{"code": "cut_top", "severity": "warning", "message": "...", "regions": ["right_lung"]}}],
+      "formulae": {{"volume": {{"title": "Volume", "unit": "mL", "formula_id": "volume", "version": "1", ...}}}},
+      "tasks": {{
+        "lungs": {{
+          "label_contract": {{"name": "lungs", "version": "1.0", "labels": {{"1": {{"name": "right_lung", ...}}}}, ...}},
+          "model": {{"name": "lungs", "version": "...", "sha256": "..."}},
+          "confidence": {{"failure": 0.02, "signs": {{...}}}},
+          "regions": {{
+            "right_lung": {{
+              "volume": {{"value": 2512.4, "unit": "mL"}},
+              "tissue_mass": {{"value": null, "reason": "The right lung is cut at the top."}}
+            }}
+          }}
+        }}
+      }}
+    }}
+
+`hilum.measures.schema.MeasuresFile` is that schema in Python, and `hilum.results.read_measures` reads a file
+by it. `measures.csv` and `Result.to_frame()` are the same values as a long table, one row a task, region and
+measure. `run.json` (schema `hilum.run/2`) names label contract, model and confidence of each task as well.
 
 ## Model of air and tissue
 

@@ -31,7 +31,7 @@ def main() -> None:
         phantom = make_phantom(seed=41, spacing=(1.5, 1.5, 2.5), orientation="RAS", injury=injury)
         z = int(0.42 * phantom.volume.shape[2])
         for row, (name, model) in enumerate(models.items()):
-            found = model(phantom.volume).labels > 0
+            found = model(phantom.volume).labels.data > 0
             truth = phantom.labels > 0
             dice = 2 * (found & truth).sum() / (found.sum() + truth.sum())
             axis = axes[row, column]

@@ -48,3 +48,15 @@ except hilum.ModelError as error:
 """
     said = python(code)
     assert said == "Training needs packages that are not installed: torch. Run: pip install 'hilum[train]'\n"
+
+
+def test_every_public_name_stands_for_something() -> None:
+    names = [name for name in hilum.__all__ if name != "train"]  # loads torch; see the test above
+    assert [name for name in names if not hasattr(hilum, name)] == []
+    assert {"LabelSet", "LabelVolume", "Measures", "Phantom", "SegmentOptions", "write_result"} <= set(names)
+
+
+def test_the_command_line_starts_without_what_only_a_scan_needs() -> None:
+    heavy = ("pydantic", "scipy", "nibabel", "openvino", "jinja2")
+    code = f"import sys, hilum.cli.app, hilum.api; print([m for m in {heavy} if m in sys.modules])"
+    assert python(code) == "[]\n"

@@ -80,7 +80,7 @@ def judge(model: LearnedLungs, hu: Array, mask: Array, step: float) -> tuple[dic
     except HilumError:
         return None
     assert found.confidence is not None
-    return found.confidence.signs, dice(found.labels > 0, mask > 0)
+    return found.confidence.signs, dice(found.labels.data > 0, mask > 0)
 
 
 def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: in
             except HilumError:
                 continue
             assert found.confidence is not None
-            score = dice(found.labels > 0, mask)
+            score = dice(found.labels.data > 0, mask)
             rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": score})
     return _fitted(rows, out)
 

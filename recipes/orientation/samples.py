@@ -87,7 +87,7 @@ def mask(volume: hilum.Volume, file: Path) -> npt.NDArray[np.uint8] | None:
         try:
             result = hilum.segment(volume)
             sure = all(flag.code != "segmentation_uncertain" for flag in result.flags)
-            labels = result.segmentation.labels if sure else np.zeros(volume.shape, np.uint8)
+            labels = result.segmentations["lungs"].labels.data if sure else np.zeros(volume.shape, np.uint8)
         except NotAChestError:
             labels = np.zeros(volume.shape, np.uint8)
         np.savez_compressed(file, labels=labels)

@@ -13,7 +13,10 @@ from .core.errors import ResourceError as ResourceError
 from .core.errors import UsageError as UsageError
 from .core.flags import Flag as Flag
 from .core.flags import Severity as Severity
+from .core.label_volume import LabelVolume as LabelVolume
+from .core.labels import LabelSet as LabelSet
 from .core.labels import Lung as Lung
+from .core.labels import Side as Side
 from .core.segmentation import Segmentation as Segmentation
 from .core.version import __version__ as __version__
 from .core.volume import Volume as Volume
@@ -21,8 +24,12 @@ from .datasets.prepare import prepare as prepare
 from .evaluation.compare import compare as compare
 from .evaluation.evaluate import evaluate as evaluate
 from .io import read as read
+from .measures import Measures as Measures
+from .pipeline import SegmentOptions as SegmentOptions
 from .result import Result as Result
+from .results import write_result as write_result
 from .study.explore import explore as explore
+from .synthesis.phantoms import Phantom as Phantom
 from .training.slices.fit import train as train
 
 __all__ = [
@@ -30,14 +37,20 @@ __all__ = [
     "GeometryError",
     "HilumError",
     "InputError",
+    "LabelSet",
+    "LabelVolume",
     "Lung",
+    "Measures",
     "ModelError",
     "NotAChestError",
     "OutputError",
+    "Phantom",
     "ResourceError",
     "Result",
+    "SegmentOptions",
     "Segmentation",
     "Severity",
+    "Side",
     "UsageError",
     "Volume",
     "__version__",
@@ -52,4 +65,5 @@ __all__ = [
     "read",
     "segment",
     "train",
+    "write_result",
 ]

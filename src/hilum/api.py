@@ -6,7 +6,6 @@ None of them writes a file or prints; they return objects and raise :class:`hilu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.errors import NotAChestError, UsageError
-from hilum.core.flags import Flag, Severity
+from hilum.core.flags import Flag
+from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import Progress
 from hilum.core.volume import Volume
 from hilum.result import Result
-from hilum.tasks.registry import DEFAULT_MODEL, load_model
+from hilum.tasks.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from hilum.io.inspect import SeriesInfo
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "inspect", "measure", "phantom", "segment"]
 
 Source = str | PathLike[str] | Volume
+Mask = str | PathLike[str] | npt.NDArray[np.integer[Any]] | LabelVolume
 
 
 def segment(
@@ -46,7 +46,7 @@ def segment(
     Args:
         source: A file, a DICOM folder or a zip of one; or a :class:`hilum.Volume`. It holds one scan; for
             many see ``hilum segment``.
-        task: What to segment, comma-separated. Now: ``lungs``.
+        task: What to segment, comma-separated; see :data:`hilum.tasks.registry.TASKS`.
         model: Name of the model.
         device: ``auto``, ``cpu`` or ``gpu``.
         series: DICOM series to take: its UID, a unique part of it, or its number.
@@ -66,14 +66,22 @@ def segment(
         ResourceError: There is not enough memory.
     """
     from hilum.pipeline import SegmentOptions, run
+    from hilum.tasks.registry import parse_tasks
 
-    options = SegmentOptions(task, model, device, series, resample, calibrate)
+    options = SegmentOptions(
+        tasks=parse_tasks(task),
+        model=model,
+        device=device,
+        series=series,
+        resample=resample,
+        calibrate=calibrate,
+    )
     return run(source, options, progress=progress)
 
 
 def measure(
     source: Source,
-    mask: str | PathLike[str] | npt.NDArray[np.integer[Any]],
+    mask: Mask,
     *,
     labels: str | Mapping[int, int] | None = None,
     series: str | None = None,
@@ -85,9 +93,9 @@ def measure(
 
     Args:
         source: As in :func:`segment`.
-        mask: The lungs on the scan's grid: a label map, a DICOM SEG, a folder with one file a structure, or
-            an array of the volume's shape. Without names in the file and without ``labels``, 1 is the right
-            and 2 the left lung.
+        mask: The lungs on the scan's grid: a label map, a DICOM SEG, a folder with one file a structure, an
+            array of the volume's shape or a :class:`hilum.LabelVolume`. Without names in the file and
+            without ``labels``, 1 is the right and 2 the left lung.
         labels: What the values of the mask mean: ``totalsegmentator``, ``totalsegmentator-v1``, ``lungmask``,
             ``lungmask-lobes``, ``cip``, ``both`` (one label for both lungs), or pairs such as
             ``10=left,12=right``; see :func:`hilum.io.vocabulary.parse_labels`.
@@ -105,33 +113,12 @@ def measure(
         GeometryError: The mask lies on another grid.
         UsageError: ``labels`` cannot be read, or the array has another shape.
     """
-    from hilum.anatomy.given import given_segmentation
-    from hilum.io.masks import array_lungs, read_lungs
-    from hilum.io.vocabulary import parse_labels
-    from hilum.pipeline import Clock, finish, read_source, source_name
+    from hilum.pipeline import MeasureOptions
+    from hilum.pipeline import measure as run
 
-    arguments: dict[str, object] = {
-        "source": source_name(source),
-        "series": series,
-        "resample": resample,
-        "calibrate": calibrate,
-    }
-    mapping = parse_labels(labels)
-    if mapping is not None:
-        arguments["labels"] = mapping.describe()
-    clock = Clock(progress)
-    volume = clock.run("read", 0.0, lambda: read_source(source, series, resample))
-    if isinstance(mask, np.ndarray):
-        if mask.shape not in (volume.shape, volume.meta.stored_shape):
-            raise UsageError(f"mask has shape {mask.shape}, expected {volume.shape}.")
-        lungs = array_lungs(mask.reshape(volume.shape), mapping)
-    else:
-        arguments["mask"] = Path(fspath(mask)).name
-        lungs = read_lungs(Path(fspath(mask)), volume, mapping)
-    found = given_segmentation(lungs.labels, volume, told=lungs.told)
-    notes = tuple(Flag(code, Severity.INFO, sentence) for code, sentence in lungs.notes)
-    found = replace(found, flags=(*notes, *found.flags))
-    return finish(volume, found, calibrate, arguments, clock, volume.fingerprint())
+    plain = labels if labels is None or isinstance(labels, str) else dict(labels)
+    options = MeasureOptions(labels=plain, series=series, resample=resample, calibrate=calibrate)
+    return run(source, mask, options, progress=progress)
 
 
 def check(
@@ -158,18 +145,9 @@ def check(
         InputError: The source cannot be read or is no CT in HU.
         GeometryError: Where its voxels lie cannot be trusted.
     """
-    from hilum.core.flags import worst_first
-    from hilum.pipeline import Clock, read_source
-    from hilum.quality import check_segmentation, check_volume
+    from hilum.pipeline import check as run
 
-    clock = Clock(progress)
-    volume = clock.run("read", 0.0, lambda: read_source(source, series, resample))
-    try:
-        found = load_model("classic")(volume, clock.part(0.2, 0.8))
-    except NotAChestError as error:
-        none = Flag("not_a_chest", Severity.ERROR, str(error), forbids=("all",))
-        return worst_first((none, *check_volume(volume)))
-    return worst_first((*check_volume(volume, found), *check_segmentation(volume, found)))
+    return run(source, series=series, resample=resample, progress=progress)
 
 
 def inspect(source: str | PathLike[str], *, series: str | None = None) -> list[SeriesInfo]:

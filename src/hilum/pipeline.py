@@ -1,11 +1,12 @@
-"""The way of one scan: read, segmented, measured, checked, written. Every front end takes it."""
+"""The way of one scan: read, segmented, checked, measured. Every front end takes it."""
 
 from __future__ import annotations
 
 import platform as _platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib import metadata
@@ -13,43 +14,76 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from hilum.core.errors import NotAChestError, ResourceError
-from hilum.core.flags import Flag, worst_first
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from hilum.core.errors import NotAChestError, ResourceError, UsageError
+from hilum.core.flags import Flag, Severity, worst_first
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Landmarks, Progress, Segmentation
 from hilum.core.version import __version__
 from hilum.core.volume import Volume
 from hilum.io.sources import Source
 from hilum.result import Result, RunInfo
-from hilum.tasks.registry import DEFAULT_MODEL, load_model, parse_tasks
+from hilum.tasks.registry import DEFAULT_MODEL, TASKS, in_order
+from hilum.tasks.spec import Find, Task, TaskResult
 
-__all__ = ["AnySource", "Clock", "SegmentOptions", "finish", "read_source", "run"]
+__all__ = ["AnySource", "Clock", "MeasureOptions", "SegmentOptions", "check", "measure", "read_source", "run"]
 
 AnySource = str | PathLike[str] | Volume | Source
+#: A mask that is given: a file or folder, an array, or a label map.
+AnyMask = str | PathLike[str] | npt.NDArray[np.integer[Any]] | LabelVolume
 
 
-@dataclass(frozen=True)
-class SegmentOptions:
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class SegmentOptions(_Options):
     """What is done with a scan, as plain data that can be sent to another process.
 
     Attributes:
-        task: What to segment, comma-separated.
-        model: Name of the model, or the folder of a trained run.
+        tasks: Names of the tasks; what they need is done, too.
+        model: Name of a model, or the folder of a trained run. It serves the task that has a model of this
+            name, else the first one; other tasks take their default.
         device: ``auto``, ``cpu`` or ``gpu``.
         series: DICOM series to take.
         resample: Go on across missing slices or a tilted gantry, by interpolation.
         calibrate: Correct HU linearly where air and soft tissue are off.
+
+    Examples:
+        >>> SegmentOptions(tasks=("lungs",), model="classic").device
+        'auto'
     """
 
-    task: str = "lungs"
+    tasks: tuple[str, ...] = (LUNGS.name,)
     model: str = DEFAULT_MODEL
     device: str = "auto"
     series: str | None = None
     resample: bool = False
     calibrate: bool = False
 
-    def as_dict(self) -> dict[str, object]:
-        """Return the options by name, for the manifest."""
-        return dict(vars(self))
+    def named(self) -> dict[str, object]:
+        """Return the options by name for the manifest, the tasks as on the command line."""
+        return {"task": ",".join(self.tasks), **self.model_dump(exclude={"tasks"})}
+
+
+class MeasureOptions(_Options):
+    """How a scan with a mask that is given is measured.
+
+    Attributes:
+        labels: What the values of the mask mean; see :func:`hilum.io.vocabulary.parse_labels`.
+        series: As in :class:`SegmentOptions`.
+        resample: As in :class:`SegmentOptions`.
+        calibrate: As in :class:`SegmentOptions`.
+    """
+
+    labels: str | dict[int, int] | None = None
+    series: str | None = None
+    resample: bool = False
+    calibrate: bool = False
 
 
 class Clock:
@@ -60,13 +94,13 @@ class Clock:
         self.started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._progress = progress or (lambda fraction, what: None)
 
-    def run(self, stage: str, at: float, work: Callable[[], Any]) -> Any:
-        """Do a stage; ``at`` is the fraction of the whole that is done before it."""
-        self._progress(at, stage)
+    @contextmanager
+    def stage(self, name: str, at: float) -> Iterator[None]:
+        """Time what is done inside; ``at`` is the fraction of the whole that is done before it."""
+        self._progress(at, name)
         begin = time.perf_counter()
-        out = work()
-        self.timings[stage] = round(time.perf_counter() - begin, 3)
-        return out
+        yield
+        self.timings[name] = round(time.perf_counter() - begin, 3)
 
     def part(self, low: float, high: float) -> Progress:
         """Give a callback whose fractions run from ``low`` to ``high`` of the whole."""
@@ -97,26 +131,133 @@ def run(
         ResourceError: There is not enough memory.
     """
     options = options or SegmentOptions()
-    parse_tasks(options.task)
-    segmenter = load_model(options.model, options.device)
+    tasks = in_order(options.tasks)
+    finders = _load(tasks, options)
     clock = Clock(progress)
     try:
-        volume = clock.run("read", 0.0, lambda: read_source(source, options.series, options.resample))
+        with clock.stage("read", 0.0):
+            volume = read_source(source, options.series, options.resample)
         fingerprint = volume.fingerprint()
         if admit is not None:
             admit(volume, fingerprint)
-        try:
-            found = clock.run("segment", 0.15, lambda: segmenter(volume, clock.part(0.15, 0.7)))
-        except NotAChestError as error:
-            from hilum.quality.explain import explain_no_lungs
-
-            raise explain_no_lungs(error, volume) from error
-        arguments = {"source": source_name(source), **options.as_dict()}
-        return finish(volume, found, options.calibrate, arguments, clock, fingerprint)
+        with clock.stage("segment", 0.15):
+            found = _segment(volume, finders, clock.part(0.15, 0.7))
+        arguments = {"source": source_name(source), **options.named()}
+        given = _Given(volume, found, options.tasks, fingerprint)
+        return _finish(given, options.calibrate, arguments, clock)
     except MemoryError as error:
         raise ResourceError(
             "The scan needs more memory than is free.", "Close other programs, or use a larger machine."
         ) from error
+
+
+def _load(tasks: Sequence[Task], options: SegmentOptions) -> dict[str, Find]:
+    """Open the model of each task, by its name."""
+    owner = next((task for task in tasks if options.model in task.models), TASKS[options.tasks[0]])
+    return {
+        task.name: task.load(options.model if task is owner else task.models[0], options.device)
+        for task in tasks
+    }
+
+
+def _segment(volume: Volume, finders: Mapping[str, Find], progress: Progress) -> dict[str, Segmentation]:
+    """Find the label map of each task, each after what it needs."""
+    found: dict[str, Segmentation] = {}
+    for index, (name, find) in enumerate(finders.items()):
+
+        def part(fraction: float, what: str, index: int = index) -> None:
+            progress((index + fraction) / len(finders), what)
+
+        try:
+            found[name] = find(volume, found, part)
+        except NotAChestError as error:
+            from hilum.quality.explain import explain_no_lungs
+
+            raise explain_no_lungs(error, volume) from error
+    return found
+
+
+def measure(
+    source: AnySource,
+    mask: AnyMask,
+    options: MeasureOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Result:
+    """Measure lungs whose mask is given.
+
+    Args:
+        source: As in :func:`run`.
+        mask: The lungs; see :func:`hilum.measure`.
+        options: What to do; the defaults without it.
+        progress: As in :func:`run`.
+
+    Returns:
+        As :func:`run`.
+
+    Raises:
+        HilumError: As :func:`hilum.measure`.
+    """
+    from hilum.anatomy.given import given_segmentation
+    from hilum.io.vocabulary import parse_labels
+
+    options = options or MeasureOptions()
+    mapping = parse_labels(options.labels)
+    arguments: dict[str, object] = {
+        "source": source_name(source),
+        "series": options.series,
+        "resample": options.resample,
+        "calibrate": options.calibrate,
+    }
+    if mapping is not None:
+        arguments["labels"] = mapping.describe()
+    if isinstance(mask, (str, PathLike)):
+        arguments["mask"] = Path(fspath(mask)).name
+    clock = Clock(progress)
+    with clock.stage("read", 0.0):
+        volume = read_source(source, options.series, options.resample)
+    lungs = _given_lungs(mask, volume, mapping)
+    found = given_segmentation(lungs.labels, volume, told=lungs.told)
+    notes = tuple(Flag(code, Severity.INFO, sentence) for code, sentence in lungs.notes)
+    found = replace(found, flags=(*notes, *found.flags))
+    given = _Given(volume, {LUNGS.name: found}, (LUNGS.name,), volume.fingerprint())
+    return _finish(given, options.calibrate, arguments, clock)
+
+
+def _given_lungs(mask: AnyMask, volume: Volume, mapping: Any) -> Any:
+    """Read a mask onto the grid of the scan."""
+    from hilum.io.masks import array_lungs, read_lungs
+
+    if isinstance(mask, LabelVolume):
+        mask.require_grid_of(volume)
+        mask = mask.data
+    if not isinstance(mask, np.ndarray):
+        return read_lungs(Path(fspath(mask)), volume, mapping)
+    if mask.shape not in (volume.shape, volume.meta.stored_shape):
+        raise UsageError(f"mask has shape {mask.shape}, expected {volume.shape}.")
+    return array_lungs(mask.reshape(volume.shape), mapping)
+
+
+def check(
+    source: AnySource,
+    *,
+    series: str | None = None,
+    resample: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Flag, ...]:
+    """Run the quality gate alone; arguments and result are those of :func:`hilum.check`."""
+    from hilum.quality import check_volume
+
+    clock = Clock(progress)
+    with clock.stage("read", 0.0):
+        volume = read_source(source, series, resample)
+    task = TASKS[LUNGS.name]
+    try:
+        found = task.load("classic", "auto")(volume, {}, clock.part(0.2, 0.8))
+    except NotAChestError as error:
+        none = Flag("not_a_chest", Severity.ERROR, str(error), forbids=("all",))
+        return worst_first((none, *check_volume(volume)))
+    return worst_first((*check_volume(volume, found), *task.check(volume, found)))
 
 
 def read_source(source: AnySource, series: str | None, resample: bool) -> Volume:
@@ -137,41 +278,66 @@ def source_name(source: AnySource) -> str:
     return source.title if isinstance(source, Source) else Path(fspath(source)).name
 
 
-def finish(
-    volume: Volume,
-    found: Segmentation,
-    calibrate: bool,
-    arguments: dict[str, object],
-    clock: Clock,
-    fingerprint: str,
-) -> Result:
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """A segmented scan: the label maps by task in the order of their needs, and the tasks asked for."""
+
+    volume: Volume
+    found: Mapping[str, Segmentation]
+    asked: tuple[str, ...]
+    fingerprint: str
+
+
+def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock: Clock) -> Result:
     """Check and measure a segmented scan."""
-    from hilum.measures import collect, compute
-    from hilum.quality import calibration, check_segmentation, check_volume, correct_calibration
-
-    def gate() -> tuple[Volume, tuple[Flag, ...]]:
-        if not calibrate:
-            return volume, check_volume(volume, found)
-        corrected, notes = correct_calibration(volume, calibration(volume, found))
-        unmoved = replace(found, landmarks=Landmarks(trachea_ml=found.landmarks.trachea_ml))
-        return corrected, (*notes, *check_volume(corrected, unmoved))
-
-    with ThreadPoolExecutor(1) as pool:  # the gate and the voxels of the lungs do not need each other
-        sorting = None if calibrate else pool.submit(collect, volume, found.labels)
-        trusted, flags = clock.run("check", 0.7, gate)
-        flags = worst_first((*flags, *check_segmentation(trusted, found)))
-        voxels = sorting.result() if sorting else None
-    measures = clock.run("measure", 0.8, lambda: compute(trusted, found.labels, flags, voxels))
+    collected: dict[str, Any] = {}
+    with ThreadPoolExecutor(1) as pool:  # the gate and the voxels of the labels do not need each other
+        # A calibration moves HU, so what is collected before it would be of no use.
+        sorting = None if calibrate else pool.submit(_collect, given)
+        with clock.stage("check", 0.7):
+            trusted, flags = _gate(given, calibrate)
+        for name, segmentation in given.found.items():
+            flags = (*flags, *TASKS[name].check(trusted, segmentation))
+        flags = worst_first(flags)
+        if sorting is not None:
+            collected = sorting.result()
+    outcomes: dict[str, TaskResult] = {}
+    with clock.stage("measure", 0.8):
+        for name, segmentation in given.found.items():
+            measures = TASKS[name].measure(trusted, segmentation.labels, flags, collected.get(name))
+            outcomes[name] = TaskResult(segmentation, measures, asked=name in given.asked)
     info = RunInfo(
         hilum=__version__,
         started=clock.started,
         arguments=arguments,
-        model={"name": found.model.name, "version": found.model.version, "sha256": found.model.sha256},
         timings_s=clock.timings,
         platform=_versions(),
-        fingerprint=fingerprint,
+        fingerprint=given.fingerprint,
     )
-    return Result(trusted, found, measures, worst_first(measures.flags), info)
+    raised = (flag for outcome in outcomes.values() for flag in outcome.measures.flags)
+    return Result(trusted, outcomes, worst_first((*flags, *raised)), info)
+
+
+def _collect(given: _Given) -> dict[str, Any]:
+    """Do the first stage of measuring, for the tasks that have one."""
+    return {
+        name: collect(given.volume, segmentation.labels)
+        for name, segmentation in given.found.items()
+        if (collect := TASKS[name].collect) is not None
+    }
+
+
+def _gate(given: _Given, calibrate: bool) -> tuple[Volume, tuple[Flag, ...]]:
+    """Check the scan, and correct its HU where that is asked for; lungs make the calibration surer."""
+    from hilum.quality import calibration, check_volume, correct_calibration
+
+    volume, lungs = given.volume, given.found.get(LUNGS.name)
+    if not calibrate:
+        return volume, check_volume(volume, lungs)
+    corrected, notes = correct_calibration(volume, calibration(volume, lungs))
+    if lungs is not None:
+        lungs = replace(lungs, landmarks=Landmarks(trachea_ml=lungs.landmarks.trachea_ml))
+    return corrected, (*notes, *check_volume(corrected, lungs))
 
 
 def _versions() -> dict[str, str]:

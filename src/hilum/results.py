@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from enum import Enum
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hilum.core.errors import InputError, OutputError, UsageError
-from hilum.core.labels import contract
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LUNGS
+from hilum.core.segmentation import Confidence
 from hilum.core.sentences import Sentence
-from hilum.core.version import __version__
+from hilum.core.version import RUN_SCHEMA, __version__
 from hilum.io.text import read_json
-from hilum.result import Result
+from hilum.tasks.registry import TASKS
 
 if TYPE_CHECKING:
+    from hilum.measures.schema import MeasuresFile
+    from hilum.result import Result
     from hilum.synthesis.phantoms import Phantom
 
 __all__ = [
+    "COLUMNS",
+    "MEASURES_SCHEMA",
     "Format",
     "check_owner",
+    "measure_rows",
+    "measures_dict",
     "parse_formats",
+    "read_measures",
     "summary_line",
     "write_phantoms",
     "write_result",
 ]
 
-RUN_SCHEMA = "hilum.run/1"
+MEASURES_SCHEMA = "hilum.measures/2"
+#: Columns of the long table ``measures.csv``, see :func:`measure_rows`.
+COLUMNS = ("task", "region", "measure", "value", "unit", "formula_id", "reason")
 #: Folders above a folder of results that are looked at: results must not lie inside those of another scan.
 _NESTED = 8
 
@@ -40,6 +52,11 @@ class Format(str, Enum):
     NIFTI = "nifti"
     NRRD = "nrrd"
     DICOM_SEG = "dicom-seg"
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the file name, with the dot."""
+        return {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom-seg": ".dcm"}[self.value]
 
 
 def parse_formats(text: str) -> tuple[Format, ...]:
@@ -58,7 +75,7 @@ def parse_formats(text: str) -> tuple[Format, ...]:
     return tuple(dict.fromkeys(Format(name) for name in names))
 
 
-def check_owner(folder: Path | str, fingerprint: str) -> None:
+def check_owner(folder: str | PathLike[str], fingerprint: str) -> None:
     """Refuse a folder that holds the results of another scan.
 
     Args:
@@ -90,19 +107,19 @@ def _fingerprint_in(folder: Path) -> str | None:
 
 def write_result(
     result: Result,
-    folder: str | Path,
+    folder: str | PathLike[str],
     *,
     formats: Iterable[Format | str] = (Format.NIFTI,),
     report: bool = True,
     overwrite: bool = False,
     series: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Write masks, measures, report and manifest into ``folder``.
+    """Write label maps, measures, report and manifest into ``folder``.
 
     Args:
         result: What :func:`hilum.segment` or :func:`hilum.measure` returned.
         folder: Folder for this scan; a former result of the same scan there is replaced as a whole.
-        formats: Formats of the label map; none for no label map.
+        formats: Formats of the label maps; none for no label map.
         report: Whether to write ``report.html``.
         overwrite: Replace a result of another scan, too.
         series: What ``run.json`` says of the DICOM series, such as a salted hash of its UID.
@@ -114,39 +131,98 @@ def write_result(
         OutputError: It cannot be written, or holds the results of another scan; then nothing is changed.
         UsageError: A DICOM SEG is wanted of a scan that was not read from DICOM.
     """
-    from hilum.io import OutputFolder, write_csv, write_json, write_labels, write_text
-    from hilum.measures import COLUMNS
+    from hilum.io import OutputFolder, write_csv, write_json, write_text
 
+    folder = Path(folder)
     if not overwrite:
         check_owner(folder, result.run.fingerprint)
-    with OutputFolder(Path(folder)) as out:
-        for format in formats:
-            kind = Format(format)
-            if kind is Format.DICOM_SEG:
-                from hilum.io.dicom.seg import write_dicom_seg
-
-                name = f"hilum {result.segmentation.model.name}"
-                write_dicom_seg(out / "lungs.dcm", result.segmentation.labels, result.volume, algorithm=name)
-            else:
-                suffix = ".nii.gz" if kind is Format.NIFTI else ".nrrd"
-                write_labels(out / f"lungs{suffix}", result.segmentation.labels, result.volume, kind.value)
-        confidence = result.segmentation.confidence
-        if confidence is not None and confidence.where is not None:
-            write_labels(out / "uncertainty.nii.gz", confidence.where, result.volume, Format.NIFTI.value)
-        write_json(out / "measures.json", result.measures.as_dict())
-        write_csv(out / "measures.csv", COLUMNS, result.measures.rows())
+    with OutputFolder(folder) as out:
+        _write_label_maps(result, out, [Format(one) for one in formats])
+        write_json(out / "measures.json", measures_dict(result))
+        write_csv(out / "measures.csv", COLUMNS, measure_rows(result))
         if report:
             from hilum.report import render_report
 
             write_text(out / "report.html", render_report(result))
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
         write_json(out / "run.json", {**run_manifest(result, series), "files": files})
-    return Path(folder)
+    return folder
 
 
-def _confidence(result: Result) -> dict[str, object]:
-    """How good the model holds its lungs to be; null with a reason where it does not say."""
-    own = result.segmentation.confidence
+def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> None:
+    """Write the label map of each task that was asked for, and where its model is not sure of it."""
+    from hilum.io import write_labels, write_map
+
+    for name, outcome in result.outcomes.items():
+        if not outcome.asked:
+            continue
+        task, found = TASKS[name], outcome.segmentation
+        for kind in formats:
+            path = out / task.file_name(kind.suffix)
+            if kind is Format.DICOM_SEG:
+                from hilum.io.dicom.seg import write_dicom_seg
+
+                write_dicom_seg(path, found.labels, result.volume, algorithm=f"hilum {found.model.name}")
+            else:
+                write_labels(path, found.labels, result.volume, kind.value)
+        if found.confidence is not None and found.confidence.where is not None:
+            path = out / task.uncertainty_file_name(Format.NIFTI.suffix)
+            write_map(path, found.confidence.where, result.volume, f"{name} uncertainty")
+
+
+def measures_dict(result: Result) -> dict[str, object]:
+    """Return the content of ``measures.json``; see :class:`hilum.measures.schema.MeasuresFile`."""
+    return {
+        "schema": MEASURES_SCHEMA,
+        "hilum": __version__,
+        "quality": [flag.as_dict() for flag in result.flags],
+        "formulae": dict(result.measures.formulae),
+        "tasks": {
+            name: {**_about(result, name), "regions": outcome.measures.as_dict()}
+            for name, outcome in result.outcomes.items()
+        },
+    }
+
+
+def measure_rows(
+    result: Result,
+) -> Iterator[tuple[str, str, str, float | None, str, object, str | None]]:
+    """Give the rows of the long table, one a region and measure; the header is :data:`COLUMNS`."""
+    for name, outcome in result.outcomes.items():
+        for region, values in outcome.measures.items():
+            for measure, entry in values.items():
+                formula = outcome.measures.formulae[measure]["formula_id"]
+                yield name, region, measure, entry.rounded, entry.unit, formula, entry.reason
+
+
+def read_measures(path: str | PathLike[str]) -> MeasuresFile:
+    """Read a ``measures.json``.
+
+    Args:
+        path: The file, or the folder of results that it lies in.
+
+    Raises:
+        InputError: It cannot be read, or is not of this version's schema.
+    """
+    from hilum.io.schema import check
+    from hilum.measures.schema import MeasuresFile
+
+    file = Path(path) / "measures.json" if Path(path).is_dir() else Path(path)
+    return check(MeasuresFile, read_json(file), name=file.name, hint="Make it again with hilum segment.")
+
+
+def _about(result: Result, task: str) -> dict[str, object]:
+    """What the label map of a task is: its labels, the model that made it, how sure that is."""
+    found = result.outcomes[task].segmentation
+    return {
+        "label_contract": found.labels.label_set.contract(),
+        "model": found.model.as_dict(),
+        "confidence": _confidence(found.confidence),
+    }
+
+
+def _confidence(own: Confidence | None) -> dict[str, object]:
+    """How sure a model is of its label map; null with a reason where it does not say."""
     if own is None:
         return {"failure": None, "reason": "this model does not judge itself"}
     return {"failure": round(own.failure, 4), "signs": {k: round(v, 5) for k, v in own.signs.items()}}
@@ -158,7 +234,6 @@ def run_manifest(result: Result, series: Mapping[str, str] = MappingProxyType({}
     return {
         "schema": RUN_SCHEMA,
         **asdict(result.run),
-        "confidence": _confidence(result),
         "input": {
             "name": meta.name,
             "format": meta.source_format,
@@ -174,26 +249,20 @@ def run_manifest(result: Result, series: Mapping[str, str] = MappingProxyType({}
             "manufacturer": meta.manufacturer or None,
             **series,
         },
-        "label_contract": contract(),
+        "tasks": {name: _about(result, name) for name in result.outcomes},
         "quality": [flag.as_dict() for flag in result.flags],
     }
 
 
 def summary_line(name: str, result: Result, where: Path | None) -> str:
     """Return one line on a result for a terminal or a log."""
-    lungs = result.measures["lungs"]
-
-    def show(region: str, measure: str, scale: float, unit: str, digits: int) -> str:
-        value = result.measures[region][measure].value
-        return "unknown" if value is None else f"{value * scale:.{digits}f} {unit}"
-
     parts = [
-        f"right {show('right_lung', 'volume', 1e-3, 'L', 2)}",
-        f"left {show('left_lung', 'volume', 1e-3, 'L', 2)}",
-        f"weight {show('lungs', 'tissue_mass', 1, lungs['tissue_mass'].unit, 0)}",
-        f"air {show('lungs', 'air_volume', 1e-3, 'L', 2)}",
-        f"{len(result.flags)} flag{'s' if len(result.flags) != 1 else ''}",
+        words
+        for task, outcome in result.outcomes.items()
+        if outcome.asked
+        for words in TASKS[task].summary(outcome.measures)
     ]
+    parts.append(f"{len(result.flags)} flag{'s' if len(result.flags) != 1 else ''}")
     line = f"{name}: {', '.join(parts)}"
     return line if where is None else f"{line} -> {where}"
 
@@ -207,11 +276,14 @@ def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
     from hilum.io import OutputFolder, write_json, write_labels, write_volume
 
     truth: dict[str, object] = {}
+    lungs = TASKS[LUNGS.name].file_name(Format.NIFTI.suffix)
     with OutputFolder(folder) as out:
         for chest in chests:
             name = chest.volume.meta.name
             write_volume(out / f"{name}_ct.nii.gz", chest.volume)
-            write_labels(out / f"{name}_lungs.nii.gz", chest.labels, chest.volume, "nifti")
+            write_labels(
+                out / f"{name}_{lungs}", LabelVolume.on_grid_of(chest.volume, chest.labels), chest.volume
+            )
             truth[name] = {
                 "seed": chest.seed,
                 "parameters": chest.parameters,

@@ -18,6 +18,7 @@ import pytest
 
 import hilum
 from hilum.core.errors import GeometryError, InputError, OutputError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.datasets import load_dataset, load_index
 from hilum.datasets.encode import encode_mask, encode_picture
@@ -301,7 +302,9 @@ def test_resampled_pixels_keep_volume_and_density(tmp_path, phantom, spacing, ex
     made = phantom
     (tmp_path / "in").mkdir()
     write_volume(tmp_path / "in/p_ct.nii.gz", made.volume)
-    write_labels(tmp_path / "in/p_lungs.nii.gz", made.labels, made.volume)
+    write_labels(
+        tmp_path / "in/p_lungs.nii.gz", LabelVolume.on_grid_of(made.volume, made.labels), made.volume
+    )
     prepare(tmp_path / "in", tmp_path / "ds", spacing=spacing)
     data = load_dataset(tmp_path / "ds")
     subject = data.subjects[0]

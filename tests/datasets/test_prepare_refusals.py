@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import GeometryError, InputError, OutputError, UsageError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.datasets import load_dataset
 from hilum.datasets.prepare import prepare
@@ -27,7 +28,11 @@ def other_grid(folder: Path, write_pair) -> None:
     affine = volume.affine @ np.diag([2.0, 2.0, 1.0, 1.0])
     affine[:3, 3] += volume.affine[:3, :3] @ [0.5, 0.5, 0.0]
     coarse = np.ascontiguousarray(labels[::2, ::2])
-    write_labels(folder / "x_lungs.nii.gz", coarse, Volume(coarse.astype(np.int16), affine))
+    write_labels(
+        folder / "x_lungs.nii.gz",
+        LabelVolume.on_grid_of(Volume(coarse.astype(np.int16), affine), coarse),
+        Volume(coarse.astype(np.int16), affine),
+    )
 
 
 def test_grids_that_differ_are_refused_or_resampled(tmp_path, write_pair):

@@ -9,10 +9,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.volume import Volume
 from hilum.drawing.slices import Plane, choose, obliquity, picture, scale_bar_cm, shown_box, windowed
-from hilum.drawing.survey import survey
+from support.results import survey_of
 
 SPACING = (2.0, 3.0, 5.0)
 ORIENTATIONS = [
@@ -28,10 +29,10 @@ def reoriented(result, axcodes: str):
     change = nib.orientations.ornt_transform(nib.io_orientation(result.volume.affine), to)
     affine = result.volume.affine @ nib.orientations.inv_ornt_aff(change, result.volume.shape)
     volume = Volume(nib.apply_orientation(result.volume.hu, change), affine)
-    segmentation = replace(
-        result.segmentation, labels=nib.apply_orientation(result.segmentation.labels, change)
-    )
-    return replace(result, volume=volume, segmentation=segmentation)
+    outcome = result.outcomes["lungs"]
+    labels = nib.apply_orientation(outcome.segmentation.labels.data, change)
+    segmentation = replace(outcome.segmentation, labels=LabelVolume.on_grid_of(volume, labels))
+    return replace(result, volume=volume, outcomes={"lungs": replace(outcome, segmentation=segmentation)})
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def halves(grey: np.ndarray, axis: int) -> tuple[float, float]:
 
 @pytest.mark.parametrize("axcodes", ORIENTATIONS)
 def test_right_is_left_front_and_head_are_up(marked, axcodes):
-    found = survey(reoriented(marked, axcodes))
+    found = survey_of(reoriented(marked, axcodes))
 
     axial = picture(found, Plane.AXIAL, 10).grey
     left, right = np.array_split(axial, 2, axis=1)
@@ -76,7 +77,7 @@ def test_right_is_left_front_and_head_are_up(marked, axcodes):
 
 @pytest.mark.parametrize("axcodes", ["RAS", "LPS", "SAR", "PIL"])
 def test_outlines_lie_on_the_voxel_borders(boxes, axcodes):
-    found = survey(reoriented(boxes, axcodes))
+    found = survey_of(reoriented(boxes, axcodes))
     shown = picture(found, Plane.AXIAL, 10)
     box = shown_box(found)
     for lung, (low, high) in ((Lung.RIGHT, (26, 36)), (Lung.LEFT, (4, 14))):
@@ -89,7 +90,7 @@ def test_outlines_lie_on_the_voxel_borders(boxes, axcodes):
 
 
 def test_pictures_have_the_size_of_the_body(boxes):
-    found = survey(boxes)
+    found = survey_of(boxes)
     sides = [(part.stop - part.start) * step for part, step in zip(shown_box(found), SPACING, strict=True)]
     assert picture(found, Plane.AXIAL, 10).size_mm == (sides[0], sides[1])
     assert picture(found, Plane.CORONAL, 10).size_mm == (sides[0], sides[2])
@@ -104,18 +105,18 @@ def test_letters_match_the_turn():
 
 @pytest.mark.parametrize(("axcodes", "number"), [("RAS", 11), ("LPS", 11), ("LPI", 24 - 10)])
 def test_slice_numbers_are_those_of_the_file(boxes, axcodes, number):
-    shown = picture(survey(reoriented(boxes, axcodes)), Plane.AXIAL, 10)
+    shown = picture(survey_of(reoriented(boxes, axcodes)), Plane.AXIAL, 10)
     assert shown.number == (number, 24)
     assert shown.file_axis == 3
 
 
 def test_slice_number_of_another_axis_order(boxes):
-    shown = picture(survey(reoriented(boxes, "IPR")), Plane.AXIAL, 10)
+    shown = picture(survey_of(reoriented(boxes, "IPR")), Plane.AXIAL, 10)
     assert (shown.file_axis, shown.number) == (1, (14, 24))
 
 
 def test_chosen_slices_pass_through_the_lungs(chest):
-    found = survey(chest)
+    found = survey_of(chest)
     chosen = choose(found)
     assert [len(chosen[plane]) for plane in (Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL)] == [3, 2, 2]
     for plane in (Plane.AXIAL, Plane.CORONAL):
@@ -128,20 +129,20 @@ def test_chosen_slices_pass_through_the_lungs(chest):
 
 
 def test_one_lung_has_one_sagittal_picture(chest, make_result):
-    labels = np.where(chest.segmentation.labels == Lung.LEFT, 2, 0).astype(np.uint8)
-    found = survey(make_result(chest.volume, labels))
+    labels = np.where(chest.segmentations["lungs"].labels.data == Lung.LEFT, 2, 0).astype(np.uint8)
+    found = survey_of(make_result(chest.volume, labels))
     (index,) = choose(found)[Plane.SAGITTAL]
     assert picture(found, Plane.SAGITTAL, index).outlines[Lung.LEFT]
 
 
 def test_without_lungs_the_middle_is_shown(boxes, make_result):
-    found = survey(make_result(boxes.volume, np.zeros(boxes.volume.shape, np.uint8)))
+    found = survey_of(make_result(boxes.volume, np.zeros(boxes.volume.shape, np.uint8)))
     assert choose(found) == {Plane.AXIAL: (12,), Plane.CORONAL: (16,), Plane.SAGITTAL: (20,)}
 
 
 def test_a_single_slice_is_shown_in_its_own_plane_only(boxes, make_result):
     volume = Volume(boxes.volume.hu[:, :, 10:11], boxes.volume.affine)
-    found = survey(make_result(volume, boxes.segmentation.labels[:, :, 10:11]))
+    found = survey_of(make_result(volume, boxes.segmentations["lungs"].labels.data[:, :, 10:11]))
     assert choose(found) == {Plane.AXIAL: (0,)}
 
 

@@ -10,7 +10,8 @@ import pytest
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.volume import Volume
 from hilum.drawing import survey as module
-from hilum.drawing.survey import EDGES, survey
+from hilum.drawing.survey import EDGES
+from support.results import survey_of
 
 
 @pytest.fixture
@@ -29,9 +30,9 @@ def noisy(make_result):
 def test_sums_match_numpy(noisy, monkeypatch, order, kind, slab):
     monkeypatch.setattr(module, "_SLAB_VOXELS", slab)
     hu = np.asarray(noisy.volume.hu, dtype=kind, order=order)
-    found = survey(replace(noisy, volume=replace(noisy.volume, hu=hu)))
+    found = survey_of(replace(noisy, volume=replace(noisy.volume, hu=hu)))
     plain = noisy.volume.hu[::-1, ::-1].astype(float)
-    labels = noisy.segmentation.labels[::-1, ::-1]
+    labels = noisy.segmentations["lungs"].labels.data[::-1, ::-1]
     for lung in LUNGS:
         inside = labels == lung
         for axis in range(3):
@@ -46,16 +47,16 @@ def test_sums_match_numpy(noisy, monkeypatch, order, kind, slab):
 
 
 def test_box_is_tight(noisy):
-    box = survey(noisy).box
+    box = survey_of(noisy).box
     assert box is not None
-    inside = survey(noisy).labels > 0
+    inside = survey_of(noisy).labels > 0
     for axis, part in enumerate(box):
         hits = np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis)))
         assert (part.start, part.stop) == (hits[0], hits[-1] + 1)
 
 
 def test_tissue_is_the_ct_lung_weight(chest):
-    found = survey(chest)
+    found = survey_of(chest)
     for lung, region in ((Lung.RIGHT, "right_lung"), (Lung.LEFT, "left_lung")):
         weight = found.tissue[lung].sum() * chest.volume.voxel_volume_ml
         assert weight == pytest.approx(chest.measures[region]["tissue_mass"].value, rel=1e-6)
@@ -64,20 +65,20 @@ def test_tissue_is_the_ct_lung_weight(chest):
 def test_metal_does_not_overflow(boxes):
     hu = boxes.volume.hu.copy()
     hu[30, 10, 10] = 30_000
-    found = survey(replace(boxes, volume=replace(boxes.volume, hu=hu)))
+    found = survey_of(replace(boxes, volume=replace(boxes.volume, hu=hu)))
     assert found.tissue[Lung.RIGHT][30, 10] == pytest.approx(19 * 0.2 + 31.0)
 
 
 def test_voxels_that_are_no_number_are_left_out(boxes):
     hu = boxes.volume.hu.astype(np.float32)
     hu[30, 10, 10], hu[30, 11, 10], hu[30, 12, 10] = np.nan, np.inf, -np.inf
-    found = survey(replace(boxes, volume=replace(boxes.volume, hu=hu)))
+    found = survey_of(replace(boxes, volume=replace(boxes.volume, hu=hu)))
     assert found.histograms[Lung.RIGHT].sum() == 10 * 20 * 14 - 3
     assert found.tissue[Lung.RIGHT][30, 10] == pytest.approx(17 * 0.2)
     assert np.isfinite(found.hu_sum).all()
 
 
 def test_empty_mask(boxes, make_result):
-    found = survey(make_result(boxes.volume, np.zeros(boxes.volume.shape, np.uint8)))
+    found = survey_of(make_result(boxes.volume, np.zeros(boxes.volume.shape, np.uint8)))
     assert found.box is None
     assert found.present == ()

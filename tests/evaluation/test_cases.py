@@ -6,8 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.core.errors import GeometryError
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import Side
 from hilum.core.volume import Volume
-from hilum.evaluation import METRICS, Case, Grid, Side, SideChoice, evaluate_case
+from hilum.evaluation import METRICS, Case, Grid, SideChoice, evaluate_case
 from hilum.measures import compute
 
 SHAPE = (20, 24, 28)
@@ -82,8 +84,14 @@ def test_mass_is_that_of_hilum_measures():
     hu = random.integers(-1100, 300, SHAPE).astype(np.int16)
     reference, prediction = (random.integers(0, 3, SHAPE).astype(np.uint8) for _ in range(2))
     volume = Volume(hu, np.diag([2.0, 0.7, 0.7, 1.0]))
-    masses = [compute(volume, mask, ())["lungs"]["tissue_mass"].value for mask in (prediction, reference)]
-    volumes = [compute(volume, mask, ())["lungs"]["volume"].value for mask in (prediction, reference)]
+    masses = [
+        compute(volume, LabelVolume.on_grid_of(volume, mask), ())["lungs"]["tissue_mass"].value
+        for mask in (prediction, reference)
+    ]
+    volumes = [
+        compute(volume, LabelVolume.on_grid_of(volume, mask), ())["lungs"]["volume"].value
+        for mask in (prediction, reference)
+    ]
     values = judge(prediction, reference, Grid((0.7, 0.7), 2.0, volume.voxel_volume_ml), hu)[LUNGS]
     assert values["mass_error"].value == pytest.approx(masses[0] - masses[1], rel=1e-4)
     assert values["volume_error"].value == pytest.approx(volumes[0] - volumes[1], rel=1e-4)

@@ -13,6 +13,7 @@ from markupsafe import escape
 from hilum.cli import compare, evaluate
 from hilum.cli.app import complain
 from hilum.core.errors import HilumError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.evaluation import Evaluation
 from hilum.evaluation.result import Stored
@@ -49,8 +50,8 @@ def masks(tmp_path):
     scan = Volume(np.zeros((16, 16, 8), np.int16), np.diag([1.0, 1.0, 2.0, 1.0]))
     mask = np.zeros(scan.shape, np.uint8)
     mask[3:8, 3:13, 1:7], mask[9:14, 3:13, 1:7] = 2, 1
-    write_labels(tmp_path / "ref.nii.gz", mask, scan)
-    write_labels(tmp_path / "pred.nii.gz", np.roll(mask, 1, 2), scan)
+    write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, mask), scan)
+    write_labels(tmp_path / "pred.nii.gz", LabelVolume.on_grid_of(scan, np.roll(mask, 1, 2)), scan)
     return tmp_path
 
 
@@ -102,7 +103,7 @@ def test_errors_have_a_code_and_leave_nothing(hilum_cli, masks, capsys):
     assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "nothing.nii.gz", "-o", out) == 3
     assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "ref.nii.gz") == 2
     small = Volume(np.zeros((4, 4, 4), np.int16), np.eye(4))
-    write_labels(masks / "small.nii.gz", np.ones((4, 4, 4), np.uint8), small)
+    write_labels(masks / "small.nii.gz", LabelVolume.on_grid_of(small, np.ones((4, 4, 4), np.uint8)), small)
     assert hilum_cli("evaluate", masks / "small.nii.gz", masks / "ref.nii.gz", "-o", out) == 4
     (masks / "mine").mkdir()
     (masks / "mine" / "letter.txt").write_text("dear")

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import GeometryError, InputError, UsageError
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import Side
 from hilum.core.volume import Volume
-from hilum.evaluation import Side, evaluate_masks
+from hilum.evaluation import evaluate_masks
 from hilum.evaluation.files import load_case, match
 from hilum.evaluation.pictures import worst_slice
 from hilum.io import write_hu_tiff, write_labels, write_volume
@@ -33,10 +35,14 @@ def folders(tmp_path):
     for number in range(3):
         scan = volume()
         mask = lungs(scan)
-        write_labels(tmp_path / "ref" / f"case{number}_lungs.nii.gz", mask, scan)
+        write_labels(
+            tmp_path / "ref" / f"case{number}_lungs.nii.gz", LabelVolume.on_grid_of(scan, mask), scan
+        )
         found = mask.copy()
         found[:, 4 : 4 + number] = 0
-        write_labels(tmp_path / "pred" / f"case{number}.nrrd", found, scan, "nrrd")
+        write_labels(
+            tmp_path / "pred" / f"case{number}.nrrd", LabelVolume.on_grid_of(scan, found), scan, "nrrd"
+        )
         write_volume(tmp_path / "ct" / f"case{number}_ct.nii.gz", scan)
     return tmp_path
 
@@ -61,8 +67,10 @@ def test_what_segment_writes_is_found(tmp_path):
     for folder in ("out/a", "out/b", "ref"):
         (tmp_path / folder).mkdir(parents=True)
     for name in "ab":
-        write_labels(tmp_path / "out" / name / "lungs.nii.gz", lungs(scan), scan)
-        write_labels(tmp_path / "ref" / f"{name}.nii.gz", lungs(scan), scan)
+        write_labels(
+            tmp_path / "out" / name / "lungs.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan
+        )
+        write_labels(tmp_path / "ref" / f"{name}.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
     assert [files.name for files in match(tmp_path / "out", tmp_path / "ref")] == ["a", "b"]
 
 
@@ -88,7 +96,9 @@ def test_other_ways_to_go_wrong(folders, tmp_path):
     (folders / "pred" / "case0.nrrd").rename(folders / "lone" / "other.nrrd")
     with pytest.raises(InputError, match="No prediction has a reference"):
         match(folders / "lone", folders / "ref", matched_only=True)
-    write_labels(folders / "ref" / "case1_mask.nii.gz", lungs(volume()), volume())
+    write_labels(
+        folders / "ref" / "case1_mask.nii.gz", LabelVolume.on_grid_of(volume(), lungs(volume())), volume()
+    )
     with pytest.raises(InputError, match="have the same name 'case1'"):
         match(folders / "pred", folders / "ref")
     with pytest.raises(UsageError, match="sides is 'both'"):
@@ -112,8 +122,8 @@ def test_values_are_right_and_sides_are_kept(folders):
 def test_a_mask_in_another_orientation_is_the_same_mask(tmp_path):
     scan = volume()
     flipped = Volume(scan.hu[::-1, :, ::-1], AFFINE @ _flip(scan.shape))
-    write_labels(tmp_path / "a.nii.gz", lungs(scan), scan)
-    write_labels(tmp_path / "b.nii.gz", lungs(scan)[::-1, :, ::-1], flipped)
+    write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
+    write_labels(tmp_path / "b.nii.gz", LabelVolume.on_grid_of(flipped, lungs(scan)[::-1, :, ::-1]), flipped)
     values = evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz").cases[0].values
     assert values[Side.LUNGS]["dice"].value == values[Side.LEFT]["dice"].value == 1
 
@@ -133,7 +143,11 @@ def test_stacks_lie_as_people_look_at_them(tmp_path):
         affine = np.eye(4)
         affine[:3, :3] = columns
         turned = mask.transpose(order)
-        write_labels(tmp_path / "m.nii.gz", turned, Volume(np.zeros(turned.shape, np.int16), affine))
+        write_labels(
+            tmp_path / "m.nii.gz",
+            LabelVolume.on_grid_of(Volume(np.zeros(turned.shape, np.int16), affine), turned),
+            Volume(np.zeros(turned.shape, np.int16), affine),
+        )
         case = load_case(match(tmp_path / "m.nii.gz", tmp_path / "m.nii.gz")[0])
         z, y, x = (np.flatnonzero(case.reference.any(axis=a)) for a in ((1, 2), (0, 2), (0, 1)))
         assert (list(z), list(y), list(x)) == ([9, 10], [14, 15], [2, 3, 4])
@@ -143,22 +157,24 @@ def test_stacks_lie_as_people_look_at_them(tmp_path):
 
 def test_masks_on_two_grids_are_refused(tmp_path):
     scan, other = volume(), volume((20, 18, 11))
-    write_labels(tmp_path / "a.nii.gz", lungs(scan), scan)
-    write_labels(tmp_path / "b.nii.gz", lungs(other), other)
+    write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
+    write_labels(tmp_path / "b.nii.gz", LabelVolume.on_grid_of(other, lungs(other)), other)
     text = r"a.nii.gz and b.nii.gz do not lie on one grid: 20 x 18 x 12 .* against 20 x 18 x 11"
     with pytest.raises(GeometryError, match=text):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
     moved = AFFINE.copy()
     moved[0, 3] = 30
-    write_labels(tmp_path / "c.nii.gz", lungs(scan), volume(affine=moved))
+    write_labels(
+        tmp_path / "c.nii.gz", LabelVolume.on_grid_of(volume(affine=moved), lungs(scan)), volume(affine=moved)
+    )
     with pytest.raises(GeometryError, match=r"same size .* but lie at different places"):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "c.nii.gz")
 
 
 def test_values_that_mean_nothing_are_refused_until_a_map_is_given(tmp_path):
     scan = volume()
-    write_labels(tmp_path / "a.nii.gz", lungs(scan), scan)
-    write_labels(tmp_path / "b.nii.gz", 40 * lungs(scan), scan)
+    write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
+    write_labels(tmp_path / "b.nii.gz", LabelVolume.on_grid_of(scan, 40 * lungs(scan)), scan)
     with pytest.raises(InputError, match=r"b.nii.gz.*40, 80"):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
     found = evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", ref_labels="40=1,80=2")
@@ -168,8 +184,12 @@ def test_values_that_mean_nothing_are_refused_until_a_map_is_given(tmp_path):
 def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
     """A vocabulary that fits the prediction must not wipe out the reference."""
     scan = volume()
-    write_labels(tmp_path / "ref.nii.gz", lungs(scan), scan)
-    write_labels(tmp_path / "ts.nii.gz", np.array([0, 13, 10], np.uint8)[lungs(scan)], scan)
+    write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
+    write_labels(
+        tmp_path / "ts.nii.gz",
+        LabelVolume.on_grid_of(scan, np.array([0, 13, 10], np.uint8)[lungs(scan)]),
+        scan,
+    )
     found = evaluate_masks(tmp_path / "ts.nii.gz", tmp_path / "ref.nii.gz", labels="totalsegmentator")
     assert [found.row("dice", side).mean for side in Side] == [1, 1, 1]
     assert (found.source["labels"], found.source["ref_labels"]) == ("totalsegmentator", None)
@@ -190,8 +210,8 @@ def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
 
 def test_an_empty_reference_is_no_dice_of_nought(tmp_path):
     scan = volume()
-    write_labels(tmp_path / "a.nii.gz", lungs(scan), scan)
-    write_labels(tmp_path / "b.nii.gz", 0 * lungs(scan), scan)
+    write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
+    write_labels(tmp_path / "b.nii.gz", LabelVolume.on_grid_of(scan, 0 * lungs(scan)), scan)
     with pytest.raises(InputError, match=r"The reference b.nii.gz holds no lung"):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
     found = evaluate_masks(tmp_path / "b.nii.gz", tmp_path / "a.nii.gz")  # an empty prediction is a bad one
@@ -204,9 +224,13 @@ def test_a_folder_of_structures_is_one_mask(tmp_path):
         inner = tmp_path / "pred" / case / "segmentations"
         inner.mkdir(parents=True)
         for name, side in (("lung_right", 1), ("lung_left", 2)):
-            write_labels(inner / f"{name}.nii.gz", (lungs(scan) == side).astype(np.uint8), scan)
+            write_labels(
+                inner / f"{name}.nii.gz",
+                LabelVolume.on_grid_of(scan, (lungs(scan) == side).astype(np.uint8)),
+                scan,
+            )
         (tmp_path / "ref").mkdir(exist_ok=True)
-        write_labels(tmp_path / "ref" / f"{case}.nii.gz", lungs(scan), scan)
+        write_labels(tmp_path / "ref" / f"{case}.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
     found = evaluate_masks(tmp_path / "pred", tmp_path / "ref")
     assert [case.name for case in found.cases] == ["p1", "p2"]
     assert found.row("dice", Side.RIGHT).mean == 1
@@ -218,8 +242,8 @@ def test_one_label_for_both_lungs_is_judged_as_both_and_by_sides_only_where_they
     scan = volume((30, 18, 12))
     true = np.zeros(scan.shape, np.uint8)
     true[3:12, 4:14, 2:10], true[18:27, 4:14, 2:10] = 1, 2  # the first axis grows to the left
-    write_labels(tmp_path / "ref.nii.gz", true, scan)
-    write_labels(tmp_path / "one.nii.gz", (true > 0).astype(np.uint8), scan)
+    write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, true), scan)
+    write_labels(tmp_path / "one.nii.gz", LabelVolume.on_grid_of(scan, (true > 0).astype(np.uint8)), scan)
     files = tmp_path / "one.nii.gz", tmp_path / "ref.nii.gz"
     assert evaluate_masks(*files).sides == (Side.LUNGS,)
     assert evaluate_masks(*files, labels="both").row("dice").mean == 1
@@ -227,14 +251,14 @@ def test_one_label_for_both_lungs_is_judged_as_both_and_by_sides_only_where_they
     assert [told.row("dice", side).mean for side in Side] == [1, 1, 1]
     grown = np.zeros_like(true)
     grown[3:27, 4:14, 2:10] = 1
-    write_labels(tmp_path / "one.nii.gz", grown, scan)
+    write_labels(tmp_path / "one.nii.gz", LabelVolume.on_grid_of(scan, grown), scan)
     with pytest.raises(InputError, match=r"one.nii.gz: The mask has one label for both lungs"):
         evaluate_masks(*files, sides="yes")
 
 
 def test_one_bad_case_is_named(folders):
     scan = volume()
-    write_labels(folders / "pred" / "case1.nrrd", 9 * lungs(scan), scan, "nrrd")
+    write_labels(folders / "pred" / "case1.nrrd", LabelVolume.on_grid_of(scan, 9 * lungs(scan)), scan, "nrrd")
     with pytest.raises(InputError, match=r"^case1: "):
         evaluate_masks(folders / "pred", folders / "ref")
 

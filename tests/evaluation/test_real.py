@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from hilum.anatomy import Classic
-from hilum.evaluation import Side, evaluate_masks
+from hilum.core.labels import Side
+from hilum.evaluation import evaluate_masks
 from hilum.io import read, write_labels
 from support.real_data import real_folder
 

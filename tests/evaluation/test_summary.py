@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hilum.evaluation import METRICS, CaseResult, Side
+from hilum.core.labels import Side
+from hilum.evaluation import METRICS, CaseResult
 from hilum.evaluation.paired import holm, paired_tests
 from hilum.evaluation.summary import bootstrap_mean, summarise
 from hilum.measures import Value

@@ -24,9 +24,9 @@ def test_masks_and_measures_are_those_that_were_kept(name: str) -> None:
         kept = masks[name]
     for side in (1, 2):
         if (kept == side).any():
-            assert dice(result.segmentation.labels == side, kept == side) >= 0.9999
+            assert dice(result.segmentations["lungs"].labels.data == side, kept == side) >= 0.9999
         else:
-            assert not (result.segmentation.labels == side).any()
+            assert not (result.segmentations["lungs"].labels.data == side).any()
     found = golden.values_of(result.measures.as_dict())
     assert found.keys() == VALUES["measures"][name].keys()
     for key, value in VALUES["measures"][name].items():

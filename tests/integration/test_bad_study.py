@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hilum.cli.app import run
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.io import write_labels, write_volume
 
@@ -34,11 +35,19 @@ def pair(
     hu += rng.integers(-20, 21, hu.shape).astype(np.int16)
     write_volume(folder / f"{name}_ct.nii.gz", Volume(hu, AFFINE))
     if change is None:
-        write_labels(folder / f"{name}_lungs.nii.gz", labels, Volume(hu, AFFINE))
+        write_labels(
+            folder / f"{name}_lungs.nii.gz",
+            LabelVolume.on_grid_of(Volume(hu, AFFINE), labels),
+            Volume(hu, AFFINE),
+        )
         return
     labels = change(labels)
     affine = AFFINE @ np.diag([24 / labels.shape[0], 1, 1, 1])
-    write_labels(folder / f"{name}_lungs.nii.gz", labels, Volume(labels.astype(np.int16), affine))
+    write_labels(
+        folder / f"{name}_lungs.nii.gz",
+        LabelVolume.on_grid_of(Volume(labels.astype(np.int16), affine), labels),
+        Volume(labels.astype(np.int16), affine),
+    )
 
 
 def half_grid(folder: Path) -> None:

@@ -272,7 +272,7 @@ def test_json_of_several_scans_is_a_list_in_which_failures_stand(chest, tmp_path
     good = save(chest, tmp_path / "good.nii.gz")
     assert segment(good, tmp_path / "no.nii", "--json") == 3
     printed = json.loads(capsys.readouterr().out)
-    assert printed[0]["regions"]["lungs"]["volume"]["value"] > 0
+    assert printed[0]["tasks"]["lungs"]["regions"]["lungs"]["volume"]["value"] > 0
     assert printed[1]["name"] == "no"
     assert printed[1]["error"]["code"] == 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["good.nii.gz"]

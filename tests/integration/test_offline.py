@@ -16,6 +16,7 @@ import nibabel as nib
 import pytest
 
 import hilum
+from hilum.core.label_volume import LabelVolume
 from hilum.datasets.prepare import prepare
 from hilum.io import write_labels
 from support.plain_chest import build_chest
@@ -45,7 +46,7 @@ def inputs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     chest = build_chest(spacing=(5.0, 5.0, 6.0))
     nib.save(nib.Nifti1Image(chest.volume.hu, chest.volume.affine), folder / "chest.nii.gz")
-    write_labels(folder / "mask.nii.gz", chest.lungs, chest.volume)
+    write_labels(folder / "mask.nii.gz", LabelVolume.on_grid_of(chest.volume, chest.lungs), chest.volume)
     return folder
 
 
@@ -133,7 +134,11 @@ def test_training_calls_nobody_and_leaves_nothing_at_home(away, tmp_path):
     for seed in range(4):
         chest = build_chest(spacing=(9.0, 9.0, 30.0), noise=8.0 + seed)
         nib.save(nib.Nifti1Image(chest.volume.hu, chest.volume.affine), tmp_path / f"s{seed}_ct.nii.gz")
-        write_labels(tmp_path / f"s{seed}_lungs.nii.gz", chest.lungs, chest.volume)
+        write_labels(
+            tmp_path / f"s{seed}_lungs.nii.gz",
+            LabelVolume.on_grid_of(chest.volume, chest.lungs),
+            chest.volume,
+        )
     prepare(tmp_path, tmp_path / "dataset", plane="axial")
     choices = [word for choice in [*TINY, "test_share=0.25"] for word in ("--set", choice)]
     done = away.python(

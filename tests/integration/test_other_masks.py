@@ -9,6 +9,7 @@ import pytest
 from tests.support.plain_chest import build_chest
 
 from hilum.cli.app import run
+from hilum.core.label_volume import LabelVolume
 from hilum.io import write_labels, write_volume
 
 
@@ -18,17 +19,17 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("masks")
     chest = build_chest(spacing=(6.0, 6.0, 8.0))
     write_volume(folder / "ct.nii.gz", chest.volume)
-    write_labels(folder / "lungs.nii.gz", chest.lungs, chest.volume)
+    write_labels(folder / "lungs.nii.gz", LabelVolume.on_grid_of(chest.volume, chest.lungs), chest.volume)
     total = np.array([0, 12, 10], np.uint8)[chest.lungs]
     total[:, :, : total.shape[2] // 2][chest.lungs[:, :, : total.shape[2] // 2] == 1] = 14
     total[0, 0, 0] = 5
-    write_labels(folder / "total.nii.gz", total, chest.volume)
+    write_labels(folder / "total.nii.gz", LabelVolume.on_grid_of(chest.volume, total), chest.volume)
     return folder
 
 
 def measured(files, capsys, *arguments: str) -> dict:
     assert run(["measure", str(files / "ct.nii.gz"), *arguments, "--json", "-q"]) == 0
-    return json.loads(capsys.readouterr().out)["regions"]
+    return json.loads(capsys.readouterr().out)["tasks"]["lungs"]["regions"]
 
 
 def test_measure_reads_a_vocabulary(files, capsys):

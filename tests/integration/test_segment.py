@@ -53,22 +53,22 @@ def test_mask_lies_on_the_grid_of_the_scan(done, scan, chest):
 
 def test_measures_json_holds_the_contract(done, chest):
     written = json.loads((done / "measures.json").read_text())
-    assert {"schema", "hilum", "label_contract", "quality", "regions"} <= set(written)
+    assert set(written) == {"schema", "hilum", "quality", "formulae", "tasks"}
     assert written["hilum"] == hilum.__version__
     for region in ("right_lung", "left_lung", "lungs"):
-        volume = written["regions"][region]["volume"]
+        volume = written["tasks"]["lungs"]["regions"][region]["volume"]
         assert volume["unit"] == "mL"
     true = np.count_nonzero(chest.lungs) * chest.volume.voxel_volume_ml
-    assert written["regions"]["lungs"]["volume"]["value"] == pytest.approx(true, rel=0.03)
+    assert written["tasks"]["lungs"]["regions"]["lungs"]["volume"]["value"] == pytest.approx(true, rel=0.03)
 
 
 def test_csv_says_what_json_says(done):
     written = json.loads((done / "measures.json").read_text())
     with (done / "measures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {"region", "measure", "value", "unit", "formula_id"} <= set(rows[0])
+    assert {"task", "region", "measure", "value", "unit", "formula_id"} <= set(rows[0])
     for row in rows:
-        value = written["regions"][row["region"]][row["measure"]]["value"]
+        value = written["tasks"]["lungs"]["regions"][row["region"]][row["measure"]]["value"]
         assert (row["value"] == "") == (value is None)
         if value is not None:
             assert float(row["value"]) == pytest.approx(value)
@@ -76,7 +76,7 @@ def test_csv_says_what_json_says(done):
 
 def test_run_json_tells_how_it_came_to_be(done):
     written = json.loads((done / "run.json").read_text())
-    assert written["model"]["name"] == "lungs"
+    assert written["tasks"]["lungs"]["model"]["name"] == "lungs"
     assert written["arguments"]["source"] == "chest one.nii.gz"
     assert {"read", "segment", "check", "measure"} <= set(written["timings_s"])
     assert written["input"]["shape"] == list(build_chest(spacing=(4.0, 4.0, 5.0)).volume.shape)
@@ -114,7 +114,7 @@ def test_json_on_stdout_is_json_and_writes_nothing(scan, tmp_path, capsys, monke
     monkeypatch.chdir(tmp_path)
     assert run(["segment", str(scan), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["regions"]["right_lung"]["volume"]["value"] > 0
+    assert printed["tasks"]["lungs"]["regions"]["right_lung"]["volume"]["value"] > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,7 +170,9 @@ def test_measure_with_a_given_mask(scan, chest, tmp_path, capsys):
     assert run(["measure", str(scan), str(mask), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     true = np.count_nonzero(chest.lungs == 1) * chest.volume.voxel_volume_ml
-    assert printed["regions"]["right_lung"]["volume"]["value"] == pytest.approx(true, rel=1e-6)
+    assert printed["tasks"]["lungs"]["regions"]["right_lung"]["volume"]["value"] == pytest.approx(
+        true, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("what", ["values", "grid"])

@@ -21,6 +21,7 @@ from hilum.cli import signals
 from hilum.cli.app import run, settle
 from hilum.cli.console import complain
 from hilum.core.errors import InternalError
+from hilum.core.label_volume import LabelVolume
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 
@@ -144,7 +145,11 @@ def test_processes_of_prepare_end_with_it_and_say_nothing(number, tmp_path, temp
     for seed in range(4):
         chest = build_chest(spacing=(4.0, 4.0, 4.0), lung_hu=-850.0 - seed)
         write_volume(tmp_path / "pairs" / f"s{seed}_ct.nii.gz", chest.volume)
-        write_labels(tmp_path / "pairs" / f"s{seed}_lungs.nii.gz", chest.lungs, chest.volume)
+        write_labels(
+            tmp_path / "pairs" / f"s{seed}_lungs.nii.gz",
+            LabelVolume.on_grid_of(chest.volume, chest.lungs),
+            chest.volume,
+        )
     out = tmp_path / "place" / "out"
     process = start(["prepare", str(tmp_path / "pairs"), "-o", str(out), "--workers", "2"], temporary)
     until(lambda: list(out.glob(".hilum-*.part")))
@@ -164,7 +169,11 @@ def test_processes_of_a_training_and_those_that_load_slices_end_with_it_and_say_
     for seed in range(4):
         chest = build_chest(spacing=(8.0, 8.0, 10.0), lung_hu=-850.0 - seed)
         write_volume(tmp_path / "pairs" / f"s{seed}_ct.nii.gz", chest.volume)
-        write_labels(tmp_path / "pairs" / f"s{seed}_lungs.nii.gz", chest.lungs, chest.volume)
+        write_labels(
+            tmp_path / "pairs" / f"s{seed}_lungs.nii.gz",
+            LabelVolume.on_grid_of(chest.volume, chest.lungs),
+            chest.volume,
+        )
     prepare(tmp_path / "pairs", tmp_path / "ds", plane="axial")
     choices = ["size=[32,32]", "batch=2", "validate_every=2", "networks.fcnn_patch=5", "threads=1"]
     choices += ["workers=1", "networks.fcnn_hidden=[8,8]", "test_share=0.2"]

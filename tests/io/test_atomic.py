@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import InputError, OutputError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.io import OutputFolder, write_json, write_labels, write_text
 
@@ -244,7 +245,9 @@ def test_errors_while_writing(tmp_path, monkeypatch, code, match):
         with OutputFolder(out) as folder:
             fill(folder)
             monkeypatch.setattr("hilum.io.write._fortran", refuse)
-            write_labels(folder / "lungs.nii.gz", np.zeros((4, 4, 4), np.uint8), volume)
+            write_labels(
+                folder / "lungs.nii.gz", LabelVolume.on_grid_of(volume, np.zeros((4, 4, 4), np.uint8)), volume
+            )
 
     with pytest.raises(OutputError, match=match) as caught:
         work()
@@ -311,7 +314,7 @@ def test_a_disk_that_is_really_full(tiny_disk, inside):
     def work():
         with OutputFolder(out) as folder:
             write_json(folder / "run.json", {"hilum": "0.1.0"})
-            write_labels(folder / "lungs.nii.gz", noise, volume)
+            write_labels(folder / "lungs.nii.gz", LabelVolume.on_grid_of(volume, noise), volume)
 
     with pytest.raises(OutputError, match="full"):
         work()

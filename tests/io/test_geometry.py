@@ -12,6 +12,7 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hilum.core.label_volume import LabelVolume
 from hilum.io import read, read_labels, write_labels
 
 ORIENTATIONS = [
@@ -71,7 +72,7 @@ def check(path: Path, affine, folder: Path) -> None:
     drawn[-1][drawn[-1] == 0] = 2  # the rightmost plane
     world = (canonical.affine @ (*marked, 1))[:3]
 
-    out = write_labels(folder / "lungs.nii.gz", vol.restore(drawn), vol)
+    out = write_labels(folder / "lungs.nii.gz", LabelVolume.on_grid_of(vol, vol.restore(drawn)), vol)
     image = nib.load(out)
     assert image.shape == vol.meta.stored_shape
     np.testing.assert_allclose(image.affine, affine, rtol=0, atol=1e-4)
@@ -87,7 +88,9 @@ def check(path: Path, affine, folder: Path) -> None:
         assert x[(data == 2).ravel()].mean() > x[(data == 0).ravel()].mean()
     np.testing.assert_array_equal(read_labels(out, vol), vol.restore(drawn))
 
-    nrrd = sitk.ReadImage(str(write_labels(folder / "lungs.nrrd", vol.restore(drawn), vol, "nrrd")))
+    nrrd = sitk.ReadImage(
+        str(write_labels(folder / "lungs.nrrd", LabelVolume.on_grid_of(vol, vol.restore(drawn)), vol, "nrrd"))
+    )
     assert nrrd.GetSize() == vol.shape
     index = np.argwhere(sitk.GetArrayFromImage(nrrd).T == 1)[0]
     point = np.array(nrrd.TransformIndexToPhysicalPoint([int(i) for i in index]))

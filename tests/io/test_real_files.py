@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import InputError
+from hilum.core.label_volume import LabelVolume
 from hilum.io import read, read_labels, write_labels
 from hilum.io.names import VOLUME_SUFFIXES
 
@@ -27,7 +28,7 @@ def test_volumes_and_their_masks(real_data, tmp_path):
             if path.name.endswith(suffix) and mask.exists():
                 labels = read_labels(mask, vol)
                 assert set(np.unique(labels)) == {0, 1}
-                out = write_labels(tmp_path / "lungs.nii.gz", labels, vol)
+                out = write_labels(tmp_path / "lungs.nii.gz", LabelVolume.on_grid_of(vol, labels), vol)
                 np.testing.assert_array_equal(read_labels(out, vol), labels)
                 with pytest.raises(InputError, match="label map"):
                     read(mask)

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 
 from hilum.core.errors import OutputError, UsageError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io import read, write_csv, write_json, write_labels, write_text, write_volume
 
@@ -31,7 +32,9 @@ def labels():
 @pytest.mark.parametrize("name", ["l.nii", "l.nii.gz"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_nifti_header(volume, labels, tmp_path, name, order):
-    image = nib.load(write_labels(tmp_path / name, np.asarray(labels, order=order), volume))
+    image = nib.load(
+        write_labels(tmp_path / name, LabelVolume.on_grid_of(volume, np.asarray(labels, order=order)), volume)
+    )
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), labels)
     header = image.header
     assert header.get_data_dtype() == np.uint8
@@ -45,14 +48,24 @@ def test_nifti_header(volume, labels, tmp_path, name, order):
 
 def test_bool_and_other_integers_are_taken(volume, tmp_path):
     for array in (volume.hu < -500, (volume.hu < -500).astype(np.int64)):
-        found = np.asanyarray(nib.load(write_labels(tmp_path / "l.nii.gz", array, volume)).dataobj)
+        found = np.asanyarray(
+            nib.load(
+                write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, array), volume)
+            ).dataobj
+        )
         np.testing.assert_array_equal(found, array)
 
 
 def test_sheared_affine_has_no_qform(chest, labels, tmp_path):
     affine = AFFINE.copy()
     affine[0, 1] = 0.3
-    header = nib.load(write_labels(tmp_path / "l.nii.gz", labels, Volume(chest(), affine))).header
+    header = nib.load(
+        write_labels(
+            tmp_path / "l.nii.gz",
+            LabelVolume.on_grid_of(Volume(chest(), affine), labels),
+            Volume(chest(), affine),
+        )
+    ).header
     assert int(header["qform_code"]) == 0
     np.testing.assert_allclose(header.get_sform(), affine, atol=1e-5)
     np.testing.assert_allclose(header["pixdim"][1:4], np.linalg.norm(affine[:3, :3], axis=0), rtol=1e-6)
@@ -63,14 +76,16 @@ def test_unknown_orientation_stays_unknown_and_in_place(chest, labels, tmp_path)
     image.header.set_zooms((0.7, 0.8, 1.5))
     nib.save(image, tmp_path / "in.nii.gz")
     volume = read(tmp_path / "in.nii.gz")
-    out = nib.load(write_labels(tmp_path / "out.nii.gz", labels, volume))
+    out = nib.load(write_labels(tmp_path / "out.nii.gz", LabelVolume.on_grid_of(volume, labels), volume))
     assert (int(out.header["sform_code"]), int(out.header["qform_code"])) == (0, 0)
     np.testing.assert_array_equal(out.affine, nib.load(tmp_path / "in.nii.gz").affine)
 
 
 def test_assumed_orientation_is_not_called_scanner(chest, labels, tmp_path):
     volume = Volume(chest(), AFFINE, ScanMeta(orientation_known=False))
-    header = nib.load(write_labels(tmp_path / "l.nii.gz", labels, volume)).header
+    header = nib.load(
+        write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, labels), volume)
+    ).header
     assert int(header["sform_code"]) == 2
 
 
@@ -78,7 +93,7 @@ def test_assumed_orientation_is_not_called_scanner(chest, labels, tmp_path):
 def test_shape_of_the_file_comes_back(chest, tmp_path, stored):
     volume = Volume(chest((9, 8, 1)), AFFINE, ScanMeta(stored_shape=stored))
     labels = (volume.hu < -500).astype(np.uint8)
-    image = nib.load(write_labels(tmp_path / "l.nii.gz", labels, volume))
+    image = nib.load(write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, labels), volume))
     assert image.shape == stored
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), labels.reshape(stored))
 
@@ -87,13 +102,15 @@ def test_very_long_scans_become_nifti_2(tmp_path):
     volume = Volume(np.zeros((40_000, 2, 2), np.int16), AFFINE)
     labels = np.zeros(volume.shape, np.uint8)
     labels[-1] = 1
-    image = nib.load(write_labels(tmp_path / "l.nii.gz", labels, volume))
+    image = nib.load(write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, labels), volume))
     assert isinstance(image, nib.Nifti2Image)
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), labels)
 
 
 def test_nrrd(volume, labels, tmp_path):
-    image = sitk.ReadImage(str(write_labels(tmp_path / "l.nrrd", labels, volume, "nrrd")))
+    image = sitk.ReadImage(
+        str(write_labels(tmp_path / "l.nrrd", LabelVolume.on_grid_of(volume, labels), volume, "nrrd"))
+    )
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image).T, labels)
     assert image.GetSpacing() == pytest.approx((0.7, 0.8, 1.5))
     assert image.GetOrigin() == (-90, -80, -300)
@@ -105,7 +122,10 @@ def test_nrrd(volume, labels, tmp_path):
 @pytest.mark.parametrize("name", ["l.nii.gz", "l.nrrd"])
 def test_equal_data_give_equal_bytes(volume, labels, tmp_path, name):
     fmt = "nrrd" if name.endswith("nrrd") else "nifti"
-    paths = [write_labels(tmp_path / folder / name, labels, volume, fmt) for folder in ("a", "b")]
+    paths = [
+        write_labels(tmp_path / folder / name, LabelVolume.on_grid_of(volume, labels), volume, fmt)
+        for folder in ("a", "b")
+    ]
     one, two = (p.read_bytes() for p in paths)
     assert one == two
     if fmt == "nifti":
@@ -116,7 +136,7 @@ def test_equal_data_give_equal_bytes(volume, labels, tmp_path, name):
 
 def test_slabs(volume, labels, tmp_path, monkeypatch):
     monkeypatch.setattr("hilum.io.write._SLAB_VOXELS", 9 * 8 * 2)
-    image = nib.load(write_labels(tmp_path / "l.nii.gz", labels, volume))
+    image = nib.load(write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, labels), volume))
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), labels)
 
 
@@ -124,14 +144,14 @@ def test_slabs(volume, labels, tmp_path, monkeypatch):
     ("change", "match"),
     [
         (lambda a: a[1:], "shape"),
-        (lambda a: a.astype(np.float32), "whole numbers"),
-        (lambda a: a.astype(int) - 1, "0 to 255"),
-        (lambda a: a.astype(int) + 300, "0 to 255"),
+        (lambda a: a.astype(np.float32), "integers"),
+        (lambda a: a.astype(int) - 1, "expected 0, 1"),
+        (lambda a: a.astype(int) + 300, "expected 0, 1"),
     ],
 )
 def test_labels_are_checked(volume, labels, tmp_path, change, match):
     with pytest.raises(UsageError, match=match):
-        write_labels(tmp_path / "l.nii.gz", change(labels), volume)
+        write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, change(labels)), volume)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -198,5 +218,5 @@ def test_text_makes_its_folder_and_replaces(tmp_path):
 def test_a_file_in_place_of_the_folder(volume, labels, tmp_path):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(OutputError, match="place of a folder"):
-        write_labels(tmp_path / "x" / "l.nii.gz", labels, volume)
+        write_labels(tmp_path / "x" / "l.nii.gz", LabelVolume.on_grid_of(volume, labels), volume)
     assert (tmp_path / "x").read_text() == "mine"

@@ -3,15 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LUNGS, LabelInfo, LabelSet
 from hilum.core.volume import Volume
-from hilum.measures import REGIONS, compute
-from hilum.measures.regions import collect
+from hilum.measures import collect, compute, regions_of
 
+REGIONS = regions_of(LUNGS)
 NAMES = [region.name for region in REGIONS]
 
 
 def sizes(volume, labels):
-    voxels = collect(volume, labels)
+    voxels = collect(volume, LabelVolume.on_grid_of(volume, labels))
     return {region.name: voxels.sample(region).size for region in REGIONS}
 
 
@@ -28,7 +30,7 @@ def test_thirds_lie_where_they_are_named():
     hu[:, 4:, :] = -700  # front
     hu[:, :, 6:] -= 200  # head
     volume = Volume(hu, np.diag([1.0, 2.0, 3.0, 1.0]))
-    measures = compute(volume, labels)
+    measures = compute(volume, LabelVolume.on_grid_of(volume, labels))
     apart = {name: entry["mean_hu"].value for name, entry in measures.items()}
     assert apart["right_lung_ventral"] - apart["right_lung_dorsal"] == pytest.approx(100)
     assert apart["right_lung_apical"] == pytest.approx(apart["right_lung_basal"] - 200)
@@ -64,7 +66,7 @@ def test_oblique_grid():
     index = np.indices(labels.shape).reshape(3, -1)
     world = affine[:3, :3] @ index + affine[:3, 3:]
     hu = (-(world[2] - world[2].min()) * 10).reshape(labels.shape).round().astype(np.int16)
-    got = collect(Volume(hu, affine), labels)
+    got = collect(Volume(hu, affine), LabelVolume.on_grid_of(Volume(hu, affine), labels))
     half = 1.5 * (np.sin(angle) + np.cos(angle)) / 2
     low, high = world[2].min() - half, world[2].max() + half
     apical = int((world[2] > low + 2 * (high - low) / 3).sum())
@@ -77,7 +79,10 @@ def test_oblique_grid():
 
 @pytest.mark.parametrize("shape", [(30, 30, 1), (30, 1, 30), (30, 30, 2)])
 def test_a_flat_lung_has_no_thirds_across(shape):
-    measures = compute(Volume(np.full(shape, -800, np.int16), np.eye(4)), np.ones(shape, np.uint8))
+    measures = compute(
+        Volume(np.full(shape, -800, np.int16), np.eye(4)),
+        LabelVolume.on_grid_of(Volume(np.full(shape, -800, np.int16), np.eye(4)), np.ones(shape, np.uint8)),
+    )
     across = "ventral" if shape[1] == 1 else "apical"
     along = "apical" if shape[1] == 1 else "ventral"
     assert measures[f"right_lung_{across}"]["mean_hu"].value is None
@@ -89,3 +94,25 @@ def test_large_lungs_are_read_in_slabs(monkeypatch, two_lungs):
     whole = sizes(*two_lungs)
     monkeypatch.setattr("hilum.measures.regions._SLAB", 100)
     assert sizes(*two_lungs) == whole
+
+
+def test_labels_with_gaps_between_their_values_are_measured_like_others(two_lungs):
+    """Regions come from the label set: other values in another order give the same voxels."""
+    volume, labels = two_lungs
+    swapped = LabelSet(
+        name="swapped",
+        version="1",
+        definition="The lungs by other values.",
+        labels=(
+            LabelInfo(9, "far", "Far", (0, 0, 255), "44029006"),
+            LabelInfo(4, "near", "Near", (255, 0, 0), "3341006"),
+        ),
+    )
+    values = np.array([0, 4, 9], np.uint8)[labels]
+    voxels = collect(volume, LabelVolume.on_grid_of(volume, values, swapped))
+    got = {region.name: voxels.sample(region).size for region in regions_of(swapped)}
+    assert list(got)[:3] == ["far", "near", "far_ventral"]
+    own = sizes(volume, labels)
+    for part in ("", "_dorsal", "_apical"):
+        assert got[f"near{part}"] == own[f"right_lung{part}"]
+        assert got[f"far{part}"] == own[f"left_lung{part}"]

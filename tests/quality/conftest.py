@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import Landmarks, ModelInfo, Segmentation
 from hilum.core.volume import ScanMeta, Volume
 
@@ -30,7 +31,9 @@ class Chest:
 
     @property
     def segmentation(self):
-        return Segmentation(self.labels, ModelInfo("given", ""), self.landmarks)
+        return Segmentation(
+            LabelVolume.on_grid_of(self.volume, self.labels), ModelInfo("given", ""), self.landmarks
+        )
 
     def told(self, **meta):
         return replace(self, meta=replace(self.meta, **meta))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hilum.core.flags import Severity
+from hilum.core.label_volume import LabelVolume
 from hilum.measures import compute
 from hilum.quality import check_segmentation
 
@@ -29,7 +30,7 @@ def test_cut_at_an_end(chest, code, box):
     cut = chest.crop(*box)
     assert found(cut) == [(code, Severity.ERROR, side) for side in ("right_lung", "left_lung")]
     flags = check_segmentation(cut.volume, cut.segmentation)
-    measures = compute(cut.volume, cut.labels, flags)
+    measures = compute(cut.volume, LabelVolume.on_grid_of(cut.volume, cut.labels), flags)
     for measure in ("volume", "air_volume", "tissue_mass"):
         assert measures["lungs"][measure].value is None
         assert "is cut by the" in measures["right_lung"][measure].reason
@@ -42,7 +43,11 @@ def test_cut_at_one_side(chest):
     cut = chest.crop(slice(0, 70), ALL, ALL)
     assert ("cut_side", Severity.ERROR, "right_lung") in found(cut)
     assert not any(side == "left_lung" and code == "cut_side" for code, _, side in found(cut))
-    measures = compute(cut.volume, cut.labels, check_segmentation(cut.volume, cut.segmentation))
+    measures = compute(
+        cut.volume,
+        LabelVolume.on_grid_of(cut.volume, cut.labels),
+        check_segmentation(cut.volume, cut.segmentation),
+    )
     assert measures["left_lung"]["volume"].value is not None
     assert measures["lungs"]["volume"].value is None
 
@@ -80,7 +85,9 @@ def test_orientation_does_not_matter(chest):
     affine[:3, 0] *= -1
     volume = Volume(cut.hu.transpose(2, 0, 1)[::-1], affine)
     labels = np.ascontiguousarray(cut.labels.transpose(2, 0, 1)[::-1])
-    flags = check_segmentation(volume, Segmentation(labels, ModelInfo("given", "")))
+    flags = check_segmentation(
+        volume, Segmentation(LabelVolume.on_grid_of(volume, labels), ModelInfo("given", ""))
+    )
     assert {f.code for f in flags} == {"cut_top"}
 
 

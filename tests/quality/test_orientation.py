@@ -10,6 +10,7 @@ import pytest
 
 import hilum
 from hilum.core.flags import Severity
+from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import Volume
 from hilum.io import read, read_labels
@@ -24,7 +25,9 @@ SPACING = (5.0, 5.0, 5.0)
 
 
 def suspects(volume, labels):
-    flags = check_segmentation(volume, Segmentation(labels, ModelInfo("given", "")))
+    flags = check_segmentation(
+        volume, Segmentation(LabelVolume.on_grid_of(volume, labels), ModelInfo("given", ""))
+    )
     return {f.code: f for f in flags if f.code in AXES}
 
 

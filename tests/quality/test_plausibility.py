@@ -7,7 +7,7 @@ import pytest
 
 from hilum.core.errors import UsageError
 from hilum.core.flags import Severity
-from hilum.core.segmentation import ModelInfo, Segmentation
+from hilum.core.label_volume import LabelVolume
 from hilum.measures import compute
 from hilum.quality import check_segmentation
 
@@ -37,7 +37,7 @@ def test_swapped_labels(chest):
     swapped = chest.changed(labels=np.array([0, 2, 1], np.uint8)[chest.labels])
     flag = flags(swapped)["left_right_suspect"]
     assert flag.severity is Severity.ERROR
-    measures = compute(swapped.volume, swapped.labels, [flag])
+    measures = compute(swapped.volume, LabelVolume.on_grid_of(swapped.volume, swapped.labels), [flag])
     assert measures["right_lung"]["volume"].value is None
     assert measures["lungs"]["volume"].value is not None
 
@@ -79,5 +79,6 @@ def test_density_of_no_lung(chest, shift):
 
 
 def test_wrong_shape(chest):
+    other = chest.crop(slice(1, None))
     with pytest.raises(UsageError, match="shape"):
-        check_segmentation(chest.volume, Segmentation(chest.labels[1:], ModelInfo("given", "")))
+        check_segmentation(chest.volume, other.segmentation)

@@ -31,7 +31,9 @@ def test_overview_is_a_wide_picture_and_the_same_every_time(chest, tmp_path):
 
 def test_single_slice_has_one_panel(boxes, make_result, tmp_path):
     volume = Volume(boxes.volume.hu[:, :, 10:11], boxes.volume.affine)
-    save_overview_png(make_result(volume, boxes.segmentation.labels[:, :, 10:11]), tmp_path / "a.png")
+    save_overview_png(
+        make_result(volume, boxes.segmentations["lungs"].labels.data[:, :, 10:11]), tmp_path / "a.png"
+    )
     with Image.open(tmp_path / "a.png") as image:
         assert image.width < 2 * image.height
 

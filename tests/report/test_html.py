@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hilum.core.flags import Flag, Severity
-from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNG_DEFINITION
+from hilum.core.labels import LUNGS
 from hilum.core.volume import ScanMeta, Volume
 from hilum.report import render_report
 from support.real_data import real_folder
@@ -106,8 +106,8 @@ def test_says_what_it_is(document):
     text = document.text
     assert "Not a medical device. Not for diagnosis." in text
     assert "CT lung weight includes blood; it is not extravascular lung water." in text
-    assert f"Label contract {LABEL_CONTRACT_VERSION}." in text
-    assert LUNG_DEFINITION in text
+    assert f"Label contract {LUNGS.version}." in text
+    assert LUNGS.definition in text
     assert "lung window, W 1500 / L −600 HU" in text
 
 
@@ -154,7 +154,7 @@ def test_flags_come_worst_first_with_icon_and_word(boxes, make_result):
         Flag("b_look", Severity.WARNING, "Look here."),
         Flag("a_stop", Severity.ERROR, "It is cut.", ("left_lung",), ("volume",)),
     )
-    html = render_report(make_result(boxes.volume, boxes.segmentation.labels, flags))
+    html = render_report(make_result(boxes.volume, boxes.segmentations["lungs"].labels.data, flags))
     document = Document(html)
     places = [html.index(code) for code in ("a_stop", "b_look", "c_note")]
     assert places == sorted(places)
@@ -171,7 +171,7 @@ def test_no_flag_is_said(document):
 
 def test_reason_of_an_unknown_value_is_printed(boxes, make_result):
     flag = Flag("cut", Severity.ERROR, "The left lung is cut.", ("left_lung",), ("volume", "mass"))
-    result = make_result(boxes.volume, boxes.segmentation.labels, (flag,))
+    result = make_result(boxes.volume, boxes.segmentations["lungs"].labels.data, (flag,))
     document = Document(render_report(result))
     notes = document.text.split("Measures", 1)[1].split("Density", 1)[0]
     assert "—" in notes
@@ -186,7 +186,7 @@ def test_hostile_text_is_shown_not_run(boxes, make_result):
     run = replace(boxes.run, arguments={HOSTILE: HOSTILE}, platform={"os": HOSTILE})
     flags = (Flag("code", Severity.WARNING, HOSTILE, (HOSTILE,)),)
     volume = replace(boxes.volume, meta=meta)
-    html = render_report(make_result(volume, boxes.segmentation.labels, flags, run))
+    html = render_report(make_result(volume, boxes.segmentations["lungs"].labels.data, flags, run))
     document = Document(html)
     assert not document.all("script")
     assert "<script" not in html
@@ -196,7 +196,9 @@ def test_hostile_text_is_shown_not_run(boxes, make_result):
 
 def test_nothing_that_could_name_a_patient(boxes, make_result):
     meta = ScanMeta(name="scan", series_uid="1.2.840.99.1", files=("/home/a/Doe_Jane/1.dcm",))
-    html = render_report(make_result(replace(boxes.volume, meta=meta), boxes.segmentation.labels))
+    html = render_report(
+        make_result(replace(boxes.volume, meta=meta), boxes.segmentations["lungs"].labels.data)
+    )
     assert "1.2.840.99.1" not in html
     assert "Doe_Jane" not in html
 
@@ -204,7 +206,7 @@ def test_nothing_that_could_name_a_patient(boxes, make_result):
 def test_single_slice_has_one_picture(boxes, make_result):
     meta = ScanMeta(name="slice", spacing_known=False, orientation_known=False, stored_shape=(40, 32))
     volume = Volume(boxes.volume.hu[:, :, 10:11], boxes.volume.affine, meta)
-    html = render_report(make_result(volume, boxes.segmentation.labels[:, :, 10:11]))
+    html = render_report(make_result(volume, boxes.segmentations["lungs"].labels.data[:, :, 10:11]))
     document = Document(html)
     assert len(document.of_class("plate")) == 1
     assert not document.of_class("projection")
@@ -217,7 +219,7 @@ def test_single_slice_has_one_picture(boxes, make_result):
 
 
 def test_projections_do_not_show_what_is_withheld(boxes, make_result):
-    labels = boxes.segmentation.labels
+    labels = boxes.segmentations["lungs"].labels.data
     no_hu = Flag("not_hu", Severity.ERROR, "Not HU.", (), ("mass", "density"))
     assert not Document(render_report(make_result(boxes.volume, labels, (no_hu,)))).of_class("projection")
     cut = Flag("cut", Severity.ERROR, "Cut.", (), ("volume", "mass"))
@@ -237,7 +239,10 @@ def test_oblique_scans_are_said_to_be(boxes, make_result):
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
     volume = replace(boxes.volume, affine=turn @ boxes.volume.affine)
-    assert "oblique by 11°" in Document(render_report(make_result(volume, boxes.segmentation.labels))).text
+    assert (
+        "oblique by 11°"
+        in Document(render_report(make_result(volume, boxes.segmentations["lungs"].labels.data))).text
+    )
 
 
 @pytest.mark.real

@@ -38,6 +38,8 @@ def test_every_page_has_the_common_head_and_is_rendered_in_one_place():
 def test_control_characters_of_names_and_tags_are_escaped(boxes, make_result):
     meta = ScanMeta(name=HOSTILE, kernel=HOSTILE, manufacturer=HOSTILE, source_format="nifti")
     run = replace(boxes.run, arguments={"source": HOSTILE})
-    html = render_report(make_result(replace(boxes.volume, meta=meta), boxes.segmentation.labels, (), run))
+    html = render_report(
+        make_result(replace(boxes.volume, meta=meta), boxes.segmentations["lungs"].labels.data, (), run)
+    )
     assert html.count(r"a\x1b[31mb\x9b2Jc\x7fd\u202ee\ud800f\xfcg\x00") == 5
     assert all(c.isprintable() or c in "\n\u202f\xa0" for c in html)

@@ -9,6 +9,7 @@ from markupsafe import escape
 
 import hilum
 from hilum.core.errors import InputError, NotAChestError
+from hilum.core.label_volume import LabelVolume
 from hilum.datasets.prepare import prepare
 from hilum.io import write_labels, write_volume
 from hilum.report.page import POLICY
@@ -108,7 +109,11 @@ def chests(tmp_path_factory) -> Path:
     for seed in range(2):
         made = hilum.phantom(seed=seed, spacing=(4.0, 4.0, 4.0))
         write_volume(folder / f"secret-{seed}_ct.nii.gz", made.volume)
-        write_labels(folder / f"secret-{seed}_lungs.nii.gz", made.labels, made.volume)
+        write_labels(
+            folder / f"secret-{seed}_lungs.nii.gz",
+            LabelVolume.on_grid_of(made.volume, made.labels),
+            made.volume,
+        )
     return folder
 
 

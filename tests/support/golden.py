@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import hilum
+from hilum.core.label_volume import LabelVolume
 from hilum.synthesis.phantoms import make_phantom
 
 STEPS = 20  # of each training
@@ -55,7 +56,11 @@ def train_slices(folder: Path) -> Path:
     for seed in range(4):
         chest = make_phantom(seed=seed, spacing=(6.0, 6.0, 8.0))
         write_volume(folder / "pairs" / f"s{seed}_ct.nii.gz", chest.volume)
-        write_labels(folder / "pairs" / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume)
+        write_labels(
+            folder / "pairs" / f"s{seed}_lungs.nii.gz",
+            LabelVolume.on_grid_of(chest.volume, chest.labels),
+            chest.volume,
+        )
     prepare(folder / "pairs", folder / "dataset")
     settings = [
         "size=[64, 64]",
@@ -104,9 +109,8 @@ def norms(weights: list[np.ndarray]) -> list[float]:
     return [float(np.linalg.norm(value.astype(np.float64).ravel())) for value in weights]
 
 
-def values_of(measures: dict[str, object]) -> dict[str, float | None]:
+def values_of(measures: dict[str, dict[str, dict[str, object]]]) -> dict[str, object]:
     """Return the values of all measures by ``region.measure``."""
-    regions: dict[str, dict[str, dict[str, float | None]]] = measures["regions"]  # type: ignore[assignment]
     return {
-        f"{region}.{name}": entry["value"] for region, row in regions.items() for name, entry in row.items()
+        f"{region}.{name}": entry["value"] for region, row in measures.items() for name, entry in row.items()
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.io import write_labels, write_volume
 
@@ -36,7 +37,7 @@ def write_pair():
         if change is not None:
             volume, labels = change(volume, labels)
         write_volume(folder / f"{name}_ct.nii.gz", volume)
-        write_labels(folder / f"{name}_lungs.nii.gz", labels, volume)
+        write_labels(folder / f"{name}_lungs.nii.gz", LabelVolume.on_grid_of(volume, labels), volume)
         return volume, labels
 
     return write

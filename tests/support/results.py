@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from hilum.core.flags import Flag
+from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import ScanMeta, Volume
+from hilum.drawing.survey import Survey, survey
 from hilum.measures import compute
 from hilum.result import Result, RunInfo
 from hilum.synthesis.phantoms import make_phantom
+from hilum.tasks.spec import TaskResult
 
 MakeResult = Callable[..., Result]
 
@@ -26,8 +29,15 @@ RUN = RunInfo(
 def _make_result(
     volume: Volume, labels: np.ndarray, flags: tuple[Flag, ...] = (), run: RunInfo = RUN
 ) -> Result:
-    segmentation = Segmentation(labels, ModelInfo("classic", "3", "ab" * 32))
-    return Result(volume, segmentation, compute(volume, labels, flags), flags, run)
+    placed = LabelVolume.on_grid_of(volume, labels)
+    segmentation = Segmentation(placed, ModelInfo("classic", "3", "ab" * 32))
+    outcomes = {"lungs": TaskResult(segmentation, compute(volume, placed, flags))}
+    return Result(volume, outcomes, flags, run)
+
+
+def survey_of(result: Result) -> Survey:
+    """Survey the lungs of a result."""
+    return survey(result.volume, result.segmentations["lungs"].labels)
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.core.labels import Side
 from hilum.synthesis.phantoms import Phantom, make_phantom
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Anatomy, Body
 from hilum.synthesis.phantoms.grid import CENTRE_MM, FIELD_MM
 from hilum.synthesis.phantoms.injury import parse_injury
 from hilum.synthesis.phantoms.lung import ChestModel
-from hilum.synthesis.phantoms.truth import REGIONS, integrate, integrate_at
+from hilum.synthesis.phantoms.truth import integrate, integrate_at
 
 QUANTITIES = ("volume_ml", "air_ml", "mass_g")
 
@@ -19,7 +20,7 @@ def test_truth_has_converged() -> None:
     severity = parse_injury({"effusion": 0.6, "consolidation": 0.5, "emphysema": 0.5})
     model = ChestModel(Body.draw(3, 1.0, False, False), 3, severity)
     used, finer = integrate(model), integrate(model, (1.2, 1.8))
-    for region in REGIONS:
+    for region in Side:
         for quantity in QUANTITIES:
             best = getattr(finer.regions[region], quantity)
             assert getattr(used.regions[region], quantity) == pytest.approx(best, rel=1e-3), (
@@ -106,7 +107,7 @@ def test_truth_as_plain_data(healthy: Phantom) -> None:
     import json
 
     data = json.loads(json.dumps(healthy.truth.as_dict()))
-    assert set(data["regions"]) == set(REGIONS)
+    assert set(data["regions"]) == {side.value for side in Side}
     assert data["regions"]["lungs"]["mass_g"] == healthy.truth.lungs.mass_g
     assert np.isfinite(list(data["tissues_ml"].values())).all()
 

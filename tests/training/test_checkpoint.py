@@ -19,6 +19,7 @@ pytest.importorskip("openvino")
 
 from hilum.cli.app import run  # noqa: E402
 from hilum.core.errors import ModelError  # noqa: E402
+from hilum.core.label_volume import LabelVolume  # noqa: E402
 from hilum.core.volume import Volume  # noqa: E402
 from hilum.io import write_labels, write_volume  # noqa: E402
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done  # noqa: E402
@@ -133,7 +134,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         hu[labels > 0] = -850
         hu += np.random.default_rng(seed).integers(-20, 21, hu.shape).astype(np.int16)
         write_volume(folder / "in" / f"s{seed}_ct.nii.gz", Volume(hu, affine))
-        write_labels(folder / "in" / f"s{seed}_lungs.nii.gz", labels, Volume(hu, affine))
+        write_labels(
+            folder / "in" / f"s{seed}_lungs.nii.gz",
+            LabelVolume.on_grid_of(Volume(hu, affine), labels),
+            Volume(hu, affine),
+        )
     command = ["prepare", str(folder / "in"), "-o", str(folder / "dataset"), "--plane", "axial"]
     assert run([*command, "--workers", "1", "-q"]) == 0
     return folder / "dataset"

@@ -19,6 +19,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("openvino")
 
 from hilum.core.errors import ModelError, OutputError, UsageError  # noqa: E402
+from hilum.core.label_volume import LabelVolume  # noqa: E402
 from hilum.core.volume import Volume  # noqa: E402
 from hilum.datasets.index import load_dataset  # noqa: E402
 from hilum.datasets.prepare import prepare  # noqa: E402
@@ -67,7 +68,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(6):
         volume, labels = chest(seed)
         write_volume(folder / f"s{seed}_ct.nii.gz", volume)
-        write_labels(folder / f"s{seed}_lungs.nii.gz", labels, volume)
+        write_labels(folder / f"s{seed}_lungs.nii.gz", LabelVolume.on_grid_of(volume, labels), volume)
     out = folder.parent / "dataset"
     prepare(folder, out, plane="axial")
     return out
@@ -246,7 +247,7 @@ def test_one_subject_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs"
     pairs.mkdir()
     write_volume(pairs / "a_ct.nii.gz", volume)
-    write_labels(pairs / "a_lungs.nii.gz", labels, volume)
+    write_labels(pairs / "a_lungs.nii.gz", LabelVolume.on_grid_of(volume, labels), volume)
     prepare(pairs, tmp_path / "dataset", plane="axial")
     with pytest.raises(UsageError, match="one subject"):
         train(tmp_path / "dataset", tmp_path / "run", choices("fcnn", 2))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.sides import grow_back
 from hilum.core.flags import Flag, Severity
+from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.sentences import Sentence
@@ -61,7 +62,7 @@ def given_segmentation(labels: npt.NDArray[np.uint8], volume: Volume, *, told: b
         The segmentation, with flags that say what was done about the sides.
     """
     sides, flags = part_sides(labels, volume, told=told)
-    return Segmentation(sides, ModelInfo("given", ""), flags=flags)
+    return Segmentation(LabelVolume.on_grid_of(volume, sides), ModelInfo("given", ""), flags=flags)
 
 
 def part_sides(

@@ -23,6 +23,7 @@ from hilum.anatomy.refine import refine
 from hilum.anatomy.select import remove_gas_bubbles, select_lungs, share_of_body
 from hilum.anatomy.sides import assign_sides
 from hilum.core.errors import InputError, NotAChestError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.segmentation import Landmarks, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
@@ -109,7 +110,9 @@ class Classic:
         tell(0.6, "refining the surface")
         labels = scan.refined(lungs, dense, keep_out)
         tell(1.0, "done")
-        return Segmentation(volume.restore(labels), self.info, scan.landmarks())
+        return Segmentation(
+            LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks()
+        )
 
 
 @dataclass(frozen=True, eq=False)

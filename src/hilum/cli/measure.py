@@ -42,7 +42,7 @@ def command(
     import hilum
     from hilum.io.sources import Source
     from hilum.ledger import Ledger
-    from hilum.results import summary_line, write_result
+    from hilum.results import measures_dict, summary_line, write_result
 
     if out is None and not as_json:
         raise UsageError(
@@ -61,5 +61,5 @@ def command(
     say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
     say_flags(result.flags, quiet=quiet, to_stderr=as_json)
     if as_json:
-        say_json({"name": name, **result.measures.as_dict()})
+        say_json({"name": name, **measures_dict(result)})
     return 0

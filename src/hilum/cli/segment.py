@@ -77,6 +77,7 @@ def command(
     from hilum.batch import WriteOptions, run_batch
     from hilum.pipeline import SegmentOptions
     from hilum.results import parse_formats
+    from hilum.tasks.registry import parse_tasks
 
     formats = parse_formats(format)
     if out is None and not as_json:
@@ -85,7 +86,14 @@ def command(
         )
     outcomes = run_batch(
         inputs,
-        SegmentOptions(task, model, device, series, resample, calibrate),
+        SegmentOptions(
+            tasks=parse_tasks(task),
+            model=model,
+            device=device,
+            series=series,
+            resample=resample,
+            calibrate=calibrate,
+        ),
         out,
         WriteOptions(formats, report, overwrite, keep_uids, code_ids),
         one=one,
@@ -113,7 +121,9 @@ class _Ended:
 
     @classmethod
     def of(cls, outcome: Outcome) -> _Ended:
-        return cls(outcome.source, outcome.error, outcome.result.measures.as_dict() if outcome.result else {})
+        from hilum.results import measures_dict
+
+        return cls(outcome.source, outcome.error, measures_dict(outcome.result) if outcome.result else {})
 
 
 def _tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:

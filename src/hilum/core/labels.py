@@ -1,31 +1,37 @@
-"""The label contract: what each value of a label map means.
+"""Label sets: what each value of a label map means, and the regions that are made of the values.
 
-The contract and its version are written into every output, so that a mask found on a disk in five years
-can still be understood. Codes are SNOMED CT.
+A label set and its version are written into every output, so that a mask found on a disk in five years can
+still be understood. Codes are SNOMED CT.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any
+from enum import Enum, IntEnum
 
-import numpy as np
-import numpy.typing as npt
-
-__all__ = ["LABEL_CONTRACT_VERSION", "LUNGS", "LabelInfo", "Lung", "contract", "count_voxels"]
-
-LABEL_CONTRACT_VERSION = "1.0"
-#: Voxels that are looked at together: they and the answer fit a processor's cache.
-_BLOCK = 2**18
+__all__ = ["LUNGS", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side"]
 
 
 class Lung(IntEnum):
-    """Values of ``lungs.nii.gz``; sides are the patient's."""
+    """Label values of the label set ``lungs``; sides are the patient's."""
 
     BACKGROUND = 0
     RIGHT = 1
     LEFT = 2
+
+
+class Side(str, Enum):
+    """The regions of the label set ``lungs`` by name; sides are the patient's."""
+
+    LUNGS = "lungs"
+    RIGHT = "right_lung"
+    LEFT = "left_lung"
+
+    @property
+    def words(self) -> str:
+        """The name for people."""
+        return LUNGS.region(self.value).title
 
 
 @dataclass(frozen=True)
@@ -39,35 +45,124 @@ class LabelInfo:
     snomed: str
 
 
-#: What belongs to a lung, in words; part of every output.
-LUNG_DEFINITION = (
-    "Inside: parenchyma however dense (consolidation, ground glass, atelectasis, fibrosis, nodules and "
-    "tumours within it), vessels and airways beyond the hilum, bullae. Outside: trachea and main bronchi, "
-    "hilar vessels, pleural effusion, pneumothorax, mediastinum."
+@dataclass(frozen=True)
+class LabelRegion:
+    """A region of a label map: one label, or several together.
+
+    Attributes:
+        name: Name in every output.
+        title: Name for people.
+        values: The label values that belong to it.
+    """
+
+    name: str
+    title: str
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LabelSet(Mapping[int, LabelInfo]):
+    """The labels of a task: a mapping from label value to :class:`LabelInfo`. 0 is always background.
+
+    Attributes:
+        name: Name in every output.
+        version: Raised whenever the same anatomy gets other labels.
+        definition: What is inside and outside, in words; part of every output.
+        labels: The labels in the order of the outputs.
+        unions: Regions of several labels, such as both lungs.
+        noun: What one label shows, in a sentence: ``lung``.
+        note: One sentence on how to read the labels; empty for none.
+
+    Raises:
+        ValueError: A value is not in 1 to 255, or a value or name of a region stands twice.
+
+    Examples:
+        >>> LUNGS[1].title
+        'Right lung'
+        >>> [region.name for region in LUNGS.regions]
+        ['right_lung', 'left_lung', 'lungs']
+    """
+
+    name: str
+    version: str
+    definition: str
+    labels: tuple[LabelInfo, ...]
+    unions: tuple[LabelRegion, ...] = ()
+    noun: str = "structure"
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        found = [info.value for info in self.labels]
+        if len(set(found)) != len(found) or not all(0 < value < 256 for value in found):
+            raise ValueError(
+                f"The label values of {self.name} are {found}, expected different ones, 1 to 255."
+            )
+        names = [region.name for region in self.regions]
+        if len(set(names)) != len(names):
+            raise ValueError(f"The regions of {self.name} are {names}, expected different names.")
+        strange = {value for union in self.unions for value in union.values} - set(found)
+        if strange:
+            raise ValueError(f"The unions of {self.name} hold values that are no labels: {sorted(strange)}.")
+
+    def __getitem__(self, value: int) -> LabelInfo:
+        for info in self.labels:
+            if info.value == value:
+                return info
+        raise KeyError(value)
+
+    def __iter__(self) -> Iterator[int]:
+        return (info.value for info in self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def regions(self) -> tuple[LabelRegion, ...]:
+        """Each label as a region, then the unions: the order of the outputs."""
+        single = (LabelRegion(info.name, info.title, (info.value,)) for info in self.labels)
+        return (*single, *self.unions)
+
+    def region(self, name: str) -> LabelRegion:
+        """Return the region called ``name``.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise KeyError(name)
+
+    def contract(self) -> dict[str, object]:
+        """Return the meaning of the labels as plain data for JSON outputs."""
+        out: dict[str, object] = {
+            "name": self.name,
+            "version": self.version,
+            "labels": {
+                str(info.value): {"name": info.name, "title": info.title, "snomed_ct": info.snomed}
+                for info in self.labels
+            },
+            "definition": self.definition,
+        }
+        if self.note:
+            out["note"] = self.note
+        return out
+
+
+#: The right and the left lung.
+LUNGS = LabelSet(
+    name="lungs",
+    version="1.0",
+    definition=(
+        "Inside: parenchyma however dense (consolidation, ground glass, atelectasis, fibrosis, nodules and "
+        "tumours within it), vessels and airways beyond the hilum, bullae. Outside: trachea and main "
+        "bronchi, hilar vessels, pleural effusion, pneumothorax, mediastinum."
+    ),
+    labels=(
+        LabelInfo(Lung.RIGHT.value, Side.RIGHT.value, "Right lung", (64, 140, 224), "3341006"),
+        LabelInfo(Lung.LEFT.value, Side.LEFT.value, "Left lung", (240, 150, 56), "44029006"),
+    ),
+    unions=(LabelRegion(Side.LUNGS.value, "Both lungs", (Lung.RIGHT.value, Lung.LEFT.value)),),
+    noun="lung",
+    note="Right and left are the patient's own.",
 )
-
-LUNGS: dict[Lung, LabelInfo] = {
-    Lung.RIGHT: LabelInfo(1, "right_lung", "Right lung", (64, 140, 224), "3341006"),
-    Lung.LEFT: LabelInfo(2, "left_lung", "Left lung", (240, 150, 56), "44029006"),
-}
-
-
-def contract() -> dict[str, object]:
-    """Return the label contract as plain data for JSON outputs."""
-    return {
-        "version": LABEL_CONTRACT_VERSION,
-        "lungs": {
-            str(info.value): {"name": info.name, "title": info.title, "snomed_ct": info.snomed}
-            for info in LUNGS.values()
-        },
-        "definition": LUNG_DEFINITION,
-        "side": "patient's own right and left",
-    }
-
-
-def count_voxels(labels: npt.NDArray[np.integer[Any]]) -> dict[Lung, int]:
-    """Return how many voxels each lung has."""
-    flat = labels.ravel(order="K")
-    blocks = [flat[start : start + _BLOCK] for start in range(0, flat.size, _BLOCK)]
-    # Compared with a plain int: an enum's member would be taken for 64 bits, and the voxels with it.
-    return {side: sum(int(np.count_nonzero(block == int(side))) for block in blocks) for side in LUNGS}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.flags import Flag
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 
 __all__ = ["Confidence", "Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
@@ -25,6 +26,10 @@ class ModelInfo:
     name: str
     version: str
     sha256: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return plain data for JSON."""
+        return {"name": self.name, "version": self.version, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -62,18 +67,23 @@ class Segmentation:
     """A label map on the grid of the volume it was made from.
 
     Attributes:
-        labels: uint8 array of the volume's shape (i, j, k); values of :class:`hilum.core.labels.Lung`.
+        labels: The label map, on the volume's grid.
         model: The model that made it.
         landmarks: What was met on the way.
         confidence: How good it is likely to be; None where the model does not tell.
         flags: What is to be said about how the labels came to be.
     """
 
-    labels: npt.NDArray[np.uint8]
+    labels: LabelVolume
     model: ModelInfo
     landmarks: Landmarks = field(default_factory=Landmarks)
     confidence: Confidence | None = None
     flags: tuple[Flag, ...] = ()
+
+    def __repr__(self) -> str:
+        made = f"{self.model.name} {self.model.version}".strip()
+        doubt = "" if self.confidence is None else f", chance of failure {self.confidence.failure:.2f}"
+        return f"<Segmentation by {made}: {self.labels!r}{doubt}>"
 
 
 class Segmenter(Protocol):

@@ -108,6 +108,13 @@ class Volume:
         if not self.meta.stored_shape:
             object.__setattr__(self, "meta", replace(self.meta, stored_shape=hu.shape))
 
+    def __repr__(self) -> str:
+        shape = " x ".join(str(n) for n in self.shape)
+        spacing = " x ".join(f"{step:.4g}" for step in self.spacing)
+        size = f"{spacing} mm" if self.meta.spacing_known else "voxel size not known"
+        axes = "".join(self.axcodes) if self.meta.orientation_known else "orientation not known"
+        return f"<Volume {self.meta.name!r} {shape} {self.hu.dtype}, {size}, {axes}>"
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Shape (i, j, k) of the array."""
@@ -117,13 +124,12 @@ class Volume:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Distance between neighbouring voxels along i, j, k in mm."""
-        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(x), float(y), float(z)
+        return spacing_of(self.affine)
 
     @property
     def voxel_volume_ml(self) -> float:
         """Volume of one voxel in mL: the determinant of the affine, so that a sheared grid is right too."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+        return voxel_ml_of(self.affine)
 
     @property
     def axcodes(self) -> tuple[str, str, str]:
@@ -199,8 +205,26 @@ class Volume:
         """Whether two volumes have the same shape and the same corners to ``tolerance_mm``."""
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], [1], indexing="ij")).reshape(4, -1)
-        return bool(np.abs(self.affine @ corners - other.affine @ corners).max() <= tolerance_mm)
+        return corner_distance(self.affine, other.affine, self.shape) <= tolerance_mm
+
+
+def spacing_of(affine: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Distance between neighbouring voxels along i, j, k in mm."""
+    x, y, z = np.linalg.norm(affine[:3, :3], axis=0)
+    return float(x), float(y), float(z)
+
+
+def voxel_ml_of(affine: npt.NDArray[np.float64]) -> float:
+    """Volume of one voxel in mL: the determinant of the affine, so that a sheared grid is right too."""
+    return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
+
+
+def corner_distance(
+    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], shape: tuple[int, ...]
+) -> float:
+    """Largest distance along an axis, in mm, between the corners of two grids of the same shape."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
+    return float(np.abs(first @ corners - second @ corners).max())
 
 
 def check_affine(affine: npt.NDArray[np.float64]) -> None:

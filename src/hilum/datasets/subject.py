@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hilum.anatomy.given import part_sides
 from hilum.core.errors import HilumError, InputError, OutputError
 from hilum.core.flags import Severity
+from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
@@ -248,7 +249,7 @@ def _describe(
 ) -> SubjectRecord:
     from hilum.quality import check_segmentation, check_volume
 
-    given = Segmentation(labels, ModelInfo("given", ""))
+    given = Segmentation(LabelVolume.on_grid_of(volume, labels), ModelInfo("given", ""))
     flags = list(check_volume(volume, given))
     has_sides = labels.max() == Lung.LEFT  # a mask without sides would be flagged for a lost lung
     if 1 not in volume.shape and has_sides:

@@ -16,7 +16,7 @@ import contourpy
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.labels import LUNGS, Lung
+from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.drawing.survey import Box, Survey
 
@@ -76,7 +76,7 @@ class Picture:
     grey: npt.NDArray[np.uint8]
     pixel_mm: tuple[float, float]
     origin: tuple[int, int]
-    outlines: dict[Lung, list[npt.NDArray[np.float64]]]
+    outlines: dict[int, list[npt.NDArray[np.float64]]]
 
     @property
     def size_mm(self) -> tuple[float, float]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.labels import LUNGS, Lung
-from hilum.core.segmentation import Segmentation
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 
 __all__ = ["BIN_HU", "EDGES", "Survey", "survey", "tissue_permille"]
@@ -49,14 +49,14 @@ class Survey:
     labels: npt.NDArray[np.uint8]
     file_orientation: npt.NDArray[np.float64]
     box: Box | None
-    profiles: dict[Lung, tuple[npt.NDArray[np.int64], ...]]
-    histograms: dict[Lung, npt.NDArray[np.int64]]
-    tissue: dict[Lung, npt.NDArray[np.float64]]
+    profiles: dict[int, tuple[npt.NDArray[np.int64], ...]]
+    histograms: dict[int, npt.NDArray[np.int64]]
+    tissue: dict[int, npt.NDArray[np.float64]]
     hu_sum: npt.NDArray[np.float64]
     depth: npt.NDArray[np.int64]
 
     @property
-    def present(self) -> tuple[Lung, ...]:
+    def present(self) -> tuple[int, ...]:
         """The lungs that have at least one voxel, right before left."""
         return tuple(lung for lung in LUNGS if self.histograms[lung].any())
 
@@ -68,36 +68,25 @@ class Survey:
         return total
 
 
-class Segmented(Protocol):
-    """A scan and its labels, such as a result."""
-
-    @property
-    def volume(self) -> Volume:
-        """The scan."""
-
-    @property
-    def segmentation(self) -> Segmentation:
-        """Its labels, on the same grid."""
-
-
-def survey(result: Segmented) -> Survey:
+def survey(scan: Volume, labels: LabelVolume) -> Survey:
     """Walk through the scan once.
 
     Args:
-        result: The result to be reported.
+        scan: The scan.
+        labels: Its lungs, on the same grid.
 
     Returns:
         The profiles, histograms and projections of its lungs.
     """
-    volume = result.volume.canonical()
-    orientation = nib.io_orientation(result.volume.affine)
-    labels: npt.NDArray[np.uint8] = nib.apply_orientation(result.segmentation.labels, orientation)
+    volume = scan.canonical()
+    orientation = nib.io_orientation(scan.affine)
+    lungs: npt.NDArray[np.uint8] = nib.apply_orientation(labels.data, orientation)
     nx, _, nz = volume.shape
     found = Survey(
         volume=volume,
-        labels=labels,
+        labels=lungs,
         file_orientation=orientation,
-        box=_bounding_box(labels),
+        box=_bounding_box(lungs),
         profiles={lung: tuple(np.zeros(n, np.int64) for n in volume.shape) for lung in LUNGS},
         histograms={lung: np.zeros(len(EDGES) - 1, np.int64) for lung in LUNGS},
         tissue={lung: np.zeros((nx, nz)) for lung in LUNGS},

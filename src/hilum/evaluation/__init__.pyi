@@ -7,7 +7,6 @@ from .compare import Comparison as Comparison
 from .evaluate import evaluate_masks as evaluate_masks
 from .evaluate import evaluate_run as evaluate_run
 from .metrics import METRICS as METRICS
-from .metrics import Side as Side
 from .output import write_comparison as write_comparison
 from .output import write_evaluation as write_evaluation
 from .result import Evaluation as Evaluation
@@ -19,7 +18,6 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Grid",
-    "Side",
     "SideChoice",
     "evaluate_case",
     "evaluate_masks",

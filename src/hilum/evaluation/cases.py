@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError
-from hilum.core.labels import Lung
+from hilum.core.labels import LUNGS, Lung, Side
 from hilum.evaluation.measurement import deep_dense, mass_per_ml
-from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS, TOLERANCES, Side
+from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS, TOLERANCES
 from hilum.evaluation.overlap import Overlap, count_overlap
 from hilum.imaging.surface import SurfaceDistances, surface_distances
 from hilum.measures import Value
@@ -162,8 +162,8 @@ def _sides(case: Case) -> tuple[Side, ...]:
 
 
 def _part(labels: npt.NDArray[np.uint8], side: Side) -> _Bools:
-    value = {Side.LUNGS: None, Side.RIGHT: Lung.RIGHT, Side.LEFT: Lung.LEFT}[side]
-    part: _Bools = labels > 0 if value is None else labels == value
+    values = LUNGS.region(side.value).values
+    part: _Bools = labels > 0 if len(values) == len(LUNGS) else labels == values[0]
     return part
 
 

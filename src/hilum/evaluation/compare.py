@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from hilum.core.errors import InputError, UsageError
+from hilum.core.labels import Side
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.cases import Case
 from hilum.evaluation.evaluate import is_run
-from hilum.evaluation.metrics import METRICS, Side
+from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
 from hilum.evaluation.pictures import Plate, draw, worst_slice
 from hilum.evaluation.result import Evaluation

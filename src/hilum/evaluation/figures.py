@@ -8,10 +8,11 @@ from statistics import median
 
 from markupsafe import Markup
 
+from hilum.core.labels import Side
 from hilum.drawing.numbers import MINUS
 from hilum.drawing.svg import element, text
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS, Side
+from hilum.evaluation.metrics import METRICS
 
 __all__ = ["COLOURS", "strip_chart", "ticks"]
 

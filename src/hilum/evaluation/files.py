@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hilum.anatomy.given import part_sides
 from hilum.core.errors import InputError
 from hilum.core.flags import Severity
+from hilum.core.labels import LUNGS
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.evaluation.cases import Case, Grid, SideChoice
@@ -25,6 +26,8 @@ from hilum.io.masks import as_lungs, load_mask
 from hilum.io.names import MASK_TAILS, VOLUME_SUFFIXES
 from hilum.io.stream import readable
 from hilum.io.vocabulary import BOTH, LabelMap
+from hilum.io.write import LabelFormat
+from hilum.tasks.registry import TASKS
 
 __all__ = ["MaskFiles", "load_case", "match"]
 
@@ -33,7 +36,7 @@ _GRID_HINT = "Bring the mask to that grid (nearest neighbour) first."
 #: What programs add to the name of a scan to name its image.
 _IMAGE_TAILS = ("ct", "image", "img", "0000")
 #: What ``hilum segment`` writes into a folder named by the scan.
-_INNER = ("lungs.nii.gz", "lungs.nrrd")
+_INNER = tuple(TASKS[LUNGS.name].file_name(kind.suffix) for kind in LabelFormat)
 _SHOWN = 3
 #: Canonical (RAS) axes of stack, rows and columns of pictures, by the axis of the stack.
 _ORDER = {2: (2, 1, 0), 1: (1, 2, 0), 0: (0, 2, 1)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["DENSE_DEPTH_MM", "DENSE_HU", "METRICS", "SIDES", "TOLERANCES", "Better", "Metric", "Side"]
+__all__ = ["DENSE_DEPTH_MM", "DENSE_HU", "METRICS", "TOLERANCES", "Better", "Metric"]
 
 #: A voxel counts as dense lung above this value ...
 DENSE_HU = -450
@@ -26,22 +26,6 @@ class Better(str, Enum):
     def badness(self, value: float) -> float:
         """Return a number that grows as the value gets worse, so that values can be sorted and compared."""
         return {"higher": -value, "lower": value, "zero": abs(value)}[self.value]
-
-
-class Side(str, Enum):
-    """The parts that are compared on their own; sides are the patient's."""
-
-    LUNGS = "lungs"
-    RIGHT = "right_lung"
-    LEFT = "left_lung"
-
-    @property
-    def words(self) -> str:
-        """The name for people."""
-        return {"lungs": "Both lungs", "right_lung": "Right lung", "left_lung": "Left lung"}[self.value]
-
-
-SIDES = tuple(Side)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hilum.core.version import __version__
+from hilum.core.version import RUN_SCHEMA, __version__
 from hilum.evaluation.result import CASE_COLUMNS, Evaluation
 from hilum.evaluation.summary import SUMMARY_COLUMNS
 from hilum.io import OutputFolder, write_csv, write_json, write_text
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from hilum.evaluation.compare import Comparison
 
 __all__ = ["write_comparison", "write_evaluation"]
-
-_RUN_SCHEMA = "hilum.run/1"
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool = True) -> Path:
@@ -71,5 +69,5 @@ def _write_manifest(folder: Path, verb: str) -> None:
     files = sorted([*(path.name for path in folder.iterdir()), "run.json"])
     write_json(
         folder / "run.json",
-        {"schema": _RUN_SCHEMA, "hilum": __version__, "verb": verb, "files": files},
+        {"schema": RUN_SCHEMA, "hilum": __version__, "verb": verb, "files": files},
     )

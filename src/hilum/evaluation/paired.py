@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from hilum.core.labels import Side
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS, Better, Side
+from hilum.evaluation.metrics import METRICS, Better
 from hilum.evaluation.summary import bootstrap_mean
 
 __all__ = ["TEST_COLUMNS", "PairedTest", "holm", "paired_tests"]

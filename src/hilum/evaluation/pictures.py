@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from hilum.core.labels import Side
 from hilum.drawing.slices import LEVEL, WINDOW, outline, windowed
 from hilum.drawing.svg import element, path, png_uri
 from hilum.evaluation.cases import Case, CaseResult
-from hilum.evaluation.metrics import Side
 
 __all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "Plate", "WorstCases", "draw", "worst_slice"]
 

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from hilum.core.labels import Side
 from hilum.drawing.numbers import MINUS, format_number
 from hilum.drawing.slices import LEVEL, WINDOW
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.compare import Comparison, ModelRow
 from hilum.evaluation.figures import strip_chart
-from hilum.evaluation.metrics import METRICS, Side
+from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import PairedTest
 from hilum.evaluation.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from hilum.evaluation.result import Evaluation

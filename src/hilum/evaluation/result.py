@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, field_validator
 
 from hilum.core.errors import InputError
+from hilum.core.labels import Side
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS, Side
+from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.summary import DRAWS, SummaryRow, summarise
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.labels import Side
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS, Side
+from hilum.evaluation.metrics import METRICS
 
 __all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "summarise"]
 

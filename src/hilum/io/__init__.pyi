@@ -8,6 +8,7 @@ from .write import LabelFormat as LabelFormat
 from .write import write_csv as write_csv
 from .write import write_json as write_json
 from .write import write_labels as write_labels
+from .write import write_map as write_map
 from .write import write_text as write_text
 from .write import write_volume as write_volume
 
@@ -22,6 +23,7 @@ __all__ = [
     "write_hu_tiff",
     "write_json",
     "write_labels",
+    "write_map",
     "write_text",
     "write_volume",
 ]

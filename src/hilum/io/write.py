@@ -19,13 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import UsageError
-from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNGS, LabelInfo
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.io.atomic import atomic_file
 from hilum.io.letters import whole, whole_json
 from hilum.io.squeeze import write_gzip
 
-__all__ = ["LabelFormat", "write_csv", "write_json", "write_labels", "write_text", "write_volume"]
+__all__ = [
+    "LabelFormat",
+    "write_csv",
+    "write_json",
+    "write_labels",
+    "write_map",
+    "write_text",
+    "write_volume",
+]
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _SLAB_VOXELS = 8 * 2**20
@@ -48,14 +56,11 @@ class LabelFormat(str, Enum):
 
 def write_labels(
     path: Path | str,
-    labels: npt.NDArray[Any],
+    labels: LabelVolume,
     volume: Volume,
     fmt: LabelFormat | str = LabelFormat.NIFTI,
-    *,
-    names: Iterable[LabelInfo] = tuple(LUNGS.values()),
-    title: str = "lungs",
 ) -> Path:
-    """Write a label map as uint8 on exactly the grid of the scan.
+    """Write a label map on exactly the grid of the scan.
 
     NIfTI gets the shape that the scan had in its file (two axes for a picture) and its affine to the float32
     precision of the format. NRRD always has three axes, float64 geometry in LPS, and the names and colours
@@ -63,35 +68,59 @@ def write_labels(
 
     Args:
         path: File to write; it appears whole or not at all.
-        labels: Whole numbers 0 to 255 of shape ``volume.shape``.
+        labels: The label map, on the grid of the scan; names and colours come from its label set.
         volume: The scan that was read.
         fmt: ``nifti`` (compressed where the name ends with ``.gz``) or ``nrrd``.
-        names: Meaning of the values, written into NRRD.
-        title: What the labels show, written into the header.
 
     Returns:
         The path that was written.
 
     Raises:
-        UsageError: ``labels`` has another shape or holds values that are no labels.
+        UsageError: ``labels`` has another shape than the scan.
+        GeometryError: It lies elsewhere.
         OutputError: The file cannot be written.
     """
-    if labels.shape != volume.shape:
-        raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
-    array = _as_uint8(labels)
+    labels.require_grid_of(volume)
     path = Path(path)
     if LabelFormat(fmt) is LabelFormat.NRRD:
-        header = _nrrd_header(volume, array, tuple(names), title)
         with atomic_file(path) as part, part.open("wb") as file:
-            file.write(header)
-            write_gzip(file, _fortran(array))
+            file.write(_nrrd_header(volume, labels))
+            write_gzip(file, _fortran(labels.data))
         return path
+    about = labels.label_set
+    _write_map(path, labels.data, volume, about.name, f"label contract {about.version}")
+    return path
+
+
+def write_map(path: Path | str, values: npt.NDArray[np.uint8], volume: Volume, title: str) -> Path:
+    """Write a map of whole numbers, such as an uncertainty in percent, as NIfTI on the grid of the scan.
+
+    Args:
+        path: File to write; it appears whole or not at all.
+        values: uint8 array of shape ``volume.shape``.
+        volume: The scan that was read.
+        title: What the map shows, written into the header.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        UsageError: ``values`` has another shape than the scan.
+        OutputError: The file cannot be written.
+    """
+    if values.shape != volume.shape:
+        raise UsageError(f"values has shape {values.shape}, expected that of the volume, {volume.shape}.")
+    path = Path(path)
+    _write_map(path, values, volume, title)
+    return path
+
+
+def _write_map(path: Path, array: npt.NDArray[np.uint8], volume: Volume, title: str, about: str = "") -> None:
     nifti = _nifti_header(volume, array.dtype)
     nifti.set_intent("label", name=f"hilum {title}"[:15])
-    nifti["descrip"] = f"hilum {title}, label contract {LABEL_CONTRACT_VERSION}".encode()[:79]
+    nifti["descrip"] = f"hilum {title}{', ' if about else ''}{about}".encode()[:79]
     nifti["cal_max"] = int(array.max())
     _write_nifti(path, nifti, array)
-    return path
 
 
 def write_volume(path: Path | str, volume: Volume) -> Path:
@@ -184,14 +213,6 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def _as_uint8(labels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    if labels.dtype == np.uint8:
-        return labels
-    if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() > 255:
-        raise UsageError("labels must hold whole numbers from 0 to 255.")
-    return labels.astype(np.uint8, order="K")
-
-
 def _nifti_header(volume: Volume, dtype: np.dtype[Any]) -> Any:
     """Header with the stored shape and the affine in sform and, where it is a rotation, in qform."""
     shape = volume.meta.stored_shape
@@ -236,9 +257,7 @@ def _fortran(array: npt.NDArray[Any]) -> Iterator[memoryview]:
         yield memoryview(cast(Any, slab.reshape(-1, order="F"))).cast("B")
 
 
-def _nrrd_header(
-    volume: Volume, labels: npt.NDArray[np.uint8], names: tuple[LabelInfo, ...], title: str
-) -> bytes:
+def _nrrd_header(volume: Volume, labels: LabelVolume) -> bytes:
     """Text header of a NRRD in LPS with the fields of 3D Slicer's segmentations.
 
     Format: Kindlmann, Definition of NRRD file format (2009), https://teem.sourceforge.net/nrrd/format.html.
@@ -257,11 +276,11 @@ def _nrrd_header(
         "kinds: domain domain domain",
         "encoding: gzip",
         "space origin: " + _vector(origin),
-        f"content: hilum {title}",
-        f"hilum_label_contract:={LABEL_CONTRACT_VERSION}",
+        f"content: hilum {labels.label_set.name}",
+        f"hilum_label_contract:={labels.label_set.version}",
     ]
     extent = " ".join(f"0 {n - 1}" for n in volume.shape)
-    for index, info in enumerate(names):
+    for index, info in enumerate(labels.label_set.labels):
         colour = " ".join(f"{c / 255:.6f}" for c in info.colour)
         lines += [
             f"Segment{index}_ID:={info.name}",

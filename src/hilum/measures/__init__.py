@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from hilum.measures.definition import Group, MeasureDef
 from hilum.measures.engine import compute
-from hilum.measures.regions import REGIONS, LungVoxels, Region, collect
+from hilum.measures.regions import LabelVoxels, Region, collect, regions_of
 from hilum.measures.registry import AERATION, REGISTRY, describe
-from hilum.measures.result import COLUMNS, SCHEMA, Measures, Value
+from hilum.measures.result import Measures, Value, formulae
 from hilum.measures.sample import Sample
 
 __all__ = [
     "AERATION",
-    "COLUMNS",
-    "REGIONS",
     "REGISTRY",
-    "SCHEMA",
     "Group",
-    "LungVoxels",
+    "LabelVoxels",
     "MeasureDef",
     "Measures",
     "Region",
@@ -28,4 +25,6 @@ __all__ = [
     "collect",
     "compute",
     "describe",
+    "formulae",
+    "regions_of",
 ]

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from hilum.core.errors import UsageError
 from hilum.core.flags import Flag, Severity
-from hilum.core.labels import LUNGS, Lung, count_voxels
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LabelSet
 from hilum.core.volume import Volume
 from hilum.measures.definition import Group
-from hilum.measures.regions import REGIONS, LungVoxels, Region, collect
+from hilum.measures.regions import LabelVoxels, Region, collect, regions_of
 from hilum.measures.registry import REGISTRY, air_ml, mass_g
 from hilum.measures.result import Measures, Value
 from hilum.measures.sample import Sample
@@ -30,17 +26,16 @@ _TOLERANCE = 1e-6
 _NO_SPACING = "The file holds no voxel size, so amounts are unknown."
 _ONLY_METAL = "All voxels of the mask here are metal."
 _THIN = {
-    0: "The lung is fewer than three voxel layers thick from front to back.",
-    1: "The lung is fewer than three voxel layers thick from head to foot.",
+    0: "The {noun} is fewer than three voxel layers thick from front to back.",
+    1: "The {noun} is fewer than three voxel layers thick from head to foot.",
 }
-_SIDE_WORD = {Lung.RIGHT: "right", Lung.LEFT: "left"}
 
 
 def compute(
     volume: Volume,
-    labels: npt.NDArray[np.integer[Any]],
+    labels: LabelVolume,
     flags: Sequence[Flag] = (),
-    voxels: LungVoxels | None = None,
+    voxels: LabelVoxels | None = None,
 ) -> Measures:
     """Measure the lungs of a scan.
 
@@ -52,7 +47,7 @@ def compute(
 
     Args:
         volume: The scan.
-        labels: Integer array of the volume's shape: 1 = right lung, 2 = left lung, 0 elsewhere.
+        labels: The lungs, on the same grid.
         flags: Findings of the quality gate; groups of measures that they forbid become None.
         voxels: What :func:`collect` gave for this volume and these labels, if that was done before.
 
@@ -60,38 +55,29 @@ def compute(
         Values of all regions and measures.
 
     Raises:
-        UsageError: The labels have another shape, are not integers or hold other values.
+        UsageError: The labels have another shape.
+        GeometryError: They lie elsewhere.
 
     Examples:
         >>> volume = Volume(np.full((10, 10, 10), -800, np.int16), np.diag([10.0, 10.0, 10.0, 1.0]))
-        >>> labels = np.ones(volume.shape, np.uint8)
+        >>> labels = LabelVolume.on_grid_of(volume, np.ones(volume.shape, np.uint8))
         >>> round(compute(volume, labels)["right_lung"]["tissue_mass"].value, 6)
         200.0
     """
-    mask = _checked(labels, volume)
-    voxels = voxels or collect(volume, mask)
-    samples = {region.name: voxels.sample(region) for region in REGIONS if region.axis is None}
-    found = tuple(side for side in LUNGS if samples[LUNGS[side].name].voxels)
-    broken = _identity(samples, volume.voxel_volume_ml, mask)
-    metal = {side: samples[info.name].metal for side, info in LUNGS.items()}
-    every = (*flags, *broken, *metal_flags(metal, volume))
+    labels.require_grid_of(volume)
+    label_set, regions = labels.label_set, regions_of(labels.label_set)
+    voxels = voxels or collect(volume, labels)
+    samples = {region.name: voxels.sample(region) for region in regions if region.axis is None}
+    found = tuple(value for value, info in label_set.items() if samples[info.name].voxels)
+    broken = _identity(samples, volume.voxel_volume_ml, labels)
+    metal = {value: samples[info.name].metal for value, info in label_set.items()}
+    every = (*flags, *broken, *metal_flags(metal, volume, label_set))
     worst_first = [*broken, *sorted(flags, key=_rank)]
     values = {}
-    for region in REGIONS:
+    for region in regions:
         sample = samples[region.name] if region.axis is None else voxels.sample(region)
         values[region.name] = _measure(region, sample, volume, found, voxels, worst_first)
     return Measures(values, tuple(dict.fromkeys(every)))
-
-
-def _checked(labels: npt.NDArray[np.integer[Any]], volume: Volume) -> npt.NDArray[np.uint8]:
-    if labels.shape != volume.shape:
-        raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
-    if labels.dtype.kind not in "iu":
-        raise UsageError(f"labels has type {labels.dtype}, expected integers.")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high > max(Lung):
-        raise UsageError(f"labels holds values from {low} to {high}, expected 0, 1 (right) and 2 (left).")
-    return labels.astype(np.uint8, copy=False)
 
 
 def _rank(flag: Flag) -> int:
@@ -102,13 +88,16 @@ def _measure(
     region: Region,
     sample: Sample,
     volume: Volume,
-    found: tuple[Lung, ...],
-    voxels: LungVoxels,
+    found: tuple[int, ...],
+    voxels: LabelVoxels,
     flags: Iterable[Flag],
 ) -> dict[str, Value]:
     """Return all measures of one region."""
     nothing = _whole_region_unknown(region, sample, found, voxels)
-    reasons = {group: nothing or _group_unknown(group, region, volume, found, flags) for group in Group}
+    reasons = {
+        group: nothing or _group_unknown(group, region, volume, (voxels.label_set, found), flags)
+        for group in Group
+    }
     out = {}
     for id_, entry in REGISTRY.items():
         reason = reasons[entry.group]
@@ -123,31 +112,37 @@ def _measure(
 
 
 def _whole_region_unknown(
-    region: Region, sample: Sample, found: tuple[Lung, ...], voxels: LungVoxels
+    region: Region, sample: Sample, found: tuple[int, ...], voxels: LabelVoxels
 ) -> str | None:
     """Say why nothing of a region can be known, None where something can."""
-    missing = [side for side in region.sides if side not in found]
-    if len(missing) == 2:
-        return "No lung was found in this scan."
-    if missing and len(region.sides) == 1:
-        return f"No {_SIDE_WORD[missing[0]]} lung was found in this scan."
+    label_set = voxels.label_set
+    missing = [value for value in region.values if value not in found]
+    if len(missing) == len(region.values) > 1:
+        return f"No {label_set.noun} was found in this scan."
+    if missing and len(region.values) == 1:
+        return f"No {label_set[missing[0]].title.lower()} was found in this scan."
     if region.axis is None:
         return None
     if missing:
-        return _only_one(found)
+        return _only(label_set, found)
     if not voxels.has_thirds(region):
-        return _THIN[region.axis]
-    return None if sample.voxels else "The mask has no voxel in this part of the lung."
+        return _THIN[region.axis].format(noun=label_set.noun)
+    return None if sample.voxels else f"The mask has no voxel in this part of the {label_set.noun}."
 
 
 def _group_unknown(
-    group: Group, region: Region, volume: Volume, found: tuple[Lung, ...], flags: Iterable[Flag]
+    group: Group,
+    region: Region,
+    volume: Volume,
+    known: tuple[LabelSet, tuple[int, ...]],
+    flags: Iterable[Flag],
 ) -> str | None:
     """Say why a group of measures of a region cannot be known, None where it can."""
+    label_set, found = known
     if group in _AMOUNTS and not volume.meta.spacing_known:
         return _NO_SPACING
-    if group in _AMOUNTS and any(side not in found for side in region.sides):
-        return _only_one(found)
+    if group in _AMOUNTS and any(value not in found for value in region.values):
+        return _only(label_set, found)
     spoiled = {Group.ALL.value, group.value}
     if region.axis is not None:
         spoiled.add(Group.THIRDS.value)
@@ -157,19 +152,20 @@ def _group_unknown(
     return None
 
 
-def _only_one(found: tuple[Lung, ...]) -> str:
-    return f"Only the {_SIDE_WORD[found[0]]} lung was found in this scan."
+def _only(label_set: LabelSet, found: tuple[int, ...]) -> str:
+    names = " and the ".join(label_set[value].title.lower() for value in found)
+    return f"Only the {names} was found in this scan."
 
 
-def _identity(samples: dict[str, Sample], voxel_ml: float, labels: npt.NDArray[np.uint8]) -> tuple[Flag, ...]:
+def _identity(samples: dict[str, Sample], voxel_ml: float, labels: LabelVolume) -> tuple[Flag, ...]:
     """Check that every voxel was counted and that air + tissue = volume where all HU are in [-1000, 0].
 
     Either would be a bug of this program, so the values are withheld rather than printed.
     """
     broken = []
-    voxels = count_voxels(labels)
-    for side, info in LUNGS.items():
-        if samples[info.name].voxels != voxels[side]:
+    voxels = labels.counts()
+    for value, info in labels.label_set.items():
+        if samples[info.name].voxels != voxels[value]:
             broken.append(info.name)
     for name, sample in samples.items():
         if not sample.size or sample.metal or sample.low < -1000 or sample.high > 0:

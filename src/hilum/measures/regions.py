@@ -1,4 +1,4 @@
-"""The regions that are measured, and the voxels of each, in one pass over the lungs."""
+"""The regions that are measured, and the voxels of each, in one pass over the labels."""
 
 from __future__ import annotations
 
@@ -9,63 +9,64 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.labels import LUNGS, Lung
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LabelSet
 from hilum.core.volume import Volume
 from hilum.measures.sample import Sample
 
-__all__ = ["REGIONS", "LungVoxels", "Region", "collect"]
+__all__ = ["LabelVoxels", "Region", "collect", "regions_of"]
 
 #: Thirds along the patient's front-back and head-foot axis, in the order in which +y and +z of RAS grow.
 FRONT_BACK = ("dorsal", "mid_ap", "ventral")
 HEAD_FOOT = ("basal", "middle", "apical")
 _AXES = (1, 2)  # rows of the affine that those two axes are
-_SIDES = (Lung.RIGHT, Lung.LEFT)
-_CELLS = 18  # two sides, three by three thirds
+_PARTS = 9  # cells a label: three by three thirds
 _SLAB = 2**20  # voxels a slab: some tens of MB of work space
 
 
 @dataclass(frozen=True)
 class Region:
-    """A region by its name, the lungs it takes and the third of them, if any.
+    """A region by its name, the labels it takes and the third of them, if any.
 
     Attributes:
         name: Name in every output.
-        sides: The lungs that belong to it.
-        axis: 0 for thirds from back to front, 1 for thirds from foot to head, None for whole lungs.
+        values: The label values that belong to it.
+        axis: 0 for thirds from back to front, 1 for thirds from foot to head, None for whole structures.
         third: Which third, 0 to 2 in the order in which the axis grows.
     """
 
     name: str
-    sides: tuple[Lung, ...]
+    values: tuple[int, ...]
     axis: int | None = None
     third: int = 0
 
 
-def _regions() -> Iterator[Region]:
-    wholes = [(LUNGS[side].name, (side,)) for side in _SIDES] + [("lungs", _SIDES)]
-    for name, sides in wholes:
-        yield Region(name, sides)
-    for name, sides in wholes:
-        for axis, thirds in enumerate((FRONT_BACK, HEAD_FOOT)):
-            for third in (2, 1, 0):  # ventral to dorsal, apical to basal
-                yield Region(f"{name}_{thirds[third]}", sides, axis, third)
-
-
-#: All regions in the order of the outputs: right, left, both, then their thirds.
-REGIONS: tuple[Region, ...] = tuple(_regions())
+def regions_of(label_set: LabelSet) -> tuple[Region, ...]:
+    """Return what is measured of a label set, in the order of the outputs: its regions, then their thirds."""
+    wholes = [Region(region.name, region.values) for region in label_set.regions]
+    parts = [
+        Region(f"{whole.name}_{thirds[third]}", whole.values, axis, third)
+        for whole in wholes
+        for axis, thirds in enumerate((FRONT_BACK, HEAD_FOOT))
+        for third in (2, 1, 0)  # ventral to dorsal, apical to basal
+    ]
+    return (*wholes, *parts)
 
 
 @dataclass(frozen=True, eq=False)
-class LungVoxels:
-    """HU of the lungs, parted by side and third.
+class LabelVoxels:
+    """HU of the labelled voxels, parted by label and third.
 
     Attributes:
-        histograms: Counts (18, HU steps) of an integer scan; None for a float scan.
+        label_set: What the labels mean.
+        histograms: Counts (9 cells a label, HU steps) of an integer scan; None for a float scan.
         low: HU of the first step.
-        values: The HU of each of the 18 cells of a float scan; None for an integer scan.
-        split: Whether the lung has thirds, (2 sides, 2 axes): it does not where it is fewer than three
+        values: The HU of each cell of a float scan; None for an integer scan.
+        split: Whether a label has thirds, (labels, 2 axes): it does not where it is fewer than three
             voxel layers thick, as in a single slice.
     """
+
+    label_set: LabelSet
 
     histograms: npt.NDArray[np.int64] | None
     low: int
@@ -74,14 +75,14 @@ class LungVoxels:
 
     def sample(self, region: Region) -> Sample:
         """Return the voxels of ``region``."""
-        cells = np.zeros((2, 3, 3), bool)
-        for side in region.sides:
+        cells = np.zeros((len(self.label_set), 3, 3), bool)
+        for index in self._places(region):
             if region.axis is None:
-                cells[side - 1] = True
+                cells[index] = True
             elif region.axis == 0:
-                cells[side - 1, region.third] = True
+                cells[index, region.third] = True
             else:
-                cells[side - 1, :, region.third] = True
+                cells[index, :, region.third] = True
         chosen = np.flatnonzero(cells)
         if self.histograms is not None:
             counts = self.histograms[chosen].sum(axis=0)
@@ -93,11 +94,16 @@ class LungVoxels:
         return Sample.of(values)
 
     def has_thirds(self, region: Region) -> bool:
-        """Whether the split that ``region`` belongs to can be made of all its lungs."""
-        return region.axis is None or all(self.split[side - 1, region.axis] for side in region.sides)
+        """Whether the split that ``region`` belongs to can be made of all its labels."""
+        return region.axis is None or all(self.split[index, region.axis] for index in self._places(region))
+
+    def _places(self, region: Region) -> list[int]:
+        """Places of the labels of a region in the label set."""
+        order = list(self.label_set)
+        return [order.index(value) for value in region.values]
 
 
-def collect(volume: Volume, labels: npt.NDArray[np.uint8]) -> LungVoxels:
+def collect(volume: Volume, labels: LabelVolume) -> LabelVoxels:
     """Part the voxels of the lungs by side and third.
 
     The thirds are those of each lung's extent (from the outer faces of its voxels) along the axes of the
@@ -107,36 +113,49 @@ def collect(volume: Volume, labels: npt.NDArray[np.uint8]) -> LungVoxels:
 
     Args:
         volume: The scan.
-        labels: uint8 array of the volume's shape; 1 = right lung, 2 = left lung, 0 elsewhere.
+        labels: The label map, on the same grid.
     """
-    grid = _Grid.of(volume, labels)
+    label_set = labels.label_set
+    count, cells = len(label_set), _PARTS * len(label_set)
+    grid = _Grid.of(volume, _numbered(labels))
     if grid is None:
-        return LungVoxels(np.zeros((_CELLS, 1), np.int64), 0, None, np.zeros((2, 2), bool))
-    cuts, split = _thirds(grid)
+        return LabelVoxels(label_set, np.zeros((cells, 1), np.int64), 0, None, np.zeros((count, 2), bool))
+    cuts, split = _thirds(grid, count)
     if grid.hu.dtype.kind == "f":
-        parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in range(_CELLS)]
+        parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in range(cells)]
         for cell, hu in _slabs(grid, cuts):
-            for number in range(_CELLS):
+            for number in range(cells):
                 parts[number].append(hu[cell == number])
-        return LungVoxels(None, 0, [np.concatenate(part) for part in parts], split)
+        return LabelVoxels(label_set, None, 0, [np.concatenate(part) for part in parts], split)
     low, high = int(grid.hu.min()), int(grid.hu.max())
     steps = high - low + 1
-    total = np.zeros(_CELLS * steps, np.int64)
+    total = np.zeros(cells * steps, np.int64)
     for cell, hu in _slabs(grid, cuts):
         cell *= steps
         cell += hu
         cell -= low
         total += np.bincount(cell, minlength=total.size)
-    return LungVoxels(total.reshape(_CELLS, steps), low, None, split)
+    return LabelVoxels(label_set, total.reshape(cells, steps), low, None, split)
+
+
+def _numbered(labels: LabelVolume) -> npt.NDArray[np.uint8]:
+    """Return the labels with the values 1, 2 ... in the order of the label set."""
+    values = list(labels.label_set)
+    numbers = list(range(1, len(values) + 1))
+    if values == numbers:
+        return labels.data
+    lookup = np.zeros(256, np.uint8)
+    lookup[values] = numbers
+    return lookup[labels.data]
 
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """The box round the lungs, axes in memory order.
+    """The box round the labelled voxels, axes in memory order.
 
     Attributes:
         hu: HU in the box.
-        labels: Labels in the box.
+        labels: Numbers of the labels in the box, from 1 in the order of the label set.
         rows: (2, 3) rows of the affine that give the patient's +y and +z, in mm a voxel step of the box,
             counted from the first voxel of the box.
     """
@@ -147,7 +166,7 @@ class _Grid:
 
     @classmethod
     def of(cls, volume: Volume, labels: npt.NDArray[np.uint8]) -> _Grid | None:
-        """Crop to the lungs; None where there is no voxel of one."""
+        """Crop to the labelled voxels; None where there is none."""
         order = np.argsort([-abs(step) for step in volume.hu.strides], kind="stable")
         hu, labels = volume.hu.transpose(order), labels.transpose(order)
         flat = np.bitwise_or.reduce(labels, axis=0)
@@ -174,14 +193,14 @@ class _Grid:
         return out
 
 
-def _thirds(grid: _Grid) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return the (2 axes, 2 cuts, 2 sides) places of the cuts in mm, and whether each lung can be split."""
-    low = np.full((2, 2), np.inf)
-    high = np.full((2, 2), -np.inf)
+def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return the (2 axes, 2 cuts, labels) places of the cuts in mm, and whether each label can be split."""
+    low = np.full((2, count), np.inf)
+    high = np.full((2, count), -np.inf)
     last = grid.labels.shape[2] - 1
     for slab in grid.slabs():
-        for side in _SIDES:
-            mask = grid.labels[slab] == side
+        for index in range(count):
+            mask = grid.labels[slab] == index + 1
             i, j = np.nonzero(mask.any(axis=2))
             if i.size == 0:
                 continue
@@ -190,10 +209,10 @@ def _thirds(grid: _Grid) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]
             ends = np.stack([lines.argmax(axis=1), last - lines[:, ::-1].argmax(axis=1)])
             for axis, (a, b, c) in enumerate(grid.rows):
                 place = a * (i + slab.start) + b * j + c * ends
-                low[axis, side - 1] = min(low[axis, side - 1], float(place.min()))
-                high[axis, side - 1] = max(high[axis, side - 1], float(place.max()))
+                low[axis, index] = min(low[axis, index], float(place.min()))
+                high[axis, index] = max(high[axis, index], float(place.max()))
     layer = np.abs(grid.rows).sum(axis=1)[:, None]  # extent of one voxel along the axis
-    missing = ~np.isfinite(low)  # no voxel of this lung
+    missing = ~np.isfinite(low)  # no voxel of this label
     extent = np.where(missing, 0.0, high - low + layer)
     first = np.where(missing, 0.0, low - layer / 2)
     cuts = np.stack([first + extent / 3, first + 2 * extent / 3], axis=1).astype(np.float32)
@@ -203,15 +222,15 @@ def _thirds(grid: _Grid) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]
 def _slabs(
     grid: _Grid, cuts: npt.NDArray[np.float32]
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]:
-    """Give cell number (0 to 17: side, back to front, foot to head) and HU of the lungs' voxels."""
+    """Give cell number (by label, back to front, foot to head) and HU of the labelled voxels."""
     for slab in grid.slabs():
         marked = grid.labels[slab].ravel()
         inside = np.flatnonzero(marked)
-        side = marked[inside] - np.uint8(1)
-        cell = side.astype(np.intp)
+        index = marked[inside] - np.uint8(1)
+        cell = index.astype(np.intp)
         for axis in range(2):
             place = grid.places(axis, slab).ravel()[inside]
-            third = (place > cuts[axis, 0][side]).view(np.uint8) + (place > cuts[axis, 1][side])
+            third = (place > cuts[axis, 0][index]).view(np.uint8) + (place > cuts[axis, 1][index])
             cell *= 3
             cell += third
         yield cell, grid.hu[slab].ravel()[inside]

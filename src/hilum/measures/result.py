@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from hilum.core.flags import Flag
-from hilum.core.labels import contract
-from hilum.core.version import __version__
+from hilum.measures.definition import MeasureDef
 from hilum.measures.registry import REGISTRY
 
-__all__ = ["COLUMNS", "SCHEMA", "Measures", "Value"]
+__all__ = ["Measures", "Value", "formulae"]
 
-SCHEMA = "hilum.measures/1"
-
-#: Columns of the long table, see :meth:`Measures.rows`.
-COLUMNS = ("region", "measure", "value", "unit", "formula_id", "reason")
+Formulae = Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -32,24 +28,36 @@ class Value:
     unit: str
     reason: str | None = None
 
+    @property
+    def rounded(self) -> float | None:
+        """The value to seven digits: more than any scan can tell, and the same on every machine."""
+        return None if self.value is None else float(f"{self.value:.7g}")
+
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON, rounded to seven digits."""
         if self.value is None:
             return {"value": None, "reason": self.reason}
-        return {"value": _round(self.value), "unit": self.unit}
+        return {"value": self.rounded, "unit": self.unit}
+
+
+def formulae(definitions: Iterable[MeasureDef] = tuple(REGISTRY.values())) -> dict[str, dict[str, object]]:
+    """Return how measures are computed, by id, as plain data."""
+    return {entry.id: entry.as_dict() for entry in definitions}
 
 
 @dataclass(frozen=True, eq=False)
 class Measures(Mapping[str, Mapping[str, Value]]):
-    """All values of a scan: region name to measure id to :class:`Value`.
+    """All values of a task, or of several tasks: region name to measure id to :class:`Value`.
 
     Attributes:
         regions: The values.
         flags: The quality flags that were respected, and those that measuring itself raised.
+        formulae: How each measure is computed, by id, as plain data; see :func:`formulae`.
     """
 
     regions: Mapping[str, Mapping[str, Value]]
     flags: tuple[Flag, ...] = ()
+    formulae: Formulae = field(default_factory=formulae)
 
     def __getitem__(self, region: str) -> Mapping[str, Value]:
         return self.regions[region]
@@ -60,29 +68,34 @@ class Measures(Mapping[str, Mapping[str, Value]]):
     def __len__(self) -> int:
         return len(self.regions)
 
-    def as_dict(self) -> dict[str, object]:
-        """Return the content of ``measures.json`` as plain data."""
+    def __repr__(self) -> str:
+        unknown = sum(entry.value is None for values in self.regions.values() for entry in values.values())
+        total = sum(len(values) for values in self.regions.values())
+        shown = ", ".join(list(self.regions)[:3]) + (", ..." if len(self.regions) > 3 else "")
+        return f"<Measures of {len(self.regions)} regions ({shown}): {total} values, {unknown} unknown>"
+
+    @classmethod
+    def joined(cls, parts: Iterable[Measures]) -> Measures:
+        """Put the measures of several tasks together.
+
+        Raises:
+            ValueError: Two of them have a region of the same name.
+        """
+        regions: dict[str, Mapping[str, Value]] = {}
+        flags: dict[Flag, None] = {}
+        every: dict[str, Mapping[str, object]] = {}
+        for part in parts:
+            twice = regions.keys() & part.regions.keys()
+            if twice:
+                raise ValueError(f"Two tasks have regions of the same name: {', '.join(sorted(twice))}.")
+            regions.update(part.regions)
+            flags.update(dict.fromkeys(part.flags))
+            every.update(part.formulae)
+        return cls(regions, tuple(flags), every)
+
+    def as_dict(self) -> dict[str, dict[str, dict[str, object]]]:
+        """Return the values as plain data: region to measure to value with unit, or null with a reason."""
         return {
-            "schema": SCHEMA,
-            "hilum": __version__,
-            "label_contract": contract(),
-            "quality": [flag.as_dict() for flag in self.flags],
-            "formulae": {id_: entry.as_dict() for id_, entry in REGISTRY.items()},
-            "regions": {
-                region: {measure: value.as_dict() for measure, value in values.items()}
-                for region, values in self.regions.items()
-            },
+            region: {measure: value.as_dict() for measure, value in values.items()}
+            for region, values in self.regions.items()
         }
-
-    def rows(self) -> Iterator[tuple[str, str, float | None, str, str, str | None]]:
-        """Give the rows of the long table, one a region and measure; the header is :data:`COLUMNS`."""
-        for region, values in self.regions.items():
-            for measure, entry in values.items():
-                known = None if entry.value is None else _round(entry.value)
-                formula = REGISTRY[measure].formula_id
-                yield region, measure, known, entry.unit, formula, entry.reason
-
-
-def _round(value: float) -> float:
-    """Round to seven significant digits: more than any scan can tell, and the same on every machine."""
-    return float(f"{value:.7g}")

@@ -6,7 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FlagEntry", "FormulaEntry", "KnownValue", "MeasuresFile", "UnknownValue"]
+__all__ = [
+    "FlagEntry",
+    "FormulaEntry",
+    "KnownConfidence",
+    "KnownValue",
+    "LabelContract",
+    "LabelEntry",
+    "MeasuresFile",
+    "ModelEntry",
+    "TaskEntry",
+    "UnknownConfidence",
+    "UnknownValue",
+]
 
 
 class _Strict(BaseModel):
@@ -47,6 +59,55 @@ class FlagEntry(_Strict):
     regions: list[str] | None = None
 
 
+class LabelEntry(_Strict):
+    """What one label value means; ``snomed_ct`` is a code of SNOMED CT."""
+
+    name: str
+    title: str
+    snomed_ct: str
+
+
+class LabelContract(_Strict):
+    """What the values of a label map mean, and what is inside and outside of them."""
+
+    name: str
+    version: str
+    labels: dict[str, LabelEntry]
+    definition: str
+    note: str = ""
+
+
+class ModelEntry(_Strict):
+    """The model that made a label map; ``sha256`` is of its weights, empty where it has none."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class KnownConfidence(_Strict):
+    """The model's own estimate of the chance that the Dice is below 0.95, and what it rests on."""
+
+    failure: float
+    signs: dict[str, float]
+
+
+class UnknownConfidence(_Strict):
+    """No estimate, with the reason."""
+
+    failure: None
+    reason: str
+
+
+class TaskEntry(_Strict):
+    """One label map: its meaning, its model and what was measured, by region and measure id."""
+
+    label_contract: LabelContract
+    model: ModelEntry
+    confidence: KnownConfidence | UnknownConfidence
+    regions: dict[str, dict[str, KnownValue | UnknownValue]]
+
+
 class MeasuresFile(_Strict):
     """The whole file.
 
@@ -54,12 +115,11 @@ class MeasuresFile(_Strict):
         >>> MeasuresFile.model_validate_json(text)  # doctest: +SKIP
     """
 
-    schema_: Literal["hilum.measures/1"]
+    schema_: Literal["hilum.measures/2"]
     hilum: str
-    label_contract: dict[str, object]
     quality: list[FlagEntry]
     formulae: dict[str, FormulaEntry]
-    regions: dict[str, dict[str, KnownValue | UnknownValue]]
+    tasks: dict[str, TaskEntry]
 
     # "schema" is a method of pydantic's models, so the field goes by another name in Python.
     model_config = ConfigDict(

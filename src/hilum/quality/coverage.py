@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.flags import Flag, Severity
-from hilum.core.labels import LUNGS, Lung
+from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
 from hilum.quality.survey import PADDING_VALUE, FewPlanes, canonical_labels
@@ -48,7 +48,7 @@ def coverage_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Fl
         yield from _cut("cut_side", side, _side_contact(mask, side, spacing) + padding[side])
 
 
-def _side_contact(mask: npt.NDArray[Any], side: Lung, spacing: tuple[float, float, float]) -> float:
+def _side_contact(mask: npt.NDArray[Any], side: int, spacing: tuple[float, float, float]) -> float:
     """Return the area of a lung in the right, left, front and back face of the picture, cm2."""
     total = 0.0
     for axis in (0, 1):
@@ -60,7 +60,7 @@ def _side_contact(mask: npt.NDArray[Any], side: Lung, spacing: tuple[float, floa
     return total
 
 
-def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[Lung, float]:
+def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[int, float]:
     """Return the area, cm2, along which each lung meets what was not scanned."""
     from scipy import ndimage
 
@@ -102,7 +102,7 @@ def _shared_edge(
     return total
 
 
-def _cut(code: str, side: Lung, area: float) -> Iterator[Flag]:
+def _cut(code: str, side: int, area: float) -> Iterator[Flag]:
     if area <= TOLD_CM2:
         return
     info, (where, todo) = LUNGS[side], _WHERE[code]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.errors import UsageError
 from hilum.core.flags import Flag, Severity
 from hilum.core.segmentation import Confidence, Segmentation
 from hilum.core.volume import Volume
@@ -55,11 +54,10 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
 
     Raises:
         UsageError: The labels do not have the shape of the volume.
+        GeometryError: They lie elsewhere.
     """
-    labels = segmentation.labels
-    if labels.shape != volume.shape:
-        raise UsageError(f"labels has shape {labels.shape}, expected that of the volume, {volume.shape}.")
-    labels = labels.astype(np.uint8, copy=False)
+    segmentation.labels.require_grid_of(volume)
+    labels = segmentation.labels.data
     coverage = tuple(coverage_flags(volume, labels))
     found = plausibility_flags(volume, labels)
     if any(flag.code == "sides_unknown" for flag in segmentation.flags):

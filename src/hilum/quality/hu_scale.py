@@ -83,7 +83,7 @@ def calibration(volume: Volume, segmentation: Segmentation | None = None) -> Cal
     Returns:
         The fixed points that were seen.
     """
-    labels = None if segmentation is None else segmentation.labels
+    labels = None if segmentation is None else segmentation.labels.data
     air: list[tuple[int, float]] = []
     tissue: list[npt.NDArray[np.float32]] = []
     for plane in FewPlanes(volume, labels):

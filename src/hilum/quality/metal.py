@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.flags import Flag, Severity
-from hilum.core.labels import LUNGS, Lung
+from hilum.core.labels import LUNGS, LabelSet
 from hilum.core.volume import Volume
 
 __all__ = ["METAL_HU", "count_metal", "metal_flags"]
@@ -19,7 +19,7 @@ __all__ = ["METAL_HU", "count_metal", "metal_flags"]
 METAL_HU = 3000
 
 
-def count_metal(volume: Volume, labels: npt.NDArray[np.integer[Any]]) -> dict[Lung, int]:
+def count_metal(volume: Volume, labels: npt.NDArray[np.integer[Any]]) -> dict[int, int]:
     """Return how many voxels of each lung are metal; labels have the shape of the volume."""
     counts = dict.fromkeys(LUNGS, 0)
     if volume.hu.max() > METAL_HU:
@@ -28,12 +28,13 @@ def count_metal(volume: Volume, labels: npt.NDArray[np.integer[Any]]) -> dict[Lu
     return counts
 
 
-def metal_flags(counts: Mapping[Lung, int], volume: Volume) -> Iterator[Flag]:
-    """Give ``metal`` for each lung whose mask holds metal.
+def metal_flags(counts: Mapping[int, int], volume: Volume, label_set: LabelSet = LUNGS) -> Iterator[Flag]:
+    """Give ``metal`` for each label whose mask holds metal.
 
     Args:
-        counts: Voxels of metal by side, from :func:`count_metal`.
+        counts: Voxels of metal by label value, such as from :func:`count_metal`.
         volume: The scan.
+        label_set: What the values mean.
     """
     for side, voxels in counts.items():
         if not voxels:
@@ -42,8 +43,9 @@ def metal_flags(counts: Mapping[Lung, int], volume: Volume) -> Iterator[Flag]:
         if volume.meta.spacing_known:
             size = f"{voxels * volume.voxel_volume_ml:.2g} mL ({size})"
         message = (
-            f"{size} of the {LUNGS[side].title.lower()} lie above {METAL_HU} HU, as only metal does: left "
-            "out of weight, densities and percentages, counted in the volume. Look whether its streaks "
-            "reach the lung."
+            f"{size} of the {label_set[side].title.lower()} lie above {METAL_HU} HU, as only metal does: "
+            "left out of weight, densities and percentages, counted in the volume. Look whether its streaks "
+            f"reach the {label_set.noun}."
         )
-        yield Flag("metal", Severity.WARNING, message, (LUNGS[side].name, "lungs"))
+        regions = tuple(region.name for region in label_set.regions if side in region.values)
+        yield Flag("metal", Severity.WARNING, message, regions)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.flags import Flag, Severity
-from hilum.core.labels import LUNGS, Lung, count_voxels
+from hilum.core.label_volume import count_values
+from hilum.core.labels import LUNGS, Lung
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
 from hilum.quality.survey import canonical_labels
@@ -50,7 +51,7 @@ class Sampled:
 
 def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
     """Give the findings on sizes, sides, pieces and density of the lungs."""
-    size = count_voxels(labels)
+    size = count_values(labels, LUNGS)
     yield from _missing(size)
     if not any(size.values()):
         return
@@ -63,7 +64,7 @@ def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterato
     yield from _density(sampled)
 
 
-def _missing(size: Mapping[Lung, int]) -> Iterator[Flag]:
+def _missing(size: Mapping[int, int]) -> Iterator[Flag]:
     missing = [side for side, voxels in size.items() if voxels == 0]
     if len(missing) == len(size):
         message = "The mask is empty: no lung was found, so nothing was measured. Look at the scan."
@@ -79,7 +80,7 @@ def _missing(size: Mapping[Lung, int]) -> Iterator[Flag]:
         yield Flag("lung_missing", Severity.WARNING, message, (LUNGS[missing[0]].name, "lungs"))
 
 
-def _sizes(ml: Mapping[Lung, float]) -> Iterator[Flag]:
+def _sizes(ml: Mapping[int, float]) -> Iterator[Flag]:
     for side, volume in ml.items():
         name, title = LUNGS[side].name, LUNGS[side].title
         if 0 < volume < _LUNG_ML[0]:

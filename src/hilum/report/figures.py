@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,8 +16,10 @@ from hilum.core.labels import LUNGS
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slices import LEVEL, WINDOW, Picture, Plane, choose, picture, scale_bar_cm
 from hilum.drawing.survey import survey
-from hilum.report.projection import Projection, tissue_thickness
-from hilum.result import Result
+from hilum.tasks.lungs.report.projection import Projection, tissue_thickness
+
+if TYPE_CHECKING:
+    from hilum.result import Result
 
 __all__ = ["save_overview_png"]
 
@@ -39,7 +41,7 @@ def save_overview_png(result: Result, path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    found = survey(result)
+    found = survey(result.volume, result.segmentations[LUNGS.name].labels)
     chosen = choose(found)
     panels: list[Picture | Projection] = []
     for plane, which in ((Plane.CORONAL, 0), (Plane.AXIAL, 1)):

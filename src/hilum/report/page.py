@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from hilum.core.version import __version__
 from hilum.io.letters import visible
 
-__all__ = ["POLICY", "render_page"]
+__all__ = ["POLICY", "render_page", "render_part"]
 
 #: What a browser may load: styles and pictures that lie in the page. No script, no connection, no form.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -29,6 +31,11 @@ def render_page(template: str, package: str = "hilum.report", **values: Any) -> 
     """
     values = {"hilum_version": __version__, "policy": POLICY, **values}
     return visible(_environment(package).get_template(template).render(values))
+
+
+def render_part(template: str, package: str, values: Mapping[str, Any]) -> Markup:
+    """Render a part of a page; arguments are as in :func:`render_page`."""
+    return Markup(_environment(package).get_template(template).render(values))
 
 
 @lru_cache(maxsize=8)

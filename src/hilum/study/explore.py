@@ -182,7 +182,7 @@ def _of_scan(number: int, path: Path) -> Survey:
     plane = {0: Plane.SAGITTAL, 1: Plane.CORONAL, 2: Plane.AXIAL}[flat]
     frame = frame_of(volume, plane, "keep")
     chosen = _spread(frame.slices)
-    cut = list(pictures(volume, lungs.labels, frame, chosen))
+    cut = list(pictures(volume, lungs.labels.data, frame, chosen))
     stack = Stack(plane, [hu for hu, _ in cut], [mask for _, mask in cut], chosen, frame.spacing, sided=True)
     flags = tuple(dict.fromkeys(flag.code for flag in check_volume(volume, lungs)))
     return survey(number, stack, flags)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import Side
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import ScanMeta, Volume
@@ -33,9 +35,9 @@ Counts = npt.NDArray[np.int64]
 class Region(str, Enum):
     """Where pixels are counted."""
 
-    LUNGS = "lungs"
-    RIGHT = "right_lung"
-    LEFT = "left_lung"
+    LUNGS = Side.LUNGS.value
+    RIGHT = Side.RIGHT.value
+    LEFT = Side.LEFT.value
     APEX = "apical"
     MIDDLE = "middle"
     BASE = "basal"
@@ -246,4 +248,4 @@ def _calibrate(stack: Stack) -> Calibration:
     rows, cols = stack.spacing or (1.0, 1.0)
     affine = np.array([[0, -cols, 0, 0], [-rows, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
     volume = Volume(hu, affine, ScanMeta(spacing_known=stack.spacing is not None))
-    return calibration(volume, Segmentation(labels, ModelInfo("given", "")))
+    return calibration(volume, Segmentation(LabelVolume.on_grid_of(volume, labels), ModelInfo("given", "")))

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hilum.core.version import __version__
+from hilum.core.labels import Side
+from hilum.core.version import RUN_SCHEMA, __version__
 from hilum.io import OutputFolder, write_csv, write_json, write_text
 from hilum.report.page import render_page
 from hilum.study.explore import FEATURES, OUTLIER_Z, Exploration
@@ -21,8 +22,8 @@ _BIN_HU = 10
 _SCHEMA = "hilum.explore/1"
 _TITLES = {
     Region.LUNGS: "Lungs",
-    Region.RIGHT: "Right lung",
-    Region.LEFT: "Left lung",
+    Region.RIGHT: Side.RIGHT.words,
+    Region.LEFT: Side.LEFT.words,
     Region.APEX: "Apical third",
     Region.MIDDLE: "Middle third",
     Region.BASE: "Basal third",
@@ -66,7 +67,7 @@ def write_exploration(found: Exploration, out: Path | str) -> Path:
         write_json(folder / "explore.json", _summary(found))
         write_text(folder / "explore.html", render(found))
         names = sorted([*(path.name for path in folder.iterdir()), "run.json"])
-        about = {"schema": "hilum.run/1", "hilum": __version__, "verb": "explore", "files": names}
+        about = {"schema": RUN_SCHEMA, "hilum": __version__, "verb": "explore", "files": names}
         write_json(folder / "run.json", about)
     return Path(out)
 

@@ -1,140 +1,85 @@
-"""Models by name, each behind the same interface."""
+"""Tasks and models by name. A new task is one line in ``_TASKS``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 
-from hilum.core.errors import ModelError, UsageError
-from hilum.core.segmentation import Segmenter
-from hilum.core.sentences import Sentence
+from hilum.core.errors import UsageError
 from hilum.models.engine import Device
+from hilum.tasks.lungs.models import DEFAULT_MODEL, available_models, load_model
+from hilum.tasks.lungs.spec import LUNGS_TASK
+from hilum.tasks.spec import Task
 
 __all__ = [
     "DEFAULT_MODEL",
-    "AvailableModel",
+    "TASKS",
     "Device",
-    "Task",
     "available_models",
+    "in_order",
     "load_model",
     "parse_tasks",
+    "registered",
 ]
 
-DEFAULT_MODEL = "lungs"
-#: The model without weights.
-_CLASSIC = "classic"
+_TASKS: dict[str, Task] = {
+    LUNGS_TASK.name: LUNGS_TASK,
+}
+#: Every task by its name.
+TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
 
 
-class Task(str, Enum):
-    """What can be segmented."""
-
-    LUNGS = "lungs"
-
-
-@dataclass(frozen=True)
-class AvailableModel:
-    """A model that can be chosen by its name.
-
-    Attributes:
-        name: For :func:`load_model`.
-        task: What it segments.
-        version: Of the model.
-        kind: ``rules``, or the architecture of its network.
-    """
-
-    name: str
-    task: str
-    version: str
-    kind: str
-
-
-def available_models() -> tuple[AvailableModel, ...]:
-    """Return the models that :func:`load_model` knows by name."""
-    from hilum.anatomy import Classic
-    from hilum.models.registry import find_model, shipped_models
-
-    cards = [find_model(name).card for name in shipped_models()]
-    own = AvailableModel(Classic.info.name, Task.LUNGS.value, Classic.info.version, "rules")
-    return (own, *(AvailableModel(card.name, card.task, card.version, card.kind) for card in cards))
-
-
-def load_model(
-    name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO, task: Task | str = Task.LUNGS
-) -> Segmenter:
-    """Return a model that is ready to run.
-
-    Args:
-        name: ``classic``; the name of a shipped model; a folder made by ``hilum train``; or a model card or
-            ONNX file.
-        device: Where to run it. ``classic`` runs on the CPU only.
-        task: What it must segment.
-
-    Raises:
-        ModelError: There is no such model, it is damaged or made for another task, or it cannot run on this
-            device.
-        UsageError: ``device`` is not a :class:`Device`.
-    """
-    try:
-        wanted = Device(device)
-    except ValueError as error:
-        raise UsageError(
-            f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
-        ) from error
-    if name == _CLASSIC:
-        return _classic(wanted)
-    return _opened(name, wanted, str(getattr(task, "value", task)))
-
-
-def _classic(device: Device) -> Segmenter:
-    from hilum.anatomy import Classic
-
-    if device is Device.GPU:
-        raise ModelError(
-            "The model 'classic' runs on the CPU only.",
-            Sentence("Leave {option:device} away, or choose auto or cpu."),
-        )
-    return Classic()
-
-
-def _opened(name: str, device: Device, task: str) -> Segmenter:
-    """Open a trained network; which class runs it is decided by its card."""
-    from hilum.models.card import SliceInput
-    from hilum.models.registry import find_model
-
-    files = find_model(name)
-    if files.card.task != task:
-        raise ModelError(
-            f"The model {files.name} was trained for the task {files.card.task}, not for {task}.",
-            "Choose a model of this task.",
-        )
-    if isinstance(files.card.input, SliceInput):
-        from hilum.tasks.lungs.learned import LearnedSlices
-
-        return LearnedSlices(files.open(device=device))
-    return _volume_lungs(files.path, files.card.model_dump_json(), device)
-
-
-@lru_cache(maxsize=2)  # opened once for many scans, and again when the card has changed
-def _volume_lungs(path: Path, card: str, device: Device) -> Segmenter:
-    from hilum.models.registry import open_model
-    from hilum.tasks.lungs.default import VolumeLungs
-
-    return VolumeLungs(open_model(path, device=device), device=device)
-
-
-def parse_tasks(text: str) -> tuple[Task, ...]:
+def parse_tasks(text: str) -> tuple[str, ...]:
     """Read a comma-separated list of tasks.
 
     Raises:
         UsageError: A task is unknown, or none is named.
     """
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    known = [task.value for task in Task]
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    in_order(names)
+    return names
+
+
+def in_order(names: Iterable[str]) -> tuple[Task, ...]:
+    """Return the tasks and all that they need, each after what it needs.
+
+    Raises:
+        UsageError: A task is unknown, or none is named.
+    """
+    out: dict[str, Task] = {}
+
+    def add(name: str) -> None:
+        if name not in TASKS:
+            raise UsageError(f"task is {name!r}, expected one of {', '.join(TASKS)}.")
+        for needed in TASKS[name].needs:
+            add(needed)
+        out.setdefault(name, TASKS[name])
+
     for name in names:
-        if name not in known:
-            raise UsageError(f"task is {name!r}, expected one of {', '.join(known)}.")
-    if not names:
-        raise UsageError(f"No task was named, expected one of {', '.join(known)}.")
-    return tuple(dict.fromkeys(Task(name) for name in names))
+        add(name)
+    if not out:
+        raise UsageError(f"No task was named, expected one of {', '.join(TASKS)}.")
+    return tuple(out.values())
+
+
+@contextmanager
+def registered(task: Task) -> Iterator[Task]:
+    """Add a task for a while, as a program does that brings its own.
+
+    Raises:
+        ValueError: There is a task of this name, it shares a region with another, or needs an unknown one.
+    """
+    regions = {region.name for other in TASKS.values() for region in other.label_set.regions}
+    twice = regions & {region.name for region in task.label_set.regions}
+    if task.name in TASKS or twice:
+        raise ValueError(
+            f"The task {task.name!r} or its regions ({', '.join(sorted(twice))}) are there already."
+        )
+    if not set(task.needs) <= set(TASKS):
+        raise ValueError(f"The task {task.name!r} needs tasks that are not there: {', '.join(task.needs)}.")
+    _TASKS[task.name] = task
+    try:
+        yield task
+    finally:
+        del _TASKS[task.name]

@@ -12,6 +12,7 @@ import pytest
 from pydicom.datadict import DicomDictionary
 
 from hilum.core.errors import InputError, OutputError, UsageError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dicom import read_dicom
 from hilum.io.dicom.seg import CARRIED, write_dicom_seg
@@ -43,7 +44,7 @@ def test_labels_come_back_where_they_were(dicom, folder, tmp_path, axes):
     dicom.save_all(dicom.series(6, orientation=axes, step=normal * 2), folder)
     volume = read_dicom(folder)
     labels = labels_of(volume)
-    path = write_dicom_seg(tmp_path / "lungs.dcm", labels, volume)
+    path = write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, labels), volume)
     seg = assert_same_place(path, labels, volume.affine)
     assert seg.Modality == "SEG"
     codes = [
@@ -65,11 +66,17 @@ def test_resampled_and_sheared_grids(dicom, folder, tmp_path):
     dicom.save_all(slices, folder)
     volume = read_dicom(folder, resample=True)
     labels = labels_of(volume)
-    assert_same_place(write_dicom_seg(tmp_path / "gap.dcm", labels, volume), labels, volume.affine)
+    assert_same_place(
+        write_dicom_seg(tmp_path / "gap.dcm", LabelVolume.on_grid_of(volume, labels), volume),
+        labels,
+        volume.affine,
+    )
     dicom.save_all(dicom.series(40, step=(0, 0.028, 2.0)), tmp_path / "lean")
     leaning = read_dicom(tmp_path / "lean")
     assert leaning.affine[1, 2] != 0
-    seg = pydicom.dcmread(write_dicom_seg(tmp_path / "lean.dcm", labels_of(leaning), leaning))
+    seg = pydicom.dcmread(
+        write_dicom_seg(tmp_path / "lean.dcm", LabelVolume.on_grid_of(leaning, labels_of(leaning)), leaning)
+    )
     frames = seg.PerFrameFunctionalGroupsSequence
     places = [[float(v) for v in f.PlanePositionSequence[0].ImagePositionPatient] for f in frames]
     assert max(places, key=lambda p: p[2]) == pytest.approx([-20.0, -30 + 39 * 0.028, -22.0])
@@ -79,7 +86,11 @@ def test_enhanced_source(dicom, folder, tmp_path):
     dicom.save(dicom.enhanced(dicom.series(5), [3, 1, 0, 4, 2]), folder / "e.dcm")
     volume = read_dicom(folder)
     labels = labels_of(volume)
-    assert_same_place(write_dicom_seg(tmp_path / "e.dcm", labels, volume), labels, volume.affine)
+    assert_same_place(
+        write_dicom_seg(tmp_path / "e.dcm", LabelVolume.on_grid_of(volume, labels), volume),
+        labels,
+        volume.affine,
+    )
 
 
 def test_one_lung_only(dicom, folder, tmp_path):
@@ -87,16 +98,23 @@ def test_one_lung_only(dicom, folder, tmp_path):
     volume = read_dicom(folder)
     labels = labels_of(volume)
     labels[labels == 2] = 0
-    assert_same_place(write_dicom_seg(tmp_path / "one.dcm", labels, volume), labels, volume.affine)
+    assert_same_place(
+        write_dicom_seg(tmp_path / "one.dcm", LabelVolume.on_grid_of(volume, labels), volume),
+        labels,
+        volume.affine,
+    )
 
 
 def test_the_same_labels_have_the_same_uids(dicom, folder, tmp_path):
     dicom.save_all(dicom.series(4), folder)
     volume = read_dicom(folder)
     labels = labels_of(volume)
-    first, again = (pydicom.dcmread(write_dicom_seg(tmp_path / n, labels, volume)) for n in "ab")
+    first, again = (
+        pydicom.dcmread(write_dicom_seg(tmp_path / n, LabelVolume.on_grid_of(volume, labels), volume))
+        for n in "ab"
+    )
     labels[0, 0, 0] = 1
-    other = pydicom.dcmread(write_dicom_seg(tmp_path / "c", labels, volume))
+    other = pydicom.dcmread(write_dicom_seg(tmp_path / "c", LabelVolume.on_grid_of(volume, labels), volume))
     assert first.SOPInstanceUID == again.SOPInstanceUID != other.SOPInstanceUID
     assert first.SeriesInstanceUID == again.SeriesInstanceUID
     assert first.PixelData == again.PixelData
@@ -106,15 +124,21 @@ def test_only_scans_from_dicom_files(dicom, folder, tmp_path):
     hu = dicom.truth(range(4))
     plain = Volume(hu, np.diag([-1.0, -1.0, 2.0, 1.0]), ScanMeta(source_format="nifti"))
     with pytest.raises(UsageError, match="needs a scan read from DICOM"):
-        write_dicom_seg(tmp_path / "a.dcm", labels_of(plain), plain)
+        write_dicom_seg(tmp_path / "a.dcm", LabelVolume.on_grid_of(plain, labels_of(plain)), plain)
     dicom.save_all(dicom.series(4), folder)
     volume = read_dicom(folder)
     with pytest.raises(UsageError, match="expected"):
-        write_dicom_seg(tmp_path / "a.dcm", np.zeros((2, 2, 2), np.uint8), volume)
-    with pytest.raises(UsageError, match="value 3"):
-        write_dicom_seg(tmp_path / "a.dcm", np.full(volume.shape, 3, np.uint8), volume)
+        write_dicom_seg(
+            tmp_path / "a.dcm", LabelVolume.on_grid_of(volume, np.zeros((2, 2, 2), np.uint8)), volume
+        )
+    with pytest.raises(UsageError, match="values from 3"):
+        write_dicom_seg(
+            tmp_path / "a.dcm", LabelVolume.on_grid_of(volume, np.full(volume.shape, 3, np.uint8)), volume
+        )
     with pytest.raises(UsageError, match="empty"):
-        write_dicom_seg(tmp_path / "a.dcm", np.zeros(volume.shape, np.uint8), volume)
+        write_dicom_seg(
+            tmp_path / "a.dcm", LabelVolume.on_grid_of(volume, np.zeros(volume.shape, np.uint8)), volume
+        )
     assert not (tmp_path / "a.dcm").exists()
 
 
@@ -122,10 +146,10 @@ def test_a_source_that_is_gone_or_lacks_tags(dicom, folder, tmp_path):
     paths = dicom.save_all(dicom.series(4, FrameOfReferenceUID=None), folder)
     volume = read_dicom(folder)
     with pytest.raises(InputError, match="lack FrameOfReferenceUID"):
-        write_dicom_seg(tmp_path / "a.dcm", labels_of(volume), volume)
+        write_dicom_seg(tmp_path / "a.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume)
     paths[0].unlink()
     with pytest.raises(InputError, match="cannot be read any more"):
-        write_dicom_seg(tmp_path / "a.dcm", labels_of(volume), volume)
+        write_dicom_seg(tmp_path / "a.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume)
 
 
 def test_a_place_that_cannot_be_written(dicom, folder, tmp_path):
@@ -133,14 +157,16 @@ def test_a_place_that_cannot_be_written(dicom, folder, tmp_path):
     volume = read_dicom(folder)
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError):
-        write_dicom_seg(tmp_path / "file" / "a.dcm", labels_of(volume), volume)
+        write_dicom_seg(
+            tmp_path / "file" / "a.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume
+        )
 
 
 def test_no_name_is_shouted_while_writing(dicom, folder, tmp_path, recwarn, caplog, capfd, has_no_canary):
     """highdicom warns of names of one component and quotes them."""
     dicom.save_all(dicom.series(4, PatientName=dicom.canary), folder)
     volume = read_dicom(folder)
-    path = write_dicom_seg(tmp_path / "a.dcm", labels_of(volume), volume)
+    path = write_dicom_seg(tmp_path / "a.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume)
     for warning in recwarn.list:
         has_no_canary(warning.message)
     has_no_canary(caplog.text)
@@ -177,7 +203,7 @@ def test_nothing_is_carried_but_what_is_stated(dicom, folder, tmp_path, kind):
     source = pydicom.dcmread(next(folder.iterdir()))
     assert LEAK in (source.InstitutionAddress, source.PatientComments, source.DeviceSerialNumber)
     volume = read_dicom(folder)
-    path = write_dicom_seg(tmp_path / "lungs.dcm", labels_of(volume), volume)
+    path = write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume)
     data = path.read_bytes()
     assert not [word for word in (LEAK, "068Y", "71.5", "ACME") if word.encode() in data]
     seg = pydicom.dcmread(path)
@@ -199,7 +225,7 @@ def test_what_is_carried_is_what_the_guide_says():
 def test_only_its_owner_may_read_it(dicom, folder, tmp_path):
     dicom.save_all(dicom.series(4), folder)
     volume = read_dicom(folder)
-    path = write_dicom_seg(tmp_path / "lungs.dcm", labels_of(volume), volume)
+    path = write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -207,7 +233,9 @@ def test_patient_and_study_may_be_unknown(dicom, folder, tmp_path):
     gone = ("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID")
     dicom.save_all(dicom.series(4, **dict.fromkeys(gone)), folder)
     volume = read_dicom(folder)
-    seg = pydicom.dcmread(write_dicom_seg(tmp_path / "lungs.dcm", labels_of(volume), volume))
+    seg = pydicom.dcmread(
+        write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, labels_of(volume)), volume)
+    )
     assert {str(seg[keyword].value or "") for keyword in gone} == {""}
 
 
@@ -215,7 +243,10 @@ def test_a_model_may_have_any_name(dicom, folder, tmp_path, recwarn):
     dicom.save_all(dicom.series(4), folder)
     volume = read_dicom(folder)
     path = write_dicom_seg(
-        tmp_path / "lungs.dcm", labels_of(volume), volume, algorithm="hilum a\\b\udcfc\u03c0"
+        tmp_path / "lungs.dcm",
+        LabelVolume.on_grid_of(volume, labels_of(volume)),
+        volume,
+        algorithm="hilum a\\b\udcfc\u03c0",
     )
     segment = pydicom.dcmread(path).SegmentSequence[0]
     assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == "hilum a?b??"
@@ -227,12 +258,14 @@ def test_a_zip_gives_what_its_folder_gives(dicom, folder, tmp_path):
     packed = Path(shutil.make_archive(str(tmp_path / "case"), "zip", folder))
     one, other = read_dicom(folder), read_zip(packed)
     labels = labels_of(one)
-    first = pydicom.dcmread(write_dicom_seg(tmp_path / "one.dcm", labels, one))
-    second = pydicom.dcmread(write_dicom_seg(tmp_path / "other.dcm", labels, other))
+    first = pydicom.dcmread(write_dicom_seg(tmp_path / "one.dcm", LabelVolume.on_grid_of(one, labels), one))
+    second = pydicom.dcmread(
+        write_dicom_seg(tmp_path / "other.dcm", LabelVolume.on_grid_of(other, labels), other)
+    )
     for keyword in ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime"):
         first[keyword].value = second[keyword].value
     first.ContributingEquipmentSequence = second.ContributingEquipmentSequence  # holds the time, too
     assert (str(first), first.PixelData) == (str(second), second.PixelData)
     packed.unlink()
     with pytest.raises(InputError, match="does not exist"):
-        write_dicom_seg(tmp_path / "third.dcm", labels, other)
+        write_dicom_seg(tmp_path / "third.dcm", LabelVolume.on_grid_of(other, labels), other)

@@ -14,6 +14,7 @@ from pydicom.uid import CTImageStorage, JPEGLSLossless, RLELossless
 
 from hilum.cli.app import run
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.label_volume import LabelVolume
 from hilum.io import read
 from hilum.io.dicom.seg import write_dicom_seg
 from hilum.io.masks import read_lungs
@@ -65,7 +66,7 @@ LUNGS = (Code("3341006", "SCT", "Right lung"), Code("44029006", "SCT", "Left lun
 
 def test_a_segmentation_that_hilum_wrote_comes_back_voxel_for_voxel(tmp_path, scan):
     _, volume = scan
-    write_dicom_seg(tmp_path / "lungs.dcm", lungs_of(volume), volume)
+    write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, lungs_of(volume)), volume)
     found = read_lungs(tmp_path / "lungs.dcm", volume)
     np.testing.assert_array_equal(found.labels, lungs_of(volume))
     assert found.told
@@ -140,7 +141,7 @@ def test_fractions_are_refused_unless_all_are_nought_or_one(tmp_path, scan):
 
 def test_a_segmentation_of_another_scan_is_refused(tmp_path, scan, dicom):
     _, volume = scan
-    write_dicom_seg(tmp_path / "lungs.dcm", lungs_of(volume), volume)
+    write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, lungs_of(volume)), volume)
     dicom.save_all(dicom.series(8, origin=(-20.0, -30.0, 3.1)), tmp_path / "other")
     with pytest.raises(GeometryError, match="do not lie on one grid"):
         read_lungs(tmp_path / "lungs.dcm", read(tmp_path / "other"))
@@ -174,7 +175,7 @@ def broken(ds, what) -> None:
 )
 def test_broken_segmentations_are_refused_in_a_sentence(tmp_path, scan, what, words):
     _, volume = scan
-    write_dicom_seg(tmp_path / "lungs.dcm", lungs_of(volume), volume)
+    write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, lungs_of(volume)), volume)
     ds = pydicom.dcmread(tmp_path / "lungs.dcm")
     broken(ds, what)
     ds.save_as(tmp_path / "lungs.dcm")
@@ -185,7 +186,7 @@ def test_broken_segmentations_are_refused_in_a_sentence(tmp_path, scan, what, wo
 def test_measure_takes_the_file_or_the_folder_it_lies_in(tmp_path, scan, capsys):
     folder, volume = scan
     (tmp_path / "seg").mkdir()
-    write_dicom_seg(tmp_path / "seg" / "lungs.dcm", lungs_of(volume), volume)
+    write_dicom_seg(tmp_path / "seg" / "lungs.dcm", LabelVolume.on_grid_of(volume, lungs_of(volume)), volume)
     for mask in (tmp_path / "seg" / "lungs.dcm", tmp_path / "seg"):
         assert run(["measure", str(folder), str(mask), "--json"]) == 0
         assert '"right_lung"' in capsys.readouterr().out

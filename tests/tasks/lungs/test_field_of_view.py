@@ -42,7 +42,7 @@ def test_lungs_cut_by_the_scanners_circle_are_lungs(
     seen = circle_through(true)
     assert (true & ~seen).sum() > 0.1 * true.sum()
     hu = np.where(seen, chest.volume.hu, padding).astype(np.int16)
-    found = model(Volume(hu, chest.volume.affine)).labels
+    found = model(Volume(hu, chest.volume.affine)).labels.data
     assert dice(found > 0, true & seen) > 0.95
     assert ((found > 0) & ~seen).sum() < (0.001 if padding < -1500 else 0.02) * true.sum()
     assert (found == np.where(true & seen, chest.labels, 0))[found > 0].mean() > 0.95
@@ -55,7 +55,7 @@ def test_half_a_chest_is_lung_up_to_its_edge(model: LearnedLungs, chest: Phantom
     columns = np.flatnonzero((chest.labels == 2).any(axis=(1, 2)))
     part = slice(0, int(0.5 * (columns[0] + columns[-1])))
     hu = np.where(true & (chest.volume.hu < -700), chest.volume.hu + darker, chest.volume.hu)[part]
-    found = model(Volume(np.ascontiguousarray(hu), chest.volume.affine)).labels
+    found = model(Volume(np.ascontiguousarray(hu), chest.volume.affine)).labels.data
     assert dice(found > 0, true[part]) > 0.96
 
 
@@ -73,7 +73,7 @@ def test_air_in_the_room_is_lung_only_where_that_is_known(chest: Phantom) -> Non
 def test_a_room_of_one_value_is_no_lung(model: LearnedLungs, chest: Phantom) -> None:
     """Denoised or clipped, all of the room's air has one value, as padding has."""
     hu = np.maximum(chest.volume.hu, -960)
-    found = model(Volume(hu, chest.volume.affine)).labels
+    found = model(Volume(hu, chest.volume.affine)).labels.data
     assert dice(found > 0, chest.labels > 0) > 0.97
 
 
@@ -97,7 +97,7 @@ def test_a_child_is_looked_at_as_an_adult_is(model: LearnedLungs, chest: Phantom
     assert adult.times == 1
     assert child.times > 1.4
     found, grown = model(volume), model(chest.volume)
-    assert dice(found.labels > 0, chest.labels > 0) > 0.97
+    assert dice(found.labels.data > 0, chest.labels > 0) > 0.97
     assert found.landmarks.trachea_ml == pytest.approx(grown.landmarks.trachea_ml * factor**3, rel=0.25)
 
 

@@ -72,7 +72,7 @@ def sick() -> Phantom:
 
 def test_each_lung_is_found_on_its_side(healthy: Phantom, found: Segmentation) -> None:
     for side in (1, 2):
-        assert dice(found.labels == side, healthy.labels == side) > 0.95
+        assert dice(found.labels.data == side, healthy.labels == side) > 0.95
     assert found.model.name == "lungs"
     assert len(found.model.sha256) == 64
     assert found.landmarks.outside_air_hu == pytest.approx(-1000, abs=15)
@@ -80,7 +80,7 @@ def test_each_lung_is_found_on_its_side(healthy: Phantom, found: Segmentation) -
 
 def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
     dense = (sick.labels > 0) & (sick.volume.hu > -300)
-    learned, classic = (float((m(sick.volume).labels > 0)[dense].mean()) for m in (model, Classic()))
+    learned, classic = (float((m(sick.volume).labels.data > 0)[dense].mean()) for m in (model, Classic()))
     assert learned > 0.7
     assert learned > classic + 0.3
 
@@ -172,7 +172,7 @@ def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
 ) -> None:
     for flips in ((0, 0, 0), (1, 0, 1), (1, 1, 1)):
         affine = healthy.volume.affine.copy()
-        hu, labels = healthy.volume.hu, found.labels
+        hu, labels = healthy.volume.hu, found.labels.data
         for axis in np.flatnonzero(flips):
             shift = np.eye(4)
             shift[axis, axis], shift[axis, 3] = -1, hu.shape[axis] - 1
@@ -181,11 +181,11 @@ def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
         volume = Volume(
             np.ascontiguousarray(hu.transpose(order)), affine[:, [*order, 3]], healthy.volume.meta
         )
-        assert np.array_equal(model(volume).labels, labels.transpose(order))
+        assert np.array_equal(model(volume).labels.data, labels.transpose(order))
 
 
 def test_threads_do_not_change_a_byte(healthy: Phantom) -> None:
-    one, two = (LearnedLungs(open_model("lungs", threads=n))(healthy.volume).labels for n in (1, 2))
+    one, two = (LearnedLungs(open_model("lungs", threads=n))(healthy.volume).labels.data for n in (1, 2))
     assert np.array_equal(one, two)
 
 
@@ -223,7 +223,7 @@ def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> 
 
     for confidence in ({"bias": -9.0, "weights": {}}, None):
         result = claim(1.0, confidence)(sick)
-        found = result.labels
+        found = result.labels.data
         assert result.confidence is not None
         assert result.confidence.failure >= 0.5
         assert dice(found == 1, healthy.labels == 1) > 0.9
@@ -234,7 +234,7 @@ def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> 
 
 def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy: Phantom) -> None:
     half = make_phantom(seed=21, spacing=SPACING, orientation="RAS", coverage=(0.5, 1.0))
-    assert dice(model(half.volume).labels > 0, half.labels > 0) > 0.93
+    assert dice(model(half.volume).labels.data > 0, half.labels > 0) > 0.93
 
 
 def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(
@@ -252,7 +252,7 @@ def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(
         assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
         assert tissue[thin.hu < -900].mean() < 0.1 < 0.8 < tissue[thin.hu > 0].mean()
         assert found.model.name == "lungs-slices"
-        assert dice(found.labels > 0, healthy.labels[:, :, part] > 0) > 0.93
+        assert dice(found.labels.data > 0, healthy.labels[:, :, part] > 0) > 0.93
         assert found.confidence is not None
         assert found.confidence.failure < 0.5
 
@@ -265,8 +265,8 @@ def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom, default: V
         new, left = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
         dome = (labels > 0) & (left == 0)
         found = default(Volume(new.astype(np.int16), healthy.volume.affine, healthy.volume.meta))
-        assert (found.labels[dome] > 0).mean() < 0.3  # its border is blurred
-        assert dice(found.labels > 0, left > 0) > 0.9
+        assert (found.labels.data[dome] > 0).mean() < 0.3  # its border is blurred
+        assert dice(found.labels.data > 0, left > 0) > 0.9
 
 
 def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
@@ -280,7 +280,7 @@ def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
     tip = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
     with pytest.raises(NotAChestError):
         Classic()(tip)
-    assert dice(default(tip).labels > 0, healthy.labels[:, :, part] > 0) > 0.9
+    assert dice(default(tip).labels.data > 0, healthy.labels[:, :, part] > 0) > 0.9
     monkeypatch.setattr("hilum.tasks.lungs.thin.chance_of_failure", lambda *_: 0.9)
     default(tip)  # in doubt as well, since the network of scans says the same
     _deny(monkeypatch)
@@ -305,7 +305,7 @@ def test_thin_crescents_of_a_base_are_a_chest_where_both_networks_are_sure(
     assert area[low] < 20
     part = slice(low, low + 1)
     base = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
-    assert dice(default(base).labels > 0, healthy.labels[:, :, part] > 0) > 0.7
+    assert dice(default(base).labels.data > 0, healthy.labels[:, :, part] > 0) > 0.7
     _deny(monkeypatch)
     with pytest.raises(NotAChestError):
         default(base)

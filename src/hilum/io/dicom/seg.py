@@ -1,4 +1,4 @@
-"""Lung labels as a DICOM Segmentation object (DICOM PS3.3 A.51) that points to its source series."""
+"""Label maps as a DICOM Segmentation object (DICOM PS3.3 A.51) that points to its source series."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -19,7 +18,8 @@ from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.core.errors import InputError, UsageError
-from hilum.core.labels import LABEL_CONTRACT_VERSION, LUNGS
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LabelSet
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.core.volume import ScanMeta, Volume
@@ -74,13 +74,13 @@ _LOOKED_AT = (
 
 def write_dicom_seg(
     path: Path | str,
-    labels: npt.NDArray[np.integer[Any]],
+    labels: LabelVolume,
     volume: Volume,
     *,
     series_number: int = 900,
     algorithm: str = "hilum",
 ) -> Path:
-    """Write lung labels as a binary DICOM SEG with one segment a lung.
+    """Write a label map as a binary DICOM SEG with one segment a label.
 
     **The file carries the identifying tags of the source** that are in :data:`CARRIED` (name, patient ID,
     birth date, sex, study), and no other: DICOM demands them, so that an archive can file it with the scan.
@@ -92,7 +92,7 @@ def write_dicom_seg(
 
     Args:
         path: File to make; it appears whole or not at all.
-        labels: Label map of shape ``volume.shape`` (i, j, k), values of :class:`hilum.core.labels.Lung`.
+        labels: The label map, on the grid of the scan.
         volume: The scan, read from DICOM files, or a zip of them, that are still there.
         series_number: Series number of the new series.
         algorithm: Name of the algorithm to write, in ASCII and at most 64 characters; others become ``?``.
@@ -101,7 +101,7 @@ def write_dicom_seg(
         The path.
 
     Raises:
-        UsageError: The scan was not read from DICOM files, or the labels do not fit it.
+        UsageError: The scan was not read from DICOM files, or the labels do not fit it or are empty.
         InputError: A source file cannot be read any more, or its header lacks what a SEG needs.
         OutputError: The file cannot be written.
     """
@@ -115,11 +115,8 @@ def write_dicom_seg(
             "A DICOM SEG needs a series instance UID, which this scan lacks.",
             Sentence("Choose nifti or nrrd{with:format}."),
         )
-    if labels.shape != volume.shape:
-        raise UsageError(f"labels has shape {labels.shape}, expected {volume.shape}.")
-    frames = np.ascontiguousarray(labels.transpose(2, 1, 0).astype(np.uint8))
-    if frames.max(initial=0) > max(LUNGS):
-        raise UsageError(f"labels holds the value {int(frames.max())}, which is no lung.")
+    labels.require_grid_of(volume)
+    frames = np.ascontiguousarray(labels.data.transpose(2, 1, 0))
     if not frames.any():
         raise UsageError("The labels are empty, so there is no segment to write.")
     sources = _sources(volume.meta)
@@ -127,7 +124,7 @@ def write_dicom_seg(
         with warnings.catch_warnings():
             # highdicom warns of unusual patient names and quotes them; no name may reach a log.
             warnings.simplefilter("ignore", UserWarning)
-            seg = _segmentation(sources, frames, volume, series_number, _plain(algorithm))
+            seg = _segmentation(sources, frames, volume, labels.label_set, series_number, _plain(algorithm))
     except (AttributeError, KeyError, TypeError, ValueError):
         # The text of the cause may quote a header, so it is not chained.
         lacking = [keyword for keyword in _NEEDED if keyword not in sources[0]]
@@ -176,6 +173,7 @@ def _segmentation(
     sources: list[pydicom.Dataset],
     frames: npt.NDArray[np.uint8],
     volume: Volume,
+    label_set: LabelSet,
     series_number: int,
     algorithm: str,
 ) -> Segmentation:
@@ -190,7 +188,7 @@ def _segmentation(
         source_images=sources,
         pixel_array=frames,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(algorithm),
+        segment_descriptions=_descriptions(label_set, algorithm),
         series_instance_uid=_uid("series", identity),
         series_number=series_number,
         sop_instance_uid=_uid("instance", identity),
@@ -199,9 +197,9 @@ def _segmentation(
         manufacturer_model_name="hilum",
         software_versions=__version__,
         device_serial_number="0",
-        content_description=f"Lungs, hilum label contract {LABEL_CONTRACT_VERSION}",
-        content_label="LUNGS",
-        series_description="hilum lungs",
+        content_description=f"{label_set.name.capitalize()}, hilum label contract {label_set.version}"[:64],
+        content_label=label_set.name.upper()[:16],
+        series_description=f"hilum {label_set.name}"[:64],
         transfer_syntax_uid=ExplicitVRLittleEndian,
         pixel_measures=hd.PixelMeasuresSequence(
             pixel_spacing=(spacing[1], spacing[0]),
@@ -216,7 +214,7 @@ def _segmentation(
     return seg
 
 
-def _descriptions(algorithm: str) -> list[SegmentDescription]:
+def _descriptions(label_set: LabelSet, algorithm: str) -> list[SegmentDescription]:
     identification = hd.AlgorithmIdentificationSequence(
         name=algorithm, family=codes.cid7162.MorphologicalOperations, version=__version__
     )
@@ -230,7 +228,7 @@ def _descriptions(algorithm: str) -> list[SegmentDescription]:
             algorithm_identification=identification,
             display_color=hd.color.CIELabColor.from_rgb(*info.colour),
         )
-        for info in LUNGS.values()
+        for info in label_set.labels
     ]
 
 

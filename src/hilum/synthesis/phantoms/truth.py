@@ -10,13 +10,14 @@ from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
+from hilum.core.labels import LUNGS
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX
 from hilum.synthesis.phantoms.fields import Array, Lattice
 from hilum.synthesis.phantoms.lung import ChestModel, LungPart, Tissue, lung_part
 
-__all__ = ["REGIONS", "RegionTruth", "Truth", "integrate", "integrate_at"]
+__all__ = ["RegionTruth", "Truth", "integrate", "integrate_at"]
 
-REGIONS = ("right_lung", "left_lung", "lungs")
+_REGIONS = tuple(region.name for region in LUNGS.regions)
 #: Distances of the points of the two truth lattices in mm, in the frame of a chest of size 1.
 TRUTH_STEPS_MM = (1.5, 2.25)
 #: Points are taken slab by slab, so that memory stays small.
@@ -104,7 +105,7 @@ class Sums:
     def regions(self, cell_ml: float) -> dict[str, RegionTruth]:
         """Scale to mL and g."""
         right, left = self._sums[1] * cell_ml, self._sums[-1] * cell_ml
-        rows = zip(REGIONS, (right, left, right + left), strict=True)
+        rows = zip(_REGIONS, (right, left, right + left), strict=True)
         return {name: RegionTruth(*(float(v) for v in row)) for name, row in rows}
 
 
@@ -132,7 +133,7 @@ def integrate(model: ChestModel, steps_mm: tuple[float, float] = TRUTH_STEPS_MM)
                 for a, b in zip(astuple(fine.regions[name]), astuple(coarse.regions[name]), strict=True)
             )
         )
-        for name in REGIONS
+        for name in _REGIONS
     }
     tissues = {
         name: limit(value, coarse.tissues_ml.get(name, 0.0)) for name, value in fine.tissues_ml.items()

@@ -12,6 +12,7 @@ from hilum.anatomy.model import LEAST_SHARE, Scan, require_chest
 from hilum.anatomy.select import Piece, most_gas, pieces_of
 from hilum.anatomy.sides import assign_sides
 from hilum.core.errors import GeometryError, NotAChestError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Progress, Segmentation
@@ -69,7 +70,9 @@ class LearnedSlices:
         scan = Scan.of(canonical)
         labels = order_in_space(scan, mask)
         tell(1.0, "done")
-        return Segmentation(volume.restore(labels), self.info, scan.landmarks())
+        return Segmentation(
+            LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks()
+        )
 
     def _mask(self, canonical: Volume, tell: Progress) -> Mask:
         """Lung or not, on the canonical grid."""

@@ -11,6 +11,7 @@ from hilum.anatomy.airways import wall_of
 from hilum.anatomy.model import Scan, aerated_lungs
 from hilum.anatomy.select import GAS_HU
 from hilum.core.errors import NotAChestError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, Spacing
@@ -89,7 +90,9 @@ class LearnedLungs:
         tell(1.0, "done")
         # Lungs without air are never taken on trust.
         confidence = self._confidence(volume, scan, lungs, opinion, UNCERTAIN if refusal is not None else 0.0)
-        return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
+        return Segmentation(
+            LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks(), confidence
+        )
 
     def _confidence(
         self, volume: Volume, scan: Scan, lungs: npt.NDArray[np.uint8], opinion: Opinion, least: float

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.model import Scan
 from hilum.core.errors import NotAChestError
+from hilum.core.label_volume import LabelVolume
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
@@ -90,7 +91,9 @@ class ThinLungs:
                 order_in_space(scan, mask)  # tips of lungs look like bowel: in doubt they are refused
             require_lung(labels, chance, told)
         tell(1.0, "done")
-        return Segmentation(volume.restore(labels), self.info, scan.landmarks(), confidence)
+        return Segmentation(
+            LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks(), confidence
+        )
 
     def of_slices(self, canonical: Volume) -> tuple[Chance, Chance]:
         """Return the probability of lung by the network of slices, of the scan and of its mirror image."""

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from markupsafe import Markup
 
+from hilum.core.labels import LUNGS
 from hilum.drawing.numbers import format_number, interval
 from hilum.drawing.svg import element, hex_colour, text
-from hilum.report.compartments import COMPARTMENTS, REGIONS, Compartment
+from hilum.tasks.lungs.report.compartments import COMPARTMENTS, Compartment
+
+if TYPE_CHECKING:
+    from hilum.measures import Measures
 
 __all__ = ["Cell", "Notes", "Row", "Table", "aeration_bar", "aeration_table", "main_table", "region_table"]
 
+#: Right, left and both lungs, in the order of the columns.
+_REGIONS = tuple(region.name for region in LUNGS.regions)
 DASH = "\N{EM DASH}"
 
 
@@ -125,14 +131,14 @@ def main_table(measures: ReadsMeasures) -> Table:
     for spec in _MAIN:
         unit, digits, factor, significant = spec.unit, spec.digits, 1.0, spec.significant
         if spec.id == "volume":
-            largest = max((lookup(measures, region, "volume")[0] or 0.0) for region, _ in REGIONS)
+            largest = max((lookup(measures, region, "volume")[0] or 0.0) for region in _REGIONS)
             if largest >= 1000.0:
                 unit, digits, factor, significant = "L", 2, 1e-3, 0
 
         def show(value: float, f: float = factor, d: int = digits, s: int = significant) -> str:
             return format_number(value * f, d, s)
 
-        cells = tuple(_cell(measures, region, spec.id, notes, show) for region, _ in REGIONS)
+        cells = tuple(_cell(measures, region, spec.id, notes, show) for region in _REGIONS)
         rows.append(Row(spec.title, unit, cells, spec.hint))
     return Table(tuple(rows), notes)
 
@@ -148,13 +154,13 @@ def aeration_table(measures: ReadsMeasures) -> Table:
     for band in COMPARTMENTS:
         cells = tuple(
             _cell(measures, region, measure, notes, show)
-            for region, _ in REGIONS
+            for region in _REGIONS
             for measure in (band.id, f"{band.id}_mass")
         )
         rows.append(Row(band.title, interval(band.low, band.high), cells, band.colour))
     cells = tuple(
         _cell(measures, region, measure, notes, show)
-        for region, _ in REGIONS
+        for region in _REGIONS
         for measure in ("aeration_outside", "aeration_outside_mass")
     )
     rows.append(Row("Outside all bands", "counted apart", cells))
@@ -220,7 +226,7 @@ def region_table(measures: ReadsMeasures) -> Table:
     rows = []
     for suffix, title in _THIRDS:
         cells: list[Cell] = []
-        for region, _ in REGIONS[:2]:
+        for region in _REGIONS[: len(LUNGS)]:
             name = f"{region}_{suffix}"
             for measure, digits, significant, ends in (
                 ("tissue_mass", 0, 2, None),
@@ -240,13 +246,14 @@ def region_table(measures: ReadsMeasures) -> Table:
     return Table(tuple(rows), notes)
 
 
-def formulae(measures: Any) -> list[Mapping[str, Any]]:
+def formulae(measures: Measures) -> list[Mapping[str, Any]]:
     """The formulae of the measures that the report shows, as plain data in the order of the registry."""
     shown = {spec.id for spec in _MAIN} | {"aeration_outside"}
     shown |= {band.id for band in COMPARTMENTS} | {f"{band.id}_mass" for band in COMPARTMENTS}
-    listed: Mapping[str, Mapping[str, Any]] = measures.as_dict()["formulae"]
     return [
-        {**entry, "formula": _typeset(str(entry["formula"]))} for key, entry in listed.items() if key in shown
+        {**entry, "formula": _typeset(str(entry["formula"]))}
+        for key, entry in measures.formulae.items()
+        if key in shown
     ]
 
 

@@ -15,7 +15,7 @@ from hilum.core.labels import LUNGS, Lung
 from hilum.drawing.numbers import format_number
 from hilum.drawing.survey import BIN_HU, EDGES, Survey
 from hilum.drawing.svg import element, hex_colour, polyline, text
-from hilum.report.compartments import COMPARTMENTS
+from hilum.tasks.lungs.report.compartments import COMPARTMENTS
 
 __all__ = ["Peak", "histogram", "outside_note", "peaks"]
 
@@ -30,7 +30,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 34.0, 34.0
 class Peak:
     """A peak of a lung's histogram: the centre of its bin in HU, and its height in voxels."""
 
-    lung: Lung
+    lung: int
     hu: float
     height: float
 
@@ -172,12 +172,12 @@ def _axes(top: float, y: Callable[[float], float], unit: str) -> list[Markup]:
     return out
 
 
-def _peak_labels(found: Survey, scale: dict[Lung, float], y: Callable[[float], float]) -> list[Markup]:
+def _peak_labels(found: Survey, scale: dict[int, float], y: Callable[[float], float]) -> list[Markup]:
     out: list[Markup] = []
     taken: list[tuple[float, float]] = []
     for peak in peaks(found):
         x, height = _x(peak.hu), y(peak.height * scale[peak.lung])
-        side = 1 if peak.lung is Lung.LEFT else -1
+        side = 1 if peak.lung == Lung.LEFT else -1
         words_y = max(height - 4, _TOP + 11)
         while any(abs(x - ox) < 60 and abs(words_y - oy) < 13 for ox, oy in taken):
             words_y += 13

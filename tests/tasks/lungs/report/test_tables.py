@@ -10,8 +10,8 @@ import pytest
 from hilum.core.flags import Flag, Severity
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number, interval
-from hilum.report import tables
-from hilum.report.compartments import COMPARTMENTS
+from hilum.tasks.lungs.report import tables
+from hilum.tasks.lungs.report.compartments import COMPARTMENTS
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_small_volumes_stay_in_millilitres(boxes):
 
 def test_unknown_is_a_dash_with_a_reason(boxes, make_result):
     flag = Flag("cut", Severity.ERROR, "The left lung is cut.", ("left_lung",), ("volume", "mass"))
-    result = make_result(boxes.volume, boxes.segmentation.labels, (flag,))
+    result = make_result(boxes.volume, boxes.segmentations["lungs"].labels.data, (flag,))
     table = tables.main_table(result.measures)
     weight = next(row for row in table.rows if row.title == "CT lung weight")
     assert weight.cells[0].text == "17"
@@ -90,7 +90,7 @@ def test_aeration_table_and_bar(boxes):
 
 def test_no_bar_where_a_share_is_unknown(boxes, make_result):
     flag = Flag("units", Severity.ERROR, "Not HU.", (), ("density",))
-    result = make_result(boxes.volume, boxes.segmentation.labels, (flag,))
+    result = make_result(boxes.volume, boxes.segmentations["lungs"].labels.data, (flag,))
     assert tables.aeration_bar(result.measures, "lungs") is None
 
 
@@ -107,7 +107,9 @@ def test_thirds_are_shaded_by_density(boxes):
 
 def test_unknown_cell_is_not_shaded(boxes, make_result):
     volume = Volume(boxes.volume.hu[:, :, 10:11], boxes.volume.affine)
-    table = tables.region_table(make_result(volume, boxes.segmentation.labels[:, :, 10:11]).measures)
+    table = tables.region_table(
+        make_result(volume, boxes.segmentations["lungs"].labels.data[:, :, 10:11]).measures
+    )
     apical = next(row for row in table.rows if row.title.startswith("Apical"))
     assert all(cell.text == "—" and cell.style == "" and cell.note for cell in apical.cells)
 
@@ -121,7 +123,7 @@ def test_formulae_are_those_shown(chest):
 
 def test_unknown_volume_size(boxes, make_result):
     meta = replace(boxes.volume.meta, spacing_known=False)
-    result = make_result(replace(boxes.volume, meta=meta), boxes.segmentation.labels)
+    result = make_result(replace(boxes.volume, meta=meta), boxes.segmentations["lungs"].labels.data)
     table = tables.main_table(result.measures)
     assert row(table, "Volume") == ["—"] * 3
     assert np.char.isnumeric([row(table, "Mean density")[0].lstrip("−")]).all()

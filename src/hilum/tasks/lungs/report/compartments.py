@@ -1,4 +1,4 @@
-"""Regions and aeration compartments as a report names and colours them."""
+"""Aeration compartments as a report names and colours them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hilum.measures.registry import AERATION
 
-__all__ = ["COMPARTMENTS", "REGIONS", "Compartment"]
+__all__ = ["COMPARTMENTS", "Compartment"]
 
 
 class Compartment(NamedTuple):
@@ -26,10 +26,4 @@ COMPARTMENTS: tuple[Compartment, ...] = (
     Compartment("aeration_normal", "Normally aerated", *AERATION["normal"], "#86c2b8"),
     Compartment("aeration_poor", "Poorly aerated", *AERATION["poor"], "#3d8590"),
     Compartment("aeration_non", "Non-aerated", *AERATION["non"], "#17404f"),
-)
-
-REGIONS: tuple[tuple[str, str], ...] = (
-    ("right_lung", "Right lung"),
-    ("left_lung", "Left lung"),
-    ("lungs", "Both lungs"),
 )

@@ -1,0 +1,1 @@
+from support.results import boxes, chest, make_result  # noqa: F401
