@@ -208,7 +208,8 @@ def read_measures(path: str | PathLike[str]) -> MeasuresFile:
     from hilum.measures.schema import MeasuresFile
 
     file = Path(path) / "measures.json" if Path(path).is_dir() else Path(path)
-    return check(MeasuresFile, read_json(file), name=file.name, hint="Make it again with hilum segment.")
+    hint = Sentence("Make it again with {verb:segment}.")
+    return check(MeasuresFile, read_json(file), name=file.name, hint=hint)
 
 
 def _about(result: Result, task: str) -> dict[str, object]:

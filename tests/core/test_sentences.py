@@ -18,7 +18,7 @@ COMMAND_LINE = re.compile(
 )
 #: Text that is no message: it names options of other programs, or is written into a file for the user of
 #: the command line.
-NO_MESSAGES = ("one file for all structures (--ml)", "`hilum evaluate` does it", "# Made by hilum train;")
+NO_MESSAGES = ("one file for all structures (--ml)", "`hilum evaluate` gives those", "# Made by hilum train;")
 
 
 def _library() -> list[tuple[str, ast.Module]]:
