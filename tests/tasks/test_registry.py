@@ -13,6 +13,7 @@ import pytest
 
 from hilum import Volume
 from hilum.core.errors import ModelError, UsageError
+from hilum.core.segmentation import ModelInfo
 from hilum.core.volume import ScanMeta
 from hilum.models.registry import SHIPPED, find_model, open_model
 from hilum.models.volumes import VolumeModel
@@ -75,23 +76,23 @@ def test_a_result_names_the_model_that_made_it_with_its_own_version(chest: Phant
         (slices_of(chest, 6), SegmentOptions(), "lungs-slices"),
         (chest.volume, SegmentOptions(model="lungs-slices"), "lungs-slices"),
     ):
-        told = run(source, options).run.model
+        used = run(source, options).segmentations["lungs"].model
         card = own[name]
-        assert told == {"name": name, "version": card.version, "sha256": card.onnx_sha256}
-    told = run(chest.volume, SegmentOptions(model="classic")).run.model
-    assert told == {"name": "classic", "version": "1", "sha256": ""}
+        assert used == ModelInfo(name, card.version, card.onnx_sha256)
+    used = run(chest.volume, SegmentOptions(model="classic")).segmentations["lungs"].model
+    assert used == ModelInfo("classic", "1")
 
 
 def test_a_network_of_volumes_of_a_run_is_used_like_the_one_that_ships(
     chest: Phantom, tmp_path: Path
 ) -> None:
     folder = copied("lungs", tmp_path / "net", confidence=None)
-    result = run(chest.volume, SegmentOptions(model=str(folder)))
-    assert (result.run.model["name"], result.run.model["version"]) == ("mine", "run-7")
-    assert result.segmentation.confidence is None
+    found = run(chest.volume, SegmentOptions(model=str(folder))).segmentations["lungs"]
+    assert (found.model.name, found.model.version) == ("mine", "run-7")
+    assert found.confidence is None
     expected = load_model("lungs")(chest.volume)
     assert expected.confidence is not None
-    assert np.array_equal(result.segmentation.labels, expected.labels)
+    assert np.array_equal(found.labels.data, expected.labels.data)
 
 
 def test_two_networks_that_were_not_calibrated_together_tell_no_confidence(
@@ -101,7 +102,7 @@ def test_two_networks_that_were_not_calibrated_together_tell_no_confidence(
     own, other = load_model("lungs")(thin), load_model(str(copied("lungs", tmp_path / "net")))(thin)
     assert own.confidence is not None
     assert other.confidence is None
-    assert np.array_equal(own.labels, other.labels)
+    assert np.array_equal(own.labels.data, other.labels.data)
 
 
 def test_a_changed_card_is_read_again(chest: Phantom, tmp_path: Path) -> None:
