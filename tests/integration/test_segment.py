@@ -170,7 +170,9 @@ def test_measure_with_a_given_mask(scan, chest, tmp_path, capsys):
     assert run(["measure", str(scan), str(mask), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     true = np.count_nonzero(chest.lungs == 1) * chest.volume.voxel_volume_ml
-    assert printed["tasks"]["lungs"]["regions"]["right_lung"]["volume"]["value"] == pytest.approx(true, rel=1e-6)
+    assert printed["tasks"]["lungs"]["regions"]["right_lung"]["volume"]["value"] == pytest.approx(
+        true, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("what", ["values", "grid"])
