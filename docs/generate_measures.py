@@ -42,10 +42,10 @@ What belongs to a lung. {LUNGS.definition} {LUNGS.note}
       "schema": "hilum.measures/2",
       "hilum": "...",
       "quality": [{{"code": "cut_top", "severity": "warning", "message": "...", "regions": ["right_lung"]}}],
-      "formulae": {{"volume": {{"title": "Volume", "unit": "mL", "formula_id": "volume", "version": "1", ...}}}},
+      "formulae": {{"volume": {{"title": "Volume", "unit": "mL", "formula_id": "volume", ...}}, ...}},
       "tasks": {{
         "lungs": {{
-          "label_contract": {{"name": "lungs", "version": "1.0", "labels": {{"1": {{"name": "right_lung", ...}}}}, ...}},
+          "label_contract": {{"name": "lungs", "version": "1.0", "labels": {{"1": {{...}}, ...}}, ...}},
           "model": {{"name": "lungs", "version": "...", "sha256": "..."}},
           "confidence": {{"failure": 0.02, "signs": {{...}}}},
           "regions": {{

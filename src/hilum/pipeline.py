@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from hilum.core.errors import NotAChestError, ResourceError, UsageError
 from hilum.core.flags import Flag, Severity, worst_first
@@ -40,6 +40,14 @@ AnyMask = str | PathLike[str] | npt.NDArray[np.integer[Any]] | LabelVolume
 class _Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name, wrong = ".".join(str(part) for part in first["loc"]), first["msg"]
+            raise UsageError(f"{name} is {first['input']!r}: {wrong[:1].lower()}{wrong[1:]}.") from error
+
 
 class SegmentOptions(_Options):
     """What is done with a scan, as plain data that can be sent to another process.
@@ -53,6 +61,9 @@ class SegmentOptions(_Options):
         resample: Go on across missing slices or a tilted gantry, by interpolation.
         calibrate: Correct HU linearly where air and soft tissue are off.
 
+    Raises:
+        UsageError: An option is unknown or of another type.
+
     Examples:
         >>> SegmentOptions(tasks=("lungs",), model="classic").device
         'auto'
@@ -64,6 +75,11 @@ class SegmentOptions(_Options):
     series: str | None = None
     resample: bool = False
     calibrate: bool = False
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _path_as_text(cls, model: object) -> object:
+        return fspath(model) if isinstance(model, PathLike) else model
 
     def named(self) -> dict[str, object]:
         """Return the options by name for the manifest, the tasks as on the command line."""

@@ -225,7 +225,7 @@ def _about(result: Result, task: str) -> dict[str, object]:
 def _confidence(own: Confidence | None) -> dict[str, object]:
     """How sure a model is of its label map; null with a reason where it does not say."""
     if own is None:
-        return {"failure": None, "reason": "this model does not judge itself"}
+        return {"failure": None, "reason": "this model does not estimate its confidence"}
     return {"failure": round(own.failure, 4), "signs": {k: round(v, 5) for k, v in own.signs.items()}}
 
 

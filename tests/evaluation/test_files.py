@@ -10,7 +10,7 @@ from hilum.core.volume import Volume
 from hilum.evaluation import evaluate_masks
 from hilum.evaluation.files import load_case, match
 from hilum.evaluation.pictures import worst_slice
-from hilum.io import write_hu_tiff, write_labels, write_volume
+from hilum.io import write_hu_tiff, write_labels, write_map, write_volume
 
 AFFINE = np.diag([-0.8, -0.8, 2.5, 1.0])
 
@@ -174,7 +174,7 @@ def test_masks_on_two_grids_are_refused(tmp_path):
 def test_values_that_mean_nothing_are_refused_until_a_map_is_given(tmp_path):
     scan = volume()
     write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
-    write_labels(tmp_path / "b.nii.gz", LabelVolume.on_grid_of(scan, 40 * lungs(scan)), scan)
+    write_map(tmp_path / "b.nii.gz", 40 * lungs(scan), scan, "lungs")
     with pytest.raises(InputError, match=r"b.nii.gz.*40, 80"):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
     found = evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", ref_labels="40=1,80=2")
@@ -185,11 +185,7 @@ def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
     """A vocabulary that fits the prediction must not wipe out the reference."""
     scan = volume()
     write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
-    write_labels(
-        tmp_path / "ts.nii.gz",
-        LabelVolume.on_grid_of(scan, np.array([0, 13, 10], np.uint8)[lungs(scan)]),
-        scan,
-    )
+    write_map(tmp_path / "ts.nii.gz", np.array([0, 13, 10], np.uint8)[lungs(scan)], scan, "lobes")
     found = evaluate_masks(tmp_path / "ts.nii.gz", tmp_path / "ref.nii.gz", labels="totalsegmentator")
     assert [found.row("dice", side).mean for side in Side] == [1, 1, 1]
     assert (found.source["labels"], found.source["ref_labels"]) == ("totalsegmentator", None)
@@ -258,7 +254,8 @@ def test_one_label_for_both_lungs_is_judged_as_both_and_by_sides_only_where_they
 
 def test_one_bad_case_is_named(folders):
     scan = volume()
-    write_labels(folders / "pred" / "case1.nrrd", LabelVolume.on_grid_of(scan, 9 * lungs(scan)), scan, "nrrd")
+    (folders / "pred" / "case1.nrrd").unlink()
+    write_map(folders / "pred" / "case1.nii.gz", 9 * lungs(scan), scan, "lungs")
     with pytest.raises(InputError, match=r"^case1: "):
         evaluate_masks(folders / "pred", folders / "ref")
 

@@ -10,7 +10,7 @@ from tests.support.plain_chest import build_chest
 
 from hilum.cli.app import run
 from hilum.core.label_volume import LabelVolume
-from hilum.io import write_labels, write_volume
+from hilum.io import write_labels, write_map, write_volume
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def files(tmp_path_factory):
     total = np.array([0, 12, 10], np.uint8)[chest.lungs]
     total[:, :, : total.shape[2] // 2][chest.lungs[:, :, : total.shape[2] // 2] == 1] = 14
     total[0, 0, 0] = 5
-    write_labels(folder / "total.nii.gz", LabelVolume.on_grid_of(chest.volume, total), chest.volume)
+    write_map(folder / "total.nii.gz", total, chest.volume, "structures")
     return folder
 
 

@@ -15,7 +15,7 @@ import pytest
 from hilum.core.errors import InputError, OutputError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
-from hilum.io import OutputFolder, write_json, write_labels, write_text
+from hilum.io import OutputFolder, write_json, write_labels, write_map, write_text
 
 
 def fill(folder: Path, text: str = "new", **run: object) -> None:
@@ -314,7 +314,7 @@ def test_a_disk_that_is_really_full(tiny_disk, inside):
     def work():
         with OutputFolder(out) as folder:
             write_json(folder / "run.json", {"hilum": "0.1.0"})
-            write_labels(folder / "lungs.nii.gz", LabelVolume.on_grid_of(volume, noise), volume)
+            write_map(folder / "lungs.nii.gz", noise, volume, "noise")
 
     with pytest.raises(OutputError, match="full"):
         work()

@@ -6,6 +6,7 @@ import csv
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,5 +112,13 @@ def test_results_and_options_can_be_sent_to_another_process(boxes) -> None:
     assert options == SegmentOptions(device="cpu")
     again = pickle.loads(pickle.dumps(boxes))
     assert again.measures["lungs"]["volume"] == boxes.measures["lungs"]["volume"]
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="frozen"):
         options.device = "gpu"
+
+
+def test_an_option_of_the_wrong_type_is_named() -> None:
+    with pytest.raises(hilum.UsageError, match="device is 3: input should be a valid string"):
+        SegmentOptions(device=3)
+    with pytest.raises(hilum.UsageError, match="speed is 'fast'"):
+        SegmentOptions(speed="fast")
+    assert SegmentOptions(model=Path("runs") / "mine").model == "runs/mine"

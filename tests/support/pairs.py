@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
-from hilum.io import write_labels, write_volume
+from hilum.io import write_map, write_volume
 
 
 def small_chest(seed: int, shape: tuple[int, int, int] = (24, 18, 12)) -> tuple[Volume, np.ndarray]:
@@ -37,7 +36,7 @@ def write_pair():
         if change is not None:
             volume, labels = change(volume, labels)
         write_volume(folder / f"{name}_ct.nii.gz", volume)
-        write_labels(folder / f"{name}_lungs.nii.gz", LabelVolume.on_grid_of(volume, labels), volume)
+        write_map(folder / f"{name}_lungs.nii.gz", labels, volume, "lungs")  # of any value
         return volume, labels
 
     return write

@@ -1,4 +1,4 @@
-"""What a segmentation model takes and gives, whatever stands behind it."""
+"""What a segmentation model takes and gives."""
 
 from __future__ import annotations
 
