@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import NotAChestError, UsageError
-from hilum.core.flags import Flag, Severity
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Progress
 from hilum.core.volume import Volume
 from hilum.result import Result
@@ -167,7 +167,7 @@ def check(
     try:
         found = load_model("classic")(volume, clock.part(0.2, 0.8))
     except NotAChestError as error:
-        none = Flag("not_a_chest", Severity.ERROR, str(error), forbids=("all",))
+        none = Flag(FlagCode.NOT_A_CHEST, Severity.ERROR, str(error), forbids=("all",))
         return worst_first((none, *check_volume(volume)))
     return worst_first((*check_volume(volume, found), *check_segmentation(volume, found)))
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.sides import grow_back
-from hilum.core.flags import Flag, Severity
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import Volume
@@ -247,7 +247,7 @@ def _wrong_side(on_right: float | None, volume: Volume, side: Lung) -> tuple[Fla
         f"{int(side)}={other}."
     )
     reason = f"The lung that is marked as the {name} one lies on the patient's {other}."
-    return (Flag("left_right_suspect", Severity.ERROR, message, _WITHHELD, ("all",), reason),)
+    return (Flag(FlagCode.LEFT_RIGHT_SUSPECT, Severity.ERROR, message, _WITHHELD, ("all",), reason),)
 
 
 def _parted(labels: npt.NDArray[np.uint8], volume: Volume) -> Flag:
@@ -257,7 +257,7 @@ def _parted(labels: npt.NDArray[np.uint8], volume: Volume) -> Flag:
         f"The mask has one label for both lungs; they were told apart as two parts{sizes}, one on each side "
         "of the body."
     )
-    return Flag("sides_parted", Severity.INFO, message)
+    return Flag(FlagCode.SIDES_PARTED, Severity.INFO, message)
 
 
 def _unknown(doubt: str, *, thirds: bool) -> Flag:
@@ -268,4 +268,4 @@ def _unknown(doubt: str, *, thirds: bool) -> Flag:
     )
     regions = _WITHHELD if thirds else (*_WITHHELD, *_THIRDS)
     reason = "The mask has one label for both lungs, and its sides are not sure."
-    return Flag("sides_unknown", Severity.ERROR, message, regions, ("all",), reason)
+    return Flag(FlagCode.SIDES_UNKNOWN, Severity.ERROR, message, regions, ("all",), reason)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError, UsageError
+from hilum.core.flags import Note
 
 __all__ = ["ScanMeta", "Volume"]
 
@@ -60,7 +61,7 @@ class ScanMeta:
     series_uid: str = ""
     files: tuple[str, ...] = ()
     archive: str = ""
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

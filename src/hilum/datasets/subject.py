@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.given import part_sides
 from hilum.core.errors import HilumError, InputError, OutputError
-from hilum.core.flags import Severity
+from hilum.core.flags import FlagCode, Severity
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
@@ -39,7 +39,7 @@ __all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
 
 IMAGES, MASKS = "images", "masks"
 #: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
-_TOLD = ("mask_resampled", "mask_pasted", "sides_parted")
+_TOLD = (FlagCode.MASK_RESAMPLED, FlagCode.MASK_PASTED, FlagCode.SIDES_PARTED)
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 
@@ -223,7 +223,7 @@ def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint
     """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
     hint = "Check that they belong together; --resample-masks resamples the mask."
     labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
-    notes = [*drawn.notes, *placed]
+    notes: list[tuple[str, str]] = [*drawn.notes, *placed]
     if 1 not in volume.shape and not labels.any():
         raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
     if not job.sides:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError
+from hilum.core.flags import FlagCode
 from hilum.core.volume import Volume
 from hilum.io.mask import Mask, Notes
 
@@ -137,7 +138,7 @@ def _paste(
         f"The mask covers {_sizes(array.shape)} of the {_sizes(volume.shape)} voxels of {other} and was put "
         "at its place; nothing was interpolated."
     )
-    return out, (("mask_pasted", note),)
+    return out, ((FlagCode.MASK_PASTED, note),)
 
 
 def _resampled(mask: Mask, volume: Volume, name: str, other: str) -> tuple[npt.NDArray[Any], Notes]:
@@ -152,7 +153,7 @@ def _resampled(mask: Mask, volume: Volume, name: str, other: str) -> tuple[npt.N
         )
     grid = _words(mask.array.shape, mask.affine)
     note = f"The mask was resampled from {grid} by nearest neighbour: {before:.1f} mL became {after:.1f} mL."
-    return out, (("mask_resampled", note),)
+    return out, ((FlagCode.MASK_RESAMPLED, note),)
 
 
 def _nearest(

@@ -24,6 +24,7 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from hilum.core.errors import InputError
+from hilum.core.flags import Note
 from hilum.io.finish import check_size
 from hilum.io.stream import drain, open_regular, readable, skip_bytes
 from hilum.io.voxels import read_text_voxels, read_voxels
@@ -99,7 +100,7 @@ class Raster:
     affine: npt.NDArray[np.float64]
     orientation_told: bool
     spacing_told: bool
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     layers: int = 1
     layers_before: int = 1
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import UsageError
-from hilum.core.flags import Flag, Severity
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS, Lung, count_voxels
 from hilum.core.volume import Volume
 from hilum.measures.definition import Group
@@ -184,4 +184,4 @@ def _identity(samples: dict[str, Sample], voxel_ml: float, labels: npt.NDArray[n
         "Air and tissue do not add up to the volume, which is a bug in hilum; the values are withheld. "
         "Report it with the scan's shape, spacing and type."
     )
-    return (Flag("identity_failed", Severity.ERROR, message, tuple(broken), (Group.ALL.value,)),)
+    return (Flag(FlagCode.IDENTITY_FAILED, Severity.ERROR, message, tuple(broken), (Group.ALL.value,)),)

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.volume import Volume
-from hilum.quality.hu_scale import AIR_HU, Calibration, judge_air
+from hilum.quality.hu_scale import Calibration, judge_air
 
 __all__ = ["correct_calibration"]
 
-#: Soft tissue is brought into this range: muscle and blood lie near 40 HU, and contrast agent raises them.
-_TISSUE_TARGET = (20.0, 60.0)
 _SLAB = 2**22
 
 
@@ -36,20 +35,21 @@ def correct_calibration(volume: Volume, found: Calibration) -> tuple[Volume, tup
             "The HU scale was not corrected, since no air round the body was seen; "
             "density and weight are as the file gives them."
         )
-        return volume, (Flag("calibration_not_possible", Severity.WARNING, message),)
+        return volume, (Flag(FlagCode.CALIBRATION_NOT_POSSIBLE, Severity.WARNING, message),)
     if not judge_air(found):
         message = "The HU scale was not corrected: air lies where it belongs."
-        return volume, (Flag("calibration_not_needed", Severity.INFO, message),)
+        return volume, (Flag(FlagCode.CALIBRATION_NOT_NEEDED, Severity.INFO, message),)
     air = found.outside_air.hu
     tissue = 0.0 if found.soft_tissue is None else found.soft_tissue.hu
-    target = 0.0 if found.soft_tissue is None else float(np.clip(tissue, *_TISSUE_TARGET))
-    slope = (target - AIR_HU) / (tissue - air)
-    offset = AIR_HU - slope * air
+    target = 0.0 if found.soft_tissue is None else float(np.clip(tissue, *LIMITS.tissue_target_hu))
+    slope = (target - LIMITS.air_hu) / (tissue - air)
+    offset = LIMITS.air_hu - slope * air
     message = (
         f"The HU scale was corrected on request: HU = {slope:.3f} x value {offset:+.0f}, which maps "
-        f"{air:.0f} to -1000 and {tissue:.0f} to {target:.0f}; compare with care to scans that were not."
+        f"{air:.0f} to {LIMITS.air_hu:.0f} and {tissue:.0f} to {target:.0f}; compare with care to scans that "
+        "were not."
     )
-    return _rescaled(volume, slope, offset), (Flag("calibrated", Severity.WARNING, message),)
+    return _rescaled(volume, slope, offset), (Flag(FlagCode.CALIBRATED, Severity.WARNING, message),)
 
 
 def _rescaled(volume: Volume, slope: float, offset: float) -> Volume:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hilum.core.errors import NotAChestError
-from hilum.core.flags import Severity
+from hilum.core.flags import FlagCode, Severity
 from hilum.core.volume import Volume
 from hilum.quality.gate import check_volume
 
 __all__ = ["explain_no_lungs"]
 
 #: Notes of the readers that say that something else might have been read.
-_CHOICES = frozenset({"series_chosen", "series_divided", "series_joined"})
+_CHOICES = frozenset({FlagCode.SERIES_CHOSEN, FlagCode.SERIES_DIVIDED, FlagCode.SERIES_JOINED})
 
 
 def explain_no_lungs(error: NotAChestError, volume: Volume) -> NotAChestError:

@@ -12,22 +12,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.quality.survey import FewPlanes, Plane, block_any
 
-__all__ = ["AIR_HU", "Calibration", "ReferencePoint", "calibration", "calibration_flags", "judge_air"]
+__all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "judge_air"]
 
-AIR_HU = -1000.0
-#: Deviation of outside air from -1000 that is looked at, and that spoils density and mass.
-AIR_WARNING, AIR_ERROR = 30.0, 60.0
-#: Tracheal air reads a little high (it is narrow, and the body scatters), so it may lie in this range.
-TRACHEA_RANGE = (-1015.0, -930.0)
-TRACHEA_WARNING, TRACHEA_ERROR = 30.0, 90.0
-#: Where the commonest homogeneous soft tissue may lie: fat between muscle pulls it down, contrast up.
-#: Outside of it a person should look; since contrast agent alone can do that, nothing is withheld for it.
-TISSUE_RANGE = (5.0, 110.0)
 _TISSUE_SEARCH = (-30.0, 220.0)
 _FAT_SEARCH = (-160.0, -45.0)
 _BIN_HU = 4.0
@@ -64,7 +56,7 @@ class Calibration:
     @property
     def air_deviation(self) -> float | None:
         """How far outside air lies above -1000 HU; None where it was not seen."""
-        return None if self.outside_air is None else self.outside_air.hu - AIR_HU
+        return None if self.outside_air is None else self.outside_air.hu - LIMITS.air_hu
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
@@ -181,14 +173,14 @@ def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
     """Judge a calibration: ``calibration_off``, ``calibration_unknown``, or nothing where all is well."""
-    air, tissue = judge_air(found), _judge(found.soft_tissue, TISSUE_RANGE, 0.0, np.inf)
+    air, tissue = judge_air(found), _judge(found.soft_tissue, LIMITS.tissue_hu, (0.0, np.inf))
     if not air and not tissue:
         return () if air == 0 else (_unknown(),)
     seen = []
     if air:
         seen.append(_air_in_words(found))
     if tissue and found.soft_tissue is not None:
-        low, high = TISSUE_RANGE
+        low, high = LIMITS.tissue_hu
         seen.append(
             f"soft tissue measures {found.soft_tissue.hu:.0f} HU where {low:.0f} to {high:.0f} is usual "
             "(more with contrast agent)"
@@ -202,26 +194,27 @@ def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
         )
         reason = "The HU scale of this scan is off."
         forbids = ("density", "mass")
-        return (Flag("calibration_off", Severity.ERROR, message, forbids=forbids, reason=reason),)
+        return (Flag(FlagCode.CALIBRATION_OFF, Severity.ERROR, message, forbids=forbids, reason=reason),)
     todo = "--calibrate corrects the scale linearly" if air else "compare with a scan of the same scanner"
     message = f"{text}: density and weight may be off a little; {todo}."
-    return (Flag("calibration_off", Severity.WARNING, message),)
+    return (Flag(FlagCode.CALIBRATION_OFF, Severity.WARNING, message),)
 
 
 def judge_air(found: Calibration) -> int | None:
     """Return 0 (well), 1 (look at it) or 2 (spoilt) for the air of a scan; None where none was seen."""
     if found.outside_air is not None:
-        return _judge(found.outside_air, (AIR_HU, AIR_HU), AIR_WARNING, AIR_ERROR)
-    return _judge(found.tracheal_air, TRACHEA_RANGE, TRACHEA_WARNING, TRACHEA_ERROR)
+        return _judge(found.outside_air, (LIMITS.air_hu, LIMITS.air_hu), LIMITS.air_off_hu)
+    return _judge(found.tracheal_air, LIMITS.trachea_hu, LIMITS.trachea_off_hu)
 
 
 def _judge(
-    point: ReferencePoint | None, allowed: tuple[float, float], warning: float, error: float
+    point: ReferencePoint | None, allowed: tuple[float, float], off: tuple[float, float]
 ) -> int | None:
+    """Return 0, 1 or 2 for a point within ``off`` = (warning, error) HU of the range ``allowed``."""
     if point is None:
         return None
     beyond = max(allowed[0] - point.hu, point.hu - allowed[1], 0.0)
-    return 2 if beyond > error else int(beyond > warning)
+    return 2 if beyond > off[1] else int(beyond > off[0])
 
 
 def _air_in_words(found: Calibration) -> str:
@@ -229,7 +222,7 @@ def _air_in_words(found: Calibration) -> str:
     assert point is not None
     where, usual = ("round the body", "-1000") if found.outside_air else ("in the trachea", "about -980")
     # A lung is about 85 % air, so most of the shift at the air end shows in its weight.
-    grams = 0.85 * (point.hu - (AIR_HU if found.outside_air else -980.0))
+    grams = 0.85 * (point.hu - (LIMITS.air_hu if found.outside_air else -980.0))
     return (
         f"air {where} measures {point.hu:.0f} HU instead of {usual}, so that a litre of lung would weigh "
         f"some {abs(grams):.0f} g too {'much' if grams > 0 else 'little'}"
@@ -241,4 +234,4 @@ def _unknown() -> Flag:
         "Neither air round the body nor air in the trachea was seen, so the HU scale could not be checked; "
         "compare the mean HU with another scan of the same scanner."
     )
-    return Flag("calibration_unknown", Severity.INFO, message)
+    return Flag(FlagCode.CALIBRATION_UNKNOWN, Severity.INFO, message)

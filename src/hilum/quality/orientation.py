@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 
 __all__ = [
     "HATS",
@@ -53,10 +54,8 @@ HATS = (0.15, 0.50, 0.85)
 _RIGHT_LEFT, _RIGHT_LEFT_DOUBTED, _FRONT_BACK, _HEAD_FOOT = 0.6, 1.3, 1.5, 1.5
 #: The same for front and back of a single slice or a few; of 271 slices one gave more than 0, 0.1.
 _FRONT_BACK_FEW = 3.0
-#: Fewer planes, or planes from a shorter part of the lungs, do not tell head from foot.
-_LEAST_PLANES, _LEAST_MM = 8, 80.0
-#: Where one lung holds less aerated tissue than this share of the other the heart may have moved.
-_LEAST_SIDE = 0.5
+#: Fewer planes do not tell head from foot.
+_LEAST_PLANES = 8
 _AERATED_HU = -500.0
 
 
@@ -198,32 +197,42 @@ def orientation_flags(
     if planes is None:
         return
     found = evidence_of(planes, weights or shipped_weights())
-    across = "cut_side" not in cut
-    tall = not few and len(planes.height) >= _LEAST_PLANES and planes.span >= _LEAST_MM
+    across = FlagCode.CUT_SIDE not in cut
+    tall = not few and len(planes.height) >= _LEAST_PLANES and planes.span >= LIMITS.orientation_mm
     wrong = []
-    if tall and across and min(sides) >= _LEAST_SIDE * max(sides):
+    if tall and across and min(sides) >= LIMITS.orientation_side * max(sides):
         plain = not cut and min(found.front_back, found.head_foot) > 0
         if found.right_left < -(_RIGHT_LEFT if plain else _RIGHT_LEFT_DOUBTED):
-            wrong.append("left_right_suspect")
+            wrong.append(FlagCode.LEFT_RIGHT_SUSPECT)
     if across and found.front_back < -(_FRONT_BACK_FEW if few else _FRONT_BACK):
-        wrong.append("front_back_suspect")
+        wrong.append(FlagCode.FRONT_BACK_SUSPECT)
     if tall and found.head_foot < -_HEAD_FOOT:
-        wrong.append("head_foot_suspect")
+        wrong.append(FlagCode.HEAD_FOOT_SUSPECT)
     whole = _MIRRORED if len(wrong) % 2 else _TURNED
     for code in wrong:
         yield Flag(code, Severity.WARNING, f"{_SEEN[code]} {whole if len(wrong) > 1 else _ALONE[code]}")
 
 
 _SEEN = {
-    "left_right_suspect": "Heart and vessels lie as in a body whose right is where the header says left.",
-    "front_back_suspect": "The spine lies where the header says front, so ventral and dorsal are exchanged.",
-    "head_foot_suspect": "The lungs' tips lie where the header says feet, so apical and basal are exchanged.",
+    FlagCode.LEFT_RIGHT_SUSPECT: (
+        "Heart and vessels lie as in a body whose right is where the header says left."
+    ),
+    FlagCode.FRONT_BACK_SUSPECT: (
+        "The spine lies where the header says front, so ventral and dorsal are exchanged."
+    ),
+    FlagCode.HEAD_FOOT_SUSPECT: (
+        "The lungs' tips lie where the header says feet, so apical and basal are exchanged."
+    ),
 }
 _ALONE = {
-    "left_right_suspect": "The scan is mirrored, or the heart is displaced, or the patient has situs "
+    FlagCode.LEFT_RIGHT_SUSPECT: "The scan is mirrored, or the heart is displaced, or the patient has situs "
     "inversus: check right and left with the original.",
-    "front_back_suspect": "With one axis wrong the scan is a mirror image: check it with the original.",
-    "head_foot_suspect": "With one axis wrong the scan is a mirror image: check it with the original.",
+    FlagCode.FRONT_BACK_SUSPECT: (
+        "With one axis wrong the scan is a mirror image: check it with the original."
+    ),
+    FlagCode.HEAD_FOOT_SUSPECT: (
+        "With one axis wrong the scan is a mirror image: check it with the original."
+    ),
 }
 _MIRRORED = "With three axes wrong the scan is a mirror image: check it with the original."
 _TURNED = "With two axes wrong the body is turned round, not mirrored: check the orientation in the header."

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.flag_limits import LIMITS
 from hilum.core.volume import Volume
 
 __all__ = ["FewPlanes", "Plane", "block_any", "canonical_labels", "plane_axis"]
@@ -17,8 +18,6 @@ Mask = npt.NDArray[np.bool_]
 
 #: Mean of a block below which it is padding round the scanner's circle, not air with noise.
 _PADDING_MEAN = -1060.0
-#: Value below which not even the noise of air comes, so that one such voxel marks its block as padding.
-PADDING_VALUE = -1250.0
 #: Converters and scanners also pad with the lowest value of 12 bits, which noise of air reaches as well:
 #: only what is constant over some blocks counts. Above this value, a constant is air without noise.
 _PADDING_CONSTANT = -1020.0
@@ -113,7 +112,7 @@ def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple
         np.minimum(low, part, out=low)
         np.maximum(high, part, out=high)
     mean = total / np.float32(len(parts))
-    padding = (low < PADDING_VALUE) | (mean < _PADDING_MEAN)
+    padding = (low < LIMITS.padding_hu) | (mean < _PADDING_MEAN)
     flat = ndimage.maximum_filter(high, 3) == ndimage.minimum_filter(low, 3)
     padding |= ndimage.binary_dilation(flat & (high <= _PADDING_CONSTANT), np.ones((3, 3)))
     empty = padding | ndimage.binary_dilation(_from_the_edge(flat), np.ones((3, 3)))

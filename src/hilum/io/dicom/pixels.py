@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
+from hilum.core.flags import FlagCode
 from hilum.io.dicom.decoding import Decoder, undecodable
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.headers import FileHeader, Plane
@@ -156,13 +157,13 @@ def _findings(tally: _Tally, voxels: int) -> Iterator[Finding]:
     if tally.padded:
         share = tally.padded / voxels
         yield Finding(
-            "padding",
+            FlagCode.PADDING,
             f"{share:.1%} of the voxels are padding outside the scanned circle, set to -1024 HU or lower.",
         )
     if tally.doubted:
         yield Finding(
-            "padding_ignored",
+            FlagCode.PADDING_IGNORED,
             "The padding value in the header lies among the values of tissue, so it was not used.",
         )
     if tally.clipped:
-        yield Finding("clipped", f"{tally.clipped} voxels beyond the range of 16 bits were clipped.")
+        yield Finding(FlagCode.CLIPPED, f"{tally.clipped} voxels beyond the range of 16 bits were clipped.")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.geometry import Grid
 
@@ -100,4 +101,4 @@ def _finding(made: int, count: int, shifts: npt.NDArray[np.float64]) -> Finding:
     )
     if shifts.any():
         sentence += " The slices were shifted in their plane onto a rectangular grid."
-    return Finding("resampled", sentence)
+    return Finding(FlagCode.RESAMPLED, sentence)
