@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.imaging.morphology import Mask, Spacing, components, components_2d, dilate
+from hilum.core.units import WorkingSpacing
+from hilum.imaging.morphology import Mask, components, components_2d, dilate
 
 __all__ = ["CentralAirways", "find_central_airways"]
 
@@ -32,7 +33,9 @@ class CentralAirways:
     trachea: Mask
 
 
-def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spacing) -> CentralAirways | None:
+def find_central_airways(
+    hu: npt.NDArray[np.float32], inner: Mask, spacing: WorkingSpacing
+) -> CentralAirways | None:
     """Find trachea and bronchi.
 
     The trachea is the longest chain, from slice to slice, of small round air pockets with tissue all
@@ -42,7 +45,7 @@ def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spac
     Args:
         hu: Normalised block means (x, y, z), RAS.
         inner: Air inside the body.
-        spacing: Block size in mm.
+        spacing: Block size.
 
     Returns:
         The airways; None where no trachea is seen.
@@ -61,7 +64,7 @@ def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spac
     return CentralAirways(trachea, trachea)
 
 
-def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spacing) -> Mask | None:
+def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: WorkingSpacing) -> Mask | None:
     if hu.shape[2] < 4:
         return None
     labels, count = components_2d((hu < -800) & inner)
@@ -75,7 +78,7 @@ def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spacing) -> Mask
 
 
 def _round_pockets(
-    hu: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], count: int, spacing: Spacing
+    hu: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], count: int, spacing: WorkingSpacing
 ) -> npt.NDArray[np.bool_]:
     """Say of each 2-D pocket whether it could be a slice of the trachea."""
     from scipy import ndimage
@@ -105,7 +108,7 @@ def _round_pockets(
 
 
 def _longest_chain(
-    labels: npt.NDArray[np.int32], good: npt.NDArray[np.bool_], spacing: Spacing
+    labels: npt.NDArray[np.int32], good: npt.NDArray[np.bool_], spacing: WorkingSpacing
 ) -> npt.NDArray[np.int64] | None:
     """Follow pockets from slice to slice; return the labels of the best chain.
 
@@ -137,6 +140,6 @@ def _longest_chain(
     return np.array(best[1]) if best[1] else None
 
 
-def wall_of(airways: CentralAirways, spacing: Spacing) -> Mask:
+def wall_of(airways: CentralAirways, spacing: WorkingSpacing) -> Mask:
     """Return the lumen with a wall of about 2 mm."""
     return dilate(airways.lumen, max(2.0, 1.01 * min(spacing[:2])), spacing)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.select import GAS_HU
+from hilum.core.units import WorkingSpacing
 from hilum.imaging.blocks import PADDING_HU, Reduced
 from hilum.imaging.morphology import Mask, components, components_2d, dilate, erode
 
@@ -38,7 +39,7 @@ class BodyAir:
     filled: Mask
     border: Mask
 
-    def diameter(self, spacing: tuple[float, float, float]) -> float | None:
+    def diameter(self, spacing: WorkingSpacing) -> float | None:
         """Return the diameter, mm, of a circle as large as the body's cross-section.
 
         That of the larger slices; None unless half of them show the body whole.
@@ -189,7 +190,7 @@ def _part_air(
     return np.asarray(room[labels]), np.asarray(held[labels])
 
 
-def _things(loose: Mask, spacing: tuple[float, float, float]) -> Mask:
+def _things(loose: Mask, spacing: WorkingSpacing) -> Mask:
     """Return the pieces of what is not body that are too large for a vessel in the lung: table, cushion."""
     labels, counts = components(loose)
     flat = loose.shape[2] == 1

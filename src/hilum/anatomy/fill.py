@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.labels import Lung
+from hilum.core.units import WorkingSpacing
 from hilum.imaging.morphology import (
     Mask,
-    Spacing,
     bounding_box,
     close_,
     components,
@@ -24,14 +24,14 @@ _ISLAND_CM2 = 6.0
 
 
 def fill_lungs(
-    sides: npt.NDArray[np.uint8], keep_out: Mask, spacing: Spacing, closing_mm: float = CLOSING_MM
+    sides: npt.NDArray[np.uint8], keep_out: Mask, spacing: WorkingSpacing, closing_mm: float = CLOSING_MM
 ) -> npt.NDArray[np.uint8]:
     """Close each lung by itself, so that heart and mediastinum are not swallowed, and fill what is enclosed.
 
     Args:
         sides: Aerated lung, labels of :class:`hilum.core.labels.Lung`.
         keep_out: What may never become lung: central airways, air outside the body, the body's own gas.
-        spacing: Block size in mm.
+        spacing: Block size.
         closing_mm: Radius of the closing.
 
     Returns:
@@ -47,7 +47,7 @@ def fill_lungs(
     return out
 
 
-def fill_enclosed(mask: Mask, spacing: Spacing) -> Mask:
+def fill_enclosed(mask: Mask, spacing: WorkingSpacing) -> Mask:
     """Fill what ``mask`` encloses on all sides; in a single slice only islands of limited size."""
     box = bounding_box(mask, 2 * max(spacing[:2]), spacing)
     if box is None:
@@ -69,7 +69,7 @@ def fill_enclosed(mask: Mask, spacing: Spacing) -> Mask:
     return out
 
 
-def cut_airways(lungs: npt.NDArray[np.uint8], lumen: Mask, spacing: Spacing) -> Mask:
+def cut_airways(lungs: npt.NDArray[np.uint8], lumen: Mask, spacing: WorkingSpacing) -> Mask:
     """Return the part of the airways that lies outside the lungs: trachea, main bronchi, with their walls.
 
     A bronchus counts as inside where lung lies all round it, that is, where closing the lung without it

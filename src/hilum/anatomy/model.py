@@ -25,13 +25,17 @@ from hilum.anatomy.sides import assign_sides
 from hilum.core.errors import InputError, NotAChestError
 from hilum.core.labels import Lung
 from hilum.core.segmentation import Landmarks, ModelInfo, Progress, Segmentation
+from hilum.core.units import TrueMm, TrueSpacing, WorkingSpacing
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import PADDING_HU, Reduced, reduce_volume
-from hilum.imaging.morphology import Mask, Spacing, bounding_box, depth, erode
+from hilum.imaging.morphology import Mask, bounding_box, depth, erode
+from hilum.imaging.working import WorkingGrid
 
 __all__ = ["LEAST_SHARE", "Classic", "Scan", "aerated_lungs", "require_chest"]
 
 
+#: Takes block means on the scale of true HU and their size, as soon as both are known.
+Early = Callable[[npt.NDArray[np.float32], WorkingSpacing], None]
 #: A chest has an axial slice with at least this share of lung.
 LEAST_SHARE = 0.08
 #: As many voxels tell a median to a fraction of a HU.
@@ -43,7 +47,7 @@ _CHILD_MM, _USUAL_MM, _MOST_TIMES = 210.0, 270.0, 3.5
 _USUAL_WIDTH_MM = 370.0
 
 
-def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int, int, int]]:
+def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
     """Return the voxels with the plane to work in as the first two axes.
 
     That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
@@ -70,7 +74,7 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int,
     if volume.meta.spacing_known:
         x, y, z = (volume.spacing[axis] for axis in order)
         return hu, (x, y, z), order
-    guess = _USUAL_WIDTH_MM / max(hu.shape[:2])
+    guess = TrueMm(_USUAL_WIDTH_MM / max(hu.shape[:2]))
     return hu, (guess, guess, volume.spacing[order[2]]), order
 
 
@@ -118,8 +122,7 @@ class Scan:
 
     Attributes:
         voxels: Native HU, with the plane to work in as the first two axes.
-        spacing: Of ``voxels``, mm, for the shape rules: a guess where the file has no scale, and ``times``
-            what it is in a child.
+        grid: Voxel size of ``voxels``, for the rules and in the patient; a guess where the file has no scale.
         order: Order of the canonical axes in ``voxels``, its own inverse.
         reduced: Block means in the scan's own values.
         levels: Air and soft tissue in the scan's own values.
@@ -127,11 +130,10 @@ class Scan:
         threshold: Between lung and tissue, on that scale.
         found: Air in the body.
         airways: Trachea and main bronchi, where they were found.
-        times: How many times larger than it is the scan is looked at; more than 1 in a child.
     """
 
     voxels: npt.NDArray[Any]
-    spacing: Spacing
+    grid: WorkingGrid
     order: tuple[int, int, int]
     reduced: Reduced
     levels: Levels
@@ -139,12 +141,24 @@ class Scan:
     threshold: float
     found: BodyAir
     airways: CentralAirways | None
-    times: float = 1.0
+
+    @property
+    def spacing(self) -> WorkingSpacing:
+        """Voxel size of ``voxels`` for the rules of shape."""
+        return self.grid.working
+
+    @property
+    def blocks(self) -> WorkingGrid:
+        """Block size of ``reduced``, for the rules and in the patient."""
+        return self.grid.blocks(self.reduced.factors)
+
+    @property
+    def magnification(self) -> float:
+        """Factor applied to the spacing so that a small body fills an adult's frame; 1 for adults."""
+        return self.grid.magnification
 
     @classmethod
-    def of(
-        cls, canonical: Volume, early: Callable[[npt.NDArray[np.float32], Spacing], None] | None = None
-    ) -> Scan:
+    def of(cls, canonical: Volume, early: Early | None = None) -> Scan:
         """Look at a scan.
 
         Args:
@@ -153,23 +167,22 @@ class Scan:
                 known, to begin with work that needs no more; in a child twice, the second time for good.
         """
         voxels, spacing, order = picture_plane(canonical)
-        scan = cls._look(voxels, spacing, order, early)
+        scan = cls._look(voxels, WorkingGrid.of(spacing), order, early)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
         if not canonical.meta.spacing_known or voxels.shape[2] == 1 or small is None or small > _CHILD_MM:
             return scan
-        times = min(_USUAL_MM / small, _MOST_TIMES)
-        x, y, z = (times * s for s in spacing)
-        return replace(cls._look(voxels, (x, y, z), order, early), times=times)
+        magnification = min(_USUAL_MM / small, _MOST_TIMES)
+        return cls._look(voxels, WorkingGrid.of(spacing, magnification), order, early)
 
     @classmethod
     def _look(
         cls,
         voxels: npt.NDArray[Any],
-        spacing: Spacing,
+        grid: WorkingGrid,
         order: tuple[int, int, int],
-        early: Callable[[npt.NDArray[np.float32], Spacing], None] | None,
+        early: Early | None,
     ) -> Scan:
-        reduced = reduce_volume(voxels, spacing)
+        reduced = reduce_volume(voxels, grid.working)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
         if early is not None:
@@ -177,7 +190,7 @@ class Scan:
         threshold = optimal_threshold(hu)
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
-        return cls(voxels, spacing, order, reduced, levels, hu, threshold, found, airways)
+        return cls(voxels, grid, order, reduced, levels, hu, threshold, found, airways)
 
     def knowing(self, lungs: Mask) -> Scan:
         """Return the scan looked at once more, where ``lungs`` were taken for the air of the room."""
@@ -205,7 +218,7 @@ class Scan:
         deep[box] = depth(self.airways.trachea[box], spacing)
         # Only the middle of the lumen: its wall brightens the voxels beside it.
         core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
-        ml = float(self.airways.lumen.sum() * np.prod(spacing)) / 1000.0 / self.times**3
+        ml = self.blocks.true_ml(int(self.airways.lumen.sum()))
         return Landmarks(air, median_hu(self.voxels, self.reduced, core), ml)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hilum.core.cores import thread_count
 from hilum.core.labels import Lung
+from hilum.core.units import WorkingSpacing
 from hilum.imaging.blocks import Interpolation, Reduced
 from hilum.imaging.morphology import Mask, bounding_box, depth, distance_to
 
@@ -81,7 +82,7 @@ def refine(
     return out
 
 
-def _signed_distance(mask: Mask, spacing: tuple[float, float, float]) -> npt.NDArray[np.float32]:
+def _signed_distance(mask: Mask, spacing: WorkingSpacing) -> npt.NDArray[np.float32]:
     """Distance to the surface in mm, positive inside, at most 20 mm either way; -20 far from the mask."""
     out = np.full(mask.shape, np.float32(-20))
     box = bounding_box(mask, 4 * max(spacing), spacing)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.units import WorkingSpacing
 from hilum.imaging.morphology import (
     Mask,
-    Spacing,
     bounding_box,
     components,
     depth,
@@ -44,7 +44,7 @@ class Piece:
     centre: tuple[float, float, float]
 
 
-def remove_gas_bubbles(hu: npt.NDArray[np.float32], air: Mask, spacing: Spacing) -> Mask:
+def remove_gas_bubbles(hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingSpacing) -> Mask:
     """Take out free gas that soft tissue encloses: stomach and bowel.
 
     A bubble that touches the lung through a thin diaphragm would else pull the lung's mask along. A bulla
@@ -80,7 +80,7 @@ def remove_gas_bubbles(hu: npt.NDArray[np.float32], air: Mask, spacing: Spacing)
 
 
 def pieces_of(
-    hu: npt.NDArray[np.float32], air: Mask, spacing: Spacing
+    hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingSpacing
 ) -> tuple[npt.NDArray[np.uint32], list[Piece]]:
     """Split the air into connected pieces and describe each that is large enough to matter."""
     flat = air.shape[2] == 1
@@ -139,14 +139,14 @@ def _like_lung(piece: Piece, flat: bool, beside_lung: bool = False) -> bool:
 
 
 def select_lungs(
-    hu: npt.NDArray[np.float32], air: Mask, spacing: Spacing
+    hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingSpacing
 ) -> tuple[npt.NDArray[np.uint32], list[Piece]]:
     """Choose the pieces that are lung.
 
     Args:
         hu: Normalised block means.
         air: Air inside the body, without central airways.
-        spacing: Block size in mm.
+        spacing: Block size.
 
     Returns:
         The component map and the chosen pieces, largest first; an empty list where there is no lung.

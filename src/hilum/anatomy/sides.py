@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from hilum.anatomy.select import Piece
 from hilum.core.labels import Lung
-from hilum.imaging.morphology import Mask, Spacing, components, depth
+from hilum.core.units import WorkingSpacing
+from hilum.imaging.morphology import Mask, components, depth
 
 __all__ = ["assign_sides"]
 
@@ -16,7 +17,7 @@ def assign_sides(
     hu: npt.NDArray[np.float32],
     labels: npt.NDArray[np.uint32],
     pieces: list[Piece],
-    spacing: Spacing,
+    spacing: WorkingSpacing,
 ) -> npt.NDArray[np.uint8]:
     """Give each chosen piece to the right or the left lung; cut one that spans both.
 
@@ -24,7 +25,7 @@ def assign_sides(
         hu: Normalised block means, RAS: +x is the patient's right... see :class:`hilum.core.volume.Volume`.
         labels: Component map.
         pieces: The pieces that are lung, largest first.
-        spacing: Block size in mm.
+        spacing: Block size.
 
     Returns:
         Lung labels on the working grid.
@@ -44,7 +45,7 @@ def assign_sides(
     return out
 
 
-def midline(hu: npt.NDArray[np.float32], lungs: Mask, spacing: Spacing) -> float:
+def midline(hu: npt.NDArray[np.float32], lungs: Mask, spacing: WorkingSpacing) -> float:
     """Return the body's middle as an x index.
 
     Where both lungs are seen it is the valley between them in the projection onto x; else it is the spine,
@@ -80,7 +81,7 @@ def _spine(hu: npt.NDArray[np.float32], lungs: Mask, index: npt.NDArray[np.int64
     return where
 
 
-def _split(mask: Mask, spacing: Spacing, middle: float) -> tuple[Mask, Mask] | None:
+def _split(mask: Mask, spacing: WorkingSpacing, middle: float) -> tuple[Mask, Mask] | None:
     """Cut a piece that spans both sides at its narrowest: erode until two cores part, then grow back."""
     deep = depth(mask, spacing)
     for radius in (1.5, 2.5, 3.5, 5.0, 7.0, 9.0, 12.0, 16.0, 20.0, 25.0):

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError, UsageError
 from hilum.core.flags import Note
+from hilum.core.units import TrueMm, TrueSpacing
 
 __all__ = ["ScanMeta", "Volume"]
 
@@ -116,10 +117,10 @@ class Volume:
         return i, j, k
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> TrueSpacing:
         """Distance between neighbouring voxels along i, j, k in mm."""
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(x), float(y), float(z)
+        return TrueMm(float(x)), TrueMm(float(y)), TrueMm(float(z))
 
     @property
     def voxel_volume_ml(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.cores import thread_count
+from hilum.core.units import WorkingMm, WorkingSpacing
 
 __all__ = ["Interpolation", "Reduced", "block_share", "native_planes", "reduce_volume"]
 
@@ -29,13 +30,13 @@ class Reduced:
     Attributes:
         hu: float32 array (x, y, z), clipped to [-1100, 700]; below :data:`PADDING_HU` is padding.
         factors: Number of native voxels in a block along x, y, z.
-        spacing: Size of a block in mm.
+        spacing: Size of a block in working mm, which are true ones unless the scan was magnified.
         full_shape: Shape of the native grid.
     """
 
     hu: npt.NDArray[np.float32]
     factors: tuple[int, int, int]
-    spacing: tuple[float, float, float]
+    spacing: WorkingSpacing
     full_shape: tuple[int, int, int]
 
 
@@ -46,7 +47,7 @@ def reduce_volume(
 
     Args:
         hu: Native HU, shape (x, y, z), any strides.
-        spacing: Native spacing in mm.
+        spacing: Native spacing in the mm that blocks are to be measured in.
         target_mm: Wanted block size; an axis that is coarser already stays as it is.
 
     Returns:
@@ -76,7 +77,8 @@ def reduce_volume(
     with ThreadPoolExecutor(thread_count()) as pool:
         list(pool.map(one, range(shape[2])))
     sx, sy, sz = spacing
-    return Reduced(out, (fx, fy, fz), (sx * fx, sy * fy, sz * fz), (nx, ny, nz))
+    size = (WorkingMm(sx * fx), WorkingMm(sy * fy), WorkingMm(sz * fz))
+    return Reduced(out, (fx, fy, fz), size, (nx, ny, nz))
 
 
 def block_share(

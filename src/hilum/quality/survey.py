@@ -82,7 +82,7 @@ class FewPlanes:
         canonical = self.volume.canonical()
         labels = None if self.labels is None else canonical_labels(self.volume, self.labels)
         axis = plane_axis(canonical.shape)
-        spacing = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
+        spacing: tuple[float, ...] = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
         width = max(n for k, n in enumerate(canonical.shape) if k != axis)
         if not self.volume.meta.spacing_known:
             spacing = (_USUAL_WIDTH_MM / width,) * 2

@@ -94,8 +94,8 @@ def test_a_child_is_looked_at_as_an_adult_is(model: LearnedLungs, chest: Phantom
     spacing = [factor * s for s in SPACING]
     volume = Volume(chest.volume.hu, np.diag([*spacing, 1.0]))
     child, adult = Scan.of(volume.canonical()), Scan.of(chest.volume.canonical())
-    assert adult.times == 1
-    assert child.times > 1.4
+    assert adult.magnification == 1
+    assert child.magnification > 1.4
     found, grown = model(volume), model(chest.volume)
     assert dice(found.labels > 0, chest.labels > 0) > 0.97
     assert found.landmarks.trachea_ml == pytest.approx(grown.landmarks.trachea_ml * factor**3, rel=0.25)
@@ -106,4 +106,4 @@ def test_a_narrow_field_of_view_makes_no_child(chest: Phantom) -> None:
     seen = circle_through(chest.labels > 0)
     for hu in (np.where(seen, chest.volume.hu, -2000), chest.volume.hu[60:-60, 40:-40]):
         narrow = Volume(np.ascontiguousarray(hu.astype(np.int16)), chest.volume.affine)
-        assert Scan.of(narrow.canonical()).times == 1
+        assert Scan.of(narrow.canonical()).magnification == 1

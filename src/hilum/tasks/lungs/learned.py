@@ -15,9 +15,10 @@ from hilum.core.errors import GeometryError, NotAChestError
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Progress, Segmentation
+from hilum.core.units import WorkingSpacing
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import Reduced, block_share
-from hilum.imaging.morphology import Mask, Spacing
+from hilum.imaging.morphology import Mask
 from hilum.models.slices import SliceModel
 
 __all__ = ["LearnedSlices", "order_in_space", "pictures_of"]
@@ -124,7 +125,7 @@ def order_in_space(
 
 
 def _lungs(
-    hu: npt.NDArray[np.float32], mask: Mask, spacing: Spacing, least_area: float
+    hu: npt.NDArray[np.float32], mask: Mask, spacing: WorkingSpacing, least_area: float
 ) -> tuple[list[Piece], npt.NDArray[np.uint32]]:
     """Pieces that can be lung, largest first, and the map of all pieces."""
     flat = mask.shape[2] == 1

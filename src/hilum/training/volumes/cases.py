@@ -126,7 +126,7 @@ def own_labels(volume: Volume) -> npt.NDArray[np.uint8]:
 
 def _hilum(canonical: Volume, scan: Scan) -> npt.NDArray[np.bool_]:
     """Where the hila can lie, in canonical order; nowhere if no main bronchi are seen."""
-    airways, spacing = scan.airways, [s / scan.times for s in scan.reduced.spacing]
+    airways, spacing = scan.airways, scan.blocks.true
     if airways is None or not (airways.lumen & ~airways.trachea).any():
         return np.zeros(canonical.shape, bool)
     bronchi = np.nonzero(airways.lumen & ~airways.trachea)
