@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.anatomy.sides import grow_back
+from hilum.anatomy.sides import PARTING_MM, grow_back
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
@@ -29,8 +29,6 @@ _GRID_MM = 2.5
 _ALIKE, _LEAST = 0.3, 0.1
 #: Part of the voxels that may lie outside of the two largest pieces: islands of an outline.
 _REST = 0.02
-#: How deep a mask is eaten away, mm, until it falls into two lungs.
-_DEPTHS_MM = (1.5, 2.5, 3.5, 5.0, 7.0, 9.0, 12.0, 16.0, 20.0, 25.0)
 #: Where two lungs touch, their border may lie as far off as the mask was eaten away; the volume in question
 #: is at most this part of the smaller lung, or the sides are not sure.
 _MOST_DOUBTFUL = 0.01
@@ -121,7 +119,7 @@ def _part(inside: _Mask, volume: Volume) -> tuple[_Mask, bool] | None:
     rim = [(1, 1) if n > 1 else (0, 0) for n in blocks.shape]  # a single slice has no depth across
     blocks = np.pad(blocks, rim)
     deep = depth(blocks, (size[0], size[1], size[2]))
-    for radius in _DEPTHS_MM:
+    for radius in PARTING_MM:
         pieces, counts = components(deep > radius)
         pair = _two(counts)
         ordered = None if pair is None else _ordered(pieces == pair[0], pieces == pair[1])

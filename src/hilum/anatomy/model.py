@@ -18,33 +18,64 @@ from hilum.anatomy.body import (
     normalise,
     optimal_threshold,
 )
-from hilum.anatomy.fill import CLOSING_MM, cut_airways, fill_lungs
+from hilum.anatomy.fill import FILL, cut_airways, fill_lungs
 from hilum.anatomy.refine import refine
 from hilum.anatomy.select import remove_gas_bubbles, select_lungs, share_of_body
 from hilum.anatomy.sides import assign_sides
+from hilum.core.constants import PADDING_HU, USUAL_WIDTH_MM
 from hilum.core.errors import InputError, NotAChestError
 from hilum.core.labels import Lung
 from hilum.core.segmentation import Landmarks, ModelInfo, Progress, Segmentation
 from hilum.core.units import TrueMm, TrueSpacing, WorkingSpacing
 from hilum.core.volume import Volume
-from hilum.imaging.blocks import PADDING_HU, Reduced, reduce_volume
+from hilum.imaging.blocks import Reduced, reduce_volume
 from hilum.imaging.morphology import Mask, bounding_box, depth, erode
 from hilum.imaging.working import WorkingGrid
 
-__all__ = ["LEAST_SHARE", "Classic", "Scan", "aerated_lungs", "require_chest"]
+__all__ = ["RULES", "Classic", "Scan", "ScanRules", "picture_plane", "require_chest", "threshold_lungs"]
 
 
 #: Takes block means on the scale of true HU and their size, as soon as both are known.
 Early = Callable[[npt.NDArray[np.float32], WorkingSpacing], None]
-#: A chest has an axial slice with at least this share of lung.
-LEAST_SHARE = 0.08
-#: As many voxels tell a median to a fraction of a HU.
-_MOST_SAMPLES = 100_000
-#: A body whose cross-section is that of a smaller circle, mm, is a child's, and looked at as large as
-#: ``_USUAL_MM``, since lungs of all ages have much the same shape; but at most ``_MOST_TIMES`` as large.
-_CHILD_MM, _USUAL_MM, _MOST_TIMES = 210.0, 270.0, 3.5
-#: Width that a chest picture without a scale is taken to have, mm.
-_USUAL_WIDTH_MM = 370.0
+
+
+@dataclass(frozen=True)
+class ScanRules:
+    """When a scan is a chest, when it is magnified, and where air is read off.
+
+    Chosen by hand, the shares while looking at the 214 slices of docs/results/classic.md (not held out), the
+    diameters on children of the tests; none was searched for or ablated.
+
+    Attributes:
+        least_share: A chest has an axial slice with at least this share of lung.
+        tips_share, tips_height: Lungs that end at the top of the scan, take less than the first share of the
+            body's section in every slice and less than the second share of the slices are the tips above
+            an abdomen.
+        child_mm: A body whose section is that of a smaller circle, mm in the patient, is a child's.
+        adult_mm: It is magnified to this diameter, since lungs of all ages have much the same shape.
+        most_magnification: But at most by this factor.
+        room_margin_mm: Air nearer to the body than this, working mm, is left out of the median of the room's.
+        lumen_blocks, lumen_depth: Air of the trachea is read this many blocks, and this share of the greatest
+            depth, from its wall, which brightens what is beside it.
+        most_samples: As many voxels give a median to a fraction of a HU.
+        least_samples: Fewer give none.
+    """
+
+    least_share: float = 0.08
+    tips_share: float = 0.2
+    tips_height: float = 0.2
+    child_mm: float = 210.0
+    adult_mm: float = 270.0
+    most_magnification: float = 3.5
+    room_margin_mm: float = 6.0
+    lumen_blocks: float = 1.5
+    lumen_depth: float = 0.6
+    most_samples: int = 100_000
+    least_samples: int = 20
+
+
+#: The rules in use.
+RULES = ScanRules()
 
 
 def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
@@ -74,16 +105,17 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[
     if volume.meta.spacing_known:
         x, y, z = (volume.spacing[axis] for axis in order)
         return hu, (x, y, z), order
-    guess = TrueMm(_USUAL_WIDTH_MM / max(hu.shape[:2]))
+    guess = TrueMm(USUAL_WIDTH_MM / max(hu.shape[:2]))
     return hu, (guess, guess, volume.spacing[order[2]]), order
 
 
-def require_chest(lungs: Mask, filled: Mask, least_share: float = LEAST_SHARE) -> None:
+def require_chest(lungs: Mask, filled: Mask, least_share: float = RULES.least_share) -> None:
     """Raise :class:`NotAChestError` where what looks like lung is bowel gas or the lungs' tips only."""
     share = share_of_body(lungs, filled)
     planes = np.flatnonzero(lungs.any(axis=(0, 1)))
     height = lungs.shape[2]
-    tips = planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
+    at_top = planes[-1] >= height - 2
+    tips = at_top and planes.size < RULES.tips_height * height and share < RULES.tips_share
     if share < least_share or (height > 1 and tips):
         raise NotAChestError(
             f"This is not a chest: what looks like lung takes at most {100 * share:.0f} % of the body's "
@@ -109,7 +141,7 @@ class Classic:
         tell(0.0, "reducing")
         scan = Scan.of(volume.canonical())
         tell(0.3, "finding lungs")
-        lungs, dense, keep_out = aerated_lungs(scan, CLOSING_MM)
+        lungs, dense, keep_out = threshold_lungs(scan, FILL.closing_mm)
         tell(0.6, "refining the surface")
         labels = scan.refined(lungs, dense, keep_out)
         tell(1.0, "done")
@@ -169,9 +201,14 @@ class Scan:
         voxels, spacing, order = picture_plane(canonical)
         scan = cls._look(voxels, WorkingGrid.of(spacing), order, early)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
-        if not canonical.meta.spacing_known or voxels.shape[2] == 1 or small is None or small > _CHILD_MM:
+        if (
+            not canonical.meta.spacing_known
+            or voxels.shape[2] == 1
+            or small is None
+            or small > RULES.child_mm
+        ):
             return scan
-        magnification = min(_USUAL_MM / small, _MOST_TIMES)
+        magnification = min(RULES.adult_mm / small, RULES.most_magnification)
         return cls._look(voxels, WorkingGrid.of(spacing, magnification), order, early)
 
     @classmethod
@@ -208,7 +245,7 @@ class Scan:
     def landmarks(self) -> Landmarks:
         """Air around the body and in the trachea, which tell of the calibration."""
         spacing = self.reduced.spacing
-        air = median_hu(self.voxels, self.reduced, erode(self.found.outside, 6.0, spacing))
+        air = median_hu(self.voxels, self.reduced, erode(self.found.outside, RULES.room_margin_mm, spacing))
         if self.airways is None:
             return Landmarks(outside_air_hu=air)
         box = bounding_box(self.airways.trachea, 2 * max(spacing), spacing)
@@ -217,7 +254,7 @@ class Scan:
         deep = np.zeros(self.airways.trachea.shape, np.float32)
         deep[box] = depth(self.airways.trachea[box], spacing)
         # Only the middle of the lumen: its wall brightens the voxels beside it.
-        core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
+        core = deep >= max(RULES.lumen_blocks * max(spacing[:2]), RULES.lumen_depth * float(deep.max()))
         ml = self.blocks.true_ml(int(self.airways.lumen.sum()))
         return Landmarks(air, median_hu(self.voxels, self.reduced, core), ml)
 
@@ -225,7 +262,7 @@ class Scan:
 def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float | None:
     """Median of native voxels at the middle of the blocks of ``where``, evenly spread; None below 20."""
     some = np.flatnonzero(where)
-    some = some[:: max(1, some.size // _MOST_SAMPLES)]
+    some = some[:: max(1, some.size // RULES.most_samples)]
     blocks = np.unravel_index(some, where.shape)
     index = tuple(
         np.minimum(b * f + f // 2, n - 1)
@@ -233,10 +270,10 @@ def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float 
     )
     values = native[index]
     values = values[values > PADDING_HU]
-    return float(np.median(values)) if values.size >= 20 else None
+    return float(np.median(values)) if values.size >= RULES.least_samples else None
 
 
-def aerated_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
+def threshold_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
     """Find both lungs by their air, and close them over what is narrow.
 
     Args:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hilum.core.constants import AIR_HU
+
 __all__ = ["LIMITS", "FlagLimits"]
 
 
@@ -15,8 +17,8 @@ __all__ = ["LIMITS", "FlagLimits"]
 class FlagLimits:
     """Limits of the quality gate. Pairs are (low, high) unless the text says (warning, error)."""
 
-    air_hu: float = -1000.0
-    """HU of air by definition (Hounsfield 1973)."""
+    air_hu: float = AIR_HU
+    """HU of air by definition."""
     air_off_hu: tuple[float, float] = (30.0, 60.0)
     """(Warning, error) deviation of the air round the body from ``air_hu``, HU. In scans in true HU it was
     found within 41 HU, in rescaled ones it was off by over 150."""

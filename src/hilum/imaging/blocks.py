@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import PADDING_HU
 from hilum.core.cores import thread_count
 from hilum.core.units import WorkingMm, WorkingSpacing
 
-__all__ = ["Interpolation", "Reduced", "block_share", "native_planes", "reduce_volume"]
+__all__ = ["PADDING_HU", "Interpolation", "Reduced", "block_share", "native_planes", "reduce_volume"]
 
-#: HU below this are padding round the scanner's circle, not air.
-PADDING_HU = -1060.0
+#: Block means are of HU clipped to this range: padding stays below air, metal weighs no more than bone.
 _CLIP = (-1100, 700)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import PADDING_HU, USUAL_WIDTH_MM
 from hilum.core.flag_limits import LIMITS
 from hilum.core.volume import Volume
 
@@ -16,14 +17,10 @@ __all__ = ["FewPlanes", "Plane", "block_any", "canonical_labels", "plane_axis"]
 
 Mask = npt.NDArray[np.bool_]
 
-#: Mean of a block below which it is padding round the scanner's circle, not air with noise.
-_PADDING_MEAN = -1060.0
 #: Converters and scanners also pad with the lowest value of 12 bits, which noise of air reaches as well:
 #: only what is constant over some blocks counts. Above this value, a constant is air without noise.
 _PADDING_CONSTANT = -1020.0
 _BLOCK_MM = 3.0
-#: Width that a chest picture without a scale is taken to have, mm; serves the block size only.
-_USUAL_WIDTH_MM = 370.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ class FewPlanes:
         spacing: tuple[float, ...] = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
         width = max(n for k, n in enumerate(canonical.shape) if k != axis)
         if not self.volume.meta.spacing_known:
-            spacing = (_USUAL_WIDTH_MM / width,) * 2
+            spacing = (USUAL_WIDTH_MM / width,) * 2
         depth = canonical.shape[axis]
         # The middles of equal parts, so that the first and last slice are not among many.
         chosen = np.unique(((np.arange(self.count) + 0.5) * depth / self.count).astype(int))
@@ -112,7 +109,7 @@ def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple
         np.minimum(low, part, out=low)
         np.maximum(high, part, out=high)
     mean = total / np.float32(len(parts))
-    padding = (low < LIMITS.padding_hu) | (mean < _PADDING_MEAN)
+    padding = (low < LIMITS.padding_hu) | (mean < PADDING_HU)
     flat = ndimage.maximum_filter(high, 3) == ndimage.minimum_filter(low, 3)
     padding |= ndimage.binary_dilation(flat & (high <= _PADDING_CONSTANT), np.ones((3, 3)))
     empty = padding | ndimage.binary_dilation(_from_the_edge(flat), np.ones((3, 3)))

@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import AIR_HU
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Anatomy, Body
 from hilum.synthesis.phantoms.fields import (
     Array,
@@ -27,7 +28,6 @@ __all__ = ["BLOOD_HU", "ChestModel", "LungPart", "Tissue", "Tubes", "lung_part",
 BLOOD_HU = 42.0
 WALL_HU = 30.0
 FLUID_HU = 10.0
-AIR_HU = -1000.0
 COLLAPSED_HU = -30.0
 NODULE_HU = 35.0
 FISSURE_HU = 0.0

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hilum.anatomy.model import LEAST_SHARE, Scan, require_chest
-from hilum.anatomy.select import Piece, most_gas, pieces_of
+from hilum.anatomy.model import RULES, Scan, require_chest
+from hilum.anatomy.select import SELECT, Piece, most_gas, pieces_of
 from hilum.anatomy.sides import assign_sides
 from hilum.core.errors import GeometryError, NotAChestError
 from hilum.core.labels import Lung
@@ -27,11 +27,11 @@ __all__ = ["LearnedSlices", "order_in_space", "pictures_of"]
 _AXES = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}
 _BATCH = 32  # slices in memory at a time
 #: Smaller than this is no lung: mL in a volume, cm2 in a single slice.
-_LEAST_VOLUME, _LEAST_AREA = 60.0, 8.0
+_LEAST_VOLUME, _LEAST_AREA = SELECT.main_ml, SELECT.main_cm2
 #: A piece with less than this share of the largest is a stray one.
-_LEAST_PART = 0.02
+_LEAST_PART = SELECT.least_part
 #: Lungs lie at one height: a piece whose middle is farther than this from the largest one is none, mm.
-_MOST_APART_MM = 30.0
+_MOST_APART_MM = SELECT.reach_mm
 
 
 class LearnedSlices:
@@ -94,7 +94,7 @@ def pictures_of(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
 
 
 def order_in_space(
-    scan: Scan, mask: Mask, least_share: float = LEAST_SHARE, least_area: float = _LEAST_AREA
+    scan: Scan, mask: Mask, least_share: float = RULES.least_share, least_area: float = _LEAST_AREA
 ) -> npt.NDArray[np.uint8]:
     """Keep what can be lung and tell right from left, on a grid of about 2 mm.
 

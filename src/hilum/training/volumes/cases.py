@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.body import find_levels, normalise
-from hilum.anatomy.model import Scan, aerated_lungs
+from hilum.anatomy.model import Scan, threshold_lungs
 from hilum.core.errors import InputError
 from hilum.core.labels import Lung
 from hilum.core.volume import Volume
@@ -120,7 +120,7 @@ def own_labels(volume: Volume) -> npt.NDArray[np.uint8]:
     """
     canonical = volume.canonical()
     scan = Scan.of(canonical)
-    tight, wide = (scan.refined(*aerated_lungs(scan, mm)) for mm in (_SURFACE_MM, _HILUM_MM))
+    tight, wide = (scan.refined(*threshold_lungs(scan, mm)) for mm in (_SURFACE_MM, _HILUM_MM))
     return volume.restore(np.where(_hilum(canonical, scan), wide, tight).astype(np.uint8))
 
 
