@@ -17,6 +17,9 @@ from hilum.quality.survey import FewPlanes, canonical_labels
 
 __all__ = ["coverage_flags", "padding_flags"]
 
+#: Planes in which contact with padding is looked at: enough for an area to a tenth, few enough to be quick.
+_PADDING_PLANES = 40
+
 _WHERE = {
     FlagCode.CUT_TOP: ("the top of the scan", "Scan or export from above the lungs' tips."),
     FlagCode.CUT_BOTTOM: ("the bottom of the scan", "Scan or export down to below the diaphragm."),
@@ -60,7 +63,7 @@ def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[Lung
     from scipy import ndimage
 
     canonical = volume.canonical()
-    planes = FewPlanes(volume, labels, count=40)
+    planes = FewPlanes(volume, labels, count=_PADDING_PLANES)
     length = dict.fromkeys(LUNGS, 0.0)
     count = 0
     for plane in planes:

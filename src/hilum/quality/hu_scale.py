@@ -20,11 +20,54 @@ from hilum.quality.survey import FewPlanes, Plane, block_any
 
 __all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "judge_air"]
 
-_TISSUE_SEARCH = (-30.0, 220.0)
-_FAT_SEARCH = (-160.0, -45.0)
-_BIN_HU = 4.0
-#: Spread of the block means above which a piece is no room air: lung that a crop cuts has vessels.
-_MOTTLED_HU = 70.0
+
+@dataclass(frozen=True)
+class CalibrationRules:
+    """How air, soft tissue and fat are found among blocks of about 3 mm. Not tuned; orders of magnitude.
+
+    Attributes:
+        tissue_hu, fat_hu: HU between which their commonest value is looked for, wide enough for a scale that
+            is off.
+        bin_hu, smooth_bins: Width of the bins that are counted, and sigma of their smoothing in bins.
+        homogeneous: Share of the blocks, the most homogeneous ones, that are counted.
+        least_blocks: Fewer blocks give no peak.
+        high_peak: Share of the highest peak from which another one counts as high.
+        dark_hu: Darker than this is air or lung.
+        margin: Blocks round padding and at the rim of a piece that mix air with something else.
+        least_air: A piece with fewer inner blocks gives no HU.
+        mottled_hu: Spread of the block means from which a piece is no room air: lung that a crop cuts has
+            vessels.
+        sure_blocks, unsure: With fewer blocks the spread is unsure: this share of ``mottled_hu`` is allowed.
+        air_quantile: Quantile of the block means that is the air's HU: blankets and foam only brighten it.
+        least_total: With fewer blocks of air in all there is none.
+        darkest: Share of the air, the darkest pieces, that gives its HU: foam and blankets are lighter.
+        mad_to_sigma: Standard deviation of a normal distribution by its median absolute deviation.
+        lung_air: Share of air in a lung, for the sentence that says what a shift does to its weight.
+        trachea_hu: Usual HU of air in the trachea, for that sentence.
+    """
+
+    tissue_hu: tuple[float, float] = (-30.0, 220.0)
+    fat_hu: tuple[float, float] = (-160.0, -45.0)
+    bin_hu: float = 4.0
+    smooth_bins: float = 2.0
+    homogeneous: float = 0.4
+    least_blocks: int = 100
+    high_peak: float = 0.6
+    dark_hu: float = -400.0
+    margin: int = 2
+    least_air: int = 10
+    mottled_hu: float = 70.0
+    sure_blocks: int = 100
+    unsure: float = 0.6
+    air_quantile: float = 0.25
+    least_total: int = 20
+    darkest: float = 0.1
+    mad_to_sigma: float = 1.48
+    lung_air: float = 0.85
+    trachea_hu: float = -980.0
+
+
+_RULES = CalibrationRules()
 
 Mask = npt.NDArray[np.bool_]
 
@@ -85,8 +128,8 @@ def calibration(volume: Volume, segmentation: Segmentation | None = None) -> Cal
     return Calibration(
         outside_air=_darkest(air),
         tracheal_air=None if trachea is None else ReferencePoint(trachea, 1),
-        soft_tissue=_peak(blocks, *_TISSUE_SEARCH),
-        fat=_peak(blocks, *_FAT_SEARCH),
+        soft_tissue=_peak(blocks, *_RULES.tissue_hu),
+        fat=_peak(blocks, *_RULES.fat_hu),
     )
 
 
@@ -97,35 +140,36 @@ def _outside_air(plane: Plane) -> list[tuple[int, float]]:
     """
     from scipy import ndimage
 
-    near_padding = ndimage.binary_dilation(plane.padding, iterations=2)
-    air = (plane.mean < -400) & ~near_padding
+    near_padding = ndimage.binary_dilation(plane.padding, iterations=_RULES.margin)
+    air = (plane.mean < _RULES.dark_hu) & ~near_padding
     if plane.labels is not None:
         air &= ~ndimage.binary_dilation(block_any(plane, plane.labels > 0))
     pieces, _ = ndimage.label(air)
     edge = ndimage.binary_dilation(near_padding)
     edge[[0, -1], :] = edge[:, [0, -1]] = True
-    core = ndimage.binary_erosion(air, iterations=2, border_value=1)
+    core = ndimage.binary_erosion(air, iterations=_RULES.margin, border_value=1)
     out = []
     for piece in np.unique(pieces[edge & air]):
         inside = core & (pieces == piece)
         mean = plane.mean[inside]
-        if mean.size < 10:
+        if mean.size < _RULES.least_air:
             continue
-        spread = 1.48 * float(np.median(np.abs(mean - np.median(mean))))
-        if spread < (_MOTTLED_HU if mean.size >= 100 else 0.6 * _MOTTLED_HU):  # few blocks, unsure spread
-            out.append((int(mean.size), float(np.quantile(mean, 0.25))))
+        spread = _RULES.mad_to_sigma * float(np.median(np.abs(mean - np.median(mean))))
+        sure = mean.size >= _RULES.sure_blocks
+        if spread < (_RULES.mottled_hu if sure else _RULES.unsure * _RULES.mottled_hu):
+            out.append((int(mean.size), float(np.quantile(mean, _RULES.air_quantile))))
     return out
 
 
 def _darkest(pieces: Sequence[tuple[int, float]]) -> ReferencePoint | None:
     """Return the value of the darkest pieces that make up a tenth: mattress foam and blankets are lighter."""
     total = sum(size for size, _ in pieces)
-    if total < 20:
+    if total < _RULES.least_total:
         return None
     seen = 0
     for size, hu in sorted(pieces, key=lambda piece: piece[1]):
         seen += size
-        if seen >= 0.1 * total:
+        if seen >= _RULES.darkest * total:
             return ReferencePoint(hu, total)
     return None
 
@@ -136,8 +180,8 @@ def _homogeneous(plane: Plane) -> npt.NDArray[np.float32]:
 
     mean = plane.mean
     spread = ndimage.maximum_filter(mean, 3) - ndimage.minimum_filter(mean, 3)
-    chosen = (mean > _FAT_SEARCH[0]) & (mean < _TISSUE_SEARCH[1])
-    chosen &= ~ndimage.binary_dilation(plane.padding, iterations=2)
+    chosen = (mean > _RULES.fat_hu[0]) & (mean < _RULES.tissue_hu[1])
+    chosen &= ~ndimage.binary_dilation(plane.padding, iterations=_RULES.margin)
     return np.stack([mean[chosen], spread[chosen]])
 
 
@@ -146,17 +190,17 @@ def _peak(blocks: npt.NDArray[np.float32], low: float, high: float) -> Reference
     from scipy import ndimage
 
     mean, spread = blocks[:, (blocks[0] > low) & (blocks[0] < high)]
-    if mean.size < 100:
+    if mean.size < _RULES.least_blocks:
         return None
-    mean = mean[spread <= np.quantile(spread, 0.4)]
-    counts, edges = np.histogram(mean, bins=np.arange(low, high + _BIN_HU, _BIN_HU))
-    smooth = ndimage.gaussian_filter1d(counts.astype(float), 2.0)
+    mean = mean[spread <= np.quantile(spread, _RULES.homogeneous)]
+    counts, edges = np.histogram(mean, bins=np.arange(low, high + _RULES.bin_hu, _RULES.bin_hu))
+    smooth = ndimage.gaussian_filter1d(counts.astype(float), _RULES.smooth_bins)
     peaks = _tops(smooth)  # a slope that runs out of the range is no peak
     if peaks.size == 0:
         return None
     # Of several high peaks the lowest: muscle rather than blood or liver with contrast agent.
-    best = int(peaks[smooth[peaks] >= 0.6 * smooth[peaks].max()][0])
-    return ReferencePoint(float(edges[best] + _BIN_HU / 2), int(mean.size))
+    best = int(peaks[smooth[peaks] >= _RULES.high_peak * smooth[peaks].max()][0])
+    return ReferencePoint(float(edges[best] + _RULES.bin_hu / 2), int(mean.size))
 
 
 def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -220,9 +264,13 @@ def _judge(
 def _air_in_words(found: Calibration) -> str:
     point = found.outside_air or found.tracheal_air
     assert point is not None
-    where, usual = ("round the body", "-1000") if found.outside_air else ("in the trachea", "about -980")
-    # A lung is about 85 % air, so most of the shift at the air end shows in its weight.
-    grams = 0.85 * (point.hu - (LIMITS.air_hu if found.outside_air else -980.0))
+    where, usual = (
+        ("round the body", f"{LIMITS.air_hu:.0f}")
+        if found.outside_air
+        else ("in the trachea", f"about {_RULES.trachea_hu:.0f}")
+    )
+    # A lung is mostly air, so most of the shift at the air end shows in its weight.
+    grams = _RULES.lung_air * (point.hu - (LIMITS.air_hu if found.outside_air else _RULES.trachea_hu))
     return (
         f"air {where} measures {point.hu:.0f} HU instead of {usual}, so that a litre of lung would weigh "
         f"some {abs(grams):.0f} g too {'much' if grams > 0 else 'little'}"

@@ -18,7 +18,10 @@ from hilum.quality.survey import canonical_labels
 
 __all__ = ["Sampled", "plausibility_flags"]
 
-_SAMPLE_MM = 3.0
+#: Sampled voxels are this far apart; where the size is unknown there are about as many along an axis.
+_SAMPLE_MM, _SAMPLES = 3.0, 128
+#: Fewer sampled voxels of a lung give no mean.
+_LEAST_SAMPLED = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ class Sampled:
         canonical = volume.canonical()
         steps = [max(1, round(_SAMPLE_MM / s)) for s in canonical.spacing]
         if not volume.meta.spacing_known:
-            steps = [max(1, n // 128) for n in canonical.shape]
+            steps = [max(1, n // _SAMPLES) for n in canonical.shape]
         every = tuple(slice(step // 2 if n > step else 0, None, step) for n, step in
                       zip(canonical.shape, steps, strict=True))  # fmt: skip
         mask = np.ascontiguousarray(canonical_labels(volume, labels)[every])
@@ -154,7 +157,7 @@ def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
 def _density(sampled: Sampled) -> Iterator[Flag]:
     for side, info in LUNGS.items():
         values = sampled.hu[sampled.labels == side]
-        if values.size < 100:
+        if values.size < _LEAST_SAMPLED:
             continue
         mean = float(values.mean(dtype=np.float64))
         if mean < LIMITS.mean_hu[0]:
