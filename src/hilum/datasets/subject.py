@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.given import part_sides
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import HilumError, InputError, OutputError
 from hilum.core.flags import FlagCode, Severity
 from hilum.core.labels import Lung
@@ -40,7 +40,6 @@ __all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
 IMAGES, MASKS = "images", "masks"
 #: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
 _TOLD = (FlagCode.MASK_RESAMPLED, FlagCode.MASK_PASTED, FlagCode.SIDES_PARTED)
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def on_full_disk(root: Path) -> Iterator[None]:
             yield
     except OutputError as error:
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in _FULL:
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             raise OutputError(
                 f"The disk of {root} is full; subjects that were finished are kept.",
                 "Free some space and run the same command again: it goes on.",

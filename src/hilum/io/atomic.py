@@ -17,6 +17,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import InputError, OutputError
 from hilum.io.parts import HIDDEN, part_of
 from hilum.io.text import read_json
@@ -25,7 +26,6 @@ __all__ = ["OutputFolder", "atomic_file", "writable"]
 
 #: A folder with one of these files, made by hilum (they say so under the key ``hilum``), may be replaced.
 MARKERS = ("run.json", "truth.json")
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 #: What operating systems put into folders unasked.
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
@@ -34,7 +34,7 @@ _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 def _sentence(error: OSError, where: Path) -> OutputError | None:
     """Say what an error of the operating system means for an output; None where it is not about outputs."""
     code = error.errno
-    if code in _FULL:
+    if code in DISK_FULL:
         return OutputError(f"The disk of {where} is full; nothing was written.", "Free some space.")
     if code == errno.EROFS:
         return OutputError(f"{where} lies on a read-only disk.", "Give another folder with -o.")
@@ -314,7 +314,7 @@ class OutputFolder:
             Path(os.fsdecode(n)) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))
         ]
         within = any(self.staging == n or self.staging in n.parents for n in names)
-        if within or error.errno in _FULL or error.errno == errno.EROFS:
+        if within or error.errno in DISK_FULL or error.errno == errno.EROFS:
             return _sentence(error, self._given)
         return None
 
