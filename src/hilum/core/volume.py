@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError, InputError, UsageError
 from hilum.core.flags import Note
 from hilum.core.units import TrueMm, TrueSpacing
@@ -201,8 +202,7 @@ class Volume:
         """Whether two volumes have the same shape and the same corners to ``tolerance_mm``."""
         if self.shape != other.shape:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape], [1], indexing="ij")).reshape(4, -1)
-        return bool(np.abs(self.affine @ corners - other.affine @ corners).max() <= tolerance_mm)
+        return corner_distance(self.affine, other.affine, self.shape) <= tolerance_mm
 
 
 def check_affine(affine: npt.NDArray[np.float64]) -> None:

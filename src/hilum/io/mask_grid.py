@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError
 from hilum.core.flags import FlagCode
 from hilum.core.volume import Volume
@@ -56,7 +57,7 @@ def place(
     affine = mask.affine @ nib.orientations.inv_ornt_aff(ornt, mask.array.shape)
     # Headers round: a tenth of a voxel is far more than rounding and far less than a wrong slice.
     tolerance = max(0.05, 0.1 * min(volume.spacing))
-    if array.shape == volume.shape and _corner_error(affine, volume, array.shape) <= tolerance:
+    if array.shape == volume.shape and corner_distance(affine, volume.affine, array.shape) <= tolerance:
         return array, ()
     if array.shape == volume.shape and _is_lost(mask.affine) and not _is_lost(volume.affine):
         raise GeometryError(
@@ -93,11 +94,6 @@ def _by_shape(
     raise error
 
 
-def _corner_error(affine: npt.NDArray[np.float64], volume: Volume, shape: tuple[int, ...]) -> float:
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    return float(np.abs((affine - volume.affine) @ corners)[:3].max())
-
-
 def _is_lost(affine: npt.NDArray[np.float64]) -> bool:
     """Whether an affine is what libraries write when nobody gave them one: steps of 1 mm from 0."""
     return bool(np.allclose(np.abs(affine), np.eye(4), atol=1e-6))
@@ -111,8 +107,7 @@ def _whole_offset(
     offset = np.rint(start).astype(np.int64)
     moved = volume.affine.copy()
     moved[:3, 3] += volume.affine[:3, :3] @ offset
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    error = float(np.abs((affine - moved) @ corners)[:3].max())
+    error = corner_distance(affine, moved, shape)
     return offset if error <= tolerance else None
 
 

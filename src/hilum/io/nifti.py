@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError, InputError
 from hilum.core.flags import FlagCode, Note
 from hilum.core.volume import ScanMeta, Volume, check_affine
@@ -299,8 +300,7 @@ def _check_pixdim(
 def _compare_forms(
     sform: npt.NDArray[np.float64], qform: npt.NDArray[np.float64], shape: tuple[int, int, int], factor: float
 ) -> list[Note]:
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    worst = float(np.abs((sform - qform) @ corners)[:3].max()) * factor
+    worst = corner_distance(sform, qform, shape) * factor
     if worst <= _FORM_TOLERANCE_MM:
         return []
     return [
