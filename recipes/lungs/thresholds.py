@@ -11,12 +11,12 @@ import itertools
 from typing import Any
 
 import numpy as np
-from calibration import dice
 from fresh import arguments_of, make_fresh
 
 import hilum
 from hilum.anatomy.model import Scan, threshold_lungs
 from hilum.core.errors import NotAChestError
+from hilum.imaging.overlap import dice
 from hilum.models.weights import load_weights
 from hilum.tasks.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.tasks.lungs.shape import Rules, join_lungs

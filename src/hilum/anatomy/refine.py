@@ -12,7 +12,8 @@ import numpy.typing as npt
 from hilum.core.cores import thread_count
 from hilum.core.labels import Lung
 from hilum.core.units import WorkingSpacing
-from hilum.imaging.blocks import Interpolation, Reduced
+from hilum.imaging.blocks import Reduced
+from hilum.imaging.interpolation import Interpolation
 from hilum.imaging.morphology import Mask, bounding_box, depth, distance_to
 
 __all__ = ["REFINE", "RefineRules", "refine"]

@@ -14,13 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import edt
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.cores import thread_count
+from hilum.imaging.morphology import distance_to
 
-__all__ = ["SurfaceDistances", "distance_to", "element_areas", "surface_distances"]
+__all__ = ["SurfaceDistances", "element_areas", "surface_distances"]
 
 _Bools = npt.NDArray[np.bool_]
 _Floats = npt.NDArray[np.float32]
@@ -96,15 +95,6 @@ def surface_distances(
         to_prediction=distance_to(at_found, spacing)[at_drawn],
         reference_areas=areas[drawn[at_drawn]],
     )
-
-
-def distance_to(mask: _Bools, spacing: tuple[float, ...]) -> _Floats:
-    """Return the distance of each voxel's middle to that of the nearest voxel of ``mask``, float32.
-
-    ``mask`` must hold a voxel. What lies beyond the edge of the array counts as outside of ``mask``.
-    """
-    out: _Floats = edt.edt(~mask, anisotropy=spacing, black_border=False, parallel=thread_count())
-    return out
 
 
 @lru_cache(maxsize=64)

@@ -10,9 +10,9 @@ from hilum.anatomy.airways import find_central_airways
 from hilum.anatomy.body import find_inner_air
 from hilum.anatomy.model import Scan
 from hilum.core.volume import Volume
+from hilum.imaging.overlap import dice
 from hilum.synthesis.phantoms import Phantom, make_phantom
 from hilum.tasks.lungs.model import LearnedLungs
-from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.2, 2.2, 3.0)

@@ -17,6 +17,7 @@ from hilum.core.errors import ModelError, NotAChestError
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import block_share
+from hilum.imaging.overlap import dice
 from hilum.models.engine import Device, open_session
 from hilum.models.weights import FOLDER, load_weights
 from hilum.synthesis.lesions import add_dome
@@ -26,7 +27,6 @@ from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.network import Opinion, ask_network
 from hilum.tasks.lungs.shape import Rules, fat_hu, join_lungs
 from hilum.tasks.lungs.thin import crescents, require_lung
-from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.0, 2.0, 2.5)

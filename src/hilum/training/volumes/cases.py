@@ -94,13 +94,13 @@ def on_cubes(
     canonical = volume.canonical()
     reduced = reduce_volume(canonical.hu, canonical.spacing)
     grid = IsoGrid(reduced.hu.shape, reduced.spacing, STEP_MM)  # type: ignore[arg-type]
-    hu: npt.NDArray[Any] = grid.forth(normalise(reduced.hu, find_levels(reduced.hu)))
+    hu: npt.NDArray[Any] = grid.to_iso(normalise(reduced.hu, find_levels(reduced.hu)))
     out = np.zeros(hu.shape, np.uint8)
     if labels is not None:
         own = Volume(labels.astype(np.int16), volume.affine, volume.meta).canonical().hu
         best: npt.NDArray[Any] = np.full(hu.shape, 0.5, np.float32)
         for side in (Lung.RIGHT, Lung.LEFT):
-            share = np.asarray(grid.forth(block_share(own == side, canonical.spacing)), np.float32)
+            share = np.asarray(grid.to_iso(block_share(own == side, canonical.spacing)), np.float32)
             out[share > best] = side
             best = np.where(share > best, share, best)
     return hu, out
