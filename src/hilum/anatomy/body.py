@@ -35,13 +35,13 @@ class BodyRules:
         tissue_search_hu: HU between which the commonest value is soft tissue.
         tissue_bin_hu: Width of the bins that are counted.
         rim: Share of the slice's width at each side where the room's air is looked for.
-        least_rim_blocks: Fewer dark blocks at the rim tell no median.
+        least_rim_blocks: Fewer dark blocks at the rim give no median.
         rim_above_dark_hu: The room's air lies at most this far above the median of all that is dark, else
             lung is at the rim.
         air_percentile: Percentile of the dark blocks that is air where the rim holds none.
         brightest_air_hu: Air never lies above this, in the scan's own values.
         brightest_tissue_hu: Soft tissue never lies above this, in the scan's own values.
-        highest_hu: Values are clipped here once scaled; nothing above it tells lung from the rest.
+        highest_hu: Values are clipped here once scaled; lung lies far below.
         threshold_hu: Range that the optimal threshold is looked for in, above padding and below bone.
         threshold_bin_hu: Width of the bins that are counted for it.
         threshold_start_hu: Where the search starts, and the answer where there is only air or only tissue.
@@ -50,17 +50,17 @@ class BodyRules:
         same_value: Share of the corners and sides of the slices that hold one exact value, from which this
             value is what was not scanned.
         room_hu: A piece of air with a mean below this is the room's: lung is brighter.
-        room_by_thing: A piece that lies against table or cushion with more than this share of its surface is.
+        room_by_furniture: A piece with more than this share of its surface against table or cushion is.
         room_by_edge: So is one that lies along the border with more than this share.
         held_by_body: A piece with more than this share of its surface against the body is the body's own.
         mostly_lung: A piece of which more than this share is known to be lung is lung.
-        thing_ml: A loose piece of tissue larger than this is no vessel: table, cushion, arm.
-        thing_cm2: The same in a single slice.
+        furniture_ml: A loose piece of tissue larger than this is no vessel: table, cushion, arm.
+        furniture_cm2: The same in a single slice.
         core_mm: The body is eroded by this much, so that table and clothes part from it.
         regrow_mm: The core is grown by this much, inside tissue, to be the whole body again.
         least_blocks: A slice narrower than this many blocks is not eroded: nothing would be left.
-        padding_rim: Blocks round padding that mix it with air, so their HU tell nothing.
-        large_section: Slices with more than this share of the largest section tell the body's diameter.
+        padding_rim: Blocks round padding that mix it with air, so their HU mean nothing.
+        large_section: Slices with more than this share of the largest section give the body's diameter.
         least_whole: Least share of those slices that must show the body whole.
         section_percentile: Percentile of the sections that the diameter is taken of.
     """
@@ -87,12 +87,12 @@ class BodyRules:
     threshold_ends_hu: tuple[float, float] = (-550.0, -380.0)
     same_value: float = 0.1
     room_hu: float = -935.0
-    room_by_thing: float = 0.15
+    room_by_furniture: float = 0.15
     room_by_edge: float = 0.3
     held_by_body: float = 0.7
     mostly_lung: float = 0.5
-    thing_ml: float = 40.0
-    thing_cm2: float = 3.0
+    furniture_ml: float = 40.0
+    furniture_cm2: float = 3.0
     core_mm: float = 2.4
     regrow_mm: float = 8.0
     least_blocks: int = 8
@@ -151,11 +151,11 @@ def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
     """Read off where air and soft tissue lie.
 
     A scan in true HU has its darkest voxels near -1000 and is taken as it is; only one whose darkest
-    voxels are far from that (a picture with squeezed values) is rescaled, for finding the lungs only.
+    voxels are far from that (an image with a compressed range) is rescaled, for finding the lungs only.
     """
     from scipy import ndimage
 
-    # Blocks at the rim of the padding mix it with air, so they tell nothing.
+    # Blocks at the rim of the padding mix it with air, so they mean nothing.
     padding = hu <= PADDING_HU
     if padding.any():
         padding = ndimage.binary_dilation(padding, iterations=BODY.padding_rim)
@@ -210,7 +210,7 @@ def optimal_threshold(hu: npt.NDArray[np.float32]) -> float:
 
 
 def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
-    """Mark the voxels at the left, right, front and back of the picture, ``share`` of its width deep."""
+    """Mark the voxels at the left, right, front and back of each slice, ``share`` of its width deep."""
     border = np.ones(shape, bool)
     x, y = (max(1, round(share * n)) for n in shape[:2])
     border[x:-x, y:-y] = False
@@ -220,7 +220,7 @@ def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
 def _unseen(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
     """Mark what was not scanned: padding, and what a circle or a turned grid left empty, of one value.
 
-    Real air has noise: blocks of one exact value that reach the sides of the picture are none. Blocks at the
+    Real air has noise: blocks of one exact value that reach the sides of a slice are not air. Blocks at the
     rim that are as dark as gas mix it with what was scanned, and are taken in.
 
     Args:
@@ -257,14 +257,14 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
     return np.asarray(hit[labels])
 
 
-def _part_air(
-    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask, lungs: Mask | None
+def _partition_air(
+    hu: npt.NDArray[np.float32], air: Mask, body: Mask, furniture: Mask, border: Mask, lungs: Mask | None
 ) -> tuple[Mask, Mask]:
-    """Part air into the room's, which reaches the border of what was scanned, and air that the body holds.
+    """Partition air into the room's, which reaches the border of what was scanned, and the body's.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
     thing that is not body, or along much of the border. A lung that the crop cuts is bright and has the body
-    all round it; where more of it is cut, or it is as dark, ``lungs`` tells it from the room.
+    all round it; where more of it is cut, or it is as dark, ``lungs`` separates it from the room.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -272,10 +272,10 @@ def _part_air(
     at_border = np.zeros(count + 1, bool)
     at_border[labels[border & air]] = True
     at_border[0] = False
-    by_body, by_thing = (_contacts(labels, what, count) for what in (body, thing))
+    by_body, by_furniture = (_contacts(labels, what, count) for what in (body, furniture))
     by_edge = np.bincount(labels[border & air], minlength=count + 1)
-    faces = by_body + by_thing + by_edge
-    dark, beside = mean < BODY.room_hu, by_thing > BODY.room_by_thing * faces
+    faces = by_body + by_furniture + by_edge
+    dark, beside = mean < BODY.room_hu, by_furniture > BODY.room_by_furniture * faces
     room = at_border & (dark | beside | (by_edge > BODY.room_by_edge * faces))
     held = ~room & (by_body > BODY.held_by_body * faces)
     if lungs is not None:
@@ -286,12 +286,12 @@ def _part_air(
     return np.asarray(room[labels]), np.asarray(held[labels])
 
 
-def _things(loose: Mask, spacing: WorkingSpacing) -> Mask:
+def _furniture(loose: Mask, spacing: WorkingSpacing) -> Mask:
     """Return the pieces of what is not body that are too large for a vessel in the lung: table, cushion."""
     labels, counts = components(loose)
     flat = loose.shape[2] == 1
     size = counts * (spacing[0] * spacing[1] / 100.0 if flat else float(np.prod(spacing)) / 1000.0)
-    large = size > (BODY.thing_cm2 if flat else BODY.thing_ml)
+    large = size > (BODY.furniture_cm2 if flat else BODY.furniture_ml)
     large[0] = False
     return np.asarray(large[labels])
 
@@ -336,8 +336,8 @@ def find_inner_air(
         return BodyAir(np.zeros_like(air), air | unseen, np.zeros_like(air), border)
     counts[0] = 0
     body = dilate(labels == counts.argmax(), BODY.regrow_mm, spacing) & tissue
-    thing = _things(tissue & ~body, spacing)
-    room, held = _part_air(hu, air, body, thing, border, lungs)
+    furniture = _furniture(tissue & ~body, spacing)
+    room, held = _partition_air(hu, air, body, furniture, border, lungs)
     start = border & (room | (tissue & ~body))
     not_body = _reached_in_plane(~body & ~held & ~unseen, start)
     outside = room | unseen

@@ -46,13 +46,16 @@ FILL = FillRules()
 
 
 def fill_lungs(
-    sides: npt.NDArray[np.uint8], keep_out: Mask, spacing: WorkingSpacing, closing_mm: float = FILL.closing_mm
+    sides: npt.NDArray[np.uint8],
+    exclusion_mask: Mask,
+    spacing: WorkingSpacing,
+    closing_mm: float = FILL.closing_mm,
 ) -> npt.NDArray[np.uint8]:
     """Close each lung by itself, so that heart and mediastinum are not swallowed, and fill what is enclosed.
 
     Args:
         sides: Aerated lung, labels of :class:`hilum.core.labels.Lung`.
-        keep_out: What may never become lung: central airways, air outside the body, the body's own gas.
+        exclusion_mask: What may never become lung: central airways, air outside the body, the body's own gas.
         spacing: Block size.
         closing_mm: Radius of the closing.
 
@@ -65,7 +68,7 @@ def fill_lungs(
         if not mask.any():
             continue
         whole = fill_enclosed(close_(mask, closing_mm, spacing), spacing)
-        out[whole & (out == 0) & ~keep_out] = side
+        out[whole & (out == 0) & ~exclusion_mask] = side
     return out
 
 

@@ -82,7 +82,7 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[
     """Return the voxels with the plane to work in as the first two axes.
 
     That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
-    is that of a picture of usual width; the guess serves the shape rules only, never a measure.
+    is that of a slice of usual width; the guess serves the rules of shape only, never a measure.
 
     Args:
         volume: The scan in canonical order.
@@ -98,7 +98,7 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[
         order = (0, 2, 1)
     elif volume.shape[0] == 1 and volume.shape[2] > 1:
         raise InputError(
-            "A single sagittal slice does not tell the right lung from the left.",
+            "A single sagittal slice does not show which lung is the right one.",
             "Give the whole scan, or an axial or coronal slice.",
         )
     hu = volume.hu.transpose(order)
@@ -141,16 +141,16 @@ class Classic:
         tell(0.0, "reducing")
         scan = Scan.of(volume.canonical())
         tell(0.3, "finding lungs")
-        lungs, dense, keep_out = threshold_lungs(scan, FILL.closing_mm)
+        lungs, dense, exclusion_mask = threshold_lungs(scan, FILL.closing_mm)
         tell(0.6, "refining the surface")
-        labels = scan.refined(lungs, dense, keep_out)
+        labels = scan.refined(lungs, dense, exclusion_mask)
         tell(1.0, "done")
         return Segmentation(volume.restore(labels), self.info, scan.landmarks())
 
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan as the models look at it: block means on the scale of true HU, and the air in the body.
+    """What the models know of a scan: block means on the scale of true HU, and the air in the body.
 
     Attributes:
         voxels: Native HU, with the plane to work in as the first two axes.
@@ -191,7 +191,7 @@ class Scan:
 
     @classmethod
     def of(cls, canonical: Volume, early: Early | None = None) -> Scan:
-        """Look at a scan.
+        """Reduce a scan and find the air in it.
 
         Args:
             canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
@@ -199,7 +199,7 @@ class Scan:
                 known, to begin with work that needs no more; in a child twice, the second time for good.
         """
         voxels, spacing, order = picture_plane(canonical)
-        scan = cls._look(voxels, WorkingGrid.of(spacing), order, early)
+        scan = cls._analyse(voxels, WorkingGrid.of(spacing), order, early)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
         if (
             not canonical.meta.spacing_known
@@ -209,10 +209,10 @@ class Scan:
         ):
             return scan
         magnification = min(RULES.adult_mm / small, RULES.most_magnification)
-        return cls._look(voxels, WorkingGrid.of(spacing, magnification), order, early)
+        return cls._analyse(voxels, WorkingGrid.of(spacing, magnification), order, early)
 
     @classmethod
-    def _look(
+    def _analyse(
         cls,
         voxels: npt.NDArray[Any],
         grid: WorkingGrid,
@@ -229,21 +229,23 @@ class Scan:
         airways = find_central_airways(hu, found.inner, reduced.spacing)
         return cls(voxels, grid, order, reduced, levels, hu, threshold, found, airways)
 
-    def knowing(self, lungs: Mask) -> Scan:
-        """Return the scan looked at once more, where ``lungs`` were taken for the air of the room."""
+    def with_lung_prior(self, lungs: Mask) -> Scan:
+        """Return the scan with its air partitioned again, given ``lungs`` that were taken for room air."""
         found = find_inner_air(self.hu, self.reduced, self.threshold, lungs)
         return replace(
             self, found=found, airways=find_central_airways(self.hu, found.inner, self.reduced.spacing)
         )
 
-    def refined(self, lungs: npt.NDArray[np.uint8], dense: Mask, keep_out: Mask) -> npt.NDArray[np.uint8]:
+    def refined(
+        self, lungs: npt.NDArray[np.uint8], dense: Mask, exclusion_mask: Mask
+    ) -> npt.NDArray[np.uint8]:
         """Bring lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""
         air, tissue = self.levels.air, self.levels.tissue
         native = air + (self.threshold + 1000.0) * (tissue - air) / 1000.0
-        return refine(self.voxels, self.reduced, lungs, dense, keep_out, native).transpose(self.order)
+        return refine(self.voxels, self.reduced, lungs, dense, exclusion_mask, native).transpose(self.order)
 
     def landmarks(self) -> Landmarks:
-        """Air around the body and in the trachea, which tell of the calibration."""
+        """Air around the body and in the trachea, for the calibration of the HU scale."""
         spacing = self.reduced.spacing
         air = median_hu(self.voxels, self.reduced, erode(self.found.outside, RULES.room_margin_mm, spacing))
         if self.airways is None:
@@ -281,7 +283,7 @@ def threshold_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8
         closing_mm: Notches up to twice this wide are lung.
 
     Returns:
-        Lung labels; the part of them that is not aerated; what no lung may enter; all on the blocks.
+        Lung labels; the part of them that is not aerated; the exclusion mask; all on the blocks.
 
     Raises:
         NotAChestError: There is no aerated lung, or no chest.
@@ -300,9 +302,9 @@ def threshold_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8
         )
     require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
     sides = assign_sides(hu, labels, pieces, spacing)
-    keep_out = found.outside | (gas & (sides == 0))
-    lungs = fill_lungs(sides, keep_out, spacing, closing_mm)
+    exclusion_mask = found.outside | (gas & (sides == 0))
+    lungs = fill_lungs(sides, exclusion_mask, spacing, closing_mm)
     central = cut_airways(lungs, lumen, spacing)
     lungs[central] = Lung.BACKGROUND
     dense = (lungs > 0) & ~air
-    return lungs, dense, keep_out | central
+    return lungs, dense, exclusion_mask | central

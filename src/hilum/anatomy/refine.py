@@ -55,7 +55,7 @@ def refine(
     reduced: Reduced,
     lungs: npt.NDArray[np.uint8],
     dense: Mask,
-    keep_out: Mask,
+    exclusion_mask: Mask,
     threshold: float,
 ) -> npt.NDArray[np.uint8]:
     """Move the surface of coarse lungs onto the native voxels.
@@ -69,7 +69,7 @@ def refine(
         reduced: The coarse grid.
         lungs: Whole lungs on the coarse grid.
         dense: The part of them that is not aerated.
-        keep_out: Central airways, outside air and gas on the coarse grid.
+        exclusion_mask: Central airways, outside air and gas on the coarse grid.
         threshold: HU between lung and tissue in the scan's own values.
 
     Returns:
@@ -81,7 +81,7 @@ def refine(
     if box is None:
         return out
     fields = [_signed_distance((lungs == side)[box], spacing) for side in (Lung.RIGHT, Lung.LEFT)]
-    blocked = keep_out[box].astype(np.float32)
+    blocked = exclusion_mask[box].astype(np.float32)
     solid = dense[box].astype(np.float32)
     native = tuple(
         slice(s.start * f, min(s.stop * f, n))

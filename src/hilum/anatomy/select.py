@@ -45,13 +45,13 @@ class SelectRules:
     Attributes:
         bubble_opening_mm: Gas is opened by this radius, so that bubbles part from dark lung beside them.
         bubble_ml: Smaller bubbles stay: they pull no surface along.
-        bubble_box_mm: Margin round a bubble that is looked at.
+        bubble_box_mm: Margin round a bubble that is analysed.
         bubble_rim: A bubble with its rim of mixed blocks ends this many blocks from it.
         bubble_shell: The tissue that encloses it ends this many blocks from it.
         soft_hu: Above this is soft tissue, below it air and what mixes with air.
         enclosed: Share of the shell that is soft tissue round gas of bowel and stomach; a bulla has less.
         piece_ml, piece_cm2: Smaller pieces are no lung and are not described.
-        piece_box_mm: Margin round a piece that is looked at.
+        piece_box_mm: Margin round a piece that is analysed.
         inner: Its inner blocks lie this many blocks from its border.
         size_ml, size_cm2: (Medium, large) pieces.
         gas: Largest share of free gas of a small, a medium and a large piece: the larger, the more emphysema.
@@ -95,7 +95,7 @@ SELECT = SelectRules()
 
 @dataclass(frozen=True)
 class Piece:
-    """One connected piece of air inside the body, with what tells lung from gas.
+    """One connected piece of air inside the body, with the features that separate lung from gas.
 
     Attributes:
         label: Its value in the component map.

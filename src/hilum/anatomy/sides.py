@@ -1,4 +1,4 @@
-"""Right and left: also where the lungs touch in front, and where only one is in the picture."""
+"""Right and left: also where the lungs touch in front, and where only one is in the scan."""
 
 from __future__ import annotations
 

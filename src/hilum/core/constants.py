@@ -11,7 +11,7 @@ LOWEST_HU = -1024
 #: A mean over some voxels below this HU is padding round the scanner's circle: noise of air averages out.
 #: Not tuned; between -1024, which scaled images reach, and paddings of -1100 to -3024.
 PADDING_HU = -1060.0
-#: HU that networks see, from air to contrast medium and cancellous bone; beyond it nothing tells lung from
+#: HU that networks see, from air to contrast medium and cancellous bone; no value beyond separates lung from
 #: the rest. Not tuned.
 CT_WINDOW_HU = (-1024.0, 400.0)
 #: Width in mm that an axial slice of a chest without a scale is taken to have. It is the order of magnitude

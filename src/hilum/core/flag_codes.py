@@ -73,7 +73,7 @@ class FlagCode(str, Enum):
     # fmt: off
     CALIBRATION_OFF = ("calibration_off", "HU scale off", Topic.HU_SCALE, (_WARNING, _ERROR),
         f"Air round the body lies more than {L.air_off_hu[0]:g} HU (error: more than "
-        f"{L.air_off_hu[1]:g}) from {L.air_hu:g}. Where no such air is in the picture: air in the "
+        f"{L.air_off_hu[1]:g}) from {L.air_hu:g}. Where no such air is in the scan: air in the "
         f"trachea lies more than {L.trachea_off_hu[0]:g} (error: {L.trachea_off_hu[1]:g}) beyond "
         f"{L.trachea_hu[0]:g} to {L.trachea_hu[1]:g}. Warning also where soft tissue lies outside "
         f"{L.tissue_hu[0]:g} to {L.tissue_hu[1]:g} HU. An error withholds density, air and weight; "
@@ -81,7 +81,7 @@ class FlagCode(str, Enum):
         f"Get the scan again in true HU; or run with --calibrate, which maps air to {L.air_hu:g} and "
         f"soft tissue into {L.tissue_target_hu[0]:g} to {L.tissue_target_hu[1]:g} HU linearly.")
     CALIBRATION_UNKNOWN = ("calibration_unknown", "HU scale not checked", Topic.HU_SCALE, (_INFO,),
-        "Neither air round the body nor air in the trachea is in the picture; padding is no air.",
+        "Neither air round the body nor air in the trachea is in the scan; padding is not air.",
         "Compare with another scan of the same scanner.")
     CALIBRATED = ("calibrated", "HU scale corrected", Topic.HU_SCALE, (_WARNING,),
         "The HU scale was corrected on request; the message gives slope and offset.",
@@ -92,7 +92,7 @@ class FlagCode(str, Enum):
         "Nothing.")
     CALIBRATION_NOT_POSSIBLE = ("calibration_not_possible", "HU scale could not be corrected",
         Topic.HU_SCALE, (_WARNING,),
-        "A correction was asked for, but no air round the body is in the picture; nothing was "
+        "A correction was asked for, but no air round the body is in the scan; nothing was "
         "changed.",
         "Give a scan with a wider field of view.")
     SPACING_UNKNOWN = ("spacing_unknown", "Voxel size unknown", Topic.GEOMETRY, (_ERROR,),
@@ -104,7 +104,7 @@ class FlagCode(str, Enum):
         "The file of a single slice holds no thickness, so volume, air and weight are withheld.",
         "Give the original DICOM.")
     SPACING_IMPLAUSIBLE = ("spacing_implausible", "Voxel size implausible", Topic.GEOMETRY, (_ERROR,),
-        f"Pixels below {L.pixel_mm[0]:g} or above {L.pixel_mm[1]:g} mm, or a picture narrower than "
+        f"Pixels below {L.pixel_mm[0]:g} or above {L.pixel_mm[1]:g} mm, or slices narrower than "
         f"{L.width_mm[0]:g} mm or wider than {L.width_mm[1] / 1000:g} m. Volume, air and weight are "
         "withheld.",
         "Check the unit of the spacing in the header.")
@@ -131,7 +131,7 @@ class FlagCode(str, Enum):
         "too.",
         "Compare with the original.")
     ORIENTATION_ASSUMED = ("orientation_assumed", "Orientation assumed", Topic.GEOMETRY, (_WARNING,),
-        "A bare picture was taken as an axial slice in the usual display.",
+        "A bare image was taken as an axial slice in the usual display.",
         "Compare with the original.")
     SHARP_KERNEL = ("sharp_kernel", "Sharp kernel", Topic.ACQUISITION, (_WARNING,),
         f"A lung, bone or edge kernel by its name (Siemens number from {L.sharp_siemens}, Canon FC5x "
@@ -165,7 +165,7 @@ class FlagCode(str, Enum):
         "The same in the lowest slice.",
         "Scan or export down to below the diaphragm.")
     CUT_SIDE = ("cut_side", "Cut at the side", Topic.COVERAGE, (_WARNING, _ERROR),
-        "The same at the sides of the picture, or where a lung meets what was not scanned: padding "
+        "The same at the sides of the slices, or where a lung meets what was not scanned: padding "
         "round the scanner's circle, or any one value that reaches the edge.",
         "Reconstruct or export with a wider field of view.")
     PADDING_INSIDE_LUNG = ("padding_inside_lung", "Padding inside the lung",
@@ -190,11 +190,11 @@ class FlagCode(str, Enum):
         "Look at the scan: cut, without air, removed, or missed.")
     SIDES_PARTED = ("sides_parted", "Sides separated", Topic.LUNGS, (_INFO,),
         "A mask that was given has one label for both lungs. It falls into two pieces of like size, "
-        "one on each side of the body's middle, so right and left were told apart.",
+        "one on each side of the body's middle, so right and left were assigned.",
         "Nothing; a mask with two labels leaves no doubt.")
     SIDES_UNKNOWN = ("sides_unknown", "Sides unknown", Topic.LUNGS, (_ERROR,),
         "A mask that was given has one label for both lungs, and which part is right or left is not "
-        "sure: the lungs touch, or the scan does not tell how the patient lies. Both lungs together "
+        "sure: the lungs touch, or the scan does not say how the patient lies. Both lungs together "
         "are measured; right and left are withheld.",
         "Give a mask with two labels; or, if it marks one lung, say which (--labels 1=right).")
     LEFT_RIGHT_SUSPECT = ("left_right_suspect", "Right and left suspect", Topic.LUNGS, (_WARNING, _ERROR),

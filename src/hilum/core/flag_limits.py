@@ -77,7 +77,7 @@ class FlagLimits:
     """Least aerated tissue of one lung as a share of the other's for telling right from left: where one lung
     is smaller the heart may have moved."""
     orientation_mm: float = 80.0
-    """Least height of the planes that tell head from foot, mm."""
+    """Least height of the planes that separate head from foot, mm."""
 
 
 #: The limits of this version.

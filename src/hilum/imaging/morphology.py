@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Mask = npt.NDArray[np.bool_]
-#: Up to so many neighbours are looked at one by one; for more the distances are computed.
+#: Up to so many neighbours are visited one by one; for more the distances are computed.
 _MOST_NEIGHBOURS = 18
 Spacing = tuple[float, float, float]
 

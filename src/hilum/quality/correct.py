@@ -9,11 +9,11 @@ import numpy as np
 from hilum.core.flag_limits import LIMITS
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.volume import Volume
-from hilum.quality.hu_scale import Calibration, judge_air
+from hilum.quality.hu_scale import Calibration, rate_air
 
 __all__ = ["correct_calibration"]
 
-_SLAB = 2**22
+_BLOCK = 2**22
 
 
 def correct_calibration(volume: Volume, found: Calibration) -> tuple[Volume, tuple[Flag, ...]]:
@@ -36,7 +36,7 @@ def correct_calibration(volume: Volume, found: Calibration) -> tuple[Volume, tup
             "density and weight are as the file gives them."
         )
         return volume, (Flag(FlagCode.CALIBRATION_NOT_POSSIBLE, Severity.WARNING, message),)
-    if not judge_air(found):
+    if not rate_air(found):
         message = "The HU scale was not corrected: air lies where it belongs."
         return volume, (Flag(FlagCode.CALIBRATION_NOT_NEEDED, Severity.INFO, message),)
     air = found.outside_air.hu
@@ -53,9 +53,9 @@ def correct_calibration(volume: Volume, found: Calibration) -> tuple[Volume, tup
 
 
 def _rescaled(volume: Volume, slope: float, offset: float) -> Volume:
-    """Return slope * HU + offset; slab by slab, so that no float copy of an integer scan is made."""
+    """Return slope * HU + offset; some slices at a time, so that no float copy of an integer scan is made."""
     out = np.empty_like(volume.hu)
-    step = max(1, _SLAB // int(np.prod(volume.shape[:2])))
+    step = max(1, _BLOCK // int(np.prod(volume.shape[:2])))
     for start in range(0, volume.shape[2], step):
         part = volume.hu[:, :, start : start + step] * np.float32(slope) + np.float32(offset)
         if out.dtype.kind == "i":

@@ -1,4 +1,4 @@
-"""Are the lungs in the scan as a whole? Where the picture ends in lung, amounts are unknown."""
+"""Are the lungs in the scan as a whole? Where the scan ends in lung, amounts are unknown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PADDING_PLANES = 40
 _WHERE = {
     FlagCode.CUT_TOP: ("the top of the scan", "Scan or export from above the lungs' tips."),
     FlagCode.CUT_BOTTOM: ("the bottom of the scan", "Scan or export down to below the diaphragm."),
-    FlagCode.CUT_SIDE: ("the side of the picture", "Reconstruct or export with a wider field of view."),
+    FlagCode.CUT_SIDE: ("the side of the slices", "Reconstruct or export with a wider field of view."),
 }
 
 
@@ -47,7 +47,7 @@ def coverage_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Fl
 
 
 def _side_contact(mask: npt.NDArray[Any], side: Lung, spacing: tuple[float, float, float]) -> float:
-    """Return the area of a lung in the right, left, front and back face of the picture, cm2."""
+    """Return the area of a lung in the right, left, front and back face of the scan, cm2."""
     total = 0.0
     for axis in (0, 1):
         if mask.shape[axis] < 3:  # the plane of a coronal or sagittal slice is no side

@@ -84,15 +84,15 @@ def _orientation(volume: Volume, labels: npt.NDArray[np.uint8], cut: set[str]) -
 
 
 def confidence_flags(confidence: Confidence | None) -> tuple[Flag, ...]:
-    """Say where the model doubts its own lungs."""
+    """Flag a segmentation that the model itself calls uncertain."""
     if confidence is None or confidence.failure < LIMITS.failure:
         return ()
     return (
         Flag(
             FlagCode.SEGMENTATION_UNCERTAIN,
             Severity.WARNING,
-            f"The model doubts these lungs: it reckons a chance of {100 * confidence.failure:.0f} % that a "
-            f"careful reader would draw them otherwise (Dice below {LIMITS.poor_dice:g}). Look at the "
-            "outlines; uncertainty.nii.gz shows where.",
+            f"The segmentation is uncertain: the probability that its Dice against a careful reader is below "
+            f"{LIMITS.poor_dice:g} is estimated at {100 * confidence.failure:.0f} %. Look at the outlines; "
+            "uncertainty.nii.gz shows where.",
         ),
     )

@@ -62,7 +62,7 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
     if min(in_plane) < low or max(in_plane) > high or not LIMITS.width_mm[0] <= width <= LIMITS.width_mm[1]:
         size = " x ".join(f"{s:.3g}" for s in canonical.spacing)
         message = (
-            f"Voxels of {size} mm and a picture {width:.0f} mm wide are those of no chest CT; volume, air "
+            f"Voxels of {size} mm and slices {width:.0f} mm wide do not occur in chest CT; volume, air "
             "and weight are withheld. Check the unit of the spacing in the header."
         )
         yield Flag(
@@ -70,7 +70,7 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
             Severity.ERROR,
             message,
             forbids=_AMOUNTS,
-            reason=f"Voxels of {size} mm and a picture {width:.0f} mm wide are those of no chest CT.",
+            reason=f"Voxels of {size} mm and slices {width:.0f} mm wide do not occur in chest CT.",
         )
     elif canonical.spacing[axis] > LIMITS.anisotropy * min(in_plane) and canonical.shape[axis] > 1:
         message = (
@@ -81,7 +81,7 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
 
 
 def _slices(canonical: Volume) -> Iterator[Flag]:
-    """Judge distance and thickness of slices; of a single one only where it is axial."""
+    """Check distance and thickness of slices; of a single one only where it is axial."""
     axis = _slice_axis(canonical)
     single = canonical.shape[axis] == 1
     if single and axis != 2:
@@ -106,8 +106,8 @@ def _slices(canonical: Volume) -> Iterator[Flag]:
 def _slice_axis(canonical: Volume) -> int:
     """Return the axis of a canonical volume across its slices as they were made.
 
-    It is that of a single slice, that which the file tells (a coronal series: from back to front), or, where
-    it tells none, from foot to head.
+    It is that of a single slice, that which the file gives (a coronal series: from back to front), or, where
+    it gives none, from foot to head.
     """
     if 1 in canonical.shape:
         return int(np.argmin(canonical.shape))

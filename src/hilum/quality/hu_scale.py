@@ -18,7 +18,7 @@ from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.quality.survey import FewPlanes, Plane, block_any
 
-__all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "judge_air"]
+__all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "rate_air"]
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 
 def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
-    """Judge a calibration: ``calibration_off``, ``calibration_unknown``, or nothing where all is well."""
-    air, tissue = judge_air(found), _judge(found.soft_tissue, LIMITS.tissue_hu, (0.0, np.inf))
+    """Check a calibration: ``calibration_off``, ``calibration_unknown``, or nothing where all is well."""
+    air, tissue = rate_air(found), _rate(found.soft_tissue, LIMITS.tissue_hu, (0.0, np.inf))
     if not air and not tissue:
         return () if air == 0 else (_unknown(),)
     seen = []
@@ -244,16 +244,14 @@ def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
     return (Flag(FlagCode.CALIBRATION_OFF, Severity.WARNING, message),)
 
 
-def judge_air(found: Calibration) -> int | None:
-    """Return 0 (well), 1 (look at it) or 2 (spoilt) for the air of a scan; None where none was seen."""
+def rate_air(found: Calibration) -> int | None:
+    """Return 0 (in order), 1 (to be checked) or 2 (off) for the air of a scan; None where none was seen."""
     if found.outside_air is not None:
-        return _judge(found.outside_air, (LIMITS.air_hu, LIMITS.air_hu), LIMITS.air_off_hu)
-    return _judge(found.tracheal_air, LIMITS.trachea_hu, LIMITS.trachea_off_hu)
+        return _rate(found.outside_air, (LIMITS.air_hu, LIMITS.air_hu), LIMITS.air_off_hu)
+    return _rate(found.tracheal_air, LIMITS.trachea_hu, LIMITS.trachea_off_hu)
 
 
-def _judge(
-    point: ReferencePoint | None, allowed: tuple[float, float], off: tuple[float, float]
-) -> int | None:
+def _rate(point: ReferencePoint | None, allowed: tuple[float, float], off: tuple[float, float]) -> int | None:
     """Return 0, 1 or 2 for a point within ``off`` = (warning, error) HU of the range ``allowed``."""
     if point is None:
         return None

@@ -1,8 +1,8 @@
-"""Does the body lie as the header says? Heart, spine and the lungs' tips tell right, front and head.
+"""Does the body lie as the header says? Heart, spine and the lungs' tips show right, front and head.
 
 Each question is a logistic model of what axial planes look like, on a grid drawn round the lungs. Its
 features change sign where the scan is turned over along the axis in question, so that it can prefer neither
-answer, and are blind to the other two axes, or told of them first. Its weights and where they come from stand
+answer, and are blind to the other two axes, or given them first. Its weights and where they come from stand
 in ``orientation.json``; ``recipes/orientation/fit.py`` makes that file.
 """
 
@@ -48,13 +48,13 @@ _SOFT_HU, _BONE_HU = (-200.0, 100.0), (120.0, 320.0)
 HATS = (0.15, 0.50, 0.85)
 #: Evidence against the header from which it is doubted. Of 28 scans that lay as their header said, none gave
 #: more than 0 (right-left and front-back; of 27 with two lungs) or 0.3 (head-foot), by weights learned
-#: without that patient; benchmarks/orientation.py counts what is told. Where another axis is wrong the model
+#: without that patient; benchmarks/orientation.py counts the flags. Where another axis is wrong the model
 #: of the lungs fails more often, and where the lungs are cut at an end heights are off, so that more is asked
 #: for: of 162 cuts of those scans at an end none gave more than 1.1.
 _RIGHT_LEFT, _RIGHT_LEFT_DOUBTED, _FRONT_BACK, _HEAD_FOOT = 0.6, 1.3, 1.5, 1.5
 #: The same for front and back of a single slice or a few; of 271 slices one gave more than 0, 0.1.
 _FRONT_BACK_FEW = 3.0
-#: Fewer planes do not tell head from foot.
+#: Fewer planes do not separate head from foot.
 _LEAST_PLANES = 8
 _AERATED_HU = -500.0
 
@@ -130,14 +130,14 @@ def look(hu: npt.NDArray[Any], lungs: npt.NDArray[np.bool_], spacing: tuple[floa
 
 
 def odd_across(cells: Float, height: Float) -> Float:
-    """Return what tells right from left, (n, 3 heights, features)."""
+    """Return the features that separate right from left, (n, 3 heights, features)."""
     odd = (cells - cells[:, :, ::-1])[:, :, : _CELLS[0] // 2].reshape(len(cells), -1)
     hats = np.stack([np.interp(height, HATS, row) for row in np.eye(len(HATS))], axis=1)
     return np.asarray(odd[:, None] * hats[:, :, None])
 
 
 def odd_back(cells: Float) -> Float:
-    """Return what tells back from front and is blind to right and left, (n, features)."""
+    """Return the features that separate back from front and are blind to right and left, (n, features)."""
     even = cells + cells[:, :, ::-1]
     odd = even - even[..., ::-1]
     return np.asarray(odd[:, :, : _CELLS[0] // 2, : _CELLS[1] // 2].reshape(len(cells), -1))
@@ -187,9 +187,9 @@ def orientation_flags(
         hu: HU in RAS order, voxels of about 3 mm.
         labels: Lung labels, same shape.
         spacing: mm.
-        few: Only a slice or a few: they tell front from back at most.
+        few: Only a slice or a few: they separate front from back at most.
         cut: Codes of the flags on coverage. Where a side is cut, the grid round the lungs stands askew, and
-            only head and foot can be told; where an end is, right and left are less sure.
+            only head and foot can be separated; where an end is, right and left are less sure.
         weights: None for those that come with the program.
     """
     sides = [np.count_nonzero((labels == side) & (hu < _AERATED_HU)) for side in (1, 2)]

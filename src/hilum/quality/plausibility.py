@@ -75,7 +75,7 @@ def _missing(size: Mapping[Lung, int]) -> Iterator[Flag]:
     elif missing:
         name = LUNGS[missing[0]].title.lower()
         message = (
-            f"No {name} was found: it is outside the picture, without air, removed, or was missed. "
+            f"No {name} was found: it is outside the scan, without air, removed, or was missed. "
             "Look at the scan; values of both lungs together are withheld."
         )
         yield Flag(FlagCode.LUNG_MISSING, Severity.WARNING, message, (LUNGS[missing[0]].name, "lungs"))

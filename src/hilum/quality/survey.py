@@ -1,4 +1,4 @@
-"""A quick look at a scan: a few planes, averaged to blocks of about 3 mm."""
+"""A sample of a scan: a few planes, averaged to blocks of about 3 mm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plane:
         factors: Voxels in a block along both axes.
         mean: Mean HU of the blocks, shape (a, b).
         padding: Blocks that hold padding.
-        empty: Blocks that were not scanned: padding, or one value, whatever it is, that reaches the edge.
+        empty: Blocks that were not scanned: padding, or any one value that reaches the edge.
         spacing: Voxel size along both axes, mm.
     """
 

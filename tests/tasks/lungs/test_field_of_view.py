@@ -63,7 +63,7 @@ def test_air_in_the_room_is_lung_only_where_that_is_known(chest: Phantom) -> Non
     true = chest.labels > 0
     hu = np.where(circle_through(true), chest.volume.hu, -2000)
     scan = Scan.of(Volume(hu.astype(np.int16), chest.volume.affine).canonical())
-    told = scan.knowing(true & circle_through(true)).found
+    told = scan.with_lung_prior(true & circle_through(true)).found
     assert (told.inner & true).sum() > 0.9 * (true & circle_through(true)).sum()
     assert not (told.inner & (scan.reduced.hu < -1060)).any()
     blind = find_inner_air(scan.hu, scan.reduced, scan.threshold, np.zeros(true.shape, bool))

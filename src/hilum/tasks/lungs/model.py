@@ -64,7 +64,7 @@ class LearnedLungs:
         cut = scan.found.outside & (scan.hu < scan.threshold) & (opinion.right + opinion.left >= 0.5)
         spacing = scan.reduced.spacing
         if cut.sum() * np.prod(spacing) / 1000.0 > CUT_ML:
-            scan = scan.knowing(cut)
+            scan = scan.with_lung_prior(cut)
             aerated, keep_out, refusal = by_air(scan)
         if refusal is not None and scan.airways is None:
             raise refusal
