@@ -54,7 +54,7 @@ def test_why_no_lungs_were_found_is_told_with_what_is_wrong_with_the_scan(chest)
     assert plain.hint == "Check it."
     with pytest.raises(NotAChestError) as met:
         hilum.segment(mouse.volume, model="classic")
-    assert "a picture 20 mm wide" in met.value.hint
+    assert "slices 20 mm wide" in met.value.hint
     assert "Series 3 of 56" in met.value.hint
 
 
