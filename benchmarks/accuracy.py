@@ -23,6 +23,7 @@ import hilum
 from hilum.core.labels import Lung
 from hilum.datasets.prepare import prepare
 from hilum.datasets.split import split_subjects
+from hilum.imaging.overlap import dice
 from hilum.imaging.surface import surface_distances
 from hilum.io import read_labels
 from hilum.tasks.registry import load_model
@@ -32,10 +33,6 @@ DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")
 #: Dense recall counts reference voxels above this, deeper than either of those. In voxels of 3 mm the lesser
 #: depth takes in the outermost layer, where the pleura makes voxels dense.
 DENSE_HU, DEEP_MM = -450, (3.0, 5.0)
-
-
-def dice(found: np.ndarray, true: np.ndarray) -> float:
-    return float(2 * np.count_nonzero(found & true) / (np.count_nonzero(found) + np.count_nonzero(true)))
 
 
 def nearest_side(labels: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -19,7 +19,8 @@ from scipy import ndimage
 import hilum
 from hilum.io import read_labels
 from hilum.models.registry import open_model
-from hilum.synthesis.lesions import InjuryKind, add_injury
+from hilum.synthesis.lesions import add_injury
+from hilum.synthesis.lesions.kinds import RECIPES
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.training.volumes.cases import STEP_MM, on_cubes
@@ -62,7 +63,7 @@ def main() -> None:
         hu, labels = on_cubes(volume, mask)
         parts, _ = ndimage.label(labels > 0)
         cases = [("healthy", hu, parts)]
-        for kind in InjuryKind:
+        for kind in RECIPES:
             made = add_injury(
                 hu, parts, (STEP_MM,) * 3, kind=kind, severity=float(rng.uniform(0.2, 0.9)), seed=7
             )

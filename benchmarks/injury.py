@@ -28,19 +28,20 @@ from accuracy import nearest_side
 from hilum.core.errors import NotAChestError
 from hilum.core.labels import Lung
 from hilum.io import read_labels
-from hilum.synthesis.lesions import InjuryKind, add_injury
+from hilum.synthesis.lesions import add_injury
+from hilum.synthesis.pathology import Pathology
 from hilum.tasks.registry import load_model
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"
 SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
 KINDS = (
-    InjuryKind.CONSOLIDATION,
-    InjuryKind.ATELECTASIS,
-    InjuryKind.GROUND_GLASS,
-    InjuryKind.OEDEMA,
-    InjuryKind.EFFUSION,
-    InjuryKind.FIBROSIS,
+    Pathology.CONSOLIDATION,
+    Pathology.ATELECTASIS,
+    Pathology.GROUND_GLASS,
+    Pathology.OEDEMA,
+    Pathology.EFFUSION,
+    Pathology.FIBROSIS,
 )
 SEVERITIES = (0.0, 0.25, 0.5, 0.75)
 
@@ -74,7 +75,7 @@ def scores(volume: hilum.Volume, found: Any, truth: Any, sides: Any) -> dict[str
     return out
 
 
-def cases_of(draws: int) -> list[tuple[float, InjuryKind, int, int]]:
+def cases_of(draws: int) -> list[tuple[float, Pathology, int, int]]:
     """Severity, disease, number of the draw, and seed of each case; without disease there is one."""
     drawn = itertools.product(SEVERITIES[1:], range(draws), enumerate(KINDS))
     sick = [(severity, kind, draw, 100 + number + 1000 * draw) for severity, draw, (number, kind) in drawn]

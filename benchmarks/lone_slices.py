@@ -19,12 +19,13 @@ import hilum
 from confidence import FAILED_BELOW, finding_failures
 from hilum.core.errors import NotAChestError
 from hilum.core.segmentation import Segmenter
-from hilum.synthesis.lesions import InjuryKind, add_injury
+from hilum.synthesis.lesions import add_injury
+from hilum.synthesis.pathology import Pathology
 from hilum.tasks.registry import load_model
 from injury import DATA, SCANS, scan_and_lungs
 
 HERE = Path(__file__).parent
-KINDS = (None, InjuryKind.CONSOLIDATION, InjuryKind.ATELECTASIS, InjuryKind.EFFUSION, InjuryKind.GROUND_GLASS)
+KINDS = (None, Pathology.CONSOLIDATION, Pathology.ATELECTASIS, Pathology.EFFUSION, Pathology.GROUND_GLASS)
 SEVERITY, SEED = 0.5, 100
 #: An abdomen with bowel gas; its uppermost slices show the lungs' bases and are left out, mm.
 ABDOMEN, LEFT_OUT_MM = "abdomen-ts.nii.gz", 25.0

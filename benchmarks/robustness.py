@@ -21,9 +21,9 @@ import numpy as np
 from scipy import ndimage
 
 import hilum
-from accuracy import dice as dice_of
 from confidence import FAILED_BELOW
 from hilum.core.errors import HilumError
+from hilum.imaging.overlap import dice as dice_of
 from hilum.tasks.lungs.confidence import UNCERTAIN
 from hilum.tasks.registry import load_model
 from injury import DATA, SCANS, scan_and_lungs

@@ -1,7 +1,7 @@
 """Write the pages on measures and quality flags from the registries of the code.
 
 Run ``python docs/generate_measures.py`` after a change of ``hilum.measures.registry`` or
-``hilum.quality.codes``; a test fails while the pages are older than the code.
+``hilum.core.flag_codes``; a test fails while the pages are older than the code.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from hilum.cli.console import COMMAND_LINE
+from hilum.core.flag_codes import FlagCode, Topic
+from hilum.core.flag_limits import LIMITS
 from hilum.core.labels import LUNGS
 from hilum.core.sentences import worded
 from hilum.measures import REGISTRY, Group, MeasureDef
-from hilum.quality import CODES, FlagInfo
-from hilum.quality.metal import METAL_HU
 
 CONCEPTS = Path(__file__).parent / "concepts"
 _MADE = "<!-- Made by docs/generate_measures.py; change the registry or that script, not this page. -->\n"
@@ -70,8 +70,8 @@ quantitative CT of the lung (Cressoni 2013; Protti 2014):
 - air = V x (-HU / 1000), with HU clamped to -1000 <= HU <= 0. A voxel at 0 HU or above holds no air.
 - mass = V x (HU + 1000) / 1000, with HU clamped to HU >= -1000. There is no upper clamp: a calcified nodule
   or a vessel with contrast agent weighs more than water.
-- Voxels above {METAL_HU} HU are metal (a lead, clip, valve or marker). They count in `volume` and in no
-  other measure; n below is without them, and the flag `metal` says how many mL they are. Voxels that metal
+- Voxels above {LIMITS.metal_hu} HU are metal (a lead, clip, valve or marker). They count in `volume` and in
+  no other measure; n below is without them, and the flag `metal` says how many mL they are. Voxels that metal
   fills in part, and its streaks, are not told from tissue.
 
 Where all HU lie in [-1000, 0], air (mL) + mass (g, at 1 g/mL) = volume (mL). This identity is checked in
@@ -158,14 +158,11 @@ def measures_page() -> str:
 def quality_page() -> str:
     """Return the page on quality flags as Markdown."""
     parts = [_MADE, _QUALITY_INTRO]
-    for topic in dict.fromkeys(entry.topic for entry in CODES.values()):
-        parts.append(f"\n## {topic}\n\n| code | severity | raised when | what to do |\n|---|---|---|---|")
-        parts += [_flag(entry) for entry in CODES.values() if entry.topic == topic]
-    parts.append(
-        "\nReaders add codes of their own, which say what was done (`series_chosen`, `padding`, "
-        "`images_left_out` ...); they are shown as they come.\n"
-    )
-    return "\n".join(parts)
+    for topic in Topic:
+        parts.append(f"\n## {topic.value}\n")
+        parts.append("| code | title | severity | raised when | what to do |\n|---|---|---|---|---|")
+        parts += [_flag(code) for code in FlagCode if code.topic is topic]
+    return "\n".join(parts) + "\n"
 
 
 def _measure(entry: MeasureDef) -> str:
@@ -183,10 +180,10 @@ def _measure(entry: MeasureDef) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _flag(entry: FlagInfo) -> str:
-    severities = ", ".join(severity.value for severity in entry.severities)
-    meaning, todo = (worded(text, COMMAND_LINE) for text in (entry.meaning, entry.todo))
-    return f"| `{entry.code}` | {severities} | {meaning} | {todo} |"
+def _flag(code: FlagCode) -> str:
+    severities = ", ".join(severity.value for severity in code.severities)
+    meaning, todo = (worded(text, COMMAND_LINE) for text in (code.meaning, code.todo))
+    return f"| `{code}` | {code.heading} | {severities} | {meaning} | {todo} |"
 
 
 def main() -> None:

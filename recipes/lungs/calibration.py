@@ -20,6 +20,7 @@ import hilum
 from hilum.core.errors import HilumError
 from hilum.core.segmentation import Segmenter
 from hilum.core.volume import ScanMeta
+from hilum.imaging.overlap import dice
 from hilum.io import write_json
 from hilum.models.card import Calibration, read_card
 from hilum.models.registry import Model, open_model
@@ -31,11 +32,6 @@ from hilum.training.volumes.cases import STEP_MM, find_cases
 
 FAILED_BELOW = 0.95
 Array = npt.NDArray[Any]
-
-
-def dice(a: Array, b: Array) -> float:
-    """Return the Dice coefficient; 0 where both are empty: no lung found is a failure here."""
-    return 2 * float((a & b).sum()) / max(1.0, float(a.sum() + b.sum()))
 
 
 def broken(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, float]]:
@@ -80,7 +76,7 @@ def judge(model: LearnedLungs, hu: Array, mask: Array, step: float) -> tuple[dic
     except HilumError:
         return None
     assert found.confidence is not None
-    return found.confidence.signs, dice(found.labels.data > 0, mask > 0)
+    return found.confidence.signs, dice(found.labels.data > 0, mask > 0, empty=0.0)
 
 
 def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
@@ -157,7 +153,7 @@ def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: in
             except HilumError:
                 continue
             assert found.confidence is not None
-            score = dice(found.labels.data > 0, mask)
+            score = dice(found.labels.data > 0, mask, empty=0.0)
             rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": score})
     return _fitted(rows, out)
 

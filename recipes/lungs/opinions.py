@@ -11,11 +11,12 @@ import itertools
 from typing import Any
 
 import numpy as np
-from calibration import as_volume, dice, spoilt_slices
+from calibration import as_volume, spoilt_slices
 from fresh import arguments_of
 from slabs import slices_of
 
 from hilum.anatomy.model import Scan
+from hilum.imaging.overlap import dice
 from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs, weigh

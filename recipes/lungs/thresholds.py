@@ -11,12 +11,12 @@ import itertools
 from typing import Any
 
 import numpy as np
-from calibration import dice
 from fresh import arguments_of, make_fresh
 
 import hilum
-from hilum.anatomy.model import Scan, aerated_lungs
+from hilum.anatomy.model import Scan, threshold_lungs
 from hilum.core.errors import NotAChestError
+from hilum.imaging.overlap import dice
 from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.tasks.lungs.shape import Rules, join_lungs
@@ -32,7 +32,7 @@ def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
     scan = Scan.of(hilum.Volume(hu.astype(np.int16), np.diag([STEP_MM] * 3 + [1.0])).canonical())
     opinion = model.ask(scan)
     try:
-        aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+        aerated, _, keep_out = threshold_lungs(scan, CLOSING_MM)
     except NotAChestError:
         return None
     return aerated, opinion.right, opinion.left, keep_out, scan.reduced.spacing, scan.hu, labels > 0

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from hilum.core.errors import NotAChestError, ResourceError, UsageError
-from hilum.core.flags import Flag, Severity, worst_first
+from hilum.core.flags import Flag, FlagCode, Severity, worst_first
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Landmarks, Progress, Segmentation
@@ -271,7 +271,7 @@ def check(
     try:
         found = task.load("classic", "auto")(volume, {}, clock.part(0.2, 0.8))
     except NotAChestError as error:
-        none = Flag("not_a_chest", Severity.ERROR, str(error), forbids=("all",))
+        none = Flag(FlagCode.NOT_A_CHEST, Severity.ERROR, str(error), forbids=("all",))
         return worst_first((none, *check_volume(volume)))
     return worst_first((*check_volume(volume, found), *task.check(volume, found)))
 

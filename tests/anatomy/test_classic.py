@@ -10,7 +10,8 @@ from hilum.anatomy.body import optimal_threshold
 from hilum.core.errors import InputError, NotAChestError
 from hilum.core.labels import Lung
 from hilum.core.volume import ScanMeta, Volume
-from support.plain_chest import build_chest, dice
+from hilum.imaging.overlap import dice
+from support.plain_chest import build_chest
 
 
 def side_dice(found, true):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import hilum
+from hilum.imaging.overlap import dice
 from support import golden
-from support.plain_chest import dice
 
 HERE = Path(__file__).parent
 VALUES = json.loads((HERE / "values.json").read_text())

@@ -15,13 +15,13 @@ def test_a_ramp_in_mm_stays_a_ramp(spacing: tuple[float, float, float]) -> None:
     for axis in range(3):
         at = (np.arange(shape[axis]) - (shape[axis] - 1) / 2) * spacing[axis]
         ramp = np.broadcast_to(at.reshape([-1 if a == axis else 1 for a in range(3)]), shape)
-        cubes = grid.forth(ramp.astype(np.float32))
+        cubes = grid.to_iso(ramp.astype(np.float32))
         assert cubes.shape == grid.size
         expected = (np.arange(grid.size[axis]) - (grid.size[axis] - 1) / 2) * 2.5
         line = cubes.mean(axis=tuple(a for a in range(3) if a != axis))
         inner = np.abs(expected) <= at[-1]
         assert np.allclose(line[inner], expected[inner], atol=1e-3)
-        back = grid.back(cubes)
+        back = grid.from_iso(cubes)
         assert back.shape == shape
         middle = np.abs(at) <= min(at[-1], expected[-1]) - 2.5
         assert np.allclose(
@@ -32,5 +32,5 @@ def test_a_ramp_in_mm_stays_a_ramp(spacing: tuple[float, float, float]) -> None:
 def test_the_same_grid_is_left_alone_and_classes_are_kept() -> None:
     values = np.random.default_rng(0).random((2, 8, 9, 10)).astype(np.float32)
     grid = IsoGrid((8, 9, 10), (2.5, 2.5, 2.5), 2.5)
-    assert grid.back(values) is values
-    assert IsoGrid((16, 9, 10), (1.25, 2.5, 2.5), 2.5).back(values).shape == (2, 16, 9, 10)
+    assert grid.from_iso(values) is values
+    assert IsoGrid((16, 9, 10), (1.25, 2.5, 2.5), 2.5).from_iso(values).shape == (2, 16, 9, 10)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from hilum.imaging.surface import distance_to, element_areas, surface_distances
+from hilum.imaging.morphology import distance_to
+from hilum.imaging.surface import element_areas, surface_distances
 
 
 def test_half_space_has_the_area_of_a_voxel_face():

@@ -11,8 +11,9 @@ import pytest
 
 import hilum
 from hilum.cli.app import run
+from hilum.imaging.overlap import dice
 from support.dicom_series import CANARY, write_series
-from support.plain_chest import build_chest, dice
+from support.plain_chest import build_chest
 
 FILES = ["lungs.nii.gz", "measures.csv", "measures.json", "report.html", "run.json"]
 NO_REPORT = [name for name in FILES if name != "report.html"]

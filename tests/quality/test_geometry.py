@@ -47,14 +47,14 @@ def test_why_no_lungs_were_found_is_told_with_what_is_wrong_with_the_scan(chest)
     error = explain_no_lungs(NotAChestError("No lung.", "Check it."), mouse.volume)
     assert error.message == "No lung."
     assert error.hint == (
-        "Voxels of 0.2 x 0.2 x 0.3 mm and a picture 20 mm wide are those of no chest CT. "
+        "Voxels of 0.2 x 0.2 x 0.3 mm and slices 20 mm wide do not occur in chest CT. "
         "Series 3 of 56 CT stacks is read. Check it."
     )
     plain = explain_no_lungs(NotAChestError("No lung.", "Check it."), chest.volume)
     assert plain.hint == "Check it."
     with pytest.raises(NotAChestError) as met:
         hilum.segment(mouse.volume, model="classic")
-    assert "a picture 20 mm wide" in met.value.hint
+    assert "slices 20 mm wide" in met.value.hint
     assert "Series 3 of 56" in met.value.hint
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import hilum
-from hilum.core.flags import Severity
+from hilum.core.flags import FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import Volume
 from hilum.io import read, read_labels
-from hilum.quality import CODES, check_segmentation
+from hilum.quality import check_segmentation
 from hilum.quality.orientation import look, odd_across, odd_back, shipped_weights
 from hilum.synthesis.phantoms import make_phantom
 from support.real_data import DATA, needs_data
@@ -50,7 +50,7 @@ def test_each_axis_that_is_wrong_is_told_and_no_other(chest, axes):
     for code, flag in found.items():
         assert flag.severity is Severity.WARNING
         assert flag.forbids == ()
-        assert Severity.WARNING in CODES[code].severities
+        assert Severity.WARNING in FlagCode.of(code).severities
         mirrored = "not mirrored" if len(axes) == 2 else "mirror"
         assert mirrored in flag.message
 

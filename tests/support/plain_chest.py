@@ -64,7 +64,3 @@ def build_chest(
     affine[:3, 3] = [-(k - 1) / 2 * s for k, s in zip(n, spacing, strict=True)]
     volume = Volume(np.round(hu).astype(np.int16), affine, meta or ScanMeta(name="chest"))
     return Chest(volume, lungs, trachea)
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms import Kernel, Kind, Phantom, Tissue, Truth, make_phantom
 from hilum.synthesis.phantoms.anatomy import Anatomy, Body
 from hilum.synthesis.phantoms.grid import make_grid
-from hilum.synthesis.phantoms.injury import Injuries, Injury, parse_injury
+from hilum.synthesis.phantoms.injury import Injuries, parse_injury
 from hilum.synthesis.phantoms.lung import ChestModel
 from hilum.synthesis.phantoms.render import render
 from hilum.synthesis.phantoms.trees import as_coordinates
@@ -45,7 +46,7 @@ def test_same_arguments_same_bytes() -> None:
 
 def test_same_seed_same_injuries() -> None:
     anatomy = Anatomy(Body.draw(4, 1.0, False, False))
-    severity = {Injury.GROUND_GLASS: 0.5, Injury.NODULE: 1.0}
+    severity = {Pathology.GROUND_GLASS: 0.5, Pathology.NODULE: 1.0}
     first, second, other = (Injuries(anatomy, seed, severity) for seed in (4, 4, 5))
     for kind in first.patches:
         assert (first.patches[kind].centres == second.patches[kind].centres).all()
@@ -287,7 +288,10 @@ def test_fluid_and_air_in_the_pleura_are_no_lung(plain: Phantom) -> None:
 
 
 def test_severity_from_text() -> None:
-    assert parse_injury("effusion:0.8, ground-glass") == {Injury.EFFUSION: 0.8, Injury.GROUND_GLASS: 0.5}
+    assert parse_injury("effusion:0.8, ground-glass") == {
+        Pathology.EFFUSION: 0.8,
+        Pathology.GROUND_GLASS: 0.5,
+    }
     assert parse_injury({"oedema": 0}) == {}
     assert parse_injury(None) == {}
 

@@ -9,12 +9,14 @@ import numpy.typing as npt
 import pytest
 
 from hilum.core.errors import UsageError
-from hilum.synthesis.lesions import InjuryKind, add_dome, add_injury, belly_of, random_injury
+from hilum.synthesis.lesions import add_dome, add_injury, belly_of, random_injury
+from hilum.synthesis.lesions.kinds import RECIPES
+from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms import make_phantom
 
 SPACING = (4.0, 4.0, 4.0)
-DENSE = [k for k in InjuryKind if k not in (InjuryKind.EMPHYSEMA, InjuryKind.PNEUMOTHORAX)]
-LEAVING = (InjuryKind.EFFUSION, InjuryKind.PNEUMOTHORAX)
+DENSE = [k for k in RECIPES if k not in (Pathology.EMPHYSEMA, Pathology.PNEUMOTHORAX)]
+LEAVING = (Pathology.EFFUSION, Pathology.PNEUMOTHORAX)
 Array = npt.NDArray[Any]
 
 
@@ -29,8 +31,8 @@ def tissue_grams(hu: Array, mask: Array) -> float:
     return float((1 + hu[mask > 0].astype(np.float64) / 1000).sum() * np.prod(SPACING) / 1000)
 
 
-@pytest.mark.parametrize("kind", list(InjuryKind))
-def test_same_seed_same_bytes_and_another_seed_another_disease(kind: InjuryKind, chest: Any) -> None:
+@pytest.mark.parametrize("kind", list(RECIPES))
+def test_same_seed_same_bytes_and_another_seed_another_disease(kind: Pathology, chest: Any) -> None:
     first, again, other = (add_injury(*chest, SPACING, kind=kind, severity=0.6, seed=s) for s in (1, 1, 2))
     assert np.array_equal(first.hu, again.hu)
     assert np.array_equal(first.mask, again.mask)
@@ -38,8 +40,8 @@ def test_same_seed_same_bytes_and_another_seed_another_disease(kind: InjuryKind,
     assert first.hu.dtype == chest[0].dtype
 
 
-@pytest.mark.parametrize("kind", list(InjuryKind))
-def test_nothing_changes_away_from_the_lungs_and_at_severity_0(kind: InjuryKind, chest: Any) -> None:
+@pytest.mark.parametrize("kind", list(RECIPES))
+def test_nothing_changes_away_from_the_lungs_and_at_severity_0(kind: Pathology, chest: Any) -> None:
     from hilum.imaging.morphology import distance_to
 
     hu, mask = chest
@@ -53,8 +55,8 @@ def test_nothing_changes_away_from_the_lungs_and_at_severity_0(kind: InjuryKind,
     assert np.array_equal(much.mask[mask == 0], mask[mask == 0])
 
 
-@pytest.mark.parametrize("kind", list(InjuryKind))
-def test_only_fluid_and_free_gas_leave_the_mask(kind: InjuryKind, chest: Any) -> None:
+@pytest.mark.parametrize("kind", list(RECIPES))
+def test_only_fluid_and_free_gas_leave_the_mask(kind: Pathology, chest: Any) -> None:
     hu, mask = chest
     result = add_injury(hu, mask, SPACING, kind=kind, severity=0.7, seed=5)
     gone = (mask > 0) & (result.mask == 0)
@@ -64,13 +66,13 @@ def test_only_fluid_and_free_gas_leave_the_mask(kind: InjuryKind, chest: Any) ->
     share = gone.sum() / (mask > 0).sum()
     assert 0.1 < share < 0.9
     middle = float(np.median(result.hu[gone]))
-    assert -5 < middle < 25 if kind is InjuryKind.EFFUSION else middle < -950
+    assert -5 < middle < 25 if kind is Pathology.EFFUSION else middle < -950
     place = np.nonzero(gone)[1].mean() - np.nonzero(mask)[1].mean()  # y grows to the front
-    assert place < 0 if kind is InjuryKind.EFFUSION else place > 0
+    assert place < 0 if kind is Pathology.EFFUSION else place > 0
 
 
 @pytest.mark.parametrize("kind", LEAVING)
-def test_no_vessel_swims_in_fluid_or_free_gas(kind: InjuryKind, chest: Any) -> None:
+def test_no_vessel_swims_in_fluid_or_free_gas(kind: Pathology, chest: Any) -> None:
     from hilum.imaging.morphology import depth
 
     hu, mask = chest[0].copy(), chest[1]
@@ -84,14 +86,14 @@ def test_no_vessel_swims_in_fluid_or_free_gas(kind: InjuryKind, chest: Any) -> N
 
 
 @pytest.mark.parametrize("kind", DENSE)
-def test_the_grams_added_are_those_measured_and_grow_with_severity(kind: InjuryKind, chest: Any) -> None:
+def test_the_grams_added_are_those_measured_and_grow_with_severity(kind: Pathology, chest: Any) -> None:
     hu, mask = chest
     before, last = tissue_grams(hu, mask), 0.0
     for severity in (0.25, 0.6, 1.0):
         result = add_injury(hu, mask, SPACING, kind=kind, severity=severity, seed=2)
         measured = tissue_grams(result.hu, mask) - before
         assert measured == pytest.approx(result.grams_added, rel=0.02)
-        if kind is not InjuryKind.MASS:  # masses are few, their places chance
+        if kind is not Pathology.MASS:  # masses are few, their places chance
             assert measured > last
         last = measured
 
@@ -122,7 +124,7 @@ def test_new_tissue_has_the_noise_of_the_scan() -> None:
 
 def test_a_single_slice_can_be_injured(chest: Any) -> None:
     hu, mask = (a[:, :, a.shape[2] // 2 : a.shape[2] // 2 + 1] for a in chest)
-    for kind in InjuryKind:
+    for kind in RECIPES:
         result = add_injury(hu, mask, SPACING, kind=kind, severity=0.7, seed=1)
         assert not np.array_equal(result.hu, hu), kind
 

@@ -7,16 +7,67 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.imaging.morphology import Mask, Spacing, components, components_2d, dilate
+from hilum.core.units import WorkingSpacing
+from hilum.imaging.morphology import Mask, components, components_2d, dilate
 
-__all__ = ["CentralAirways", "find_central_airways"]
+__all__ = ["AIRWAYS", "AirwayRules", "CentralAirways", "find_central_airways", "wall_of"]
 
-#: A trachea's lumen in an axial slice, mm2 (children to tracheomegaly).
-_AREA_MM2 = (25.0, 800.0)
-#: More than this is a leak into the lung, not trachea and bronchi; of a trachea whose lumen has this area or
-#: more in most slices. That of a child has less, as the cube of its width.
-_LARGEST_ML, _WIDE_MM2 = 110.0, 200.0
-_THRESHOLDS = (-880.0, -900.0, -920.0, -940.0, -960.0)
+
+@dataclass(frozen=True)
+class AirwayRules:
+    """Where the trachea is, and how far its lumen is followed.
+
+    Chosen by hand while looking at the 214 slices of docs/results/classic.md, so not held out; none was
+    searched for or ablated. Where nothing else is said a value is the order of magnitude of what it
+    describes. Lengths and volumes are in working mm, cm2 and mL, HU on the scale of true HU.
+
+    Attributes:
+        area_mm2: (From, to) lumen of a trachea in an axial slice: children to tracheomegaly.
+        lumen_hu: Below this a pocket of air may be the trachea: between lung and air.
+        thresholds_hu: HU tried in turn, the brightest first, until the lumen no longer leaks into the lung.
+        largest_ml: Largest plausible volume of trachea and bronchi; beyond it is a leak.
+        wide_mm2: Area of the lumen from which ``largest_ml`` holds; below, the limit falls as the cube of the
+            trachea's width.
+        least_slices: Fewer slices show no trachea.
+        elongated: Largest ratio of a pocket's sides, give or take a block.
+        round: Least share of its box that a pocket fills; an ellipse fills 0.79.
+        off_centre_mm: Farthest from the middle of the slice.
+        ring: Blocks from the pocket within which tissue lies all round; the first is mixed and left out.
+        wall_hu: Above this is tissue.
+        walled: Least share of tissue in the ring.
+        longest_mm: Length beyond which a chain scores no more: that of a trachea.
+        off_centre_weight: Score that a mm off the middle costs, mm.
+        low_penalty_mm: Score that a chain in the lower half of the scan costs: gas of the bowel.
+        low: Share of the scan's height below which a chain is low.
+        chain_slices, chain_mm: Least length of a chain.
+        wall_mm: Thickness of the wall, at least a block.
+        block_slack: Blocks that count as the wall where they are coarser; just over one.
+    """
+
+    area_mm2: tuple[float, float] = (25.0, 800.0)
+    lumen_hu: float = -800.0
+    thresholds_hu: tuple[float, ...] = (-880.0, -900.0, -920.0, -940.0, -960.0)
+    largest_ml: float = 110.0
+    wide_mm2: float = 200.0
+    least_slices: int = 4
+    elongated: float = 2.6
+    round: float = 0.45
+    off_centre_mm: float = 90.0
+    ring: int = 2
+    wall_hu: float = -400.0
+    walled: float = 0.75
+    longest_mm: float = 120.0
+    off_centre_weight: float = 0.5
+    low_penalty_mm: float = 40.0
+    low: float = 0.5
+    chain_slices: int = 3
+    chain_mm: float = 20.0
+    wall_mm: float = 2.0
+    block_slack: float = 1.01
+
+
+#: The rules in use.
+AIRWAYS = AirwayRules()
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +83,9 @@ class CentralAirways:
     trachea: Mask
 
 
-def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spacing) -> CentralAirways | None:
+def find_central_airways(
+    hu: npt.NDArray[np.float32], inner: Mask, spacing: WorkingSpacing
+) -> CentralAirways | None:
     """Find trachea and bronchi.
 
     The trachea is the longest chain, from slice to slice, of small round air pockets with tissue all
@@ -42,7 +95,7 @@ def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spac
     Args:
         hu: Normalised block means (x, y, z), RAS.
         inner: Air inside the body.
-        spacing: Block size in mm.
+        spacing: Block size.
 
     Returns:
         The airways; None where no trachea is seen.
@@ -52,19 +105,19 @@ def find_central_airways(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spac
         return None
     ml = float(np.prod(spacing)) / 1000.0
     areas = trachea.sum(axis=(0, 1)) * spacing[0] * spacing[1]
-    width = min(1.0, float(np.median(areas[areas > 0])) / _WIDE_MM2)
-    for threshold in _THRESHOLDS:
+    width = min(1.0, float(np.median(areas[areas > 0])) / AIRWAYS.wide_mm2)
+    for threshold in AIRWAYS.thresholds_hu:
         labels, counts = components(((hu < threshold) & inner) | trachea)
         chosen = np.unique(labels[trachea])
-        if counts[chosen].sum() * ml <= _LARGEST_ML * width**1.5:
+        if counts[chosen].sum() * ml <= AIRWAYS.largest_ml * width**1.5:
             return CentralAirways(np.isin(labels, chosen), trachea)
     return CentralAirways(trachea, trachea)
 
 
-def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spacing) -> Mask | None:
-    if hu.shape[2] < 4:
+def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: WorkingSpacing) -> Mask | None:
+    if hu.shape[2] < AIRWAYS.least_slices:
         return None
-    labels, count = components_2d((hu < -800) & inner)
+    labels, count = components_2d((hu < AIRWAYS.lumen_hu) & inner)
     good = _round_pockets(hu, labels, count, spacing)
     if not good.any():
         return None
@@ -75,14 +128,14 @@ def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: Spacing) -> Mask
 
 
 def _round_pockets(
-    hu: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], count: int, spacing: Spacing
+    hu: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], count: int, spacing: WorkingSpacing
 ) -> npt.NDArray[np.bool_]:
     """Say of each 2-D pocket whether it could be a slice of the trachea."""
     from scipy import ndimage
 
     area_mm2 = spacing[0] * spacing[1]
     areas = np.bincount(labels.ravel(), minlength=count + 1) * area_mm2
-    good = (areas >= _AREA_MM2[0]) & (areas <= _AREA_MM2[1])
+    good = (areas >= AIRWAYS.area_mm2[0]) & (areas <= AIRWAYS.area_mm2[1])
     good[0] = False
     middle = hu.shape[0] / 2
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -90,22 +143,25 @@ def _round_pockets(
             continue
         width = (box[0].stop - box[0].start) * spacing[0]
         height = (box[1].stop - box[1].start) * spacing[1]
-        if max(width, height) > 2.6 * min(width, height) + spacing[0] or areas[index] < 0.45 * width * height:
+        long = max(width, height) > AIRWAYS.elongated * min(width, height) + spacing[0]
+        if long or areas[index] < AIRWAYS.round * width * height:
             good[index] = False
             continue
         off_centre = abs((box[0].start + box[0].stop) / 2 - middle) * spacing[0]
         z = box[2].start
-        x0, x1 = max(0, box[0].start - 2), box[0].stop + 2
-        y0, y1 = max(0, box[1].start - 2), box[1].stop + 2
+        reach = AIRWAYS.ring
+        x0, x1 = max(0, box[0].start - reach), box[0].stop + reach
+        y0, y1 = max(0, box[1].start - reach), box[1].stop + reach
         patch = labels[x0:x1, y0:y1, z] == index
-        ring = ndimage.binary_dilation(patch, iterations=2) & ~ndimage.binary_dilation(patch)
+        ring = ndimage.binary_dilation(patch, iterations=reach) & ~ndimage.binary_dilation(patch)
         around = hu[x0:x1, y0:y1, z][ring]
-        good[index] = off_centre < 90 and around.size > 0 and float(np.mean(around > -400)) > 0.75
+        walled = around.size > 0 and float(np.mean(around > AIRWAYS.wall_hu)) > AIRWAYS.walled
+        good[index] = off_centre < AIRWAYS.off_centre_mm and walled
     return good
 
 
 def _longest_chain(
-    labels: npt.NDArray[np.int32], good: npt.NDArray[np.bool_], spacing: Spacing
+    labels: npt.NDArray[np.int32], good: npt.NDArray[np.bool_], spacing: WorkingSpacing
 ) -> npt.NDArray[np.int64] | None:
     """Follow pockets from slice to slice; return the labels of the best chain.
 
@@ -130,13 +186,15 @@ def _longest_chain(
             off = abs(float(np.nonzero(here)[0].mean()) - middle) * spacing[0]
             length = len(chain) * spacing[2]
             top = z + len(chain)
-            score = min(length, 120.0) - 0.5 * off - (40.0 if top < 0.5 * depth else 0.0)
-            if len(chain) >= 3 and length >= 20 and score > best[0]:
+            penalty = AIRWAYS.low_penalty_mm if top < AIRWAYS.low * depth else 0.0
+            score = min(length, AIRWAYS.longest_mm) - AIRWAYS.off_centre_weight * off - penalty
+            enough = len(chain) >= AIRWAYS.chain_slices and length >= AIRWAYS.chain_mm
+            if enough and score > best[0]:
                 best = (score, chain)
         above = current
     return np.array(best[1]) if best[1] else None
 
 
-def wall_of(airways: CentralAirways, spacing: Spacing) -> Mask:
+def wall_of(airways: CentralAirways, spacing: WorkingSpacing) -> Mask:
     """Return the lumen with a wall of about 2 mm."""
-    return dilate(airways.lumen, max(2.0, 1.01 * min(spacing[:2])), spacing)
+    return dilate(airways.lumen, max(AIRWAYS.wall_mm, AIRWAYS.block_slack * min(spacing[:2])), spacing)

@@ -8,18 +8,114 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.select import GAS_HU
-from hilum.imaging.blocks import PADDING_HU, Reduced
+from hilum.core.constants import AIR_HU, LOWEST_HU, PADDING_HU
+from hilum.core.units import WorkingSpacing
+from hilum.imaging.blocks import Reduced
 from hilum.imaging.morphology import Mask, components, components_2d, dilate, erode
 
-__all__ = ["BodyAir", "Levels", "find_inner_air", "find_levels", "normalise"]
+__all__ = ["BODY", "BodyAir", "BodyRules", "Levels", "find_inner_air", "find_levels", "normalise"]
+
+
+@dataclass(frozen=True)
+class BodyRules:
+    """Where the body is, and which air the room holds.
+
+    HU are on the scale of true HU unless said otherwise, lengths and volumes in working mm, cm2 and mL.
+    Chosen by hand while looking at the 214 slices of docs/results/classic.md and at plain chests of the
+    tests, so none is held out; none was searched for or ablated. Where nothing else is said a value is the
+    order of magnitude of what it describes.
+
+    Attributes:
+        air_hu: Air of a scan in true HU.
+        tissue_hu: Soft tissue that a scan in true HU is taken to have.
+        darkest_percent: Percentile of the HU that stands for the darkest air, above single outliers.
+        true_scale_hu: A scan whose darkest air is below this is in true HU.
+        dark_hu: Darker than this is air or lung, half-way from air to tissue and a little.
+        least_dark: Least share of dark blocks for telling the scale from them.
+        tissue_search_hu: HU between which the commonest value is soft tissue.
+        tissue_bin_hu: Width of the bins that are counted.
+        rim: Share of the slice's width at each side where the room's air is looked for.
+        least_rim_blocks: Fewer dark blocks at the rim give no median.
+        rim_above_dark_hu: The room's air lies at most this far above the median of all that is dark, else
+            lung is at the rim.
+        air_percentile: Percentile of the dark blocks that is air where the rim holds none.
+        brightest_air_hu: Air never lies above this, in the scan's own values.
+        brightest_tissue_hu: Soft tissue never lies above this, in the scan's own values.
+        highest_hu: Values are clipped here once scaled; lung lies far below.
+        threshold_hu: Range that the optimal threshold is looked for in, above padding and below bone.
+        threshold_bin_hu: Width of the bins that are counted for it.
+        threshold_start_hu: Where the search starts, and the answer where there is only air or only tissue.
+        threshold_steps: Most steps of the search; it ends after fewer than ten as a rule.
+        threshold_ends_hu: The threshold is kept in this range: half-way between lung and tissue in any scan.
+        same_value: Share of the corners and sides of the slices that hold one exact value, from which this
+            value is what was not scanned.
+        room_hu: A piece of air with a mean below this is the room's: lung is brighter.
+        room_by_furniture: A piece with more than this share of its surface against table or cushion is.
+        room_by_edge: So is one that lies along the border with more than this share.
+        held_by_body: A piece with more than this share of its surface against the body is the body's own.
+        mostly_lung: A piece of which more than this share is known to be lung is lung.
+        furniture_ml: A loose piece of tissue larger than this is no vessel: table, cushion, arm.
+        furniture_cm2: The same in a single slice.
+        core_mm: The body is eroded by this much, so that table and clothes part from it.
+        regrow_mm: The core is grown by this much, inside tissue, to be the whole body again.
+        least_blocks: A slice narrower than this many blocks is not eroded: nothing would be left.
+        padding_rim: Blocks round padding that mix it with air, so their HU mean nothing.
+        large_section: Slices with more than this share of the largest section give the body's diameter.
+        least_whole: Least share of those slices that must show the body whole.
+        section_percentile: Percentile of the sections that the diameter is taken of.
+    """
+
+    air_hu: float = AIR_HU
+    tissue_hu: float = 0.0
+    darkest_percent: float = 0.2
+    true_scale_hu: float = -930.0
+    dark_hu: float = -450.0
+    least_dark: float = 0.02
+    tissue_search_hu: tuple[int, int] = (-150, 150)
+    tissue_bin_hu: int = 10
+    rim: float = 0.06
+    least_rim_blocks: int = 200
+    rim_above_dark_hu: float = 20.0
+    air_percentile: float = 5.0
+    brightest_air_hu: float = -600.0
+    brightest_tissue_hu: float = 50.0
+    highest_hu: float = 700.0
+    threshold_hu: tuple[int, int] = (-1020, 300)
+    threshold_bin_hu: int = 5
+    threshold_start_hu: float = -500.0
+    threshold_steps: int = 50
+    threshold_ends_hu: tuple[float, float] = (-550.0, -380.0)
+    same_value: float = 0.1
+    room_hu: float = -935.0
+    room_by_furniture: float = 0.15
+    room_by_edge: float = 0.3
+    held_by_body: float = 0.7
+    mostly_lung: float = 0.5
+    furniture_ml: float = 40.0
+    furniture_cm2: float = 3.0
+    core_mm: float = 2.4
+    regrow_mm: float = 8.0
+    least_blocks: int = 8
+    padding_rim: int = 2
+    large_section: float = 0.5
+    least_whole: float = 0.5
+    section_percentile: float = 75.0
+
+
+#: The rules in use.
+BODY = BodyRules()
 
 
 @dataclass(frozen=True)
 class Levels:
-    """HU of air and of soft tissue as this scan has them, and the threshold between lung and tissue."""
+    """HU of air and of soft tissue as this scan has them."""
 
     air: float
     tissue: float
+
+
+#: Those of a scan in true HU.
+_TRUE = Levels(BODY.air_hu, BODY.tissue_hu)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,83 +134,83 @@ class BodyAir:
     filled: Mask
     border: Mask
 
-    def diameter(self, spacing: tuple[float, float, float]) -> float | None:
+    def diameter(self, spacing: WorkingSpacing) -> float | None:
         """Return the diameter, mm, of a circle as large as the body's cross-section.
 
         That of the larger slices; None unless half of them show the body whole.
         """
         areas = self.filled.sum(axis=(0, 1)) * (spacing[0] * spacing[1])
-        large = areas > 0.5 * areas.max(initial=0.0)
+        large = areas > BODY.large_section * areas.max(initial=0.0)
         whole = large & ~(self.filled & self.border).any(axis=(0, 1))
-        if not large.any() or whole.sum() < 0.5 * large.sum():
+        if not large.any() or whole.sum() < BODY.least_whole * large.sum():
             return None
-        return float(np.sqrt(np.percentile(areas[whole], 75) * 4 / np.pi))
+        return float(np.sqrt(np.percentile(areas[whole], BODY.section_percentile) * 4 / np.pi))
 
 
 def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
     """Read off where air and soft tissue lie.
 
     A scan in true HU has its darkest voxels near -1000 and is taken as it is; only one whose darkest
-    voxels are far from that (a picture with squeezed values) is rescaled, for finding the lungs only.
+    voxels are far from that (an image with a compressed range) is rescaled, for finding the lungs only.
     """
     from scipy import ndimage
 
-    # Blocks at the rim of the padding mix it with air, so they tell nothing.
+    # Blocks at the rim of the padding mix it with air, so they mean nothing.
     padding = hu <= PADDING_HU
     if padding.any():
-        padding = ndimage.binary_dilation(padding, iterations=2)
+        padding = ndimage.binary_dilation(padding, iterations=BODY.padding_rim)
     values = hu[~padding]
-    if values.size == 0:
-        return Levels(-1000.0, 0.0)
-    darkest = float(np.percentile(values, 0.2))
-    if darkest < -930:
-        return Levels(-1000.0, 0.0)
-    dark = values[values < -450]
-    if dark.size < 0.02 * values.size:
-        return Levels(-1000.0, 0.0)
-    counts, edges = np.histogram(values, bins=np.arange(-150, 151, 10))
-    tissue = float(edges[int(counts.argmax())] + 5)
-    rim = hu[_side_border(hu.shape, 0.06) & ~padding]
-    rim = rim[rim < -450]
-    air = float(np.percentile(dark, 5))
-    if rim.size > 200 and float(np.median(rim)) < float(np.median(dark)) + 20:
+    if values.size == 0 or float(np.percentile(values, BODY.darkest_percent)) < BODY.true_scale_hu:
+        return _TRUE
+    dark = values[values < BODY.dark_hu]
+    if dark.size < BODY.least_dark * values.size:
+        return _TRUE
+    (low, high), width = BODY.tissue_search_hu, BODY.tissue_bin_hu
+    counts, edges = np.histogram(values, bins=np.arange(low, high + 1, width))
+    tissue = float(edges[int(counts.argmax())] + width // 2)
+    rim = hu[_side_border(hu.shape, BODY.rim) & ~padding]
+    rim = rim[rim < BODY.dark_hu]
+    air = float(np.percentile(dark, BODY.air_percentile))
+    room = rim.size > BODY.least_rim_blocks
+    if room and float(np.median(rim)) < float(np.median(dark)) + BODY.rim_above_dark_hu:
         air = float(np.median(rim))  # the room round the body
-    return Levels(min(-600.0, air), min(tissue, 50.0))
+    return Levels(min(BODY.brightest_air_hu, air), min(tissue, BODY.brightest_tissue_hu))
 
 
 def normalise(hu: npt.NDArray[np.float32], levels: Levels) -> npt.NDArray[np.float32]:
     """Map ``levels`` onto -1000 and 0; padding becomes air."""
-    if levels == Levels(-1000.0, 0.0):
-        return np.maximum(hu, np.float32(-1024.0))
+    if levels == _TRUE:
+        return np.maximum(hu, np.float32(LOWEST_HU))
     scaled = (hu - levels.air) * (1000.0 / (levels.tissue - levels.air)) - 1000.0
-    scaled[hu <= PADDING_HU] = -1024.0
-    return np.clip(scaled, -1024.0, 700.0).astype(np.float32, copy=False)
+    scaled[hu <= PADDING_HU] = LOWEST_HU
+    return np.clip(scaled, LOWEST_HU, BODY.highest_hu).astype(np.float32, copy=False)
 
 
 def optimal_threshold(hu: npt.NDArray[np.float32]) -> float:
     """Threshold half-way between the mean of what is below and above it (Ridler 1978; Hu 2001)."""
-    values = hu[(hu > -1020) & (hu < 300)]
+    low, high = BODY.threshold_hu
+    values = hu[(hu > low) & (hu < high)]
     if values.size == 0:
-        return -500.0
+        return BODY.threshold_start_hu
     # Bins of one width, given as a range, are counted without sorting.
-    counts, edges = np.histogram(values, bins=264, range=(-1020, 300))
+    counts, edges = np.histogram(values, bins=(high - low) // BODY.threshold_bin_hu, range=(low, high))
     centres = (edges[:-1] + edges[1:]) / 2
     below_n, below_s = np.cumsum(counts), np.cumsum(counts * centres)
-    threshold = -500.0
-    for _ in range(50):
+    threshold = BODY.threshold_start_hu
+    for _ in range(BODY.threshold_steps):
         i = int(np.searchsorted(edges, threshold)) - 1
         n_low, n_high = below_n[i], below_n[-1] - below_n[i]
         if n_low == 0 or n_high == 0:
-            return -500.0
+            return BODY.threshold_start_hu
         new = 0.5 * (below_s[i] / n_low + (below_s[-1] - below_s[i]) / n_high)
         if abs(new - threshold) < 1:
             break
         threshold = float(new)
-    return float(np.clip(threshold, -550.0, -380.0))
+    return float(np.clip(threshold, *BODY.threshold_ends_hu))
 
 
 def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
-    """Mark the voxels at the left, right, front and back of the picture, ``share`` of its width deep."""
+    """Mark the voxels at the left, right, front and back of each slice, ``share`` of its width deep."""
     border = np.ones(shape, bool)
     x, y = (max(1, round(share * n)) for n in shape[:2])
     border[x:-x, y:-y] = False
@@ -124,7 +220,7 @@ def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
 def _unseen(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
     """Mark what was not scanned: padding, and what a circle or a turned grid left empty, of one value.
 
-    Real air has noise: blocks of one exact value that reach the sides of the picture are none. Blocks at the
+    Real air has noise: blocks of one exact value that reach the sides of a slice are not air. Blocks at the
     rim that are as dark as gas mix it with what was scanned, and are taken in.
 
     Args:
@@ -136,7 +232,7 @@ def _unseen(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
         hu[:: max(1, hu.shape[0] - 1), :: max(1, hu.shape[1] - 1)], return_counts=True
     )
     usual = corners[counts.argmax()]
-    if usual < threshold and counts.max() > 0.1 * counts.sum():
+    if usual < threshold and counts.max() > BODY.same_value * counts.sum():
         empty |= hu == usual
     empty = _reached_in_plane(empty, _side_border(hu.shape))
     return empty | (_beside_in_plane(empty) & (hu < GAS_HU))
@@ -161,14 +257,14 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
     return np.asarray(hit[labels])
 
 
-def _part_air(
-    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask, lungs: Mask | None
+def _partition_air(
+    hu: npt.NDArray[np.float32], air: Mask, body: Mask, furniture: Mask, border: Mask, lungs: Mask | None
 ) -> tuple[Mask, Mask]:
-    """Part air into the room's, which reaches the border of what was scanned, and air that the body holds.
+    """Partition air into the room's, which reaches the border of what was scanned, and the body's.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
     thing that is not body, or along much of the border. A lung that the crop cuts is bright and has the body
-    all round it; where more of it is cut, or it is as dark, ``lungs`` tells it from the room.
+    all round it; where more of it is cut, or it is as dark, ``lungs`` separates it from the room.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -176,25 +272,26 @@ def _part_air(
     at_border = np.zeros(count + 1, bool)
     at_border[labels[border & air]] = True
     at_border[0] = False
-    by_body, by_thing = (_contacts(labels, what, count) for what in (body, thing))
+    by_body, by_furniture = (_contacts(labels, what, count) for what in (body, furniture))
     by_edge = np.bincount(labels[border & air], minlength=count + 1)
-    faces = by_body + by_thing + by_edge
-    room = at_border & ((mean < -935) | (by_thing > 0.15 * faces) | (by_edge > 0.3 * faces))
-    held = ~room & (by_body > 0.7 * faces)
+    faces = by_body + by_furniture + by_edge
+    dark, beside = mean < BODY.room_hu, by_furniture > BODY.room_by_furniture * faces
+    room = at_border & (dark | beside | (by_edge > BODY.room_by_edge * faces))
+    held = ~room & (by_body > BODY.held_by_body * faces)
     if lungs is not None:
-        lung = np.bincount(labels[lungs & air], minlength=count + 1) > 0.5 * sizes
+        lung = np.bincount(labels[lungs & air], minlength=count + 1) > BODY.mostly_lung * sizes
         room &= ~lung
         held |= lung
     held[0] = False
     return np.asarray(room[labels]), np.asarray(held[labels])
 
 
-def _things(loose: Mask, spacing: tuple[float, float, float]) -> Mask:
+def _furniture(loose: Mask, spacing: WorkingSpacing) -> Mask:
     """Return the pieces of what is not body that are too large for a vessel in the lung: table, cushion."""
     labels, counts = components(loose)
     flat = loose.shape[2] == 1
     size = counts * (spacing[0] * spacing[1] / 100.0 if flat else float(np.prod(spacing)) / 1000.0)
-    large = size > (3.0 if flat else 40.0)
+    large = size > (BODY.furniture_cm2 if flat else BODY.furniture_ml)
     large[0] = False
     return np.asarray(large[labels])
 
@@ -233,14 +330,14 @@ def find_inner_air(
     air = (hu < threshold) & ~unseen
     border = _side_border(hu.shape) | _beside_in_plane(unseen)
     tissue = ~air & ~unseen
-    core = erode(tissue, 2.4, spacing) if min(hu.shape[:2]) > 8 else tissue
+    core = erode(tissue, BODY.core_mm, spacing) if min(hu.shape[:2]) > BODY.least_blocks else tissue
     labels, counts = components(core)
     if counts.size < 2:
         return BodyAir(np.zeros_like(air), air | unseen, np.zeros_like(air), border)
     counts[0] = 0
-    body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
-    thing = _things(tissue & ~body, spacing)
-    room, held = _part_air(hu, air, body, thing, border, lungs)
+    body = dilate(labels == counts.argmax(), BODY.regrow_mm, spacing) & tissue
+    furniture = _furniture(tissue & ~body, spacing)
+    room, held = _partition_air(hu, air, body, furniture, border, lungs)
     start = border & (room | (tissue & ~body))
     not_body = _reached_in_plane(~body & ~held & ~unseen, start)
     outside = room | unseen

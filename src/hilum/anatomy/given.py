@@ -1,8 +1,8 @@
 """Lungs that somebody else marked: which is right and which is left, where the mask has one label for both.
 
-Sides are told only where they are sure: the patient's orientation is known, the mask falls into two pieces
-of like size (or hangs together where the lungs touch, by too little to matter), and one lies on each side of
-the body's middle. Otherwise both lungs together are measured and the sides are withheld.
+Sides are assigned only where they are sure: the patient's orientation is known, the mask falls into two
+pieces of like size (or hangs together where the lungs touch, by too little to matter), and one lies on each
+side of the body's middle. Otherwise both lungs together are measured and the sides are withheld.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from hilum.anatomy.sides import grow_back
-from hilum.core.flags import Flag, Severity
+from hilum.anatomy.sides import PARTING_MM, grow_back
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
@@ -31,8 +31,6 @@ _GRID_MM = 2.5
 _ALIKE, _LEAST = 0.3, 0.1
 #: Part of the voxels that may lie outside of the two largest pieces: islands of an outline.
 _REST = 0.02
-#: How deep a mask is eaten away, mm, until it falls into two lungs.
-_DEPTHS_MM = (1.5, 2.5, 3.5, 5.0, 7.0, 9.0, 12.0, 16.0, 20.0, 25.0)
 #: Where two lungs touch, their border may lie as far off as the mask was eaten away; the volume in question
 #: is at most this part of the smaller lung, or the sides are not sure.
 _MOST_DOUBTFUL = 0.01
@@ -43,7 +41,7 @@ _ONE_SIDE = 0.95
 #: Part of a mask on the smaller side of the body's middle that makes it more than one lung.
 _SPANS = 0.2
 _BODY_HU = -300
-#: How much more of the body one side of the picture may cut than the other, as a part of its largest section.
+#: How much more of the body one side of the scan may cut than the other, as a part of its largest section.
 _CUT = 0.2
 _WITHHELD = ("right_lung", "left_lung")
 _THIRDS = tuple(f"lungs_{third}" for third in ("ventral", "mid_ap", "dorsal", "apical", "middle", "basal"))
@@ -53,7 +51,7 @@ def given_segmentation(labels: npt.NDArray[np.uint8], volume: Volume, *, told: b
     """Make a segmentation of a mask that was given.
 
     Args:
-        labels: Array of the volume's shape: 0, 1 (right), 2 (left) or BOTH (lung, side not told).
+        labels: Array of the volume's shape: 0, 1 (right), 2 (left) or BOTH (lung, side unknown).
         volume: The scan.
         told: Whether names or the user said which value is which lung. Where nobody did, one single label may
             be that of both lungs.
@@ -95,7 +93,7 @@ def part_sides(
         doubt = "Only a part of it tells its side."
     out = np.zeros(canonical.shape, np.uint8, order="F")
     out[box][right], out[box][inside & ~right] = Lung.RIGHT, Lung.LEFT
-    for side in LUNGS if BOTH in present else ():  # what was told stays
+    for side in LUNGS if BOTH in present else ():  # sides that were given stay
         out[canonical == side] = side
     flag = _unknown(doubt, thirds=parted is not None) if doubt else _parted(out, volume)
     return volume.restore(out), (flag,)
@@ -123,7 +121,7 @@ def _part(inside: _Mask, volume: Volume) -> tuple[_Mask, bool] | None:
     rim = [(1, 1) if n > 1 else (0, 0) for n in blocks.shape]  # a single slice has no depth across
     blocks = np.pad(blocks, rim)
     deep = depth(blocks, (size[0], size[1], size[2]))
-    for radius in _DEPTHS_MM:
+    for radius in PARTING_MM:
         pieces, counts = components(deep > radius)
         pair = _two(counts)
         ordered = None if pair is None else _ordered(pieces == pair[0], pieces == pair[1])
@@ -217,14 +215,14 @@ def _doubt(right: _Mask, left: _Mask, sure: bool, box: _Box, volume: Volume) -> 
 def _body_middle(box: _Box, volume: Volume) -> float | None:
     """Middle of the body in the slices of the lungs, as an index in the box.
 
-    None where there is no body, or where the picture holds one side of it only: then its middle is not the
+    None where there is no body, or where the scan holds one side of it only: then its middle is not the
     body's.
     """
-    slab = volume.canonical().hu[:, ::4, box[2]] > _BODY_HU
-    line = np.count_nonzero(slab, axis=(1, 2))
+    slices = volume.canonical().hu[:, ::4, box[2]] > _BODY_HU
+    line = np.count_nonzero(slices, axis=(1, 2))
     if not line.any() or abs(int(line[0]) - int(line[-1])) > _CUT * line.max():
         return None
-    return float(_centre(slab) - box[0].start)
+    return float(_centre(slices) - box[0].start)
 
 
 def _share_on_right(inside: _Mask, box: _Box, volume: Volume) -> float | None:
@@ -251,17 +249,17 @@ def _wrong_side(on_right: float | None, volume: Volume, side: Lung) -> tuple[Fla
         pair=f"{int(side)}={other}",
     )
     reason = f"The lung that is marked as the {name} one lies on the patient's {other}."
-    return (Flag("left_right_suspect", Severity.ERROR, message, _WITHHELD, ("all",), reason),)
+    return (Flag(FlagCode.LEFT_RIGHT_SUSPECT, Severity.ERROR, message, _WITHHELD, ("all",), reason),)
 
 
 def _parted(labels: npt.NDArray[np.uint8], volume: Volume) -> Flag:
     ml = [np.count_nonzero(labels == int(side)) * volume.voxel_volume_ml for side in (Lung.RIGHT, Lung.LEFT)]
     sizes = f" of {ml[0]:,.0f} and {ml[1]:,.0f} mL" if volume.meta.spacing_known else ""
     message = (
-        f"The mask has one label for both lungs; they were told apart as two parts{sizes}, one on each side "
+        f"The mask has one label for both lungs; it was split into two parts{sizes}, one on each side "
         "of the body."
     )
-    return Flag("sides_parted", Severity.INFO, message)
+    return Flag(FlagCode.SIDES_PARTED, Severity.INFO, message)
 
 
 def _unknown(doubt: str, *, thirds: bool) -> Flag:
@@ -273,4 +271,4 @@ def _unknown(doubt: str, *, thirds: bool) -> Flag:
     )
     regions = _WITHHELD if thirds else (*_WITHHELD, *_THIRDS)
     reason = "The mask has one label for both lungs, and its sides are not sure."
-    return Flag("sides_unknown", Severity.ERROR, message, regions, ("all",), reason)
+    return Flag(FlagCode.SIDES_UNKNOWN, Severity.ERROR, message, regions, ("all",), reason)

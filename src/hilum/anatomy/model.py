@@ -18,37 +18,72 @@ from hilum.anatomy.body import (
     normalise,
     optimal_threshold,
 )
-from hilum.anatomy.fill import CLOSING_MM, cut_airways, fill_lungs
+from hilum.anatomy.fill import FILL, cut_airways, fill_lungs
 from hilum.anatomy.refine import refine
 from hilum.anatomy.select import remove_gas_bubbles, select_lungs, share_of_body
 from hilum.anatomy.sides import assign_sides
+from hilum.core.constants import PADDING_HU, USUAL_WIDTH_MM
 from hilum.core.errors import InputError, NotAChestError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.segmentation import Landmarks, ModelInfo, Progress, Segmentation
+from hilum.core.units import TrueMm, TrueSpacing, WorkingSpacing
 from hilum.core.volume import Volume
-from hilum.imaging.blocks import PADDING_HU, Reduced, reduce_volume
-from hilum.imaging.morphology import Mask, Spacing, bounding_box, depth, erode
+from hilum.imaging.blocks import Reduced, reduce_volume
+from hilum.imaging.morphology import Mask, bounding_box, depth, erode
+from hilum.imaging.working import WorkingGrid
 
-__all__ = ["LEAST_SHARE", "Classic", "Scan", "aerated_lungs", "require_chest"]
-
-
-#: A chest has an axial slice with at least this share of lung.
-LEAST_SHARE = 0.08
-#: As many voxels tell a median to a fraction of a HU.
-_MOST_SAMPLES = 100_000
-#: A body whose cross-section is that of a smaller circle, mm, is a child's, and looked at as large as
-#: ``_USUAL_MM``, since lungs of all ages have much the same shape; but at most ``_MOST_TIMES`` as large.
-_CHILD_MM, _USUAL_MM, _MOST_TIMES = 210.0, 270.0, 3.5
-#: Width that a chest picture without a scale is taken to have, mm.
-_USUAL_WIDTH_MM = 370.0
+__all__ = ["RULES", "Classic", "Scan", "ScanRules", "picture_plane", "require_chest", "threshold_lungs"]
 
 
-def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int, int, int]]:
+#: Takes block means on the scale of true HU and their size, as soon as both are known.
+Early = Callable[[npt.NDArray[np.float32], WorkingSpacing], None]
+
+
+@dataclass(frozen=True)
+class ScanRules:
+    """When a scan is a chest, when it is magnified, and where air is read off.
+
+    Chosen by hand, the shares while looking at the 214 slices of docs/results/classic.md (not held out), the
+    diameters on children of the tests; none was searched for or ablated.
+
+    Attributes:
+        least_share: A chest has an axial slice with at least this share of lung.
+        tips_share, tips_height: Lungs that end at the top of the scan, take less than the first share of the
+            body's section in every slice and less than the second share of the slices are the tips above
+            an abdomen.
+        child_mm: A body whose section is that of a smaller circle, mm in the patient, is a child's.
+        adult_mm: It is magnified to this diameter, since lungs of all ages have much the same shape.
+        most_magnification: But at most by this factor.
+        room_margin_mm: Air nearer to the body than this, working mm, is left out of the median of the room's.
+        lumen_blocks, lumen_depth: Air of the trachea is read this many blocks, and this share of the greatest
+            depth, from its wall, which brightens what is beside it.
+        most_samples: As many voxels give a median to a fraction of a HU.
+        least_samples: Fewer give none.
+    """
+
+    least_share: float = 0.08
+    tips_share: float = 0.2
+    tips_height: float = 0.2
+    child_mm: float = 210.0
+    adult_mm: float = 270.0
+    most_magnification: float = 3.5
+    room_margin_mm: float = 6.0
+    lumen_blocks: float = 1.5
+    lumen_depth: float = 0.6
+    most_samples: int = 100_000
+    least_samples: int = 20
+
+
+#: The rules in use.
+RULES = ScanRules()
+
+
+def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
     """Return the voxels with the plane to work in as the first two axes.
 
     That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
-    is that of a picture of usual width; the guess serves the shape rules only, never a measure.
+    is that of a slice of usual width; the guess serves the rules of shape only, never a measure.
 
     Args:
         volume: The scan in canonical order.
@@ -64,23 +99,24 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], Spacing, tuple[int,
         order = (0, 2, 1)
     elif volume.shape[0] == 1 and volume.shape[2] > 1:
         raise InputError(
-            "A single sagittal slice does not tell the right lung from the left.",
+            "A single sagittal slice does not show which lung is the right one.",
             "Give the whole scan, or an axial or coronal slice.",
         )
     hu = volume.hu.transpose(order)
     if volume.meta.spacing_known:
         x, y, z = (volume.spacing[axis] for axis in order)
         return hu, (x, y, z), order
-    guess = _USUAL_WIDTH_MM / max(hu.shape[:2])
+    guess = TrueMm(USUAL_WIDTH_MM / max(hu.shape[:2]))
     return hu, (guess, guess, volume.spacing[order[2]]), order
 
 
-def require_chest(lungs: Mask, filled: Mask, least_share: float = LEAST_SHARE) -> None:
+def require_chest(lungs: Mask, filled: Mask, least_share: float = RULES.least_share) -> None:
     """Raise :class:`NotAChestError` where what looks like lung is bowel gas or the lungs' tips only."""
     share = share_of_body(lungs, filled)
     planes = np.flatnonzero(lungs.any(axis=(0, 1)))
     height = lungs.shape[2]
-    tips = planes[-1] >= height - 2 and planes.size < 0.2 * height and share < 0.2
+    at_top = planes[-1] >= height - 2
+    tips = at_top and planes.size < RULES.tips_height * height and share < RULES.tips_share
     if share < least_share or (height > 1 and tips):
         raise NotAChestError(
             f"This is not a chest: what looks like lung takes at most {100 * share:.0f} % of the body's "
@@ -106,9 +142,9 @@ class Classic:
         tell(0.0, "reducing")
         scan = Scan.of(volume.canonical())
         tell(0.3, "finding lungs")
-        lungs, dense, keep_out = aerated_lungs(scan, CLOSING_MM)
+        lungs, dense, exclusion_mask = threshold_lungs(scan, FILL.closing_mm)
         tell(0.6, "refining the surface")
-        labels = scan.refined(lungs, dense, keep_out)
+        labels = scan.refined(lungs, dense, exclusion_mask)
         tell(1.0, "done")
         return Segmentation(
             LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks()
@@ -117,12 +153,11 @@ class Classic:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """A scan as the models look at it: block means on the scale of true HU, and the air in the body.
+    """What the models know of a scan: block means on the scale of true HU, and the air in the body.
 
     Attributes:
         voxels: Native HU, with the plane to work in as the first two axes.
-        spacing: Of ``voxels``, mm, for the shape rules: a guess where the file has no scale, and ``times``
-            what it is in a child.
+        grid: Voxel size of ``voxels``, for the rules and in the patient; a guess where the file has no scale.
         order: Order of the canonical axes in ``voxels``, its own inverse.
         reduced: Block means in the scan's own values.
         levels: Air and soft tissue in the scan's own values.
@@ -130,11 +165,10 @@ class Scan:
         threshold: Between lung and tissue, on that scale.
         found: Air in the body.
         airways: Trachea and main bronchi, where they were found.
-        times: How many times larger than it is the scan is looked at; more than 1 in a child.
     """
 
     voxels: npt.NDArray[Any]
-    spacing: Spacing
+    grid: WorkingGrid
     order: tuple[int, int, int]
     reduced: Reduced
     levels: Levels
@@ -142,13 +176,25 @@ class Scan:
     threshold: float
     found: BodyAir
     airways: CentralAirways | None
-    times: float = 1.0
+
+    @property
+    def spacing(self) -> WorkingSpacing:
+        """Voxel size of ``voxels`` for the rules of shape."""
+        return self.grid.working
+
+    @property
+    def blocks(self) -> WorkingGrid:
+        """Block size of ``reduced``, for the rules and in the patient."""
+        return self.grid.blocks(self.reduced.factors)
+
+    @property
+    def magnification(self) -> float:
+        """Factor applied to the spacing so that a small body fills an adult's frame; 1 for adults."""
+        return self.grid.magnification
 
     @classmethod
-    def of(
-        cls, canonical: Volume, early: Callable[[npt.NDArray[np.float32], Spacing], None] | None = None
-    ) -> Scan:
-        """Look at a scan.
+    def of(cls, canonical: Volume, early: Early | None = None) -> Scan:
+        """Reduce a scan and find the air in it.
 
         Args:
             canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
@@ -156,23 +202,27 @@ class Scan:
                 known, to begin with work that needs no more; in a child twice, the second time for good.
         """
         voxels, spacing, order = picture_plane(canonical)
-        scan = cls._look(voxels, spacing, order, early)
+        scan = cls._analyse(voxels, WorkingGrid.of(spacing), order, early)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
-        if not canonical.meta.spacing_known or voxels.shape[2] == 1 or small is None or small > _CHILD_MM:
+        if (
+            not canonical.meta.spacing_known
+            or voxels.shape[2] == 1
+            or small is None
+            or small > RULES.child_mm
+        ):
             return scan
-        times = min(_USUAL_MM / small, _MOST_TIMES)
-        x, y, z = (times * s for s in spacing)
-        return replace(cls._look(voxels, (x, y, z), order, early), times=times)
+        magnification = min(RULES.adult_mm / small, RULES.most_magnification)
+        return cls._analyse(voxels, WorkingGrid.of(spacing, magnification), order, early)
 
     @classmethod
-    def _look(
+    def _analyse(
         cls,
         voxels: npt.NDArray[Any],
-        spacing: Spacing,
+        grid: WorkingGrid,
         order: tuple[int, int, int],
-        early: Callable[[npt.NDArray[np.float32], Spacing], None] | None,
+        early: Early | None,
     ) -> Scan:
-        reduced = reduce_volume(voxels, spacing)
+        reduced = reduce_volume(voxels, grid.working)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
         if early is not None:
@@ -180,25 +230,27 @@ class Scan:
         threshold = optimal_threshold(hu)
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
-        return cls(voxels, spacing, order, reduced, levels, hu, threshold, found, airways)
+        return cls(voxels, grid, order, reduced, levels, hu, threshold, found, airways)
 
-    def knowing(self, lungs: Mask) -> Scan:
-        """Return the scan looked at once more, where ``lungs`` were taken for the air of the room."""
+    def with_lung_prior(self, lungs: Mask) -> Scan:
+        """Return the scan with its air partitioned again, given ``lungs`` that were taken for room air."""
         found = find_inner_air(self.hu, self.reduced, self.threshold, lungs)
         return replace(
             self, found=found, airways=find_central_airways(self.hu, found.inner, self.reduced.spacing)
         )
 
-    def refined(self, lungs: npt.NDArray[np.uint8], dense: Mask, keep_out: Mask) -> npt.NDArray[np.uint8]:
+    def refined(
+        self, lungs: npt.NDArray[np.uint8], dense: Mask, exclusion_mask: Mask
+    ) -> npt.NDArray[np.uint8]:
         """Bring lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""
         air, tissue = self.levels.air, self.levels.tissue
         native = air + (self.threshold + 1000.0) * (tissue - air) / 1000.0
-        return refine(self.voxels, self.reduced, lungs, dense, keep_out, native).transpose(self.order)
+        return refine(self.voxels, self.reduced, lungs, dense, exclusion_mask, native).transpose(self.order)
 
     def landmarks(self) -> Landmarks:
-        """Air around the body and in the trachea, which tell of the calibration."""
+        """Air around the body and in the trachea, for the calibration of the HU scale."""
         spacing = self.reduced.spacing
-        air = median_hu(self.voxels, self.reduced, erode(self.found.outside, 6.0, spacing))
+        air = median_hu(self.voxels, self.reduced, erode(self.found.outside, RULES.room_margin_mm, spacing))
         if self.airways is None:
             return Landmarks(outside_air_hu=air)
         box = bounding_box(self.airways.trachea, 2 * max(spacing), spacing)
@@ -207,15 +259,15 @@ class Scan:
         deep = np.zeros(self.airways.trachea.shape, np.float32)
         deep[box] = depth(self.airways.trachea[box], spacing)
         # Only the middle of the lumen: its wall brightens the voxels beside it.
-        core = deep >= max(1.5 * max(spacing[:2]), 0.6 * float(deep.max()))
-        ml = float(self.airways.lumen.sum() * np.prod(spacing)) / 1000.0 / self.times**3
+        core = deep >= max(RULES.lumen_blocks * max(spacing[:2]), RULES.lumen_depth * float(deep.max()))
+        ml = self.blocks.true_ml(int(self.airways.lumen.sum()))
         return Landmarks(air, median_hu(self.voxels, self.reduced, core), ml)
 
 
 def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float | None:
     """Median of native voxels at the middle of the blocks of ``where``, evenly spread; None below 20."""
     some = np.flatnonzero(where)
-    some = some[:: max(1, some.size // _MOST_SAMPLES)]
+    some = some[:: max(1, some.size // RULES.most_samples)]
     blocks = np.unravel_index(some, where.shape)
     index = tuple(
         np.minimum(b * f + f // 2, n - 1)
@@ -223,10 +275,10 @@ def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float 
     )
     values = native[index]
     values = values[values > PADDING_HU]
-    return float(np.median(values)) if values.size >= 20 else None
+    return float(np.median(values)) if values.size >= RULES.least_samples else None
 
 
-def aerated_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
+def threshold_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
     """Find both lungs by their air, and close them over what is narrow.
 
     Args:
@@ -234,7 +286,7 @@ def aerated_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8],
         closing_mm: Notches up to twice this wide are lung.
 
     Returns:
-        Lung labels; the part of them that is not aerated; what no lung may enter; all on the blocks.
+        Lung labels; the part of them that is not aerated; the exclusion mask; all on the blocks.
 
     Raises:
         NotAChestError: There is no aerated lung, or no chest.
@@ -253,9 +305,9 @@ def aerated_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8],
         )
     require_chest(np.isin(labels, [p.label for p in pieces]), found.filled)
     sides = assign_sides(hu, labels, pieces, spacing)
-    keep_out = found.outside | (gas & (sides == 0))
-    lungs = fill_lungs(sides, keep_out, spacing, closing_mm)
+    exclusion_mask = found.outside | (gas & (sides == 0))
+    lungs = fill_lungs(sides, exclusion_mask, spacing, closing_mm)
     central = cut_airways(lungs, lumen, spacing)
     lungs[central] = Lung.BACKGROUND
     dense = (lungs > 0) & ~air
-    return lungs, dense, keep_out | central
+    return lungs, dense, exclusion_mask | central

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,43 @@ import numpy.typing as npt
 
 from hilum.core.cores import thread_count
 from hilum.core.labels import Lung
-from hilum.imaging.blocks import Interpolation, Reduced
+from hilum.core.units import WorkingSpacing
+from hilum.imaging.blocks import Reduced
+from hilum.imaging.interpolation import Interpolation
 from hilum.imaging.morphology import Mask, bounding_box, depth, distance_to
 
-__all__ = ["refine"]
+__all__ = ["REFINE", "RefineRules", "refine"]
 
-#: A voxel beside what no lung may enter that is darker was not scanned. Elsewhere a sharp kernel may
-#: overshoot as far.
-_NOT_SCANNED_HU = -1500
+
+@dataclass(frozen=True)
+class RefineRules:
+    """How far the surface on native voxels may lie from that of the blocks.
+
+    Chosen by hand: a surface of blocks is right to about one block. None was searched for or ablated. Widths
+    are in blocks in the plane.
+
+    Attributes:
+        unscanned_hu: Voxels below this beside the exclusion mask are unscanned padding; elsewhere the
+            undershoot of a sharp kernel can be as low.
+        inside: Every voxel this deep in the lungs is lung.
+        outside: An aerated voxel this far outside of them still is, as a share of ``inside``.
+        beyond: Slices with nothing nearer than this are left out, as a multiple of ``inside``.
+        dense: A dense voxel inside is lung where at least this share of its surroundings is dense on purpose.
+        excluded: No voxel is lung where at least this share of its surroundings is excluded.
+        farthest_mm: Distances are clipped to this, working mm; more than any width above.
+    """
+
+    unscanned_hu: int = -1500
+    inside: float = 1.25
+    outside: float = 0.9
+    beyond: float = 2.0
+    dense: float = 0.5
+    excluded: float = 0.5
+    farthest_mm: float = 20.0
+
+
+#: The rules in use.
+REFINE = RefineRules()
 
 
 def refine(
@@ -25,7 +55,7 @@ def refine(
     reduced: Reduced,
     lungs: npt.NDArray[np.uint8],
     dense: Mask,
-    keep_out: Mask,
+    exclusion_mask: Mask,
     threshold: float,
 ) -> npt.NDArray[np.uint8]:
     """Move the surface of coarse lungs onto the native voxels.
@@ -39,7 +69,7 @@ def refine(
         reduced: The coarse grid.
         lungs: Whole lungs on the coarse grid.
         dense: The part of them that is not aerated.
-        keep_out: Central airways, outside air and gas on the coarse grid.
+        exclusion_mask: Central airways, outside air and gas on the coarse grid.
         threshold: HU between lung and tissue in the scan's own values.
 
     Returns:
@@ -51,7 +81,7 @@ def refine(
     if box is None:
         return out
     fields = [_signed_distance((lungs == side)[box], spacing) for side in (Lung.RIGHT, Lung.LEFT)]
-    blocked = keep_out[box].astype(np.float32)
+    blocked = exclusion_mask[box].astype(np.float32)
     solid = dense[box].astype(np.float32)
     native = tuple(
         slice(s.start * f, min(s.stop * f, n))
@@ -61,19 +91,23 @@ def refine(
         Interpolation.between(s.stop - s.start, n.stop - n.start, f)
         for s, n, f in zip(box, native, reduced.factors, strict=True)
     )
-    band = 1.25 * max(spacing[:2])
+    band = REFINE.inside * max(spacing[:2])
     view, target = hu[native], out[native]
 
     def plane(z: int) -> None:
         coarse = [along_z.one(field, z) for field in (*fields, blocked, solid)]
-        if max(coarse[0].max(), coarse[1].max()) < -2 * band:
+        if max(coarse[0].max(), coarse[1].max()) < -REFINE.beyond * band:
             return
         right, left, shut, firm = (along_y.rows(along_x.rows(field).T).T for field in coarse)
         inside = np.maximum(right, left)
         aerated = view[:, :, z] < threshold
-        take = (inside > band) | ((inside > -0.9 * band) & aerated) | ((inside > 0) & (firm > 0.5))
-        take &= (shut < 0.5) & ((shut == 0) | (view[:, :, z] > _NOT_SCANNED_HU))
-        # In 8 bits: numpy would make 64 of the members of an enum.
+        take = (
+            (inside > band)
+            | ((inside > -REFINE.outside * band) & aerated)
+            | ((inside > 0) & (firm > REFINE.dense))
+        )
+        take &= (shut < REFINE.excluded) & ((shut == 0) | (view[:, :, z] > REFINE.unscanned_hu))
+        # NumPy would promote an IntEnum member, and the array with it, to int64.
         target[:, :, z] = np.where(right >= left, np.uint8(Lung.RIGHT), np.uint8(Lung.LEFT)) * take
 
     with ThreadPoolExecutor(thread_count()) as pool:
@@ -81,14 +115,14 @@ def refine(
     return out
 
 
-def _signed_distance(mask: Mask, spacing: tuple[float, float, float]) -> npt.NDArray[np.float32]:
-    """Distance to the surface in mm, positive inside, at most 20 mm either way; -20 far from the mask."""
-    out = np.full(mask.shape, np.float32(-20))
+def _signed_distance(mask: Mask, spacing: WorkingSpacing) -> npt.NDArray[np.float32]:
+    """Distance to the surface in mm, positive inside, at most ``farthest_mm`` either way."""
+    out = np.full(mask.shape, np.float32(-REFINE.farthest_mm))
     box = bounding_box(mask, 4 * max(spacing), spacing)
     if box is None:
         return out
     own, half = mask[box], 0.5 * min(spacing)
     inside = depth(own, spacing) - half
     outside = distance_to(own, spacing) - half
-    out[box] = np.clip(np.where(own, inside, -outside), -20, 20)
+    out[box] = np.clip(np.where(own, inside, -outside), -REFINE.farthest_mm, REFINE.farthest_mm)
     return out

@@ -29,6 +29,7 @@ from hilum.cli import (
     train,
 )
 from hilum.cli.console import complain, flush, say_block, say_error
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import HilumError, InternalError, OutputError
 from hilum.core.version import __version__
 
@@ -142,7 +143,7 @@ def settle(error: BaseException) -> int:
         return _wrong_usage(error)
     if isinstance(error, BrokenPipeError):  # the reader of a pipe went away, as `head` does
         return 0
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return complain(OutputError(f"{error.filename or 'The output'} cannot be written: {error.strerror}."))
     if os.environ.get("HILUM_DEBUG"):
         raise error

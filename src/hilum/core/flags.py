@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 
-__all__ = ["Flag", "Severity", "worst", "worst_first"]
+from hilum.core.flag_codes import FlagCode, Severity
 
+__all__ = ["Flag", "FlagCode", "Note", "Severity", "worst", "worst_first"]
 
-class Severity(str, Enum):
-    """How much a flag matters."""
-
-    INFO = "info"
-    """Worth knowing; all values stand."""
-    WARNING = "warning"
-    """Values stand, but a person should look."""
-    ERROR = "error"
-    """Values that depend on it are withheld."""
+#: What a reader met or did: the code, and one sentence that says so; the quality gate makes flags of them.
+Note = tuple[FlagCode, str]
 
 
 @dataclass(frozen=True)
@@ -25,7 +18,7 @@ class Flag:
     """One finding of the quality gate.
 
     Attributes:
-        code: Stable snake_case identifier, such as ``calibration_off``.
+        code: What was found, such as ``FlagCode.CALIBRATION_OFF``; its documentation is with it.
         severity: How much it matters.
         message: One sentence that tells a person what was seen and what to do.
         regions: Regions it concerns (``right_lung``, ``left_lung``, ``lungs``); empty means all.
@@ -33,7 +26,7 @@ class Flag:
         reason: Short form of the message, given with each value that is withheld; empty for the message.
     """
 
-    code: str
+    code: FlagCode
     severity: Severity
     message: str
     regions: tuple[str, ...] = ()
@@ -47,7 +40,7 @@ class Flag:
     def as_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         out: dict[str, object] = {
-            "code": self.code,
+            "code": str(self.code),
             "severity": self.severity.value,
             "message": self.message,
         }

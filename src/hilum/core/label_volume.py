@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError, UsageError
 from hilum.core.labels import LUNGS, LabelSet
-from hilum.core.volume import Volume, check_affine, corner_distance, spacing_of, voxel_ml_of
+from hilum.core.volume import Volume, check_affine, spacing_of, voxel_ml_of
 
 __all__ = ["LabelVolume", "count_values"]
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
+from hilum.core.units import TrueMl
 from hilum.core.volume import Volume
 
 __all__ = ["Confidence", "Landmarks", "ModelInfo", "Progress", "Segmentation", "Segmenter"]
@@ -39,12 +40,12 @@ class Landmarks:
     Attributes:
         outside_air_hu: Median HU of the air around the body.
         tracheal_air_hu: Median HU deep in the trachea, away from its wall.
-        trachea_ml: Volume of trachea and main bronchi that were cut away.
+        trachea_ml: Volume, in the patient, of trachea and main bronchi that were cut away.
     """
 
     outside_air_hu: float | None = None
     tracheal_air_hu: float | None = None
-    trachea_ml: float | None = None
+    trachea_ml: TrueMl | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError, InputError, UsageError
+from hilum.core.flags import Note
+from hilum.core.units import TrueMm, TrueSpacing
 
 __all__ = ["ScanMeta", "Volume"]
 
@@ -60,7 +63,7 @@ class ScanMeta:
     series_uid: str = ""
     files: tuple[str, ...] = ()
     archive: str = ""
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +125,10 @@ class Volume:
         return i, j, k
 
     @property
-    def spacing(self) -> tuple[float, float, float]:
+    def spacing(self) -> TrueSpacing:
         """Distance between neighbouring voxels along i, j, k in mm."""
-        return spacing_of(self.affine)
+        x, y, z = spacing_of(self.affine)
+        return TrueMm(x), TrueMm(y), TrueMm(z)
 
     @property
     def voxel_volume_ml(self) -> float:
@@ -217,14 +221,6 @@ def spacing_of(affine: npt.NDArray[np.float64]) -> tuple[float, float, float]:
 def voxel_ml_of(affine: npt.NDArray[np.float64]) -> float:
     """Volume of one voxel in mL: the determinant of the affine, so that a sheared grid is right too."""
     return float(abs(np.linalg.det(affine[:3, :3]))) / 1000.0
-
-
-def corner_distance(
-    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], shape: tuple[int, ...]
-) -> float:
-    """Largest distance along an axis, in mm, between the corners of two grids of the same shape."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    return float(np.abs(first @ corners - second @ corners).max())
 
 
 def check_affine(affine: npt.NDArray[np.float64]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, UsageError
+from hilum.core.flags import FlagCode
 from hilum.core.planes import Plane
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
@@ -113,7 +114,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
     old = (steps[row], steps[col])
     new = old if spacing == "keep" else (min(old), min(old)) if isinstance(spacing, str) else spacing
     target = tuple(max(1, round(n * o / s)) for n, o, s in zip(source, old, new, strict=True))
-    thick = None if "slice_thickness_unknown" in codes else steps[stack]
+    thick = None if FlagCode.SLICE_THICKNESS_UNKNOWN in codes else steps[stack]
     pixel = volume.voxel_volume_ml * new[0] * new[1] / (old[0] * old[1])
     return Frame(
         plane=plane,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
@@ -16,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.given import part_sides
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import HilumError, InputError, OutputError
-from hilum.core.flags import Severity
+from hilum.core.flags import FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
@@ -41,8 +41,7 @@ __all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
 
 IMAGES, MASKS = "images", "masks"
 #: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
-_TOLD = ("mask_resampled", "mask_pasted", "sides_parted")
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
+_TOLD = (FlagCode.MASK_RESAMPLED, FlagCode.MASK_PASTED, FlagCode.SIDES_PARTED)
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def on_full_disk(root: Path) -> Iterator[None]:
             yield
     except OutputError as error:
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in _FULL:
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             raise OutputError(
                 f"The disk of {root} is full; subjects that were finished are kept.",
                 "Free some space and run the same command again: it goes on.",
@@ -225,7 +224,7 @@ def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint
     """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
     hint = Sentence("Check that they belong together; {set:resample_masks} resamples the mask.")
     labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
-    notes = [*drawn.notes, *placed]
+    notes: list[tuple[str, str]] = [*drawn.notes, *placed]
     if 1 not in volume.shape and not labels.any():
         raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
     if not job.sides:

@@ -14,7 +14,7 @@ from hilum.core.errors import GeometryError
 from hilum.core.labels import LUNGS, Lung, Side
 from hilum.evaluation.measurement import deep_dense, mass_per_ml
 from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS, TOLERANCES
-from hilum.evaluation.overlap import Overlap, count_overlap
+from hilum.imaging.overlap import Overlap, count_overlap
 from hilum.imaging.surface import SurfaceDistances, surface_distances
 from hilum.measures import Value
 

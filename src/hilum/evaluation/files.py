@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.given import part_sides
 from hilum.core.errors import InputError
-from hilum.core.flags import Severity
+from hilum.core.flags import FlagCode, Severity
 from hilum.core.labels import LUNGS
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
@@ -283,7 +283,7 @@ class _Stack:
         steps = canonical.spacing
         stack, rows, cols = self._order
         known = volume.meta.spacing_known
-        told = known and "slice_thickness_unknown" not in {code for code, _ in volume.meta.notes}
+        told = known and FlagCode.SLICE_THICKNESS_UNKNOWN not in {code for code, _ in volume.meta.notes}
         self.grid = Grid(
             pixel_mm=(steps[rows], steps[cols]) if known else None,
             slice_mm=steps[stack] if told else None,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.evaluation.metrics import DENSE_HU
-from hilum.imaging.surface import distance_to
+from hilum.imaging.morphology import distance_to
 
 __all__ = ["deep_dense", "mass_per_ml"]
 

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.cores import thread_count
+from hilum.core.units import WorkingMm, WorkingSpacing
+from hilum.imaging.interpolation import Interpolation
 
-__all__ = ["Interpolation", "Reduced", "block_share", "native_planes", "reduce_volume"]
+__all__ = ["Reduced", "block_share", "native_planes", "reduce_volume"]
 
-#: HU below this are padding round the scanner's circle, not air.
-PADDING_HU = -1060.0
+#: Block means are of HU clipped to this range: padding stays below air, metal weighs no more than bone.
 _CLIP = (-1100, 700)
 
 
@@ -29,13 +30,13 @@ class Reduced:
     Attributes:
         hu: float32 array (x, y, z), clipped to [-1100, 700]; below :data:`PADDING_HU` is padding.
         factors: Number of native voxels in a block along x, y, z.
-        spacing: Size of a block in mm.
+        spacing: Size of a block in working mm, which are true ones unless the scan was magnified.
         full_shape: Shape of the native grid.
     """
 
     hu: npt.NDArray[np.float32]
     factors: tuple[int, int, int]
-    spacing: tuple[float, float, float]
+    spacing: WorkingSpacing
     full_shape: tuple[int, int, int]
 
 
@@ -46,7 +47,7 @@ def reduce_volume(
 
     Args:
         hu: Native HU, shape (x, y, z), any strides.
-        spacing: Native spacing in mm.
+        spacing: Native spacing in the mm that blocks are to be measured in.
         target_mm: Wanted block size; an axis that is coarser already stays as it is.
 
     Returns:
@@ -76,7 +77,8 @@ def reduce_volume(
     with ThreadPoolExecutor(thread_count()) as pool:
         list(pool.map(one, range(shape[2])))
     sx, sy, sz = spacing
-    return Reduced(out, (fx, fy, fz), (sx * fx, sy * fy, sz * fz), (nx, ny, nz))
+    size = (WorkingMm(sx * fx), WorkingMm(sy * fy), WorkingMm(sz * fz))
+    return Reduced(out, (fx, fy, fz), size, (nx, ny, nz))
 
 
 def block_share(
@@ -89,40 +91,6 @@ def block_share(
     # Times 500: block means lose nothing to the rounding of whole numbers.
     whole = mask.astype(np.int16) * np.int16(500) if mask.dtype == bool else np.rint(mask * 500)
     return reduce_volume(whole.astype(np.int16), spacing).hu / np.float32(500)
-
-
-@dataclass(frozen=True, eq=False)
-class Interpolation:
-    """Linear interpolation along one axis from block centres to voxel centres.
-
-    Voxel ``i`` lies at ``(i + 0.5) / factor - 0.5`` in units of blocks; beyond the outer block centres the
-    outer value is repeated. Plain arithmetic and no BLAS, so that the result does not depend on threads.
-    """
-
-    low: npt.NDArray[np.intp]
-    high: npt.NDArray[np.intp]
-    weight: npt.NDArray[np.float32]
-
-    @classmethod
-    def between(cls, coarse: int, fine: int, factor: int) -> Interpolation:
-        """Prepare the way from ``coarse`` blocks to ``fine`` voxels, ``factor`` voxels a block."""
-        position = np.clip((np.arange(fine) + 0.5) / factor - 0.5, 0, coarse - 1)
-        low = np.minimum(position.astype(np.intp), max(coarse - 2, 0))
-        high = np.minimum(low + 1, coarse - 1)
-        return cls(low, high, (position - low).astype(np.float32))
-
-    def rows(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Interpolate along the first axis."""
-        weight = self.weight.reshape((-1,) + (1,) * (values.ndim - 1))
-        below = values[self.low]
-        out: npt.NDArray[np.float32] = below + weight * (values[self.high] - below)
-        return out
-
-    def one(self, values: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:
-        """Interpolate along the last axis at one voxel."""
-        below = values[..., self.low[index]]
-        out: npt.NDArray[np.float32] = below + self.weight[index] * (values[..., self.high[index]] - below)
-        return out
 
 
 def native_planes(values: npt.NDArray[np.float32], reduced: Reduced) -> Iterator[npt.NDArray[np.float32]]:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IsoGrid", "along_axis"]
+from hilum.imaging.interpolation import along_axis
+
+__all__ = ["IsoGrid"]
 
 Float = npt.NDArray[np.floating[Any]]
 
@@ -33,31 +35,17 @@ class IsoGrid:
         )
         return x, y, z
 
-    def forth(self, values: Float) -> Float:
+    def to_iso(self, values: Float) -> Float:
         """Interpolate linearly from the voxels to the cubes; outside, the border is repeated."""
         for axis, (n, s, m) in enumerate(zip(self.shape, self.spacing, self.size, strict=True)):
             at = ((np.arange(m) - (m - 1) / 2) * self.step) / s + (n - 1) / 2
             values = along_axis(values, axis, at)
         return values
 
-    def back(self, values: Float) -> Float:
+    def from_iso(self, values: Float) -> Float:
         """Interpolate linearly from the cubes to the voxels. Leading axes, such as classes, are kept."""
         lead = values.ndim - 3
         for axis, (n, s, m) in enumerate(zip(self.shape, self.spacing, self.size, strict=True)):
             at = ((np.arange(n) - (n - 1) / 2) * s) / self.step + (m - 1) / 2
             values = along_axis(values, lead + axis, at)
         return values
-
-
-def along_axis(values: Float, axis: int, at: npt.NDArray[np.floating[Any]]) -> Float:
-    """Interpolate along one axis at the given positions. Plain arithmetic: the same on any thread count."""
-    n = values.shape[axis]
-    if len(at) == n and np.allclose(at, np.arange(n), atol=1e-6):
-        return values
-    at = np.clip(at, 0, n - 1)
-    low = np.minimum(at.astype(np.intp), max(n - 2, 0))
-    high = np.minimum(low + 1, n - 1)
-    weight = (at - low).astype(np.float32).reshape([-1] + [1] * (values.ndim - axis - 1))
-    below = np.take(values, low, axis)
-    out: Float = below + weight * (np.take(values, high, axis) - below)
-    return out

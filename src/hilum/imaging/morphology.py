@@ -25,13 +25,16 @@ __all__ = [
 ]
 
 Mask = npt.NDArray[np.bool_]
-#: Up to so many neighbours are looked at one by one; for more the distances are computed.
+#: Up to so many neighbours are visited one by one; for more the distances are computed.
 _MOST_NEIGHBOURS = 18
 Spacing = tuple[float, float, float]
 
 
-def depth(mask: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
-    """Distance in mm of each voxel of ``mask`` to the nearest one outside; the array's rim is no edge."""
+def depth(mask: Mask, spacing: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """Distance of each voxel of ``mask`` to the nearest one outside, in the unit of ``spacing``.
+
+    The rim of the array is no edge; 1e6 everywhere where all of it is marked. Two or three axes.
+    """
     out: npt.NDArray[np.float32] = edt.edt(
         mask, anisotropy=spacing, black_border=False, parallel=thread_count()
     )
@@ -40,8 +43,8 @@ def depth(mask: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
     return out
 
 
-def distance_to(mask: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
-    """Distance in mm of each voxel to the nearest voxel of ``mask``, 0 inside; 1e6 where it is empty."""
+def distance_to(mask: Mask, spacing: tuple[float, ...]) -> npt.NDArray[np.float32]:
+    """Distance of each voxel to the nearest voxel of ``mask``, 0 inside; 1e6 everywhere where it is empty."""
     return depth(~mask, spacing)
 
 

@@ -1,7 +1,7 @@
 """Distances between the surfaces of two masks, weighted by area.
 
 Definition: Nikolov et al. 2018 (arXiv:1809.04430; J Med Internet Res 2021;23:e26151). The surface of a mask
-runs between voxels. Each block of 2 x 2 x 2 neighbouring voxels (2 x 2 in a picture) that is cut by the
+runs between voxels. Each block of 2 x 2 x 2 neighbouring voxels (2 x 2 in a slice) that is cut by the
 surface is one surface element; it lies at the middle of the block and weighs as much as the piece of the
 marching-cubes surface in it. Counting border voxels instead, as many programs do, weighs a slanted face more
 than a straight one and depends on the direction of the grid.
@@ -14,13 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import edt
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.cores import thread_count
+from hilum.imaging.morphology import distance_to
 
-__all__ = ["SurfaceDistances", "distance_to", "element_areas", "surface_distances"]
+__all__ = ["SurfaceDistances", "element_areas", "surface_distances"]
 
 _Bools = npt.NDArray[np.bool_]
 _Floats = npt.NDArray[np.float32]
@@ -34,7 +33,7 @@ class SurfaceDistances:
 
     Attributes:
         to_reference: Distance of each element of the prediction to the reference's surface, shape (p,).
-        prediction_areas: Area (length in a picture) of these elements, shape (p,).
+        prediction_areas: Area (length in a slice) of these elements, shape (p,).
         to_prediction: Distance of each element of the reference to the prediction's surface, shape (r,).
         reference_areas: Area of these elements, shape (r,).
 
@@ -98,21 +97,12 @@ def surface_distances(
     )
 
 
-def distance_to(mask: _Bools, spacing: tuple[float, ...]) -> _Floats:
-    """Return the distance of each voxel's middle to that of the nearest voxel of ``mask``, float32.
-
-    ``mask`` must hold a voxel. What lies beyond the edge of the array counts as outside of ``mask``.
-    """
-    out: _Floats = edt.edt(~mask, anisotropy=spacing, black_border=False, parallel=thread_count())
-    return out
-
-
 @lru_cache(maxsize=64)
 def element_areas(spacing: tuple[float, ...]) -> _Floats:
     """Return the area of surface in a block by the code of the block, float32.
 
     Args:
-        spacing: Distance of neighbouring voxels along each axis; three for volumes, two for pictures, where
+        spacing: Distance of neighbouring voxels along each axis; three for volumes, two for slices, where
             the "area" is a length.
 
     Returns:

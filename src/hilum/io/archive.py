@@ -6,7 +6,6 @@ are refused; sizes are checked as declared and again while the bytes are written
 
 from __future__ import annotations
 
-import errno
 import lzma
 import stat
 import struct
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import InputError, OutputError
 from hilum.core.sentences import Sentence
 from hilum.io.names import is_volume_file
@@ -110,7 +110,7 @@ def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
 
 
 def _system_error(path: Path, error: OSError) -> InputError | OutputError:
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    if error.errno in DISK_FULL:
         return OutputError(
             Sentence("The disk of the temporary folder is too full to unpack {file:path}.", path=path.name),
             "Free some space, or set TMPDIR to another disk.",

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import InputError, OutputError
 from hilum.core.sentences import Sentence
 from hilum.io.parts import HIDDEN, part_of
@@ -26,7 +27,6 @@ __all__ = ["OutputFolder", "atomic_file", "writable"]
 
 #: A folder with one of these files, made by hilum (they say so under the key ``hilum``), may be replaced.
 MARKERS = ("run.json", "truth.json")
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
 #: What operating systems put into folders unasked.
 _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
@@ -35,7 +35,7 @@ _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", "lost+found"}
 #: By number of the operating system: what is wrong with an output, and what to do about it.
 _ELSEWHERE = Sentence("Give another folder{with:out}.")
 _SENTENCES: dict[int, tuple[str, str]] = {
-    **dict.fromkeys(_FULL, ("The disk of {where} is full; nothing was written.", "Free some space.")),
+    **dict.fromkeys(DISK_FULL, ("The disk of {where} is full; nothing was written.", "Free some space.")),
     errno.EROFS: ("{where} lies on a read-only disk.", _ELSEWHERE),
     **dict.fromkeys(_FORBIDDEN, ("{where} may not be written by this user.", _ELSEWHERE)),
     errno.ENAMETOOLONG: ("The name of the output {name}... is too long.", "Give a shorter name."),
@@ -328,7 +328,7 @@ class OutputFolder:
             Path(os.fsdecode(n)) for n in (error.filename, error.filename2) if isinstance(n, (str, bytes))
         ]
         within = any(self.staging == n or self.staging in n.parents for n in names)
-        if within or error.errno in _FULL or error.errno == errno.EROFS:
+        if within or error.errno in DISK_FULL or error.errno == errno.EROFS:
             return _failure(error, self._given)
         return None
 

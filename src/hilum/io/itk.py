@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hilum.core.errors import InputError
+from hilum.core.flags import FlagCode, Note
 from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.finish import RawImage, finish, spatial_shape
 from hilum.io.metaimage import read_metaimage_header
@@ -81,19 +82,19 @@ def _meta(path: Path, raster: Raster) -> ScanMeta:
     )
 
 
-def _notes(*, told: bool, spaced: bool, flat: bool) -> tuple[tuple[str, str], ...]:
+def _notes(*, told: bool, spaced: bool, flat: bool) -> tuple[Note, ...]:
     notes = []
     if not told:
         notes.append(
             (
-                "orientation_unknown",
+                FlagCode.ORIENTATION_UNKNOWN,
                 "The header does not say how the patient lies: right and left may be swapped.",
             )
         )
     if not spaced:
-        notes.append(("spacing_unknown", "The header holds no voxel spacing; 1 mm was taken."))
+        notes.append((FlagCode.SPACING_UNKNOWN, "The header holds no voxel spacing; 1 mm was taken."))
     elif flat:
         notes.append(
-            ("slice_thickness_unknown", "The header of the slice holds no thickness; 1 mm was taken.")
+            (FlagCode.SLICE_THICKNESS_UNKNOWN, "The header of the slice holds no thickness; 1 mm was taken.")
         )
     return tuple(notes)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
+from hilum.core.flags import Note
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta
 from hilum.io.vocabulary import MAX_VALUE
@@ -21,7 +22,7 @@ _SLAB = 4 * 2**20
 #: label.
 _WHOLE = 1e-3
 #: (code, sentence) of what was done to a mask.
-Notes = tuple[tuple[str, str], ...]
+Notes = tuple[Note, ...]
 
 
 @dataclass(frozen=True, eq=False)

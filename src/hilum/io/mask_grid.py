@@ -8,7 +8,9 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError, GridMismatch
+from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.io.mask import Mask, Notes
@@ -56,7 +58,7 @@ def place(
     affine = mask.affine @ nib.orientations.inv_ornt_aff(ornt, mask.array.shape)
     # Headers round: a tenth of a voxel is far more than rounding and far less than a wrong slice.
     tolerance = max(0.05, 0.1 * min(volume.spacing))
-    if array.shape == volume.shape and _corner_error(affine, volume, array.shape) <= tolerance:
+    if array.shape == volume.shape and corner_distance(affine, volume.affine, array.shape) <= tolerance:
         return array, ()
     if array.shape == volume.shape and _is_lost(mask.affine) and not _is_lost(volume.affine):
         raise GeometryError(
@@ -93,11 +95,6 @@ def _by_shape(
     raise _other_grid(mask, volume, name, other, hint, placeless=resample)
 
 
-def _corner_error(affine: npt.NDArray[np.float64], volume: Volume, shape: tuple[int, ...]) -> float:
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    return float(np.abs((affine - volume.affine) @ corners)[:3].max())
-
-
 def _is_lost(affine: npt.NDArray[np.float64]) -> bool:
     """Whether an affine is what libraries write when nobody gave them one: steps of 1 mm from 0."""
     return bool(np.allclose(np.abs(affine), np.eye(4), atol=1e-6))
@@ -111,8 +108,7 @@ def _whole_offset(
     offset = np.rint(start).astype(np.int64)
     moved = volume.affine.copy()
     moved[:3, 3] += volume.affine[:3, :3] @ offset
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    error = float(np.abs((affine - moved) @ corners)[:3].max())
+    error = corner_distance(affine, moved, shape)
     return offset if error <= tolerance else None
 
 
@@ -143,7 +139,7 @@ def _paste(
         f"The mask covers {_sizes(array.shape)} of the {_sizes(volume.shape)} voxels of {other} and was put "
         "at its place; nothing was interpolated."
     )
-    return out, (("mask_pasted", note),)
+    return out, ((FlagCode.MASK_PASTED, note),)
 
 
 def _resampled(mask: Mask, volume: Volume, name: str, other: str) -> tuple[npt.NDArray[Any], Notes]:
@@ -164,7 +160,7 @@ def _resampled(mask: Mask, volume: Volume, name: str, other: str) -> tuple[npt.N
         )
     grid = _words(mask.array.shape, mask.affine)
     note = f"The mask was resampled from {grid} by nearest neighbour: {before:.1f} mL became {after:.1f} mL."
-    return out, (("mask_resampled", note),)
+    return out, ((FlagCode.MASK_RESAMPLED, note),)
 
 
 def _nearest(

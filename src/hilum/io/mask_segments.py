@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
+from hilum.core.flags import FlagCode, Note
 from hilum.core.labels import Lung
 from hilum.core.sentences import Sentence
 from hilum.io.mask_names import lung_of
@@ -54,7 +55,7 @@ def merge(
     return out
 
 
-def note_of(parts: dict[str, int]) -> tuple[str, str]:
+def note_of(parts: dict[str, int]) -> Note:
     """Say which segments were read as what. A name that is not a lung's may be anything, also a patient's."""
     shown = [
         (name if lung_of(name) is not None else f"segment {number}", part)
@@ -62,7 +63,7 @@ def note_of(parts: dict[str, int]) -> tuple[str, str]:
         if part
     ]
     text = LabelMap(names=tuple(shown)).describe().replace(",", ", ")
-    return "labels_mapped", f"Segments of the mask were read as {text}."
+    return FlagCode.LABELS_MAPPED, f"Segments of the mask were read as {text}."
 
 
 def no_lung(what: str, names: Iterable[str]) -> InputError:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
+from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dispatch import FileKind, kind_of
@@ -205,7 +206,7 @@ def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "labe
         table[value] = part
     pairs = LabelMap(values=tuple(meaning.items())).describe() if meaning else "none"
     shown = pairs if len(meaning) <= _MOST_SHOWN else _lungs_only(meaning)
-    note = ("labels_mapped", f"Values of the mask were read as {shown}.")
+    note = (FlagCode.LABELS_MAPPED, f"Values of the mask were read as {shown}.")
     return replace(mask, array=table[mask.array], told=True, notes=(*mask.notes, note))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.flags import FlagCode, Note
 from hilum.core.sentences import Sentence
 from hilum.io.headers import mm_per_unit, numbers, read_header_bytes, shape_of, text_of, whole
 from hilum.io.raster import DataFile, Encoding, Raster, named_files
@@ -138,7 +139,7 @@ def _type(fields: dict[str, str]) -> np.dtype[Any]:
 
 def _affine(
     fields: dict[str, str], shape: tuple[int, ...]
-) -> tuple[npt.NDArray[np.float64], tuple[tuple[str, str], ...]]:
+) -> tuple[npt.NDArray[np.float64], tuple[Note, ...]]:
     """Voxel to RAS mm, with a third axis of 1 mm where there are two; and what is to be said."""
     axes, used = len(shape), min(len(shape), 3)
     affine, spacing = np.eye(4), np.ones(3)
@@ -157,9 +158,9 @@ def _affine(
     unit = fields.get("distanceunits", "")
     size = mm_per_unit(unit)
     affine[:used] *= size
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     if size != 1.0:
-        notes = (("units_converted", f"The header gives {unit}; they were made millimetres."),)
+        notes = ((FlagCode.UNITS_CONVERTED, f"The header gives {unit}; they were made millimetres."),)
     return _LPS_TO_RAS @ affine, notes
 
 

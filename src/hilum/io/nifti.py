@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.flags import FlagCode, Note
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.finish import RawImage, check_size, finish, spatial_shape
@@ -47,7 +49,7 @@ class _Geometry:
     affine: npt.NDArray[np.float64]
     orientation_known: bool
     spacing_known: bool
-    notes: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
 
 
 def read_nifti(path: Path) -> Volume:
@@ -211,14 +213,14 @@ def _scaling(header: Any) -> tuple[float, float]:
 
 def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
     """Read the affine: sform where its code is set, else qform, else the bare spacing."""
-    notes: list[tuple[str, str]] = []
+    notes: list[Note] = []
     unit = int(header["xyzt_units"]) & 7
     factor = _MM.get(unit)
     if factor is None:
         raise GeometryError(f"The header gives voxel sizes in the unknown unit {unit}.", _CONVERT)
     if unit in _UNIT_NAMES:
         notes.append(
-            ("units_converted", f"The header gives {_UNIT_NAMES[unit]}; they were made millimetres.")
+            (FlagCode.UNITS_CONVERTED, f"The header gives {_UNIT_NAMES[unit]}; they were made millimetres.")
         )
     sform = np.asarray(header.get_sform(), np.float64) if int(header["sform_code"]) > 0 else None
     qform = _qform(header)
@@ -226,7 +228,7 @@ def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
         sform = None
         notes.append(
             (
-                "sform_qform_disagree",
+                FlagCode.SFORM_QFORM_DISAGREE,
                 "Of the two positions in the header one, the sform, is broken; the qform was used. Compare "
                 "right and left with the original.",
             )
@@ -240,7 +242,7 @@ def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
         chosen = np.asarray(header.get_base_affine(), np.float64)
         notes.append(
             (
-                "orientation_unknown",
+                FlagCode.ORIENTATION_UNKNOWN,
                 "The header does not say how the patient lies (sform and qform codes are 0): "
                 "right and left may be swapped.",
             )
@@ -253,7 +255,7 @@ def _geometry(header: Any, shape: tuple[int, int, int]) -> _Geometry:
     spacing_known = thickness_known and (known or int(header["dim"][0]) > 2)
     if not spacing_known:
         notes.append(
-            ("slice_thickness_unknown", "The header of the slice holds no thickness; 1 mm was taken.")
+            (FlagCode.SLICE_THICKNESS_UNKNOWN, "The header of the slice holds no thickness; 1 mm was taken.")
         )
     affine[:3] *= factor
     return _Geometry(affine, known, spacing_known, tuple(notes))
@@ -282,7 +284,7 @@ def _qform(header: Any) -> npt.NDArray[np.float64] | None:
 
 def _check_pixdim(
     header: Any, affine: npt.NDArray[np.float64] | None, shape: tuple[int, int, int]
-) -> list[tuple[str, str]]:
+) -> list[Note]:
     """Compare pixdim with the affine: other programs take the voxel size from there.
 
     Raises:
@@ -304,7 +306,7 @@ def _check_pixdim(
     told, used = (" x ".join(f"{v:.3g}" for v in values) for values in (pixdim, spacing))
     return [
         (
-            "spacing_disagrees",
+            FlagCode.SPACING_DISAGREES,
             f"The header gives the voxel size {told} in one place (pixdim) and {used} in another; "
             "the second was used. Compare with the scanner's protocol.",
         )
@@ -313,14 +315,13 @@ def _check_pixdim(
 
 def _compare_forms(
     sform: npt.NDArray[np.float64], qform: npt.NDArray[np.float64], shape: tuple[int, int, int], factor: float
-) -> list[tuple[str, str]]:
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    worst = float(np.abs((sform - qform) @ corners)[:3].max()) * factor
+) -> list[Note]:
+    worst = corner_distance(sform, qform, shape) * factor
     if worst <= _FORM_TOLERANCE_MM:
         return []
     return [
         (
-            "sform_qform_disagree",
+            FlagCode.SFORM_QFORM_DISAGREE,
             f"The header holds two positions of the scan that differ by up to {worst:.3g} mm; the sform was "
             "used. Compare right and left with the original.",
         )

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.flags import FlagCode, Note
 from hilum.core.sentences import Sentence
 from hilum.io.headers import mm_per_unit, numbers, read_header_bytes, shape_of, text_of, whole
 from hilum.io.raster import DataFile, Encoding, Raster, named_files
@@ -189,7 +190,7 @@ def _vectors(text: str, count: int) -> list[list[float] | None]:
 
 def _geometry(
     fields: dict[str, str], order: list[int], axes: int
-) -> tuple[npt.NDArray[np.float64], bool, bool, tuple[tuple[str, str], ...]]:
+) -> tuple[npt.NDArray[np.float64], bool, bool, tuple[Note, ...]]:
     """Affine (voxel to RAS mm), whether orientation and spacing are told, and what is to be said."""
     space = fields.get("space", "").lower().removesuffix("-time")
     space = space[:3] if space in ("rast", "last", "lpst") else space
@@ -246,7 +247,7 @@ def _origin(
     return origin
 
 
-def _unit(fields: dict[str, str], directed: bool) -> tuple[float, tuple[tuple[str, str], ...]]:
+def _unit(fields: dict[str, str], directed: bool) -> tuple[float, tuple[Note, ...]]:
     """Return mm in the unit of the header; without one it is mm."""
     text = fields.get("space units" if directed else "units", "")
     names = re.findall(r'"([^"]*)"', text) or text.split()
@@ -260,7 +261,7 @@ def _unit(fields: dict[str, str], directed: bool) -> tuple[float, tuple[tuple[st
     size = sizes.pop() if sizes else 1.0
     if size == 1.0:
         return size, ()
-    return size, (("units_converted", f"The header gives {told[0]}; they were made millimetres."),)
+    return size, ((FlagCode.UNITS_CONVERTED, f"The header gives {told[0]}; they were made millimetres."),)
 
 
 def _files(

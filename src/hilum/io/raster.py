@@ -24,6 +24,7 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from hilum.core.errors import InputError
+from hilum.core.flags import Note
 from hilum.core.sentences import Sentence
 from hilum.io.finish import check_size
 from hilum.io.stream import drain, open_regular, readable, skip_bytes
@@ -100,7 +101,7 @@ class Raster:
     affine: npt.NDArray[np.float64]
     orientation_told: bool
     spacing_told: bool
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[Note, ...] = ()
     layers: int = 1
     layers_before: int = 1
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import tifffile
 
 from hilum.core.errors import InputError, UsageError
+from hilum.core.flags import FlagCode, Note
 from hilum.core.planes import Plane
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume, check_affine
@@ -409,18 +410,20 @@ def _damaged() -> InputError:
     )
 
 
-def _notes(known: dict[str, bool]) -> tuple[tuple[str, str], ...]:
+def _notes(known: dict[str, bool]) -> tuple[Note, ...]:
     notes = []
     if not known["plane"]:
         notes.append(
             (
-                "orientation_assumed",
+                FlagCode.ORIENTATION_ASSUMED,
                 "The picture does not say how the patient lies: it was taken as axial, front up, the "
                 "patient's left on the right side.",
             )
         )
     if not known["spacing"]:
-        notes.append(("spacing_unknown", "The picture holds no pixel spacing; 1 mm was taken."))
+        notes.append((FlagCode.SPACING_UNKNOWN, "The picture holds no pixel spacing; 1 mm was taken."))
     elif not known["thickness"]:
-        notes.append(("slice_thickness_unknown", "The picture holds no slice thickness; 1 mm was taken."))
+        notes.append(
+            (FlagCode.SLICE_THICKNESS_UNKNOWN, "The picture holds no slice thickness; 1 mm was taken.")
+        )
     return tuple(notes)

@@ -18,6 +18,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.affines import corner_distance
 from hilum.core.errors import UsageError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
@@ -227,15 +228,10 @@ def _nifti_header(volume: Volume, dtype: np.dtype[Any]) -> Any:
     code = _SCANNER if volume.meta.orientation_known else _ALIGNED
     header.set_sform(volume.affine, code=code)
     header.set_qform(volume.affine, code=code, strip_shears=True)
-    if _corner_error(header.get_qform(), volume) > _QFORM_TOLERANCE_MM:
+    if corner_distance(header.get_qform(), volume.affine, volume.shape) > _QFORM_TOLERANCE_MM:
         header["qform_code"] = _UNKNOWN
         header["pixdim"][:4] = (1.0, *volume.spacing)
     return header
-
-
-def _corner_error(affine: npt.NDArray[np.float64], volume: Volume) -> float:
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in volume.shape], [1], indexing="ij")).reshape(4, -1)
-    return float(np.abs((affine - volume.affine) @ corners)[:3].max())
 
 
 def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LabelSet
 from hilum.core.volume import Volume
@@ -180,4 +180,4 @@ def _identity(samples: dict[str, Sample], voxel_ml: float, labels: LabelVolume) 
         "Air and tissue do not add up to the volume, which is a bug in hilum; the values are withheld. "
         "Report it with the scan's shape, spacing and type."
     )
-    return (Flag("identity_failed", Severity.ERROR, message, tuple(broken), (Group.ALL.value,)),)
+    return (Flag(FlagCode.IDENTITY_FAILED, Severity.ERROR, message, tuple(broken), (Group.ALL.value,)),)

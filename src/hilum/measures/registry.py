@@ -2,7 +2,7 @@
 
 Every formula takes native HU of the voxels that a label marks. Air is taken as -1000 HU and tissue as 0 HU
 with 1 g/mL, the two-compartment model of CT quantification (Cressoni 2013; Protti 2014). Metal, above
-``METAL_HU``, is neither: a sample holds it apart, and it counts in the volume only.
+``LIMITS.metal_hu``, is neither: a sample holds it apart, and it counts in the volume only.
 """
 
 from __future__ import annotations

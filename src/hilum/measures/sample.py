@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.quality.metal import METAL_HU
+from hilum.core.flag_limits import LIMITS
 
 __all__ = ["Sample"]
 
@@ -46,7 +46,7 @@ class Sample:
     @classmethod
     def of(cls, values: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None = None) -> Sample:
         """Part tissue and air from metal; arguments are as the attributes."""
-        end = int(np.searchsorted(values, values.dtype.type(METAL_HU), side="right"))
+        end = int(np.searchsorted(values, values.dtype.type(LIMITS.metal_hu), side="right"))
         if end == values.size:
             return cls(values, counts)
         if counts is None:

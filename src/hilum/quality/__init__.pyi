@@ -1,5 +1,3 @@
-from .codes import CODES as CODES
-from .codes import FlagInfo as FlagInfo
 from .correct import correct_calibration as correct_calibration
 from .gate import check_segmentation as check_segmentation
 from .gate import check_volume as check_volume
@@ -8,9 +6,7 @@ from .hu_scale import ReferencePoint as ReferencePoint
 from .hu_scale import calibration as calibration
 
 __all__ = [
-    "CODES",
     "Calibration",
-    "FlagInfo",
     "ReferencePoint",
     "calibration",
     "check_segmentation",

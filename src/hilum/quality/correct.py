@@ -6,15 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.volume import Volume
-from hilum.quality.hu_scale import AIR_HU, Calibration, judge_air
+from hilum.quality.hu_scale import Calibration, rate_air
 
 __all__ = ["correct_calibration"]
 
-#: Soft tissue is brought into this range: muscle and blood lie near 40 HU, and contrast agent raises them.
-_TISSUE_TARGET = (20.0, 60.0)
-_SLAB = 2**22
+_BLOCK = 2**22
 
 
 def correct_calibration(volume: Volume, found: Calibration) -> tuple[Volume, tuple[Flag, ...]]:
@@ -36,26 +35,27 @@ def correct_calibration(volume: Volume, found: Calibration) -> tuple[Volume, tup
             "The HU scale was not corrected, since no air round the body was seen; "
             "density and weight are as the file gives them."
         )
-        return volume, (Flag("calibration_not_possible", Severity.WARNING, message),)
-    if not judge_air(found):
+        return volume, (Flag(FlagCode.CALIBRATION_NOT_POSSIBLE, Severity.WARNING, message),)
+    if not rate_air(found):
         message = "The HU scale was not corrected: air lies where it belongs."
-        return volume, (Flag("calibration_not_needed", Severity.INFO, message),)
+        return volume, (Flag(FlagCode.CALIBRATION_NOT_NEEDED, Severity.INFO, message),)
     air = found.outside_air.hu
     tissue = 0.0 if found.soft_tissue is None else found.soft_tissue.hu
-    target = 0.0 if found.soft_tissue is None else float(np.clip(tissue, *_TISSUE_TARGET))
-    slope = (target - AIR_HU) / (tissue - air)
-    offset = AIR_HU - slope * air
+    target = 0.0 if found.soft_tissue is None else float(np.clip(tissue, *LIMITS.tissue_target_hu))
+    slope = (target - LIMITS.air_hu) / (tissue - air)
+    offset = LIMITS.air_hu - slope * air
     message = (
         f"The HU scale was corrected on request: HU = {slope:.3f} x value {offset:+.0f}, which maps "
-        f"{air:.0f} to -1000 and {tissue:.0f} to {target:.0f}; compare with care to scans that were not."
+        f"{air:.0f} to {LIMITS.air_hu:.0f} and {tissue:.0f} to {target:.0f}; compare with care to scans that "
+        "were not."
     )
-    return _rescaled(volume, slope, offset), (Flag("calibrated", Severity.WARNING, message),)
+    return _rescaled(volume, slope, offset), (Flag(FlagCode.CALIBRATED, Severity.WARNING, message),)
 
 
 def _rescaled(volume: Volume, slope: float, offset: float) -> Volume:
-    """Return slope * HU + offset; slab by slab, so that no float copy of an integer scan is made."""
+    """Return slope * HU + offset; some slices at a time, so that no float copy of an integer scan is made."""
     out = np.empty_like(volume.hu)
-    step = max(1, _SLAB // int(np.prod(volume.shape[:2])))
+    step = max(1, _BLOCK // int(np.prod(volume.shape[:2])))
     for start in range(0, volume.shape[2], step):
         part = volume.hu[:, :, start : start + step] * np.float32(slope) + np.float32(offset)
         if out.dtype.kind == "i":

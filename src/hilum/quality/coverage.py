@@ -1,4 +1,4 @@
-"""Are the lungs in the scan as a whole? Where the picture ends in lung, amounts are unknown."""
+"""Are the lungs in the scan as a whole? Where the scan ends in lung, amounts are unknown."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
-from hilum.quality.survey import PADDING_VALUE, FewPlanes, canonical_labels
+from hilum.quality.survey import FewPlanes, canonical_labels
 
 __all__ = ["coverage_flags", "padding_flags"]
 
-#: Lung area in an end face, cm2, that is told, and that makes amounts unknown. The very tip of a lung in the
-#: last slice hides a few mL at most; a cut of the second size can hide tens.
-TOLD_CM2, CUT_CM2 = 1.0, 4.0
-#: Share of a lung's voxels below any HU of a patient, %.
-PADDING_TOLD, PADDING_ERROR = 0.1, 2.0
+#: Planes in which contact with padding is looked at: enough for an area to a tenth, few enough to be quick.
+_PADDING_PLANES = 40
 
 _WHERE = {
-    "cut_top": ("the top of the scan", "Scan or export from above the lungs' tips."),
-    "cut_bottom": ("the bottom of the scan", "Scan or export down to below the diaphragm."),
-    "cut_side": ("the side of the picture", "Reconstruct or export with a wider field of view."),
+    FlagCode.CUT_TOP: ("the top of the scan", "Scan or export from above the lungs' tips."),
+    FlagCode.CUT_BOTTOM: ("the bottom of the scan", "Scan or export down to below the diaphragm."),
+    FlagCode.CUT_SIDE: ("the side of the slices", "Reconstruct or export with a wider field of view."),
 }
 
 
@@ -43,13 +41,13 @@ def coverage_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Fl
     for side in LUNGS:
         if stack:
             area = spacing[0] * spacing[1] / 100
-            yield from _cut("cut_top", side, area * np.count_nonzero(mask[:, :, -1] == side))
-            yield from _cut("cut_bottom", side, area * np.count_nonzero(mask[:, :, 0] == side))
-        yield from _cut("cut_side", side, _side_contact(mask, side, spacing) + padding[side])
+            yield from _cut(FlagCode.CUT_TOP, side, area * np.count_nonzero(mask[:, :, -1] == side))
+            yield from _cut(FlagCode.CUT_BOTTOM, side, area * np.count_nonzero(mask[:, :, 0] == side))
+        yield from _cut(FlagCode.CUT_SIDE, side, _side_contact(mask, side, spacing) + padding[side])
 
 
 def _side_contact(mask: npt.NDArray[Any], side: int, spacing: tuple[float, float, float]) -> float:
-    """Return the area of a lung in the right, left, front and back face of the picture, cm2."""
+    """Return the area of a lung in the right, left, front and back face of the scan, cm2."""
     total = 0.0
     for axis in (0, 1):
         if mask.shape[axis] < 3:  # the plane of a coronal or sagittal slice is no side
@@ -65,7 +63,7 @@ def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[int,
     from scipy import ndimage
 
     canonical = volume.canonical()
-    planes = FewPlanes(volume, labels, count=40)
+    planes = FewPlanes(volume, labels, count=_PADDING_PLANES)
     length = dict.fromkeys(LUNGS, 0.0)
     count = 0
     for plane in planes:
@@ -102,12 +100,12 @@ def _shared_edge(
     return total
 
 
-def _cut(code: str, side: int, area: float) -> Iterator[Flag]:
-    if area <= TOLD_CM2:
+def _cut(code: FlagCode, side: int, area: float) -> Iterator[Flag]:
+    if area <= LIMITS.cut_cm2[0]:
         return
     info, (where, todo) = LUNGS[side], _WHERE[code]
     regions = (info.name, "lungs")
-    if area <= CUT_CM2:
+    if area <= LIMITS.cut_cm2[1]:
         message = f"The {info.title.lower()} reaches {where} with {area:.1f} cm2: a few mL may be missing."
         yield Flag(code, Severity.WARNING, message, regions)
         return
@@ -121,23 +119,23 @@ def _cut(code: str, side: int, area: float) -> Iterator[Flag]:
 
 def padding_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
     """Give ``padding_inside_lung`` where voxels of the mask hold no patient."""
-    if volume.hu.min() >= PADDING_VALUE:
+    if volume.hu.min() >= LIMITS.padding_hu:
         return
     marked = below = 0
     slowest = int(np.argmax(np.abs(volume.hu.strides)))
     planes = zip(np.moveaxis(volume.hu, slowest, 0), np.moveaxis(labels, slowest, 0), strict=True)
     for hu, mask in planes:
         marked += int(np.count_nonzero(mask))
-        below += int(np.count_nonzero((hu < PADDING_VALUE) & (mask > 0)))
+        below += int(np.count_nonzero((hu < LIMITS.padding_hu) & (mask > 0)))
     share = 100 * below / max(1, marked)
-    if share <= PADDING_TOLD:
+    if share <= LIMITS.padding_percent[0]:
         return
     message = (
-        f"{share:.1f} % of the lung's voxels are padding (below {PADDING_VALUE:.0f} HU), not patient: the "
-        "mask runs out of the scanned circle. Look at the mask, or take a wider field of view."
+        f"{share:.1f} % of the lung's voxels are padding (below {LIMITS.padding_hu:.0f} HU), not patient: "
+        "the mask runs out of the scanned circle. Look at the mask, or take a wider field of view."
     )
-    if share <= PADDING_ERROR:
-        yield Flag("padding_inside_lung", Severity.WARNING, message)
+    if share <= LIMITS.padding_percent[1]:
+        yield Flag(FlagCode.PADDING_INSIDE_LUNG, Severity.WARNING, message)
     else:
         reason = "Part of the mask is padding, not patient."
-        yield Flag("padding_inside_lung", Severity.ERROR, message, (), ("all",), reason)
+        yield Flag(FlagCode.PADDING_INSIDE_LUNG, Severity.ERROR, message, (), ("all",), reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hilum.core.errors import NotAChestError
-from hilum.core.flags import Severity
+from hilum.core.flags import FlagCode, Severity
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.quality.gate import check_volume
@@ -11,7 +11,7 @@ from hilum.quality.gate import check_volume
 __all__ = ["explain_no_lungs"]
 
 #: Notes of the readers that say that something else might have been read.
-_CHOICES = frozenset({"series_chosen", "series_divided", "series_joined"})
+_CHOICES = frozenset({FlagCode.SERIES_CHOSEN, FlagCode.SERIES_DIVIDED, FlagCode.SERIES_JOINED})
 
 
 def explain_no_lungs(error: NotAChestError, volume: Volume) -> NotAChestError:

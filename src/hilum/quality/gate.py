@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Confidence, Segmentation
 from hilum.core.volume import Volume
 from hilum.quality.coverage import coverage_flags, padding_flags
@@ -21,7 +22,7 @@ __all__ = ["check_segmentation", "check_volume"]
 
 #: What compares one lung with the other, or looks at its pieces: without meaning where the sides are not
 #: known.
-_OF_SIDES = ("left_right_suspect", "mask_fragmented", "side_ratio")
+_OF_SIDES = (FlagCode.LEFT_RIGHT_SUSPECT, FlagCode.MASK_FRAGMENTED, FlagCode.SIDE_RATIO)
 
 
 def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tuple[Flag, ...]:
@@ -60,7 +61,7 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
     labels = segmentation.labels.data
     coverage = tuple(coverage_flags(volume, labels))
     found = plausibility_flags(volume, labels)
-    if any(flag.code == "sides_unknown" for flag in segmentation.flags):
+    if any(flag.code == FlagCode.SIDES_UNKNOWN for flag in segmentation.flags):
         found = (flag for flag in found if flag.code not in _OF_SIDES)
     return (
         *segmentation.flags,
@@ -81,15 +82,15 @@ def _orientation(volume: Volume, labels: npt.NDArray[np.uint8], cut: set[str]) -
 
 
 def confidence_flags(confidence: Confidence | None) -> tuple[Flag, ...]:
-    """Say where the model doubts its own lungs."""
-    if confidence is None or confidence.failure < 0.5:
+    """Flag a segmentation that the model itself calls uncertain."""
+    if confidence is None or confidence.failure < LIMITS.failure:
         return ()
     return (
         Flag(
-            "segmentation_uncertain",
+            FlagCode.SEGMENTATION_UNCERTAIN,
             Severity.WARNING,
-            f"The model doubts these lungs: it reckons a chance of {100 * confidence.failure:.0f} % that a "
-            "careful reader would draw them otherwise (Dice below 0.95). Look at the outlines; "
+            f"The segmentation is uncertain: the probability that its Dice against a careful reader is below "
+            f"{LIMITS.poor_dice:g} is estimated at {100 * confidence.failure:.0f} %. Look at the outlines; "
             "uncertainty.nii.gz shows where.",
         ),
     )

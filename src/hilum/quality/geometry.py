@@ -7,29 +7,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.volume import ScanMeta, Volume
 
-__all__ = ["FEW_SLICES", "acquisition_flags", "few_slices", "geometry_flags", "note_flags"]
+__all__ = ["acquisition_flags", FlagCode.FEW_SLICES, "geometry_flags", "note_flags"]
 
-FEW_SLICES = 10
-_IN_PLANE_MM = (0.2, 10.0)
-_WIDTH_MM = (80.0, 1000.0)
-_THICK_MM = 5.05  # 5 mm, give and take the rounding of a header
-_ANISOTROPY = 5.0
-_OBLIQUE_DEG = 2.0
 _ALONG = ("from right to left", "from front to back", "from head to foot")  # canonical axes
 _AMOUNTS = ("volume", "mass")
 
-#: Notes of the readers that a person should look at; all others are for information.
-_NOTE_WARNINGS = frozenset(
-    {
-        "clipped", "duplicate_slices", "files_unreadable", "lossy", "no_rescale", "orientation_assumed",
-        "orientation_unknown", "resampled", "series_divided", "series_joined", "sform_qform_disagree",
-        "slope_assumed", "small_tilt", "spacing_disagrees", "thickness_unknown",
-    }
-)  # fmt: skip
-_NOTE_SPACING = frozenset({"spacing_unknown", "slice_thickness_unknown"})
+_NOTE_SPACING = frozenset({FlagCode.SPACING_UNKNOWN, FlagCode.SLICE_THICKNESS_UNKNOWN})
 _NO_AMOUNTS = "Volume, air and weight are withheld; percentages and densities stand."
 
 #: Kernels by number: Siemens (B70f, I70f, Bl57, Br64 ...) from 50 on, Canon FC50 to FC59 and FC80 to FC89.
@@ -48,7 +35,7 @@ def geometry_flags(volume: Volume) -> Iterator[Flag]:
         yield from _spacing(canonical)
         yield from _slices(canonical)
     elif not _NOTE_SPACING.intersection(code for code, _ in volume.meta.notes):
-        yield _no_spacing("spacing_unknown", "The file holds no voxel size.")
+        yield _no_spacing(FlagCode.SPACING_UNKNOWN, "The file holds no voxel size.")
     if few_slices(volume):
         yield _few_slices(canonical)
     if not volume.meta.orientation_known:
@@ -57,70 +44,70 @@ def geometry_flags(volume: Volume) -> Iterator[Flag]:
                 "The file does not say how the patient lies: right and left may be swapped. Compare "
                 "with the original."
             )
-            yield Flag("orientation_unknown", Severity.WARNING, message)
+            yield Flag(FlagCode.ORIENTATION_UNKNOWN, Severity.WARNING, message)
     else:
         yield from _oblique(canonical)
 
 
 def few_slices(volume: Volume) -> bool:
     """Whether the scan is a slice or a few, so that whole lungs cannot be in it."""
-    return min(volume.shape) < FEW_SLICES
+    return min(volume.shape) < LIMITS.few_slices
 
 
 def _spacing(canonical: Volume) -> Iterator[Flag]:
     axis = _slice_axis(canonical)
     in_plane = [s for n, s in enumerate(canonical.spacing) if n != axis]
     width = max(s * n for s, n in zip(canonical.spacing[:2], canonical.shape[:2], strict=True))
-    low, high = _IN_PLANE_MM
-    if min(in_plane) < low or max(in_plane) > high or not _WIDTH_MM[0] <= width <= _WIDTH_MM[1]:
+    low, high = LIMITS.pixel_mm
+    if min(in_plane) < low or max(in_plane) > high or not LIMITS.width_mm[0] <= width <= LIMITS.width_mm[1]:
         size = " x ".join(f"{s:.3g}" for s in canonical.spacing)
         message = (
-            f"Voxels of {size} mm and a picture {width:.0f} mm wide are those of no chest CT; volume, air "
+            f"Voxels of {size} mm and slices {width:.0f} mm wide do not occur in chest CT; volume, air "
             "and weight are withheld. Check the unit of the spacing in the header."
         )
         yield Flag(
-            "spacing_implausible",
+            FlagCode.SPACING_IMPLAUSIBLE,
             Severity.ERROR,
             message,
             forbids=_AMOUNTS,
-            reason=f"Voxels of {size} mm and a picture {width:.0f} mm wide are those of no chest CT.",
+            reason=f"Voxels of {size} mm and slices {width:.0f} mm wide do not occur in chest CT.",
         )
-    elif canonical.spacing[axis] > _ANISOTROPY * min(in_plane) and canonical.shape[axis] > 1:
+    elif canonical.spacing[axis] > LIMITS.anisotropy * min(in_plane) and canonical.shape[axis] > 1:
         message = (
             f"Slices lie {canonical.spacing[axis]:.3g} mm apart with pixels of {min(in_plane):.3g} mm: small "
             f"structures and the lungs' ends are coarse {_ALONG[axis]}."
         )
-        yield Flag("anisotropic", Severity.INFO, message)
+        yield Flag(FlagCode.ANISOTROPIC, Severity.INFO, message)
 
 
 def _slices(canonical: Volume) -> Iterator[Flag]:
-    """Judge distance and thickness of slices; of a single one only where it is axial."""
+    """Check distance and thickness of slices; of a single one only where it is axial."""
     axis = _slice_axis(canonical)
     single = canonical.shape[axis] == 1
     if single and axis != 2:
         return
     distance, thickness = canonical.spacing[axis], canonical.meta.slice_thickness
     thickest = max(0.0 if single else distance, thickness or 0.0)
-    if thickest > _THICK_MM:
+    if thickest > LIMITS.thick_mm + LIMITS.thick_slack_mm:
         message = (
             f"The slices are {thickest:.3g} mm thick: LAA, percentiles and the aeration bands move towards "
             "the mean. Compare with scans of the same thickness only, or reconstruct at 1 to 3 mm."
         )
-        yield Flag("thick_slices", Severity.WARNING, message)
-    if not single and thickness and thickness < 0.9 * distance:
+        yield Flag(FlagCode.THICK_SLICES, Severity.WARNING, message)
+    if not single and thickness and thickness < LIMITS.gap_share * distance:
         share = 100 * (1 - thickness / distance)
         message = (
             f"Slices of {thickness:.3g} mm lie {distance:.3g} mm apart, so {share:.0f} % of the chest was "
             "not imaged; volume and weight assume that the gaps are like the slices."
         )
-        yield Flag("slice_gaps", Severity.WARNING, message)
+        yield Flag(FlagCode.SLICE_GAPS, Severity.WARNING, message)
 
 
 def _slice_axis(canonical: Volume) -> int:
     """Return the axis of a canonical volume across its slices as they were made.
 
-    It is that of a single slice, that which the file tells (a coronal series: from back to front), or, where
-    it tells none, from foot to head.
+    It is that of a single slice, that which the file gives (a coronal series: from back to front), or, where
+    it gives none, from foot to head.
     """
     if 1 in canonical.shape:
         return int(np.argmin(canonical.shape))
@@ -136,18 +123,18 @@ def _few_slices(canonical: Volume) -> Flag:
         "those of what was imaged."
     )
     reason = f"The scan is {what}."
-    return Flag("few_slices", Severity.ERROR, message, forbids=_AMOUNTS, reason=reason)
+    return Flag(FlagCode.FEW_SLICES, Severity.ERROR, message, forbids=_AMOUNTS, reason=reason)
 
 
 def _oblique(canonical: Volume) -> Iterator[Flag]:
     cosines = canonical.affine[:3, :3] / np.linalg.norm(canonical.affine[:3, :3], axis=0)
     angle = float(np.degrees(np.arccos(np.clip(np.abs(np.diag(cosines)), 0, 1)).max()))
-    if angle > _OBLIQUE_DEG:
+    if angle > LIMITS.oblique_deg:
         message = (
             f"The planes are {angle:.0f} degrees oblique; the thirds of the lungs follow the patient's axes, "
             "not the planes."
         )
-        yield Flag("oblique", Severity.INFO, message)
+        yield Flag(FlagCode.OBLIQUE, Severity.INFO, message)
 
 
 def acquisition_flags(meta: ScanMeta) -> Iterator[Flag]:
@@ -157,27 +144,27 @@ def acquisition_flags(meta: ScanMeta) -> Iterator[Flag]:
             f"The kernel {meta.kernel} is sharp: its noise raises LAA-950 and LAA-910 and lowers the low "
             "percentiles. Volume, weight and air hold; for densities take a soft reconstruction."
         )
-        yield Flag("sharp_kernel", Severity.WARNING, message)
+        yield Flag(FlagCode.SHARP_KERNEL, Severity.WARNING, message)
     if meta.contrast:
         message = "Contrast agent was given: it adds to the CT lung weight and raises mean HU a little."
-        yield Flag("contrast", Severity.INFO, message)
+        yield Flag(FlagCode.CONTRAST, Severity.INFO, message)
     position = meta.patient_position.upper()
     if position.endswith("P") and len(position) == 3:
         message = "The patient lies prone: ventral and dorsal are the patient's own front and back."
-        yield Flag("prone", Severity.INFO, message)
+        yield Flag(FlagCode.PRONE, Severity.INFO, message)
     if position.endswith(("DL", "DR")):
         message = "The patient lies on the side: the lower lung is smaller and denser."
-        yield Flag("lateral_position", Severity.INFO, message)
+        yield Flag(FlagCode.LATERAL_POSITION, Severity.INFO, message)
     if position.startswith("FF"):
         message = "The patient was scanned feet first; right and left were taken from the header."
-        yield Flag("feet_first", Severity.INFO, message)
+        yield Flag(FlagCode.FEET_FIRST, Severity.INFO, message)
     if meta.modality and meta.modality.upper() != "CT":
         message = f"The modality is {meta.modality}, not CT: make sure that the values are HU."
-        yield Flag("modality_mismatch", Severity.WARNING, message)
+        yield Flag(FlagCode.MODALITY_MISMATCH, Severity.WARNING, message)
     part = meta.body_part.upper()
     if part and not any(word in part for word in _CHEST_WORDS):
         message = f"The header names the body part {meta.body_part}, not the chest: look at the masks."
-        yield Flag("body_part_mismatch", Severity.WARNING, message)
+        yield Flag(FlagCode.BODY_PART_MISMATCH, Severity.WARNING, message)
 
 
 def is_sharp(kernel: str) -> bool:
@@ -185,21 +172,22 @@ def is_sharp(kernel: str) -> bool:
     name = kernel.strip().replace("\\", " ").split(" ")[0]
     siemens = _SIEMENS.match(name)
     if siemens:
-        return int(siemens.group(1)) >= 50
+        return int(siemens.group(1)) >= LIMITS.sharp_siemens
     return bool(_CANON.match(name)) or name.upper() in _SHARP_NAMES
 
 
 def note_flags(meta: ScanMeta) -> Iterator[Flag]:
     """Turn what the reader met into flags."""
-    for code, sentence in meta.notes:
+    for note, sentence in meta.notes:
+        code = FlagCode.of(note)
         if code in _NOTE_SPACING and not meta.spacing_known:
             yield _no_spacing(code, sentence)
         else:
-            severity = Severity.WARNING if code in _NOTE_WARNINGS else Severity.INFO
+            severity = Severity.WARNING if Severity.WARNING in code.severities else Severity.INFO
             yield Flag(code, severity, sentence)
 
 
-def _no_spacing(code: str, sentence: str) -> Flag:
+def _no_spacing(code: FlagCode, sentence: str) -> Flag:
     return Flag(
         code,
         Severity.ERROR,

@@ -12,28 +12,63 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Segmentation
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.quality.survey import FewPlanes, Plane, block_any
 
-__all__ = ["AIR_HU", "Calibration", "ReferencePoint", "calibration", "calibration_flags", "judge_air"]
+__all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "rate_air"]
 
-AIR_HU = -1000.0
-#: Deviation of outside air from -1000 that is looked at, and that spoils density and mass.
-AIR_WARNING, AIR_ERROR = 30.0, 60.0
-#: Tracheal air reads a little high (it is narrow, and the body scatters), so it may lie in this range.
-TRACHEA_RANGE = (-1015.0, -930.0)
-TRACHEA_WARNING, TRACHEA_ERROR = 30.0, 90.0
-#: Where the commonest homogeneous soft tissue may lie: fat between muscle pulls it down, contrast up.
-#: Outside of it a person should look; since contrast agent alone can do that, nothing is withheld for it.
-TISSUE_RANGE = (5.0, 110.0)
-_TISSUE_SEARCH = (-30.0, 220.0)
-_FAT_SEARCH = (-160.0, -45.0)
-_BIN_HU = 4.0
-#: Spread of the block means above which a piece is no room air: lung that a crop cuts has vessels.
-_MOTTLED_HU = 70.0
+
+@dataclass(frozen=True)
+class CalibrationRules:
+    """How air, soft tissue and fat are found among blocks of about 3 mm. Not tuned; orders of magnitude.
+
+    Attributes:
+        tissue_hu, fat_hu: HU between which their commonest value is looked for, wide enough for a scale that
+            is off.
+        bin_hu, smooth_bins: Width of the bins that are counted, and sigma of their smoothing in bins.
+        homogeneous: Share of the blocks, the most homogeneous ones, that are counted.
+        least_blocks: Fewer blocks give no peak.
+        high_peak: Share of the highest peak from which another one counts as high.
+        dark_hu: Darker than this is air or lung.
+        margin: Blocks round padding and at the rim of a piece that mix air with something else.
+        least_air: A piece with fewer inner blocks gives no HU.
+        mottled_hu: Spread of the block means from which a piece is no room air: lung that a crop cuts has
+            vessels.
+        sure_blocks, unsure: With fewer blocks the spread is unsure: this share of ``mottled_hu`` is allowed.
+        air_quantile: Quantile of the block means that is the air's HU: blankets and foam only brighten it.
+        least_total: With fewer blocks of air in all there is none.
+        darkest: Share of the air, the darkest pieces, that gives its HU: foam and blankets are lighter.
+        mad_to_sigma: Standard deviation of a normal distribution by its median absolute deviation.
+        lung_air: Share of air in a lung, for the sentence that says what a shift does to its weight.
+        trachea_hu: Usual HU of air in the trachea, for that sentence.
+    """
+
+    tissue_hu: tuple[float, float] = (-30.0, 220.0)
+    fat_hu: tuple[float, float] = (-160.0, -45.0)
+    bin_hu: float = 4.0
+    smooth_bins: float = 2.0
+    homogeneous: float = 0.4
+    least_blocks: int = 100
+    high_peak: float = 0.6
+    dark_hu: float = -400.0
+    margin: int = 2
+    least_air: int = 10
+    mottled_hu: float = 70.0
+    sure_blocks: int = 100
+    unsure: float = 0.6
+    air_quantile: float = 0.25
+    least_total: int = 20
+    darkest: float = 0.1
+    mad_to_sigma: float = 1.48
+    lung_air: float = 0.85
+    trachea_hu: float = -980.0
+
+
+_RULES = CalibrationRules()
 
 Mask = npt.NDArray[np.bool_]
 
@@ -65,7 +100,7 @@ class Calibration:
     @property
     def air_deviation(self) -> float | None:
         """How far outside air lies above -1000 HU; None where it was not seen."""
-        return None if self.outside_air is None else self.outside_air.hu - AIR_HU
+        return None if self.outside_air is None else self.outside_air.hu - LIMITS.air_hu
 
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON."""
@@ -94,8 +129,8 @@ def calibration(volume: Volume, segmentation: Segmentation | None = None) -> Cal
     return Calibration(
         outside_air=_darkest(air),
         tracheal_air=None if trachea is None else ReferencePoint(trachea, 1),
-        soft_tissue=_peak(blocks, *_TISSUE_SEARCH),
-        fat=_peak(blocks, *_FAT_SEARCH),
+        soft_tissue=_peak(blocks, *_RULES.tissue_hu),
+        fat=_peak(blocks, *_RULES.fat_hu),
     )
 
 
@@ -106,35 +141,36 @@ def _outside_air(plane: Plane) -> list[tuple[int, float]]:
     """
     from scipy import ndimage
 
-    near_padding = ndimage.binary_dilation(plane.padding, iterations=2)
-    air = (plane.mean < -400) & ~near_padding
+    near_padding = ndimage.binary_dilation(plane.padding, iterations=_RULES.margin)
+    air = (plane.mean < _RULES.dark_hu) & ~near_padding
     if plane.labels is not None:
         air &= ~ndimage.binary_dilation(block_any(plane, plane.labels > 0))
     pieces, _ = ndimage.label(air)
     edge = ndimage.binary_dilation(near_padding)
     edge[[0, -1], :] = edge[:, [0, -1]] = True
-    core = ndimage.binary_erosion(air, iterations=2, border_value=1)
+    core = ndimage.binary_erosion(air, iterations=_RULES.margin, border_value=1)
     out = []
     for piece in np.unique(pieces[edge & air]):
         inside = core & (pieces == piece)
         mean = plane.mean[inside]
-        if mean.size < 10:
+        if mean.size < _RULES.least_air:
             continue
-        spread = 1.48 * float(np.median(np.abs(mean - np.median(mean))))
-        if spread < (_MOTTLED_HU if mean.size >= 100 else 0.6 * _MOTTLED_HU):  # few blocks, unsure spread
-            out.append((int(mean.size), float(np.quantile(mean, 0.25))))
+        spread = _RULES.mad_to_sigma * float(np.median(np.abs(mean - np.median(mean))))
+        sure = mean.size >= _RULES.sure_blocks
+        if spread < (_RULES.mottled_hu if sure else _RULES.unsure * _RULES.mottled_hu):
+            out.append((int(mean.size), float(np.quantile(mean, _RULES.air_quantile))))
     return out
 
 
 def _darkest(pieces: Sequence[tuple[int, float]]) -> ReferencePoint | None:
     """Return the value of the darkest pieces that make up a tenth: mattress foam and blankets are lighter."""
     total = sum(size for size, _ in pieces)
-    if total < 20:
+    if total < _RULES.least_total:
         return None
     seen = 0
     for size, hu in sorted(pieces, key=lambda piece: piece[1]):
         seen += size
-        if seen >= 0.1 * total:
+        if seen >= _RULES.darkest * total:
             return ReferencePoint(hu, total)
     return None
 
@@ -145,8 +181,8 @@ def _homogeneous(plane: Plane) -> npt.NDArray[np.float32]:
 
     mean = plane.mean
     spread = ndimage.maximum_filter(mean, 3) - ndimage.minimum_filter(mean, 3)
-    chosen = (mean > _FAT_SEARCH[0]) & (mean < _TISSUE_SEARCH[1])
-    chosen &= ~ndimage.binary_dilation(plane.padding, iterations=2)
+    chosen = (mean > _RULES.fat_hu[0]) & (mean < _RULES.tissue_hu[1])
+    chosen &= ~ndimage.binary_dilation(plane.padding, iterations=_RULES.margin)
     return np.stack([mean[chosen], spread[chosen]])
 
 
@@ -155,17 +191,17 @@ def _peak(blocks: npt.NDArray[np.float32], low: float, high: float) -> Reference
     from scipy import ndimage
 
     mean, spread = blocks[:, (blocks[0] > low) & (blocks[0] < high)]
-    if mean.size < 100:
+    if mean.size < _RULES.least_blocks:
         return None
-    mean = mean[spread <= np.quantile(spread, 0.4)]
-    counts, edges = np.histogram(mean, bins=np.arange(low, high + _BIN_HU, _BIN_HU))
-    smooth = ndimage.gaussian_filter1d(counts.astype(float), 2.0)
+    mean = mean[spread <= np.quantile(spread, _RULES.homogeneous)]
+    counts, edges = np.histogram(mean, bins=np.arange(low, high + _RULES.bin_hu, _RULES.bin_hu))
+    smooth = ndimage.gaussian_filter1d(counts.astype(float), _RULES.smooth_bins)
     peaks = _tops(smooth)  # a slope that runs out of the range is no peak
     if peaks.size == 0:
         return None
     # Of several high peaks the lowest: muscle rather than blood or liver with contrast agent.
-    best = int(peaks[smooth[peaks] >= 0.6 * smooth[peaks].max()][0])
-    return ReferencePoint(float(edges[best] + _BIN_HU / 2), int(mean.size))
+    best = int(peaks[smooth[peaks] >= _RULES.high_peak * smooth[peaks].max()][0])
+    return ReferencePoint(float(edges[best] + _RULES.bin_hu / 2), int(mean.size))
 
 
 def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
@@ -181,15 +217,15 @@ def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 
 def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
-    """Judge a calibration: ``calibration_off``, ``calibration_unknown``, or nothing where all is well."""
-    air, tissue = judge_air(found), _judge(found.soft_tissue, TISSUE_RANGE, 0.0, np.inf)
+    """Check a calibration: ``calibration_off``, ``calibration_unknown``, or nothing where all is well."""
+    air, tissue = rate_air(found), _rate(found.soft_tissue, LIMITS.tissue_hu, (0.0, np.inf))
     if not air and not tissue:
         return () if air == 0 else (_unknown(),)
     seen = []
     if air:
         seen.append(_air_in_words(found))
     if tissue and found.soft_tissue is not None:
-        low, high = TISSUE_RANGE
+        low, high = LIMITS.tissue_hu
         seen.append(
             f"soft tissue measures {found.soft_tissue.hu:.0f} HU where {low:.0f} to {high:.0f} is usual "
             "(more with contrast agent)"
@@ -204,38 +240,41 @@ def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
         )
         reason = "The HU scale of this scan is off."
         forbids = ("density", "mass")
-        return (Flag("calibration_off", Severity.ERROR, message, forbids=forbids, reason=reason),)
+        return (Flag(FlagCode.CALIBRATION_OFF, Severity.ERROR, message, forbids=forbids, reason=reason),)
     todo = (
         Sentence("{set:calibrate} corrects the scale linearly")
         if air
         else "compare with a scan of the same scanner"
     )
     message = Sentence("{text}: density and weight may be off a little; {todo}.", text=text, todo=todo)
-    return (Flag("calibration_off", Severity.WARNING, message),)
+    return (Flag(FlagCode.CALIBRATION_OFF, Severity.WARNING, message),)
 
 
-def judge_air(found: Calibration) -> int | None:
-    """Return 0 (well), 1 (look at it) or 2 (spoilt) for the air of a scan; None where none was seen."""
+def rate_air(found: Calibration) -> int | None:
+    """Return 0 (in order), 1 (to be checked) or 2 (off) for the air of a scan; None where none was seen."""
     if found.outside_air is not None:
-        return _judge(found.outside_air, (AIR_HU, AIR_HU), AIR_WARNING, AIR_ERROR)
-    return _judge(found.tracheal_air, TRACHEA_RANGE, TRACHEA_WARNING, TRACHEA_ERROR)
+        return _rate(found.outside_air, (LIMITS.air_hu, LIMITS.air_hu), LIMITS.air_off_hu)
+    return _rate(found.tracheal_air, LIMITS.trachea_hu, LIMITS.trachea_off_hu)
 
 
-def _judge(
-    point: ReferencePoint | None, allowed: tuple[float, float], warning: float, error: float
-) -> int | None:
+def _rate(point: ReferencePoint | None, allowed: tuple[float, float], off: tuple[float, float]) -> int | None:
+    """Return 0, 1 or 2 for a point within ``off`` = (warning, error) HU of the range ``allowed``."""
     if point is None:
         return None
     beyond = max(allowed[0] - point.hu, point.hu - allowed[1], 0.0)
-    return 2 if beyond > error else int(beyond > warning)
+    return 2 if beyond > off[1] else int(beyond > off[0])
 
 
 def _air_in_words(found: Calibration) -> str:
     point = found.outside_air or found.tracheal_air
     assert point is not None
-    where, usual = ("round the body", "-1000") if found.outside_air else ("in the trachea", "about -980")
-    # A lung is about 85 % air, so most of the shift at the air end shows in its weight.
-    grams = 0.85 * (point.hu - (AIR_HU if found.outside_air else -980.0))
+    where, usual = (
+        ("round the body", f"{LIMITS.air_hu:.0f}")
+        if found.outside_air
+        else ("in the trachea", f"about {_RULES.trachea_hu:.0f}")
+    )
+    # A lung is mostly air, so most of the shift at the air end shows in its weight.
+    grams = _RULES.lung_air * (point.hu - (LIMITS.air_hu if found.outside_air else _RULES.trachea_hu))
     return (
         f"air {where} measures {point.hu:.0f} HU instead of {usual}, so that a litre of lung would weigh "
         f"some {abs(grams):.0f} g too {'much' if grams > 0 else 'little'}"
@@ -247,4 +286,4 @@ def _unknown() -> Flag:
         "Neither air round the body nor air in the trachea was seen, so the HU scale could not be checked; "
         "compare the mean HU with another scan of the same scanner."
     )
-    return Flag("calibration_unknown", Severity.INFO, message)
+    return Flag(FlagCode.CALIBRATION_UNKNOWN, Severity.INFO, message)

@@ -8,22 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS, LabelSet
 from hilum.core.volume import Volume
 
-__all__ = ["METAL_HU", "count_metal", "metal_flags"]
-
-#: Above this HU is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified nodes
-#: and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is clipped.
-METAL_HU = 3000
+__all__ = ["count_metal", "metal_flags"]
 
 
 def count_metal(volume: Volume, labels: npt.NDArray[np.integer[Any]]) -> dict[int, int]:
     """Return how many voxels of each lung are metal; labels have the shape of the volume."""
     counts = dict.fromkeys(LUNGS, 0)
-    if volume.hu.max() > METAL_HU:
-        found = labels[volume.hu > METAL_HU]
+    if volume.hu.max() > LIMITS.metal_hu:
+        found = labels[volume.hu > LIMITS.metal_hu]
         counts = {side: int(np.count_nonzero(found == side)) for side in LUNGS}
     return counts
 
@@ -43,9 +40,9 @@ def metal_flags(counts: Mapping[int, int], volume: Volume, label_set: LabelSet =
         if volume.meta.spacing_known:
             size = f"{voxels * volume.voxel_volume_ml:.2g} mL ({size})"
         message = (
-            f"{size} of the {label_set[side].title.lower()} lie above {METAL_HU} HU, as only metal does: "
-            "left out of weight, densities and percentages, counted in the volume. Look whether its streaks "
-            f"reach the {label_set.noun}."
+            f"{size} of the {label_set[side].title.lower()} lie above {LIMITS.metal_hu} HU, as only metal "
+            "does: left out of weight, densities and percentages, counted in the volume. Look whether its "
+            f"streaks reach the {label_set.noun}."
         )
         regions = tuple(region.name for region in label_set.regions if side in region.values)
-        yield Flag("metal", Severity.WARNING, message, regions)
+        yield Flag(FlagCode.METAL, Severity.WARNING, message, regions)

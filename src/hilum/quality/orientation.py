@@ -1,8 +1,8 @@
-"""Does the body lie as the header says? Heart, spine and the lungs' tips tell right, front and head.
+"""Does the body lie as the header says? Heart, spine and the lungs' tips show right, front and head.
 
 Each question is a logistic model of what axial planes look like, on a grid drawn round the lungs. Its
 features change sign where the scan is turned over along the axis in question, so that it can prefer neither
-answer, and are blind to the other two axes, or told of them first. Its weights and where they come from stand
+answer, and are blind to the other two axes, or given them first. Its weights and where they come from stand
 in ``orientation.json``; ``recipes/orientation/fit.py`` makes that file.
 """
 
@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 
 __all__ = [
     "HATS",
@@ -47,16 +48,14 @@ _SOFT_HU, _BONE_HU = (-200.0, 100.0), (120.0, 320.0)
 HATS = (0.15, 0.50, 0.85)
 #: Evidence against the header from which it is doubted. Of 28 scans that lay as their header said, none gave
 #: more than 0 (right-left and front-back; of 27 with two lungs) or 0.3 (head-foot), by weights learned
-#: without that patient; benchmarks/orientation.py counts what is told. Where another axis is wrong the model
+#: without that patient; benchmarks/orientation.py counts the flags. Where another axis is wrong the model
 #: of the lungs fails more often, and where the lungs are cut at an end heights are off, so that more is asked
 #: for: of 162 cuts of those scans at an end none gave more than 1.1.
 _RIGHT_LEFT, _RIGHT_LEFT_DOUBTED, _FRONT_BACK, _HEAD_FOOT = 0.6, 1.3, 1.5, 1.5
 #: The same for front and back of a single slice or a few; of 271 slices one gave more than 0, 0.1.
 _FRONT_BACK_FEW = 3.0
-#: Fewer planes, or planes from a shorter part of the lungs, do not tell head from foot.
-_LEAST_PLANES, _LEAST_MM = 8, 80.0
-#: Where one lung holds less aerated tissue than this share of the other the heart may have moved.
-_LEAST_SIDE = 0.5
+#: Fewer planes do not separate head from foot.
+_LEAST_PLANES = 8
 _AERATED_HU = -500.0
 
 
@@ -131,14 +130,14 @@ def look(hu: npt.NDArray[Any], lungs: npt.NDArray[np.bool_], spacing: tuple[floa
 
 
 def odd_across(cells: Float, height: Float) -> Float:
-    """Return what tells right from left, (n, 3 heights, features)."""
+    """Return the features that separate right from left, (n, 3 heights, features)."""
     odd = (cells - cells[:, :, ::-1])[:, :, : _CELLS[0] // 2].reshape(len(cells), -1)
     hats = np.stack([np.interp(height, HATS, row) for row in np.eye(len(HATS))], axis=1)
     return np.asarray(odd[:, None] * hats[:, :, None])
 
 
 def odd_back(cells: Float) -> Float:
-    """Return what tells back from front and is blind to right and left, (n, features)."""
+    """Return the features that separate back from front and are blind to right and left, (n, features)."""
     even = cells + cells[:, :, ::-1]
     odd = even - even[..., ::-1]
     return np.asarray(odd[:, :, : _CELLS[0] // 2, : _CELLS[1] // 2].reshape(len(cells), -1))
@@ -188,9 +187,9 @@ def orientation_flags(
         hu: HU in RAS order, voxels of about 3 mm.
         labels: Lung labels, same shape.
         spacing: mm.
-        few: Only a slice or a few: they tell front from back at most.
+        few: Only a slice or a few: they separate front from back at most.
         cut: Codes of the flags on coverage. Where a side is cut, the grid round the lungs stands askew, and
-            only head and foot can be told; where an end is, right and left are less sure.
+            only head and foot can be separated; where an end is, right and left are less sure.
         weights: None for those that come with the program.
     """
     sides = [np.count_nonzero((labels == side) & (hu < _AERATED_HU)) for side in (1, 2)]
@@ -198,32 +197,42 @@ def orientation_flags(
     if planes is None:
         return
     found = evidence_of(planes, weights or shipped_weights())
-    across = "cut_side" not in cut
-    tall = not few and len(planes.height) >= _LEAST_PLANES and planes.span >= _LEAST_MM
+    across = FlagCode.CUT_SIDE not in cut
+    tall = not few and len(planes.height) >= _LEAST_PLANES and planes.span >= LIMITS.orientation_mm
     wrong = []
-    if tall and across and min(sides) >= _LEAST_SIDE * max(sides):
+    if tall and across and min(sides) >= LIMITS.orientation_side * max(sides):
         plain = not cut and min(found.front_back, found.head_foot) > 0
         if found.right_left < -(_RIGHT_LEFT if plain else _RIGHT_LEFT_DOUBTED):
-            wrong.append("left_right_suspect")
+            wrong.append(FlagCode.LEFT_RIGHT_SUSPECT)
     if across and found.front_back < -(_FRONT_BACK_FEW if few else _FRONT_BACK):
-        wrong.append("front_back_suspect")
+        wrong.append(FlagCode.FRONT_BACK_SUSPECT)
     if tall and found.head_foot < -_HEAD_FOOT:
-        wrong.append("head_foot_suspect")
+        wrong.append(FlagCode.HEAD_FOOT_SUSPECT)
     whole = _MIRRORED if len(wrong) % 2 else _TURNED
     for code in wrong:
         yield Flag(code, Severity.WARNING, f"{_SEEN[code]} {whole if len(wrong) > 1 else _ALONE[code]}")
 
 
 _SEEN = {
-    "left_right_suspect": "Heart and vessels lie as in a body whose right is where the header says left.",
-    "front_back_suspect": "The spine lies where the header says front, so ventral and dorsal are exchanged.",
-    "head_foot_suspect": "The lungs' tips lie where the header says feet, so apical and basal are exchanged.",
+    FlagCode.LEFT_RIGHT_SUSPECT: (
+        "Heart and vessels lie as in a body whose right is where the header says left."
+    ),
+    FlagCode.FRONT_BACK_SUSPECT: (
+        "The spine lies where the header says front, so ventral and dorsal are exchanged."
+    ),
+    FlagCode.HEAD_FOOT_SUSPECT: (
+        "The lungs' tips lie where the header says feet, so apical and basal are exchanged."
+    ),
 }
 _ALONE = {
-    "left_right_suspect": "The scan is mirrored, or the heart is displaced, or the patient has situs "
+    FlagCode.LEFT_RIGHT_SUSPECT: "The scan is mirrored, or the heart is displaced, or the patient has situs "
     "inversus: check right and left with the original.",
-    "front_back_suspect": "With one axis wrong the scan is a mirror image: check it with the original.",
-    "head_foot_suspect": "With one axis wrong the scan is a mirror image: check it with the original.",
+    FlagCode.FRONT_BACK_SUSPECT: (
+        "With one axis wrong the scan is a mirror image: check it with the original."
+    ),
+    FlagCode.HEAD_FOOT_SUSPECT: (
+        "With one axis wrong the scan is a mirror image: check it with the original."
+    ),
 }
 _MIRRORED = "With three axes wrong the scan is a mirror image: check it with the original."
 _TURNED = "With two axes wrong the body is turned round, not mirrored: check the orientation in the header."

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.flags import Flag, Severity
+from hilum.core.flag_limits import LIMITS
+from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.label_volume import count_values
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.volume import Volume
@@ -18,13 +19,10 @@ from hilum.quality.survey import canonical_labels
 
 __all__ = ["Sampled", "plausibility_flags"]
 
-_LUNG_ML = (150.0, 6000.0)
-_BOTH_ML = 10_000.0
-_SIDE_RATIO = 0.5
-#: Least share of a lung that hangs together.
-_MAIN_PIECE = 0.95
-_MEAN_HU = (-960.0, -250.0)
-_SAMPLE_MM = 3.0
+#: Sampled voxels are this far apart; where the size is unknown there are about as many along an axis.
+_SAMPLE_MM, _SAMPLES = 3.0, 128
+#: Fewer sampled voxels of a lung give no mean.
+_LEAST_SAMPLED = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Sampled:
         canonical = volume.canonical()
         steps = [max(1, round(_SAMPLE_MM / s)) for s in canonical.spacing]
         if not volume.meta.spacing_known:
-            steps = [max(1, n // 128) for n in canonical.shape]
+            steps = [max(1, n // _SAMPLES) for n in canonical.shape]
         every = tuple(slice(step // 2 if n > step else 0, None, step) for n, step in
                       zip(canonical.shape, steps, strict=True))  # fmt: skip
         mask = np.ascontiguousarray(canonical_labels(volume, labels)[every])
@@ -69,38 +67,42 @@ def _missing(size: Mapping[int, int]) -> Iterator[Flag]:
     if len(missing) == len(size):
         message = "The mask is empty: no lung was found, so nothing was measured. Look at the scan."
         yield Flag(
-            "mask_empty", Severity.ERROR, message, forbids=("all",), reason="No lung was found in this scan."
+            FlagCode.MASK_EMPTY,
+            Severity.ERROR,
+            message,
+            forbids=("all",),
+            reason="No lung was found in this scan.",
         )
     elif missing:
         name = LUNGS[missing[0]].title.lower()
         message = (
-            f"No {name} was found: it is outside the picture, without air, removed, or was missed. "
+            f"No {name} was found: it is outside the scan, without air, removed, or was missed. "
             "Look at the scan; values of both lungs together are withheld."
         )
-        yield Flag("lung_missing", Severity.WARNING, message, (LUNGS[missing[0]].name, "lungs"))
+        yield Flag(FlagCode.LUNG_MISSING, Severity.WARNING, message, (LUNGS[missing[0]].name, "lungs"))
 
 
 def _sizes(ml: Mapping[int, float]) -> Iterator[Flag]:
     for side, volume in ml.items():
         name, title = LUNGS[side].name, LUNGS[side].title
-        if 0 < volume < _LUNG_ML[0]:
+        if 0 < volume < LIMITS.lung_ml[0]:
             message = (
                 f"The {title.lower()} measures {volume:.0f} mL, less than an adult has: it is collapsed, "
                 "cut, a child's, or most of it was missed. Look at the mask."
             )
-            yield Flag("volume_implausible", Severity.WARNING, message, (name, "lungs"))
-        elif volume > _LUNG_ML[1]:
+            yield Flag(FlagCode.VOLUME_IMPLAUSIBLE, Severity.WARNING, message, (name, "lungs"))
+        elif volume > LIMITS.lung_ml[1]:
             yield _too_large(f"The {title.lower()}", volume, (name, "lungs"))
-    if sum(ml.values()) > _BOTH_ML:
+    if sum(ml.values()) > LIMITS.both_ml:
         yield _too_large("Both lungs together", sum(ml.values()), ())
     smaller, larger = sorted(ml.values())
-    if 0 < smaller < _SIDE_RATIO * larger:
+    if 0 < smaller < LIMITS.side_ratio * larger:
         side = min(ml, key=lambda one: ml[one])
         message = (
             f"The {LUNGS[side].title.lower()} has {100 * smaller / larger:.0f} % of the volume of the other: "
             "it is collapsed, operated, beside an effusion, or part of it was missed. Look at the mask."
         )
-        yield Flag("side_ratio", Severity.WARNING, message, (LUNGS[side].name, "lungs"))
+        yield Flag(FlagCode.SIDE_RATIO, Severity.WARNING, message, (LUNGS[side].name, "lungs"))
 
 
 def _too_large(what: str, ml: float, regions: tuple[str, ...]) -> Flag:
@@ -109,7 +111,7 @@ def _too_large(what: str, ml: float, regions: tuple[str, ...]) -> Flag:
         "Check the voxel size in the header and whether the mask runs out of the lungs."
     )
     reason = "The volume is larger than any person's."
-    return Flag("volume_implausible", Severity.ERROR, message, regions, ("volume", "mass"), reason)
+    return Flag(FlagCode.VOLUME_IMPLAUSIBLE, Severity.ERROR, message, regions, ("volume", "mass"), reason)
 
 
 def _pieces(sampled: Sampled) -> Iterator[Flag]:
@@ -122,13 +124,13 @@ def _pieces(sampled: Sampled) -> Iterator[Flag]:
             continue
         pieces, count = ndimage.label(lung, np.ones((3, 3, 3)))
         largest = int(np.bincount(pieces.ravel())[1:].max())
-        if largest < _MAIN_PIECE * total:
+        if largest < LIMITS.main_piece * total:
             message = (
                 f"The mask of the {info.title.lower()} is in {count} pieces, the largest with "
                 f"{100 * largest / total:.0f} % of it: something else may be marked, or lung may be missed. "
                 "Look at the mask."
             )
-            yield Flag("mask_fragmented", Severity.WARNING, message, (info.name, "lungs"))
+            yield Flag(FlagCode.MASK_FRAGMENTED, Severity.WARNING, message, (info.name, "lungs"))
 
 
 def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
@@ -144,7 +146,7 @@ def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
         "orientation in the header are swapped, so values by side are withheld. Check which is right lung."
     )
     yield Flag(
-        "left_right_suspect",
+        FlagCode.LEFT_RIGHT_SUSPECT,
         Severity.ERROR,
         message,
         ("right_lung", "left_lung"),
@@ -156,16 +158,16 @@ def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
 def _density(sampled: Sampled) -> Iterator[Flag]:
     for side, info in LUNGS.items():
         values = sampled.hu[sampled.labels == side]
-        if values.size < 100:
+        if values.size < _LEAST_SAMPLED:
             continue
         mean = float(values.mean(dtype=np.float64))
-        if mean < _MEAN_HU[0]:
+        if mean < LIMITS.mean_hu[0]:
             what = (
                 "is as dark as air: it may be gas outside the lung, severe emphysema, or a scale that is off"
             )
-        elif mean > _MEAN_HU[1]:
+        elif mean > LIMITS.mean_hu[1]:
             what = "is as dense as an organ: it may be no lung, or lung without air"
         else:
             continue
         message = f"The {info.title.lower()} has a mean of {mean:.0f} HU and {what}. Look at the mask."
-        yield Flag("lung_hu_implausible", Severity.WARNING, message, (info.name, "lungs"))
+        yield Flag(FlagCode.LUNG_HU_IMPLAUSIBLE, Severity.WARNING, message, (info.name, "lungs"))

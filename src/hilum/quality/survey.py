@@ -1,4 +1,4 @@
-"""A quick look at a scan: a few planes, averaged to blocks of about 3 mm."""
+"""A sample of a scan: a few planes, averaged to blocks of about 3 mm."""
 
 from __future__ import annotations
 
@@ -9,22 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import PADDING_HU, USUAL_WIDTH_MM
+from hilum.core.flag_limits import LIMITS
 from hilum.core.volume import Volume
 
 __all__ = ["FewPlanes", "Plane", "block_any", "canonical_labels", "plane_axis"]
 
 Mask = npt.NDArray[np.bool_]
 
-#: Mean of a block below which it is padding round the scanner's circle, not air with noise.
-_PADDING_MEAN = -1060.0
-#: Value below which not even the noise of air comes, so that one such voxel marks its block as padding.
-PADDING_VALUE = -1250.0
 #: Converters and scanners also pad with the lowest value of 12 bits, which noise of air reaches as well:
 #: only what is constant over some blocks counts. Above this value, a constant is air without noise.
 _PADDING_CONSTANT = -1020.0
 _BLOCK_MM = 3.0
-#: Width that a chest picture without a scale is taken to have, mm; serves the block size only.
-_USUAL_WIDTH_MM = 370.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +32,7 @@ class Plane:
         factors: Voxels in a block along both axes.
         mean: Mean HU of the blocks, shape (a, b).
         padding: Blocks that hold padding.
-        empty: Blocks that were not scanned: padding, or one value, whatever it is, that reaches the edge.
+        empty: Blocks that were not scanned: padding, or any one value that reaches the edge.
         spacing: Voxel size along both axes, mm.
     """
 
@@ -83,10 +79,10 @@ class FewPlanes:
         canonical = self.volume.canonical()
         labels = None if self.labels is None else canonical_labels(self.volume, self.labels)
         axis = plane_axis(canonical.shape)
-        spacing = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
+        spacing: tuple[float, ...] = tuple(s for n, s in enumerate(canonical.spacing) if n != axis)
         width = max(n for k, n in enumerate(canonical.shape) if k != axis)
         if not self.volume.meta.spacing_known:
-            spacing = (_USUAL_WIDTH_MM / width,) * 2
+            spacing = (USUAL_WIDTH_MM / width,) * 2
         depth = canonical.shape[axis]
         # The middles of equal parts, so that the first and last slice are not among many.
         chosen = np.unique(((np.arange(self.count) + 0.5) * depth / self.count).astype(int))
@@ -113,7 +109,7 @@ def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple
         np.minimum(low, part, out=low)
         np.maximum(high, part, out=high)
     mean = total / np.float32(len(parts))
-    padding = (low < PADDING_VALUE) | (mean < _PADDING_MEAN)
+    padding = (low < LIMITS.padding_hu) | (mean < PADDING_HU)
     flat = ndimage.maximum_filter(high, 3) == ndimage.minimum_filter(low, 3)
     padding |= ndimage.binary_dilation(flat & (high <= _PADDING_CONSTANT), np.ones((3, 3)))
     empty = padding | ndimage.binary_dilation(_from_the_edge(flat), np.ones((3, 3)))

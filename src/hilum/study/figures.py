@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter1d
 
-from hilum.quality.hu_scale import AIR_HU, TISSUE_RANGE
+from hilum.core.flag_limits import LIMITS
 from hilum.study.explore import Exploration
 from hilum.study.intensities import CENTRES, EDGES, Region
 
@@ -194,9 +194,9 @@ def _calibration(found: Exploration, figure: Figure) -> None:
     """Air, fat and soft tissue of each subject."""
     panels = figure.subplots(1, 3)
     points = (
-        ("air_hu", "Air round the body", (AIR_HU, AIR_HU)),
+        ("air_hu", "Air round the body", (LIMITS.air_hu, LIMITS.air_hu)),
         ("fat_hu", "Fat", (-120.0, -80.0)),
-        ("soft_tissue_hu", "Soft tissue", TISSUE_RANGE),
+        ("soft_tissue_hu", "Soft tissue", LIMITS.tissue_hu),
     )
     odd = {(outlier.number, outlier.feature) for outlier in found.outliers}
     for axes, (feature, title, usual) in zip(panels, points, strict=True):

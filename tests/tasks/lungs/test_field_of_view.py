@@ -10,9 +10,9 @@ from hilum.anatomy.airways import find_central_airways
 from hilum.anatomy.body import find_inner_air
 from hilum.anatomy.model import Scan
 from hilum.core.volume import Volume
+from hilum.imaging.overlap import dice
 from hilum.synthesis.phantoms import Phantom, make_phantom
 from hilum.tasks.lungs.model import LearnedLungs
-from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.2, 2.2, 3.0)
@@ -63,7 +63,7 @@ def test_air_in_the_room_is_lung_only_where_that_is_known(chest: Phantom) -> Non
     true = chest.labels > 0
     hu = np.where(circle_through(true), chest.volume.hu, -2000)
     scan = Scan.of(Volume(hu.astype(np.int16), chest.volume.affine).canonical())
-    told = scan.knowing(true & circle_through(true)).found
+    told = scan.with_lung_prior(true & circle_through(true)).found
     assert (told.inner & true).sum() > 0.9 * (true & circle_through(true)).sum()
     assert not (told.inner & (scan.reduced.hu < -1060)).any()
     blind = find_inner_air(scan.hu, scan.reduced, scan.threshold, np.zeros(true.shape, bool))
@@ -94,8 +94,8 @@ def test_a_child_is_looked_at_as_an_adult_is(model: LearnedLungs, chest: Phantom
     spacing = [factor * s for s in SPACING]
     volume = Volume(chest.volume.hu, np.diag([*spacing, 1.0]))
     child, adult = Scan.of(volume.canonical()), Scan.of(chest.volume.canonical())
-    assert adult.times == 1
-    assert child.times > 1.4
+    assert adult.magnification == 1
+    assert child.magnification > 1.4
     found, grown = model(volume), model(chest.volume)
     assert dice(found.labels.data > 0, chest.labels > 0) > 0.97
     assert found.landmarks.trachea_ml == pytest.approx(grown.landmarks.trachea_ml * factor**3, rel=0.25)
@@ -106,4 +106,4 @@ def test_a_narrow_field_of_view_makes_no_child(chest: Phantom) -> None:
     seen = circle_through(chest.labels > 0)
     for hu in (np.where(seen, chest.volume.hu, -2000), chest.volume.hu[60:-60, 40:-40]):
         narrow = Volume(np.ascontiguousarray(hu.astype(np.int16)), chest.volume.affine)
-        assert Scan.of(narrow.canonical()).times == 1
+        assert Scan.of(narrow.canonical()).magnification == 1

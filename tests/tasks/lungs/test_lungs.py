@@ -18,6 +18,7 @@ from hilum.core.errors import ModelError, NotAChestError
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import block_share
+from hilum.imaging.overlap import dice
 from hilum.models.card import ModelCard
 from hilum.models.engine import Device, Session, open_session
 from hilum.models.registry import SHIPPED, Model, open_model
@@ -30,7 +31,6 @@ from hilum.tasks.lungs.network import LABELS, Opinion, ask_network
 from hilum.tasks.lungs.shape import Rules, fat_hu, join_lungs
 from hilum.tasks.lungs.thin import crescents, require_lung
 from support.cards import changed, volume_card
-from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.0, 2.0, 2.5)

@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 
 from hilum.core.errors import GeometryError
+from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.findings import Finding
@@ -44,7 +45,7 @@ def compare_duplicates(grid: Grid, decoder: Decoder) -> list[Finding]:
         return []
     n = len(grid.duplicates)
     what = "1 image that repeats another one was" if n == 1 else f"{n} images that repeat others were"
-    return [Finding("duplicates_dropped", f"{what} left out; the pixels are the same.")]
+    return [Finding(FlagCode.DUPLICATES_DROPPED, f"{what} left out; the pixels are the same.")]
 
 
 def _mixed(grid: Grid, place: int, plane: Plane) -> GeometryError:

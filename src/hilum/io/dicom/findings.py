@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hilum.core.errors import GeometryError, HilumError, InputError
+from hilum.core.flags import FlagCode
 
-__all__ = ["Effect", "Finding"]
+__all__ = ["Effect", "Finding", "Refusal"]
 
 
 class Effect(Enum):
@@ -25,18 +26,41 @@ class Effect(Enum):
     """The stack is not a CT volume, and nobody would expect it to be read."""
 
 
+class Refusal(str, Enum):
+    """What a stack is refused for: no scan that was read carries one of these."""
+
+    BAD_ORIENTATION = "bad_orientation"
+    BAD_RESCALE = "bad_rescale"
+    COLOUR = "colour"
+    COMPRESSION = "compression"
+    EIGHT_BIT = "eight_bit"
+    INTERLEAVED = "interleaved"
+    LOCALIZER = "localizer"
+    MIXED_RESCALE = "mixed_rescale"
+    NO_GEOMETRY = "no_geometry"
+    NO_IMAGE = "no_image"
+    NOT_CT = "not_ct"
+    NOT_HU = "not_hu"
+    PROJECTION = "projection"
+    SECONDARY_CAPTURE = "secondary_capture"
+    TRUNCATED_FILE = "truncated_file"
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One finding.
 
     Attributes:
-        code: Stable snake_case identifier.
+        code: What it is: that of the flag which it becomes, or of the refusal.
         sentence: One sentence for a person, without a patient identifier.
         effect: What follows.
         hint: How to go on; may be empty.
     """
 
-    code: str
+    code: FlagCode | Refusal
     sentence: str
     effect: Effect = Effect.NOTE
     hint: str = ""

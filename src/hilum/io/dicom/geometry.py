@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
-from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.findings import Effect, Finding, Refusal
 from hilum.io.dicom.headers import Plane
 
 __all__ = ["Grid", "Orientation", "lay_out"]
@@ -121,7 +122,7 @@ def lay_out(planes: Sequence[Plane]) -> tuple[Grid | None, list[Finding]]:
     orientation = _orientation(planes[0])
     if orientation is None:
         sentence = "ImageOrientationPatient gives no two directions at a right angle."
-        return None, [Finding("bad_orientation", sentence, Effect.GEOMETRY, "Export the series again.")]
+        return None, [Finding(Refusal.BAD_ORIENTATION, sentence, Effect.GEOMETRY, "Export the series again.")]
     origins = np.array([p.origin for p in planes])
     places = origins @ orientation.normal
     # Equal places keep the order of the instance numbers, so that the same input gives the same result.
@@ -159,14 +160,14 @@ def _missing(planes: Sequence[Plane]) -> Finding | None:
         lacking = [p for p in planes if getattr(p, keyword) is None]
         if lacking:
             return Finding(
-                "no_geometry",
+                Refusal.NO_GEOMETRY,
                 f"A valid {what} is missing in {len(lacking)} of {len(planes)} images, so the place is lost.",
                 Effect.GEOMETRY,
                 "Export the original series again, without changes.",
             )
     if any(min(p.spacing or (0.0,)) <= 0 for p in planes):
         return Finding(
-            "no_geometry", "PixelSpacing is zero or negative.", Effect.GEOMETRY, "Export it again."
+            Refusal.NO_GEOMETRY, "PixelSpacing is zero or negative.", Effect.GEOMETRY, "Export it again."
         )
     return None
 
@@ -196,7 +197,7 @@ def _step(planes: Sequence[Plane], places: Array) -> tuple[float, list[Finding]]
     if thickness and thickness > 0:
         return thickness, []
     sentence = "The slice has no thickness in its header; 1 mm is taken, so volumes mean nothing."
-    return 1.0, [Finding("thickness_unknown", sentence)]
+    return 1.0, [Finding(FlagCode.THICKNESS_UNKNOWN, sentence)]
 
 
 def _merge(
@@ -219,7 +220,7 @@ def _duplicate_findings(grid: Grid) -> list[Finding]:
     n = len(grid.duplicates)
     where = grid.say(grid.places[grid.duplicates[0][0]])
     subject = "1 image lies" if n == 1 else f"{n} images lie"
-    return [Finding("duplicate_slices", f"{subject} at the place of another one, first at {where}.")]
+    return [Finding(FlagCode.DUPLICATE_SLICES, f"{subject} at the place of another one, first at {where}.")]
 
 
 def _distance_findings(grid: Grid) -> list[Finding]:
@@ -256,12 +257,12 @@ def _gap(grid: Grid, gaps: npt.NDArray[np.intp], steps: Array) -> Finding:
     sentence = (
         f"{subject} {places} {where}: its neighbours lie {apart:.4g} mm apart, the others {grid.step:.4g} mm."
     )
-    return Finding("missing_slices", sentence, Effect.RESAMPLE, _RESAMPLE)
+    return Finding(FlagCode.MISSING_SLICES, sentence, Effect.RESAMPLE, _RESAMPLE)
 
 
 def _uneven(low: float, high: float) -> Finding:
     sentence = f"The slices are not evenly spaced: neighbours lie {low:.4g} to {high:.4g} mm apart."
-    return Finding("uneven_slices", sentence, Effect.RESAMPLE, _RESAMPLE)
+    return Finding(FlagCode.UNEVEN_SLICES, sentence, Effect.RESAMPLE, _RESAMPLE)
 
 
 def _shift_findings(grid: Grid) -> list[Finding]:
@@ -274,7 +275,7 @@ def _shift_findings(grid: Grid) -> list[Finding]:
     jumps = float(np.linalg.norm(grid.shifts - along[:, None] * slope, axis=1).max())
     if jumps > least:
         sentence = f"The slices are shifted sideways against each other by up to {jumps:.1f} mm."
-        return [Finding("shifted_slices", sentence, Effect.RESAMPLE, _RESAMPLE)]
+        return [Finding(FlagCode.SHIFTED_SLICES, sentence, Effect.RESAMPLE, _RESAMPLE)]
     march = float(np.linalg.norm(slope)) * float(along[-1])
     tilt = float(np.degrees(np.arctan(np.linalg.norm(slope))))
     if march <= least:
@@ -283,11 +284,11 @@ def _shift_findings(grid: Grid) -> list[Finding]:
         sentence = (
             f"The gantry was tilted by {tilt:.1f} degrees, so the slices do not form a rectangular grid."
         )
-        return [Finding("gantry_tilt", sentence, Effect.RESAMPLE, _RESAMPLE)]
+        return [Finding(FlagCode.GANTRY_TILT, sentence, Effect.RESAMPLE, _RESAMPLE)]
     sentence = (
         f"The slices lean by {tilt:.2f} degrees ({march:.1f} mm in all); the voxel grid is sheared to match."
     )
-    return [Finding("small_tilt", sentence)]
+    return [Finding(FlagCode.SMALL_TILT, sentence)]
 
 
 def _count(n: int, what: str) -> str:

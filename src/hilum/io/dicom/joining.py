@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Effect, Finding
 from hilum.io.dicom.geometry import lay_out
 from hilum.io.dicom.headers import PHASE_KEYS, Plane
@@ -67,7 +68,7 @@ def _fit(planes: Sequence[Plane]) -> bool:
     if len(numbers) < len(planes) or None in numbers:
         return False
     grid, findings = lay_out(planes)
-    odd = {f.code for f in findings if f.effect is not Effect.NOTE} - {"missing_slices"}
+    odd = {f.code for f in findings if f.effect is not Effect.NOTE} - {FlagCode.MISSING_SLICES}
     return grid is not None and not odd and not grid.duplicates
 
 
@@ -78,4 +79,4 @@ def _note(planes: Sequence[Plane]) -> Finding:
         f"{len(planes)} slices with a {what} UID of their own each fit together as one scan and were read as "
         "one; make sure that they are of one patient."
     )
-    return Finding("series_joined", sentence)
+    return Finding(FlagCode.SERIES_JOINED, sentence)

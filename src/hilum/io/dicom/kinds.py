@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.findings import Effect, Finding, Refusal
 from hilum.io.dicom.headers import FileHeader, Plane
 
 __all__ = ["Kind", "kind_of", "left_out"]
@@ -77,29 +77,33 @@ def left_out(kind: Kind, head: FileHeader) -> Finding:
     """Say why images of a kind are not read as a CT volume."""
     if kind is Kind.OTHER:
         name = head.modality or "unknown"
-        return Finding("not_ct", f"The modality is {name}, not CT.", Effect.LEFT_OUT, "Give a chest CT.")
+        return Finding(
+            Refusal.NOT_CT, f"The modality is {name}, not CT.", Effect.LEFT_OUT, "Give a chest CT."
+        )
     if kind is Kind.NO_IMAGE:
-        return Finding("no_image", "The files hold no image.", Effect.LEFT_OUT, "Give the CT series.")
+        return Finding(Refusal.NO_IMAGE, "The files hold no image.", Effect.LEFT_OUT, "Give the CT series.")
     if kind is Kind.LOCALIZER:
         sentence = "It is a localizer (scout view), not slices."
-        return Finding("localizer", sentence, Effect.LEFT_OUT, "Give the axial CT series.")
+        return Finding(Refusal.LOCALIZER, sentence, Effect.LEFT_OUT, "Give the axial CT series.")
     if kind is Kind.PROJECTION:
         sentence = (
             "The image type says that it is a picture made from a volume (such as a MIP), not CT slices."
         )
-        return Finding("projection", sentence, Effect.LEFT_OUT, "Give the series that it was made from.")
+        return Finding(
+            Refusal.PROJECTION, sentence, Effect.LEFT_OUT, "Give the series that it was made from."
+        )
     if kind is Kind.SECONDARY:
         sentence = "It is a secondary capture, which holds no HU to rely on."
-        return Finding("secondary_capture", sentence, Effect.LEFT_OUT, "Give the original CT series.")
+        return Finding(Refusal.SECONDARY_CAPTURE, sentence, Effect.LEFT_OUT, "Give the original CT series.")
     return _not_hu(head)
 
 
 def _not_hu(head: FileHeader) -> Finding:
     hint = "Give the original CT series."
     if head.samples > 1:
-        return Finding("colour", "The images are in colour, so they hold no HU.", Effect.LEFT_OUT, hint)
+        return Finding(Refusal.COLOUR, "The images are in colour, so they hold no HU.", Effect.LEFT_OUT, hint)
     if 0 < min(head.bits) <= 8:
         sentence = "The images are 8-bit windowed pictures: HU cannot be recovered from them."
-        return Finding("eight_bit", sentence, Effect.LEFT_OUT, hint)
+        return Finding(Refusal.EIGHT_BIT, sentence, Effect.LEFT_OUT, hint)
     sentence = f"The values are given in {head.rescale_type[:16]}, not in HU (such as a material map)."
-    return Finding("not_hu", sentence, Effect.LEFT_OUT, hint)
+    return Finding(Refusal.NOT_HU, sentence, Effect.LEFT_OUT, hint)

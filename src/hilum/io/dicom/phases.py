@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hilum.io.dicom.findings import Effect, Finding
+from hilum.core.flags import FlagCode
+from hilum.io.dicom.findings import Effect, Finding, Refusal
 from hilum.io.dicom.geometry import Grid, lay_out
 from hilum.io.dicom.headers import PHASE_KEYS, Plane
 
@@ -108,15 +109,15 @@ def _joined(planes: Sequence[Plane]) -> Division | None:
     sentence = (
         f"{len(parts)} acquisitions follow each other and share {what}; the image of the longer one was kept."
     )
-    return Division((tuple(taken.values()),), "", (Finding("overlap_dropped", sentence),))
+    return Division((tuple(taken.values()),), "", (Finding(FlagCode.OVERLAP_DROPPED, sentence),))
 
 
 def _interleaved(planes: Sequence[Plane]) -> Division | None:
     """Divide scans of one stretch whose slices lie between each other, each of them even by itself."""
     grid, findings = lay_out(planes)
-    if grid is None or not any(f.code in ("uneven_slices", "missing_slices") for f in findings):
+    if grid is None or not any(f.code in (FlagCode.UNEVEN_SLICES, FlagCode.MISSING_SLICES) for f in findings):
         return None
-    uneven = any(f.code == "uneven_slices" for f in findings)
+    uneven = any(f.code == FlagCode.UNEVEN_SLICES for f in findings)
     for key in _MOMENTS:
         parts = _by(planes, _value(key))
         if len(parts) > 1 and _side_by_side(parts, may_miss=uneven):
@@ -129,7 +130,7 @@ def _interleaved(planes: Sequence[Plane]) -> Division | None:
         "in their headers tells them apart."
     )
     hint = "Export each scan as a series of its own. Interpolation would blend them."
-    return Division((tuple(planes),), "", (Finding("interleaved", sentence, Effect.GEOMETRY, hint),))
+    return Division((tuple(planes),), "", (Finding(Refusal.INTERLEAVED, sentence, Effect.GEOMETRY, hint),))
 
 
 def _side_by_side(parts: Sequence[Sequence[Plane]], *, may_miss: bool) -> bool:
@@ -144,7 +145,7 @@ def _side_by_side(parts: Sequence[Sequence[Plane]], *, may_miss: bool) -> bool:
     for part in parts:
         grid, findings = lay_out(part)
         odd = {f.code for f in findings if f.effect is Effect.RESAMPLE}
-        odd -= {"missing_slices"} if may_miss else set()
+        odd -= {FlagCode.MISSING_SLICES} if may_miss else set()
         if grid is None or odd or len(part) < _LEAST:
             return False
         spans.append((float(grid.places[0]), float(grid.places[-1])))

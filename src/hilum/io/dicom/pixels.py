@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import LOWEST_HU
 from hilum.core.errors import InputError
+from hilum.core.flags import FlagCode
 from hilum.io.dicom.decoding import Decoder, undecodable
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.headers import FileHeader, Plane
@@ -17,7 +19,6 @@ from hilum.io.dicom.headers import FileHeader, Plane
 __all__ = ["Pixels", "read_pixels"]
 
 _INT16 = np.iinfo(np.int16)
-_AIR = -1024
 #: A padding value that rescales into the range of tissue is not believed: it would erase the patient.
 _NO_TISSUE_BELOW, _NO_TISSUE_ABOVE = -900, 4000
 #: 16 unsigned bits make values from here on of -1100 to -1: air and lung. Above this share of the
@@ -131,7 +132,7 @@ def _pad(raw: npt.NDArray[Any], plane: Plane, out: npt.NDArray[Any], tally: _Tal
         tally.doubted = True
         return
     tally.padded += count
-    out[inside] = np.minimum(out[inside], _AIR)
+    out[inside] = np.minimum(out[inside], LOWEST_HU)
 
 
 def _as_stored(value: int, head: FileHeader) -> int:
@@ -156,13 +157,13 @@ def _findings(tally: _Tally, voxels: int) -> Iterator[Finding]:
     if tally.padded:
         share = tally.padded / voxels
         yield Finding(
-            "padding",
+            FlagCode.PADDING,
             f"{share:.1%} of the voxels are padding outside the scanned circle, set to -1024 HU or lower.",
         )
     if tally.doubted:
         yield Finding(
-            "padding_ignored",
+            FlagCode.PADDING_IGNORED,
             "The padding value in the header lies among the values of tissue, so it was not used.",
         )
     if tally.clipped:
-        yield Finding("clipped", f"{tally.clipped} voxels beyond the range of 16 bits were clipped.")
+        yield Finding(FlagCode.CLIPPED, f"{tally.clipped} voxels beyond the range of 16 bits were clipped.")

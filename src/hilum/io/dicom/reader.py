@@ -8,6 +8,7 @@ from os.path import commonpath
 from pathlib import Path
 
 from hilum.core.errors import GeometryError, InputError
+from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume
 from hilum.io.dicom.decoding import Decoder
@@ -63,13 +64,13 @@ def read_found(found: Scan, source: Source, *, series: str | None = None, resamp
     stacks = stacks_of(found, source)
     choice = choose(stacks, series)
     stack = choice.stack
-    notes = [Finding("series_chosen", choice.why)] if choice.why else []
+    notes = [Finding(FlagCode.SERIES_CHOSEN, choice.why)] if choice.why else []
     notes += _company(found, stacks, stack)
     _refuse_unreadable(stack, found)
     _refuse(stack, found, resample)
     if stack.grid is None:  # findings of a stack without grid always refuse
         raise GeometryError("The place of the images is unknown.", "Export the series again.")
-    notes += [f for f in stack.findings if f.effect is Effect.NOTE and f.code != "duplicate_slices"]
+    notes += [f for f in stack.findings if f.effect is Effect.NOTE and f.code != FlagCode.DUPLICATE_SLICES]
     _check_memory(stack, stack.grid)
     with Decoder() as decoder:
         notes += compare_duplicates(stack.grid, decoder)
@@ -190,14 +191,16 @@ def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding
     notes = []
     if found.index:
         sentence = "A DICOMDIR was given: the folder in which it lies was read, whatever the index lists."
-        notes.append(Finding("index_given", sentence))
+        notes.append(Finding(FlagCode.INDEX_GIVEN, sentence))
     others: dict[str, int] = {}
     for s in stacks:
         if not s.readable:
             others[s.kind.value] = others.get(s.kind.value, 0) + len(s.planes)
     if others:
         what = ", ".join(f"{n} of kind {kind!r}" for kind, n in sorted(others.items()))
-        notes.append(Finding("images_left_out", f"Images that are no CT slices were left out: {what}."))
+        notes.append(
+            Finding(FlagCode.IMAGES_LEFT_OUT, f"Images that are no CT slices were left out: {what}.")
+        )
     if found.broken:
         shown = "; ".join(f"{name}: {why}" for name, why in found.broken[:_LISTED])
         subject = _count(len(found.broken), "file")
@@ -206,7 +209,7 @@ def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding
             subject=subject,
             shown=shown,
         )
-        notes.append(Finding("files_unreadable", sentence))
+        notes.append(Finding(FlagCode.FILES_UNREADABLE, sentence))
     return notes
 
 
@@ -234,7 +237,7 @@ def _assemble(name: str, stack: Stack, grid: Grid, notes: list[Finding], decoder
         body_part=head.body_part,
         series_uid=head.series_uid,
         files=_files(grid.planes),
-        notes=tuple((f.code, f.sentence) for f in notes),
+        notes=tuple((FlagCode.of(f.code), f.sentence) for f in notes),
     )
     # (k, j, i) in memory, so that a slice is written in one piece; seen as (i, j, k).
     return finish(RawImage(hu.transpose(2, 1, 0), affine, meta))

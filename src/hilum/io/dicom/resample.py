@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from hilum.core.constants import LOWEST_HU
+from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Finding
 from hilum.io.dicom.geometry import Grid
 
 __all__ = ["Resampled", "resample"]
-
-_AIR = -1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +76,13 @@ def _lay(
     plane: npt.NDArray[Any], shift: npt.NDArray[np.float64], shape: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
     """Put a slice into a larger plane, moved by ``shift`` pixels along (i, j), both at least 0."""
-    padded = np.full(shape, _AIR, np.float32)
+    padded = np.full(shape, LOWEST_HU, np.float32)
     padded[: plane.shape[0], : plane.shape[1]] = plane
     if not shift.any():
         return padded
-    moved: npt.NDArray[np.float32] = ndimage.shift(padded, shift[::-1], order=1, mode="constant", cval=_AIR)
+    moved: npt.NDArray[np.float32] = ndimage.shift(
+        padded, shift[::-1], order=1, mode="constant", cval=LOWEST_HU
+    )
     return moved
 
 
@@ -100,4 +102,4 @@ def _finding(made: int, count: int, shifts: npt.NDArray[np.float64]) -> Finding:
     )
     if shifts.any():
         sentence += " The slices were shifted in their plane onto a rectangular grid."
-    return Finding("resampled", sentence)
+    return Finding(FlagCode.RESAMPLED, sentence)

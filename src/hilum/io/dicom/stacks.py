@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
+from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Effect, Finding
 from hilum.io.dicom.geometry import Grid, lay_out
 from hilum.io.dicom.headers import PHASE_KEYS, FileHeader, Plane
@@ -128,7 +129,7 @@ def _divide(planes: Sequence[Plane], lone: bool, notes: tuple[Finding, ...]) -> 
         sentence = (
             f"The series holds {len(readable)} stacks of images that differ in {what}; they are kept apart."
         )
-        note = Finding("series_divided", sentence)
+        note = Finding(FlagCode.SERIES_DIVIDED, sentence)
         stacks = [replace(s, findings=(*s.findings, note)) if s.readable else s for s in stacks]
     stacks.sort(key=lambda s: (not s.readable, -s.slices))
     return [replace(s, part=n, parts=len(stacks)) for n, s in enumerate(stacks, 1)]

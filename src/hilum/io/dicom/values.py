@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.pixels import get_decoder
 
+from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
-from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.findings import Effect, Finding, Refusal
 from hilum.io.dicom.headers import Plane
 from hilum.io.dicom.meta import as_uid
 
@@ -32,11 +33,13 @@ def pixel_findings(planes: Sequence[Plane]) -> list[Finding]:
         sentence = Sentence(
             "{file:name}{more} is truncated: the file is smaller than its pixels.", name=short[0], more=more
         )
-        findings.append(Finding("truncated_file", sentence, Effect.INPUT, "Get the file again."))
+        findings.append(Finding(Refusal.TRUNCATED_FILE, sentence, Effect.INPUT, "Get the file again."))
     findings += _encodings(planes)
     findings += _rescale(planes)
     if any(p.head.lossy for p in planes):
-        findings.append(Finding("lossy", "The images were compressed with loss; HU may be off a little."))
+        findings.append(
+            Finding(FlagCode.LOSSY, "The images were compressed with loss; HU may be off a little.")
+        )
     return findings
 
 
@@ -50,7 +53,7 @@ def _encodings(planes: Sequence[Plane]) -> Iterator[Finding]:
         else:
             sentence = f"The pixels are compressed as {uid.name}, which cannot be decoded here."
         hint = "Decompress the series first, for instance with gdcmconv."
-        yield Finding("compression", sentence, Effect.INPUT, hint)
+        yield Finding(Refusal.COMPRESSION, sentence, Effect.INPUT, hint)
 
 
 def _decodable(syntax: str) -> bool:
@@ -74,7 +77,7 @@ def _rescale(planes: Sequence[Plane]) -> Iterator[Finding]:
         yield from _slopes(planes)
     if any(p.slope == 0 for p in planes):
         sentence = "The rescale slope is zero, so the values cannot be turned into HU."
-        yield Finding("bad_rescale", sentence, Effect.INPUT, "Export the series again.")
+        yield Finding(Refusal.BAD_RESCALE, sentence, Effect.INPUT, "Export the series again.")
     wild = [p for p in planes if abs(p.slope or 0) > _MAX_SLOPE or abs(p.intercept or 0) > _MAX_INTERCEPT]
     if wild:
         slope, intercept = wild[0].slope or 1.0, wild[0].intercept or 0.0
@@ -84,16 +87,16 @@ def _rescale(planes: Sequence[Plane]) -> Iterator[Finding]:
             slope=f"{slope:g}",
             intercept=f"{intercept:g}",
         )
-        yield Finding("bad_rescale", sentence, Effect.INPUT, "Export the series again.")
+        yield Finding(Refusal.BAD_RESCALE, sentence, Effect.INPUT, "Export the series again.")
 
 
 def _no_rescale(planes: Sequence[Plane]) -> Finding:
     what = "slope and intercept" if all(p.slope is None for p in planes) else "intercept"
     if all(p.head.signed for p in planes):
         sentence = f"The header has no rescale {what}; the signed values were taken as HU."
-        return Finding("no_rescale", sentence)
+        return Finding(FlagCode.NO_RESCALE, sentence)
     sentence = f"The header has no rescale {what}, and the values are unsigned, so they are not HU."
-    return Finding("no_rescale", sentence, Effect.INPUT, _AGAIN)
+    return Finding(FlagCode.NO_RESCALE, sentence, Effect.INPUT, _AGAIN)
 
 
 def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
@@ -101,7 +104,9 @@ def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
     which = f"{len(lacking)} of {len(planes)} images"
     told = {(p.slope, p.intercept) for p in planes if p.intercept is not None}
     if told <= {(1.0, 0.0), (None, 0.0)} and all(p.slope in (None, 1.0) for p in lacking):
-        return Finding("no_rescale", f"{which} have no rescale; it was taken as that of the others, 1 and 0.")
+        return Finding(
+            FlagCode.NO_RESCALE, f"{which} have no rescale; it was taken as that of the others, 1 and 0."
+        )
     verb = "has" if len(lacking) == 1 else "have"
     sentence = Sentence(
         "{which} {verb} no rescale intercept (first {file:path}) while the others have one, so not all "
@@ -110,7 +115,7 @@ def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
         verb=verb,
         path=lacking[0].head.path.name,
     )
-    return Finding("mixed_rescale", sentence, Effect.INPUT, _AGAIN)
+    return Finding(Refusal.MIXED_RESCALE, sentence, Effect.INPUT, _AGAIN)
 
 
 def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
@@ -125,7 +130,7 @@ def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
             which=which,
             path=lacking[0].head.path.name,
         )
-        yield Finding("mixed_rescale", sentence, Effect.INPUT, _AGAIN)
+        yield Finding(Refusal.MIXED_RESCALE, sentence, Effect.INPUT, _AGAIN)
     elif lacking:
         note = f"{which} have a rescale intercept but no slope; slope 1 was taken, as CT has as a rule."
-        yield Finding("slope_assumed", note)
+        yield Finding(FlagCode.SLOPE_ASSUMED, note)

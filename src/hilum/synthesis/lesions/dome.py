@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hilum.imaging.isogrid import along_axis
+from hilum.imaging.interpolation import along_axis
 from hilum.imaging.morphology import bounding_box
 from hilum.synthesis.lesions.kinds import Change
 from hilum.synthesis.lesions.lung import Float, LungSpace, noise_level, smooth_step

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from hilum.synthesis.lesions.lung import Float, LungSpace, smooth_step
+from hilum.synthesis.pathology import Pathology
 
-__all__ = ["RECIPES", "Change", "InjuryKind"]
+__all__ = ["RECIPES", "Change"]
 
 
 #: Pleural fluid (Nandalur 2005: 7 and 10 HU on average, standard deviations 9 and 7).
@@ -19,22 +19,6 @@ FLUID_HU = (0.0, 20.0)
 #: part the two, without contrast they are alike (Konietzke 2021). What gas is left lowers both by some 20 HU.
 PNEUMONIA_HU = (15.0, 85.0)
 COLLAPSED_HU = (25.0, 105.0)
-
-
-class InjuryKind(str, Enum):
-    """What can be put into a lung."""
-
-    GROUND_GLASS = "ground_glass"
-    CRAZY_PAVING = "crazy_paving"
-    CONSOLIDATION = "consolidation"
-    ATELECTASIS = "atelectasis"
-    OEDEMA = "oedema"
-    FIBROSIS = "fibrosis"
-    EMPHYSEMA = "emphysema"
-    MASS = "mass"
-    EFFUSION = "effusion"
-    PNEUMOTHORAX = "pneumothorax"
-    WHITE_OUT = "white_out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,16 +174,17 @@ def _white_out(lung: LungSpace, severity: float) -> list[Change]:
     return [Change(share, np.float32(lung.rng.uniform(15, 60)) + np.float32(5) * lung.field(20.0))]
 
 
-RECIPES: dict[InjuryKind, Callable[[LungSpace, float], list[Change]]] = {
-    InjuryKind.GROUND_GLASS: _ground_glass,
-    InjuryKind.CRAZY_PAVING: _crazy_paving,
-    InjuryKind.CONSOLIDATION: _consolidation,
-    InjuryKind.ATELECTASIS: _atelectasis,
-    InjuryKind.OEDEMA: _oedema,
-    InjuryKind.FIBROSIS: _fibrosis,
-    InjuryKind.EMPHYSEMA: _emphysema,
-    InjuryKind.MASS: _mass,
-    InjuryKind.EFFUSION: _effusion,
-    InjuryKind.PNEUMOTHORAX: _pneumothorax,
-    InjuryKind.WHITE_OUT: _white_out,
+#: Pathologies that can be put into real lungs, and how.
+RECIPES: dict[Pathology, Callable[[LungSpace, float], list[Change]]] = {
+    Pathology.GROUND_GLASS: _ground_glass,
+    Pathology.CRAZY_PAVING: _crazy_paving,
+    Pathology.CONSOLIDATION: _consolidation,
+    Pathology.ATELECTASIS: _atelectasis,
+    Pathology.OEDEMA: _oedema,
+    Pathology.FIBROSIS: _fibrosis,
+    Pathology.EMPHYSEMA: _emphysema,
+    Pathology.MASS: _mass,
+    Pathology.EFFUSION: _effusion,
+    Pathology.PNEUMOTHORAX: _pneumothorax,
+    Pathology.WHITE_OUT: _white_out,
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.imaging.isogrid import along_axis
+from hilum.imaging.interpolation import along_axis
 from hilum.imaging.morphology import Mask, Spacing, depth, distance_to
 
 __all__ = ["Float", "LungSpace", "noise_level", "smooth_step"]

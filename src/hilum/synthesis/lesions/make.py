@@ -11,34 +11,35 @@ import numpy.typing as npt
 
 from hilum.core.errors import UsageError
 from hilum.imaging.morphology import Mask, Spacing, bounding_box
-from hilum.synthesis.lesions.kinds import RECIPES, Change, InjuryKind
+from hilum.synthesis.lesions.kinds import RECIPES, Change
 from hilum.synthesis.lesions.lung import Float, LungSpace, noise_level
+from hilum.synthesis.pathology import Pathology
 
 __all__ = ["POSTERIOR", "Injured", "add_injury", "mix_in", "random_injury"]
 
 #: Towards the back, RAS: where a supine patient's dependent lung lies.
 POSTERIOR = (0.0, -1.0, 0.0)
 #: Diseases of one lung with their severities, in the order they are put in.
-Plan = tuple[tuple[InjuryKind, float], ...]
+Plan = tuple[tuple[Pathology, float], ...]
 _MARGIN_MM = 6.0
 #: Outermost millimetres of a lung, where voxels hold wall too.
 _RIM_MM = 3.0
 #: How often each kind is drawn for training.
 _CHANCES = {
-    InjuryKind.GROUND_GLASS: 2.0,
-    InjuryKind.CRAZY_PAVING: 1.0,
-    InjuryKind.CONSOLIDATION: 4.0,
-    InjuryKind.ATELECTASIS: 3.0,
-    InjuryKind.OEDEMA: 1.0,
-    InjuryKind.FIBROSIS: 1.0,
-    InjuryKind.EMPHYSEMA: 1.0,
-    InjuryKind.MASS: 1.5,
-    InjuryKind.EFFUSION: 2.0,
-    InjuryKind.PNEUMOTHORAX: 1.0,
-    InjuryKind.WHITE_OUT: 0.7,
+    Pathology.GROUND_GLASS: 2.0,
+    Pathology.CRAZY_PAVING: 1.0,
+    Pathology.CONSOLIDATION: 4.0,
+    Pathology.ATELECTASIS: 3.0,
+    Pathology.OEDEMA: 1.0,
+    Pathology.FIBROSIS: 1.0,
+    Pathology.EMPHYSEMA: 1.0,
+    Pathology.MASS: 1.5,
+    Pathology.EFFUSION: 2.0,
+    Pathology.PNEUMOTHORAX: 1.0,
+    Pathology.WHITE_OUT: 0.7,
 }
 #: What empties the lung comes last, over whatever is in it.
-_LAST = (InjuryKind.EFFUSION, InjuryKind.PNEUMOTHORAX)
+_LAST = (Pathology.EFFUSION, Pathology.PNEUMOTHORAX)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ def add_injury(
     mask: npt.NDArray[Any],
     spacing: Sequence[float],
     *,
-    kind: InjuryKind | str,
+    kind: Pathology | str,
     severity: float,
     seed: int,
     gravity: tuple[float, float, float] = POSTERIOR,
@@ -82,11 +83,10 @@ def add_injury(
     Raises:
         UsageError: An argument has a wrong value or shape; the message names it.
     """
-    try:
-        what = InjuryKind(kind)
-    except ValueError as error:
-        known = ", ".join(k.value for k in InjuryKind)
-        raise UsageError(f"kind is {kind!r}, expected one of {known}.") from error
+    what = next((pathology for pathology in RECIPES if pathology == kind), None)
+    if what is None:
+        known = ", ".join(pathology.value for pathology in RECIPES)
+        raise UsageError(f"kind is {kind!r}, expected one of {known}.")
     if not 0 <= severity <= 1:
         raise UsageError(f"severity is {severity}, expected a number from 0 to 1.")
     labels = [int(v) for v in np.unique(mask) if v > 0]

@@ -1,7 +1,6 @@
 """A digital chest with exact truth: lungs, trees and injuries as continuous geometry, rendered as a CT."""
 
 from hilum.synthesis.phantoms.chest import Phantom, make_phantom
-from hilum.synthesis.phantoms.injury import Injury
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import Tissue
 from hilum.synthesis.phantoms.trees import Branch, Kind
@@ -9,7 +8,6 @@ from hilum.synthesis.phantoms.truth import RegionTruth, Truth
 
 __all__ = [
     "Branch",
-    "Injury",
     "Kernel",
     "Kind",
     "Phantom",

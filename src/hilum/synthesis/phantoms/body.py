@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from hilum.core.constants import AIR_HU
 from hilum.synthesis.phantoms.fields import (
     Array,
     Coordinates,
@@ -17,7 +18,7 @@ from hilum.synthesis.phantoms.fields import (
     section,
     segment_distance,
 )
-from hilum.synthesis.phantoms.lung import AIR_HU, BLOOD_HU, ChestModel, paint_trees
+from hilum.synthesis.phantoms.lung import BLOOD_HU, ChestModel, paint_trees
 
 __all__ = ["surroundings"]
 

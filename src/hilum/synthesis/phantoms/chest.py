@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from hilum.core.errors import UsageError
 from hilum.core.volume import ScanMeta, Volume
+from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms.anatomy import Body
 from hilum.synthesis.phantoms.grid import make_grid
-from hilum.synthesis.phantoms.injury import Injury, parse_injury
+from hilum.synthesis.phantoms.injury import parse_injury
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import ChestModel
 from hilum.synthesis.phantoms.render import render
@@ -148,7 +149,7 @@ def make_phantom(
 
 
 @lru_cache(maxsize=16)
-def _model(body: Body, seed: int, severity: tuple[tuple[Injury, float], ...]) -> tuple[ChestModel, Truth]:
+def _model(body: Body, seed: int, severity: tuple[tuple[Pathology, float], ...]) -> tuple[ChestModel, Truth]:
     """Build a chest and integrate its truth once for all its renderings."""
     model = ChestModel(body, seed, dict(severity))
     return model, integrate(model)

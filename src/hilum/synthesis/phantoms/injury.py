@@ -9,44 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import UsageError
+from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Anatomy
 from hilum.synthesis.phantoms.fields import Array, Coordinates, Lattice, smooth_max
 from hilum.synthesis.phantoms.trees import Points, as_coordinates, host_points
 
-__all__ = ["Blobs", "Injuries", "Injury", "parse_injury"]
+__all__ = ["IN_PHANTOMS", "Blobs", "Injuries", "parse_injury"]
 
 
-class Injury(str, Enum):
-    """Injuries that a phantom can have."""
-
-    GROUND_GLASS = "ground_glass"
-    CONSOLIDATION = "consolidation"
-    ATELECTASIS = "atelectasis"
-    EFFUSION = "effusion"
-    EMPHYSEMA = "emphysema"
-    PNEUMOTHORAX = "pneumothorax"
-    NODULE = "nodule"
-    OEDEMA = "oedema"
-
+#: Pathologies that a phantom can have.
+IN_PHANTOMS = (
+    Pathology.GROUND_GLASS,
+    Pathology.CONSOLIDATION,
+    Pathology.ATELECTASIS,
+    Pathology.EFFUSION,
+    Pathology.EMPHYSEMA,
+    Pathology.PNEUMOTHORAX,
+    Pathology.NODULE,
+    Pathology.OEDEMA,
+)
 
 #: Severity where only a name is given.
 DEFAULT_SEVERITY = 0.5
 
 #: Part of the lung that is patchy at severity 1, HU of the patch, width of its edge in mm, radii in mm.
-PATCHES: dict[Injury, tuple[float, float, float, tuple[float, float]]] = {
-    Injury.GROUND_GLASS: (0.45, -590.0, 7.0, (16.0, 36.0)),
-    Injury.CONSOLIDATION: (0.25, 25.0, 3.0, (12.0, 28.0)),
-    Injury.EMPHYSEMA: (0.35, -985.0, 2.0, (7.0, 17.0)),
+PATCHES: dict[Pathology, tuple[float, float, float, tuple[float, float]]] = {
+    Pathology.GROUND_GLASS: (0.45, -590.0, 7.0, (16.0, 36.0)),
+    Pathology.CONSOLIDATION: (0.25, 25.0, 3.0, (12.0, 28.0)),
+    Pathology.EMPHYSEMA: (0.35, -985.0, 2.0, (7.0, 17.0)),
 }
 
 
-def parse_injury(injury: str | Mapping[str, float] | None) -> dict[Injury, float]:
+def parse_injury(injury: str | Mapping[str, float] | None) -> dict[Pathology, float]:
     """Read the ``injury`` argument.
 
     Args:
@@ -58,7 +57,7 @@ def parse_injury(injury: str | Mapping[str, float] | None) -> dict[Injury, float
 
     Examples:
         >>> parse_injury("effusion:0.8")
-        {<Injury.EFFUSION: 'effusion'>: 0.8}
+        {<Pathology.EFFUSION: 'effusion'>: 0.8}
     """
     if injury is None:
         return {}
@@ -68,15 +67,14 @@ def parse_injury(injury: str | Mapping[str, float] | None) -> dict[Injury, float
         items = [(name, severity or DEFAULT_SEVERITY) for name, _, severity in parts]
     else:
         items = list(injury.items())
-    result: dict[Injury, float] = {}
+    result: dict[Pathology, float] = {}
     for name, value in items:
-        plain = name.value if isinstance(name, Injury) else str(name)
-        try:
-            kind = Injury(plain.strip().lower().replace("-", "_"))
-        except ValueError:
-            raise UsageError(
-                f"injury {plain!r} is unknown.", f"Known are: {', '.join(i.value for i in Injury)}."
-            ) from None
+        plain = name.value if isinstance(name, Pathology) else str(name)
+        code = plain.strip().lower().replace("-", "_")
+        kind = next((pathology for pathology in IN_PHANTOMS if pathology.value == code), None)
+        if kind is None:
+            known = ", ".join(pathology.value for pathology in IN_PHANTOMS)
+            raise UsageError(f"injury {plain!r} is unknown.", f"Known are: {known}.")
         try:
             severity = float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
@@ -142,15 +140,15 @@ class Injuries:
         severity: Severity by injury, each above 0 and at most 1.
     """
 
-    def __init__(self, anatomy: Anatomy, seed: int, severity: Mapping[Injury, float]) -> None:
+    def __init__(self, anatomy: Anatomy, seed: int, severity: Mapping[Pathology, float]) -> None:
         self.anatomy = anatomy
         self.severity = dict(severity)
         self._down = 1.0 if anatomy.body.prone else -1.0
         self.air_side = 1 if np.random.default_rng([seed, 3]).random() < 0.5 else -1
         self.compression = {side: self._compression(side) for side in (1, -1)}
-        self.patches: dict[Injury, Blobs] = {}
+        self.patches: dict[Pathology, Blobs] = {}
         self.nodules: Blobs | None = None
-        if not self.severity.keys() & {*PATCHES, Injury.NODULE}:
+        if not self.severity.keys() & {*PATCHES, Pathology.NODULE}:
             return
         rng = np.random.default_rng([seed, 4])
         points = np.concatenate([host_points(anatomy, side, 2000, rng, margin=0.5) for side in (1, -1)])
@@ -158,7 +156,7 @@ class Injuries:
             if kind in self.severity:
                 draw = np.random.default_rng([seed, 5, order])
                 self.patches[kind] = self._fill(draw, points, part * self.severity[kind], edge, radii, kind)
-        if Injury.NODULE in self.severity:
+        if Pathology.NODULE in self.severity:
             self.nodules = self._nodules(np.random.default_rng([seed, 6]), points)
 
     def _compression(self, side: int) -> float:
@@ -166,7 +164,7 @@ class Injuries:
 
         A lung that gives way keeps its tissue, so its density rises as its volume falls (to 3 times at most).
         """
-        if not self.severity.keys() & {Injury.EFFUSION, Injury.PNEUMOTHORAX}:
+        if not self.severity.keys() & {Pathology.EFFUSION, Pathology.PNEUMOTHORAX}:
             return 1.0
         axes = [np.arange(a, b, 5.0) for a, b in zip(*LUNG_BOX, strict=True)]
         points = as_coordinates(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
@@ -181,14 +179,14 @@ class Injuries:
         part: float,
         edge: float,
         radii: tuple[float, float],
-        kind: Injury,
+        kind: Pathology,
     ) -> Blobs:
         """Add balls until ``part`` of the points in the lungs is covered."""
         # Emphysema prefers the upper zones, the others the dependent and lower ones.
         z = (points[:, 2] - points[:, 2].min()) / np.ptp(points[:, 2])
         down = self._down * points[:, 1]
         down = (down - down.min()) / np.ptp(down)
-        liking = 0.15 + z**1.5 if kind is Injury.EMPHYSEMA else 0.15 + down * (1.2 - z)
+        liking = 0.15 + z**1.5 if kind is Pathology.EMPHYSEMA else 0.15 + down * (1.2 - z)
         order = rng.choice(len(points), 2000, replace=True, p=liking / liking.sum())
         sizes = rng.uniform(*radii, 2000)
         covered = np.zeros(len(points), bool)
@@ -201,7 +199,7 @@ class Injuries:
 
     def _nodules(self, rng: np.random.Generator, points: Points) -> Blobs:
         """Place solid nodules; every second one touches the pleura."""
-        severity = self.severity[Injury.NODULE]
+        severity = self.severity[Pathology.NODULE]
         count = 1 + round(9 * severity)
         p = as_coordinates(points)
         depth = -np.minimum(self.anatomy.lung(p, 1), self.anatomy.lung(p, -1))
@@ -238,13 +236,13 @@ class Injuries:
         fluid: Array | None = None
         # With fluid alone there is no level: all that the lung leaves is fluid.
         level: Array = np.full((1, 1, 1), 1e3, np.float32)
-        if Injury.EFFUSION in self.severity:
+        if Pathology.EFFUSION in self.severity:
             # The right side holds more than the left.
-            thickness = (58.0 if side > 0 else 44.0) * self.severity[Injury.EFFUSION]
+            thickness = (58.0 if side > 0 else 44.0) * self.severity[Pathology.EFFUSION]
             fluid = self._level(p, thickness, rise=0.10)
             left = smooth_max(left, fluid, 4)
-        if Injury.PNEUMOTHORAX in self.severity and side == self.air_side:
-            depth = np.float32(46 * self.severity[Injury.PNEUMOTHORAX])
+        if Pathology.PNEUMOTHORAX in self.severity and side == self.air_side:
+            depth = np.float32(46 * self.severity[Pathology.PNEUMOTHORAX])
             up = np.clip((np.float32(60) - self.down(p)) * np.float32(1 / 130), 0, 1)
             lateral = np.clip((np.abs(p[0]) - np.float32(18)) * np.float32(1 / 55), 0, 1)
             left = np.maximum(left, lung + depth * (up * lateral))
@@ -253,14 +251,14 @@ class Injuries:
 
     def atelectasis(self, p: Coordinates) -> Array | None:
         """Part of the lung that is collapsed at the dependent side, 0 to 1."""
-        if Injury.ATELECTASIS not in self.severity:
+        if Pathology.ATELECTASIS not in self.severity:
             return None
-        depth = self._level(p, 40.0 * self.severity[Injury.ATELECTASIS], rise=0.12)
+        depth = self._level(p, 40.0 * self.severity[Pathology.ATELECTASIS], rise=0.12)
         return np.asarray(np.clip(np.float32(0.5) + depth * np.float32(1 / 6), 0, 1))
 
     def oedema(self, p: Coordinates) -> Array | None:
         """Rise of density in HU."""
-        if Injury.OEDEMA not in self.severity:
+        if Pathology.OEDEMA not in self.severity:
             return None
-        severity = np.float32(self.severity[Injury.OEDEMA])
+        severity = np.float32(self.severity[Pathology.OEDEMA])
         return np.asarray(severity * (130 + np.float32(1.6) * np.maximum(self.down(p) + 30, 0)))

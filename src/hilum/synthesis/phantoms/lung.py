@@ -9,6 +9,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import AIR_HU
+from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Anatomy, Body
 from hilum.synthesis.phantoms.fields import (
     Array,
@@ -19,7 +21,7 @@ from hilum.synthesis.phantoms.fields import (
     segment_distance,
     tube_coverage,
 )
-from hilum.synthesis.phantoms.injury import PATCHES, Injuries, Injury
+from hilum.synthesis.phantoms.injury import PATCHES, Injuries
 from hilum.synthesis.phantoms.trees import Branch, Kind, Points, Tree, grow_trees
 
 __all__ = ["BLOOD_HU", "ChestModel", "LungPart", "Tissue", "Tubes", "lung_part", "paint_trees"]
@@ -27,7 +29,6 @@ __all__ = ["BLOOD_HU", "ChestModel", "LungPart", "Tissue", "Tubes", "lung_part",
 BLOOD_HU = 42.0
 WALL_HU = 30.0
 FLUID_HU = 10.0
-AIR_HU = -1000.0
 COLLAPSED_HU = -30.0
 NODULE_HU = 35.0
 FISSURE_HU = 0.0
@@ -59,7 +60,7 @@ class ChestModel:
         severity: Severity by injury.
     """
 
-    def __init__(self, body: Body, seed: int, severity: dict[Injury, float]) -> None:
+    def __init__(self, body: Body, seed: int, severity: dict[Pathology, float]) -> None:
         self.body = body
         self.anatomy = Anatomy(body)
         self.trees: dict[Kind, Tree] = grow_trees(self.anatomy, seed)
@@ -213,13 +214,13 @@ def _content(
     oedema = model.injuries.oedema(p)
     if oedema is not None:
         hu = np.minimum(hu + oedema, np.float32(20))
-    for kind in (Injury.EMPHYSEMA, Injury.GROUND_GLASS, Injury.CONSOLIDATION):
+    for kind in (Pathology.EMPHYSEMA, Pathology.GROUND_GLASS, Pathology.CONSOLIDATION):
         blobs = model.injuries.patches.get(kind)
         if blobs is not None:
             weight = blobs.weight(lattice)
             target = PATCHES[kind][1]
             # Ground glass never thins a part that is denser already.
-            value = np.maximum(hu, np.float32(target)) if kind is Injury.GROUND_GLASS else target
+            value = np.maximum(hu, np.float32(target)) if kind is Pathology.GROUND_GLASS else target
             lerp_into(hu, weight, value)
             injured[Tissue[kind.name]] = weight
     collapsed = model.injuries.atelectasis(p)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.constants import AIR_HU, LOWEST_HU
 from hilum.core.labels import Lung
 from hilum.synthesis.phantoms.body import surroundings
 from hilum.synthesis.phantoms.fields import Array
 from hilum.synthesis.phantoms.grid import Grid
 from hilum.synthesis.phantoms.kernel import Kernel, apply_kernel, noise_slice
-from hilum.synthesis.phantoms.lung import AIR_HU, FLUID_HU, ChestModel, Tissue, lung_part
+from hilum.synthesis.phantoms.lung import FLUID_HU, ChestModel, Tissue, lung_part
 from hilum.synthesis.phantoms.truth import RegionTruth, Sums
 
 __all__ = ["Rendering", "render"]
@@ -21,7 +22,7 @@ __all__ = ["Rendering", "render"]
 #: Sub-points a slab; the working memory is some 20 arrays of this many float32.
 SLAB_POINTS = 2_000_000
 #: Scanners store nothing below this value.
-LOWEST_HU, HIGHEST_HU = -1024, 3071
+HIGHEST_HU = 3071
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.airways import CentralAirways
 from hilum.anatomy.body import BodyAir
+from hilum.core.flag_limits import LIMITS
 from hilum.imaging.blocks import Reduced, native_planes
 from hilum.models.card import Calibration
 from hilum.tasks.lungs.network import Opinion
@@ -18,7 +19,7 @@ __all__ = ["UNCERTAIN", "chance_of_failure", "doubt_map", "signs_of"]
 
 Float = npt.NDArray[np.floating[Any]]
 #: From this chance of failure a result is flagged.
-UNCERTAIN = 0.5
+UNCERTAIN = LIMITS.failure
 #: HU of what may be aerated lung: neither tissue nor free gas.
 _AERATED = (-955.0, -550.0)
 _DENSE = -300.0

@@ -8,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from hilum.anatomy.model import LEAST_SHARE, Scan, require_chest
-from hilum.anatomy.select import Piece, most_gas, pieces_of
+from hilum.anatomy.model import RULES, Scan, require_chest
+from hilum.anatomy.select import SELECT, Piece, most_gas, pieces_of
 from hilum.anatomy.sides import assign_sides
 from hilum.core.errors import GeometryError, NotAChestError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Progress, Segmentation
+from hilum.core.units import WorkingSpacing
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import Reduced, block_share
-from hilum.imaging.morphology import Mask, Spacing
+from hilum.imaging.morphology import Mask
 from hilum.models.registry import Model
 from hilum.models.slices import SliceModel
 
@@ -28,11 +29,11 @@ __all__ = ["LearnedSlices", "order_in_space", "pictures_of"]
 _AXES = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}
 _BATCH = 32  # slices in memory at a time
 #: Smaller than this is no lung: mL in a volume, cm2 in a single slice.
-_LEAST_VOLUME, _LEAST_AREA = 60.0, 8.0
+_LEAST_VOLUME, _LEAST_AREA = SELECT.main_ml, SELECT.main_cm2
 #: A piece with less than this share of the largest is a stray one.
-_LEAST_PART = 0.02
+_LEAST_PART = SELECT.least_part
 #: Lungs lie at one height: a piece whose middle is farther than this from the largest one is none, mm.
-_MOST_APART_MM = 30.0
+_MOST_APART_MM = SELECT.reach_mm
 
 
 class LearnedSlices:
@@ -104,7 +105,7 @@ def pictures_of(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
 
 
 def order_in_space(
-    scan: Scan, mask: Mask, least_share: float = LEAST_SHARE, least_area: float = _LEAST_AREA
+    scan: Scan, mask: Mask, least_share: float = RULES.least_share, least_area: float = _LEAST_AREA
 ) -> npt.NDArray[np.uint8]:
     """Keep what can be lung and tell right from left, on a grid of about 2 mm.
 
@@ -135,7 +136,7 @@ def order_in_space(
 
 
 def _lungs(
-    hu: npt.NDArray[np.float32], mask: Mask, spacing: Spacing, least_area: float
+    hu: npt.NDArray[np.float32], mask: Mask, spacing: WorkingSpacing, least_area: float
 ) -> tuple[list[Piece], npt.NDArray[np.uint32]]:
     """Pieces that can be lung, largest first, and the map of all pieces."""
     flat = mask.shape[2] == 1

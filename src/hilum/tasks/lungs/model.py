@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.airways import wall_of
-from hilum.anatomy.model import Scan, aerated_lungs
+from hilum.anatomy.model import Scan, threshold_lungs
 from hilum.anatomy.select import GAS_HU
 from hilum.core.errors import NotAChestError
 from hilum.core.label_volume import LabelVolume
@@ -73,7 +73,7 @@ class LearnedLungs:
         cut = scan.found.outside & (scan.hu < scan.threshold) & (opinion.right + opinion.left >= 0.5)
         spacing = scan.reduced.spacing
         if cut.sum() * np.prod(spacing) / 1000.0 > CUT_ML:
-            scan = scan.knowing(cut)
+            scan = scan.with_lung_prior(cut)
             aerated, keep_out, refusal = by_air(scan)
         if refusal is not None and scan.airways is None:
             raise refusal
@@ -120,7 +120,7 @@ class LearnedLungs:
 def by_air(scan: Scan) -> tuple[npt.NDArray[np.uint8], Mask, NotAChestError | None]:
     """Return lungs found by their air, what no lung may enter, and, where there are none, why."""
     try:
-        aerated, _, keep_out = aerated_lungs(scan, CLOSING_MM)
+        aerated, _, keep_out = threshold_lungs(scan, CLOSING_MM)
     except NotAChestError as error:
         return np.zeros(scan.hu.shape, np.uint8), barred(scan), error
     return aerated, keep_out, None

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.imaging.isogrid import IsoGrid
+from hilum.imaging.overlap import dice
 from hilum.models.volumes import VolumeModel
 
-__all__ = ["LABELS", "Opinion", "ask_network", "dice"]
+__all__ = ["LABELS", "Opinion", "ask_network"]
 
 Float = npt.NDArray[np.floating[Any]]
 #: What a network of volumes must tell apart, in the order that is used here.
@@ -52,14 +53,14 @@ def ask_network(
     """
     shape = (hu.shape[0], hu.shape[1], hu.shape[2])
     grid = IsoGrid(shape, spacing, network.input.step_mm)
-    cubes = grid.forth(hu)
+    cubes = grid.to_iso(hu)
     x = network.scaled(cubes)
     body = _body(cubes)
 
     def back(values: Float) -> Float:
         whole = np.zeros(x.shape, np.float32)
         whole[body] = values
-        return grid.back(whole)
+        return grid.from_iso(whole)
 
     near = np.ascontiguousarray(x[body])
     doubt, agreement = None, None
@@ -85,12 +86,6 @@ def _body(cubes: Float) -> tuple[slice, slice, slice]:
         if hit.size:
             box[axis] = slice(max(0, int(hit[0]) - _MARGIN), int(hit[-1]) + 1 + _MARGIN)
     return box[0], box[1], box[2]
-
-
-def dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
-    """Return the Dice coefficient of two masks; 1 where both are empty."""
-    total = int(a.sum()) + int(b.sum())
-    return 2.0 * int((a & b).sum()) / total if total else 1.0
 
 
 def _in_pieces(network: VolumeModel, volumes: list[Float]) -> list[Float]:

@@ -18,9 +18,9 @@ from scipy import ndimage
 
 from hilum.anatomy.fill import fill_enclosed
 from hilum.core.labels import Lung
+from hilum.core.units import WorkingSpacing
 from hilum.imaging.morphology import (
     Mask,
-    Spacing,
     bounding_box,
     close_,
     components,
@@ -85,7 +85,7 @@ def join_lungs(
     right: Float,
     left: Float,
     keep_out: Mask,
-    spacing: Spacing,
+    spacing: WorkingSpacing,
     rules: Rules = Rules(),
     hu: Float | None = None,
 ) -> npt.NDArray[np.uint8]:
@@ -119,7 +119,7 @@ def _joined(
     right: Float,
     left: Float,
     keep_out: Mask,
-    spacing: Spacing,
+    spacing: WorkingSpacing,
     rules: Rules,
     hu: Float | None,
 ) -> npt.NDArray[np.uint8]:

@@ -15,10 +15,11 @@ from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentatio
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import block_share, native_planes
 from hilum.imaging.morphology import Mask
+from hilum.imaging.overlap import dice
 from hilum.models.slices import SliceModel
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
 from hilum.tasks.lungs.learned import order_in_space, pictures_of
-from hilum.tasks.lungs.network import Opinion, dice
+from hilum.tasks.lungs.network import Opinion
 
 if TYPE_CHECKING:
     from hilum.models.registry import Model

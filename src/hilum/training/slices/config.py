@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from hilum.core.constants import CT_WINDOW_HU
 from hilum.core.errors import InputError, UsageError
 from hilum.core.sentences import Sentence
 from hilum.io.text import parse_toml, quoted, read_toml, shown
@@ -136,7 +137,7 @@ class TrainConfig(_Strict):
     test_share: float = Field(default=0.20, ge=0.0, le=0.9)
     validation_share: float = Field(default=0.15, gt=0.0, le=0.9)
     size: tuple[int, int] = (256, 256)
-    hu_window: tuple[float, float] = (-1024.0, 400.0)
+    hu_window: tuple[float, float] = CT_WINDOW_HU
     batch: int = Field(default=8, ge=1, le=4096)
     steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
     minutes: float = Field(default=20.0, gt=0, le=_MOST_MINUTES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import math
@@ -25,6 +24,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import ModelError, OutputError, UsageError
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
@@ -181,7 +181,7 @@ def _on_full_disk(folder: Path) -> Iterator[None]:
             yield
     except OutputError as error:
         cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             begun = (folder / "checkpoints" / "last.ckpt").is_file()
             raise OutputError(
                 f"The disk of {folder} is full; "

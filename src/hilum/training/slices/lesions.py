@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hilum.anatomy.body import find_levels
+from hilum.core.constants import USUAL_WIDTH_MM
 from hilum.core.errors import UsageError
 from hilum.synthesis.lesions.dome import add_dome
 from hilum.synthesis.lesions.make import random_injury
@@ -23,7 +24,6 @@ Array = npt.NDArray[Any]
 PictureChange = Callable[[Array, Array, Sequence[float], np.random.Generator], tuple[Array, Array]]
 
 #: Width of a training picture in mm, of which only the order matters: the diseases' sizes follow it.
-_PICTURE_MM = 370.0
 
 
 class SliceInjury:
@@ -108,7 +108,7 @@ def change_picture(
     levels = find_levels(scan)
     scale = (levels.tissue - levels.air) / 1000.0
     true = (scan - levels.tissue) / scale
-    step = _PICTURE_MM / max(picture.shape)
+    step = USUAL_WIDTH_MM / max(picture.shape)
     made, mask = change(true.astype(np.float32), labels, (step, step, step), rng)
     new = (made * scale + levels.tissue)[:, :, 0].T[turn]
     gone = ((labels > 0) & (mask == 0))[:, :, 0].T[turn]

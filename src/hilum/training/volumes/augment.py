@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from hilum.core.constants import CT_WINDOW_HU
+
 __all__ = ["Variation", "vary"]
 
-AIR = -1024.0
+AIR = CT_WINDOW_HU[0]
 
 
 @dataclass(frozen=True)

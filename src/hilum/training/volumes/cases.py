@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.body import find_levels, normalise
-from hilum.anatomy.model import Scan, aerated_lungs
+from hilum.anatomy.model import Scan, threshold_lungs
 from hilum.core.errors import InputError
 from hilum.core.labels import Lung
 from hilum.core.volume import Volume
@@ -94,13 +94,13 @@ def on_cubes(
     canonical = volume.canonical()
     reduced = reduce_volume(canonical.hu, canonical.spacing)
     grid = IsoGrid(reduced.hu.shape, reduced.spacing, STEP_MM)  # type: ignore[arg-type]
-    hu: npt.NDArray[Any] = grid.forth(normalise(reduced.hu, find_levels(reduced.hu)))
+    hu: npt.NDArray[Any] = grid.to_iso(normalise(reduced.hu, find_levels(reduced.hu)))
     out = np.zeros(hu.shape, np.uint8)
     if labels is not None:
         own = Volume(labels.astype(np.int16), volume.affine, volume.meta).canonical().hu
         best: npt.NDArray[Any] = np.full(hu.shape, 0.5, np.float32)
         for side in (Lung.RIGHT, Lung.LEFT):
-            share = np.asarray(grid.forth(block_share(own == side, canonical.spacing)), np.float32)
+            share = np.asarray(grid.to_iso(block_share(own == side, canonical.spacing)), np.float32)
             out[share > best] = side
             best = np.where(share > best, share, best)
     return hu, out
@@ -120,13 +120,13 @@ def own_labels(volume: Volume) -> npt.NDArray[np.uint8]:
     """
     canonical = volume.canonical()
     scan = Scan.of(canonical)
-    tight, wide = (scan.refined(*aerated_lungs(scan, mm)) for mm in (_SURFACE_MM, _HILUM_MM))
+    tight, wide = (scan.refined(*threshold_lungs(scan, mm)) for mm in (_SURFACE_MM, _HILUM_MM))
     return volume.restore(np.where(_hilum(canonical, scan), wide, tight).astype(np.uint8))
 
 
 def _hilum(canonical: Volume, scan: Scan) -> npt.NDArray[np.bool_]:
     """Where the hila can lie, in canonical order; nowhere if no main bronchi are seen."""
-    airways, spacing = scan.airways, [s / scan.times for s in scan.reduced.spacing]
+    airways, spacing = scan.airways, scan.blocks.true
     if airways is None or not (airways.lumen & ~airways.trachea).any():
         return np.zeros(canonical.shape, bool)
     bronchi = np.nonzero(airways.lumen & ~airways.trachea)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from hilum.core.constants import CT_WINDOW_HU
 from hilum.core.errors import UsageError
 from hilum.io import write_json
 from hilum.training.checkpoint import (
@@ -36,7 +37,7 @@ from hilum.training.volumes.widen import begin_with
 __all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "computes_half", "fit_volumes", "scale_hu"]
 
 #: HU are clipped to [AIR, HIGH_HU] and scaled to -1 to 1.
-HIGH_HU = 400.0
+HIGH_HU = CT_WINDOW_HU[1]
 
 
 def scale_hu(hu: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Overlap", "count_overlap"]
+__all__ = ["Overlap", "count_overlap", "dice"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,12 @@ def count_overlap(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.b
         prediction=int(np.count_nonzero(prediction)),
         reference=int(np.count_nonzero(reference)),
     )
+
+
+def dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], empty: float = 1.0) -> float:
+    """Return the Dice coefficient of two boolean masks of one shape; ``empty`` where both are."""
+    value = count_overlap(one, other).dice
+    return empty if value is None else value
 
 
 def _ratio(part: int, whole: int) -> float | None:

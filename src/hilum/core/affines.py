@@ -1,0 +1,27 @@
+"""Comparison of voxel grids by where their corners lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["corner_distance"]
+
+
+def corner_distance(
+    one: npt.NDArray[np.float64], other: npt.NDArray[np.float64], shape: Sequence[int]
+) -> float:
+    """Return how far, along an axis of space, two affines put a corner voxel of an array apart, at most.
+
+    Args:
+        one: 4 x 4 affine from voxel index to mm.
+        other: Another one.
+        shape: Shape (i, j, k) of the array.
+
+    Returns:
+        Largest difference of a coordinate, in the unit of the affines.
+    """
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
+    return float(np.abs((one - other) @ corners)[:3].max())
