@@ -7,6 +7,8 @@ side of the body's middle. Otherwise both lungs together are measured and the si
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -25,24 +27,45 @@ __all__ = ["given_segmentation", "part_sides"]
 
 _Mask = npt.NDArray[np.bool_]
 _Box = tuple[slice, slice, slice]
-_GRID_MM = 2.5
-#: Two pieces are two lungs where the smaller has this part of the larger; below the first number no side is
-#: sure.
-_ALIKE, _LEAST = 0.3, 0.1
-#: Part of the voxels that may lie outside of the two largest pieces: islands of an outline.
-_REST = 0.02
-#: Where two lungs touch, their border may lie as far off as the mask was eaten away; the volume in question
-#: is at most this part of the smaller lung, or the sides are not sure.
-_MOST_DOUBTFUL = 0.01
-#: Part of a lung that lies beside the other; the front edges of two lungs may overlap.
-_APART = 0.9
-#: Part of a single lung on the left of the body's middle that makes it no right lung.
-_ONE_SIDE = 0.95
-#: Part of a mask on the smaller side of the body's middle that makes it more than one lung.
-_SPANS = 0.2
-_BODY_HU = -300
-#: How much more of the body one side of the scan may cut than the other, as a part of its largest section.
-_CUT = 0.2
+
+
+@dataclass(frozen=True)
+class GivenRules:
+    """When a mask with one label is two lungs, and which of them is the right one.
+
+    Judgements, made so that a side in doubt is withheld and not guessed; none was searched for. Shares are of
+    voxels. Lengths are those of the patient: masks of children are not magnified.
+
+    Attributes:
+        grid_mm: Blocks on which touching lungs are parted.
+        least: The smaller of two pieces has this share of the larger, else no side is looked for.
+        alike: And this share, else no side is sure.
+        rest: Share that may lie outside of the two largest pieces: islands of an outline.
+        doubtful: Where two lungs touch, their border may lie as far off as the mask was eroded; the volume in
+            question is at most this share of the smaller lung.
+        apart: Share of a lung that lies beside the other; the front edges of two lungs may overlap.
+        one_side: Share of a single lung on the left of the body's middle that makes it no right lung.
+        spans: Share of a mask on the smaller side of the body's middle that makes it more than one lung.
+        body_hu: Above this is body.
+        rows: Step in rows for finding the body's middle.
+        cut: How much more of the body one side of the scan may cut than the other, as a share of its largest
+            section.
+    """
+
+    grid_mm: float = 2.5
+    least: float = 0.1
+    alike: float = 0.3
+    rest: float = 0.02
+    doubtful: float = 0.01
+    apart: float = 0.9
+    one_side: float = 0.95
+    spans: float = 0.2
+    body_hu: int = -300
+    rows: int = 4
+    cut: float = 0.2
+
+
+_RULES = GivenRules()
 _WITHHELD = ("right_lung", "left_lung")
 _THIRDS = tuple(f"lungs_{third}" for third in ("ventral", "mid_ap", "dorsal", "apical", "middle", "basal"))
 
@@ -82,7 +105,7 @@ def part_sides(
     parted = _part(inside, volume)
     if parted is None and BOTH not in present:
         on_right = _share_on_right(inside, box, volume)
-        if on_right is None or min(on_right, 1 - on_right) < _SPANS:
+        if on_right is None or min(on_right, 1 - on_right) < _RULES.spans:
             return labels, _wrong_side(on_right, volume, Lung(present[0]))
     if parted is None:
         right, doubt = _half(inside), "The mask does not fall into two lungs."
@@ -110,12 +133,12 @@ def _part(inside: _Mask, volume: Volume) -> tuple[_Mask, bool] | None:
     """
     pieces, counts = components(inside)
     pair = _two(counts)
-    if pair is not None and counts[1:].sum() - counts[list(pair)].sum() <= _REST * counts[1:].sum():
+    if pair is not None and counts[1:].sum() - counts[list(pair)].sum() <= _RULES.rest * counts[1:].sum():
         ordered = _ordered(pieces == pair[0], pieces == pair[1])
         if ordered is not None:
             return _with_rest(inside, *ordered), True
     canonical = volume.canonical()
-    steps = [max(1, round(_GRID_MM / s)) if volume.meta.spacing_known else 1 for s in canonical.spacing]
+    steps = [max(1, round(_RULES.grid_mm / s)) if volume.meta.spacing_known else 1 for s in canonical.spacing]
     blocks = _blocks(inside, steps)
     size = tuple(s * step for s, step in zip(canonical.spacing, steps, strict=True))
     rim = [(1, 1) if n > 1 else (0, 0) for n in blocks.shape]  # a single slice has no depth across
@@ -133,7 +156,7 @@ def _part(inside: _Mask, volume: Volume) -> tuple[_Mask, bool] | None:
         doubtful = 2 * radius * _contact(right, blocks & ~right, size)
         smaller = min(np.count_nonzero(right), np.count_nonzero(blocks & ~right)) * float(np.prod(size))
         fine = inside & whole[tuple(slice(0, n) for n in inside.shape)]
-        return fine, doubtful <= _MOST_DOUBTFUL * smaller
+        return fine, doubtful <= _RULES.doubtful * smaller
     return None
 
 
@@ -161,7 +184,7 @@ def _two(counts: npt.NDArray[np.int64]) -> tuple[int, int] | None:
         return None
     order = 1 + np.argsort(counts[1:], kind="stable")[::-1]
     first, second = int(order[0]), int(order[1])
-    return (first, second) if counts[second] >= _LEAST * counts[first] else None
+    return (first, second) if counts[second] >= _RULES.least * counts[first] else None
 
 
 def _ordered(one: _Mask, other: _Mask) -> tuple[_Mask, _Mask] | None:
@@ -169,8 +192,8 @@ def _ordered(one: _Mask, other: _Mask) -> tuple[_Mask, _Mask] | None:
     if _centre(one) < _centre(other):
         one, other = other, one
     right, left = (np.cumsum(np.count_nonzero(mask, axis=(1, 2))) for mask in (one, other))
-    begins = np.searchsorted(right, (1 - _APART) * right[-1])
-    ends = np.searchsorted(left, _APART * left[-1])
+    begins = np.searchsorted(right, (1 - _RULES.apart) * right[-1])
+    ends = np.searchsorted(left, _RULES.apart * left[-1])
     return (one, other) if begins >= ends else None
 
 
@@ -204,7 +227,7 @@ def _doubt(right: _Mask, left: _Mask, sure: bool, box: _Box, volume: Volume) -> 
     if not sure:
         return "The lungs touch, and where one ends cannot be seen in the mask."
     sizes = sorted((np.count_nonzero(right), np.count_nonzero(left)))
-    if sizes[0] < _ALIKE * sizes[1]:
+    if sizes[0] < _RULES.alike * sizes[1]:
         return "One part is far smaller than the other, so it may be no lung."
     middle = _body_middle(box, volume)
     if middle is not None and not _centre(left) < middle < _centre(right):
@@ -218,9 +241,9 @@ def _body_middle(box: _Box, volume: Volume) -> float | None:
     None where there is no body, or where the scan holds one side of it only: then its middle is not the
     body's.
     """
-    slices = volume.canonical().hu[:, ::4, box[2]] > _BODY_HU
+    slices = volume.canonical().hu[:, :: _RULES.rows, box[2]] > _RULES.body_hu
     line = np.count_nonzero(slices, axis=(1, 2))
-    if not line.any() or abs(int(line[0]) - int(line[-1])) > _CUT * line.max():
+    if not line.any() or abs(int(line[0]) - int(line[-1])) > _RULES.cut * line.max():
         return None
     return float(_centre(slices) - box[0].start)
 
@@ -238,7 +261,7 @@ def _wrong_side(on_right: float | None, volume: Volume, side: Lung) -> tuple[Fla
     """Withhold the values of one single lung that lies on the other side than its label says."""
     if on_right is None or not volume.meta.orientation_known:
         return ()
-    if (on_right if side == Lung.RIGHT else 1 - on_right) > 1 - _ONE_SIDE:
+    if (on_right if side == Lung.RIGHT else 1 - on_right) > 1 - _RULES.one_side:
         return ()
     name, other = ("right", "left") if side is Lung.RIGHT else ("left", "right")
     message = Sentence(
