@@ -1,0 +1,39 @@
+"""The pages of the site that are made while it is built: command line, Python API, licences.
+
+MkDocs calls :func:`on_files`; the pages exist in the built site only, so none of them can be older than the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from api_pages import api_pages
+from cli_page import cli_page
+from licences import licences_page
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+#: Site path of each generated page and the function that returns it as Markdown.
+_PAGES: dict[str, Callable[[], str]] = {
+    "reference/cli.md": cli_page,
+    "licences.md": licences_page,
+}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages of the API into the navigation, in place of the entry that names their folder."""
+    pages = list(api_pages())
+    for section in config.nav or []:
+        for entry in next(iter(section.values())) if isinstance(section, dict) else []:
+            if isinstance(entry, dict) and entry.get("Python API") == "reference/api/":
+                entry["Python API"] = pages
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
+    """Add the generated pages to the files of the site."""
+    pages = {path: make() for path, make in _PAGES.items()} | api_pages()
+    for path, content in pages.items():
+        files.append(File.generated(config, path, content=content))
+    return files
