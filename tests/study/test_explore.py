@@ -135,7 +135,8 @@ def test_written_files(tmp_path, chests, tree):
     }  # fmt: skip
     assert b"secret" not in b"".join(written.values())
     html = written["explore.html"].decode()
-    assert html.count("data:image/png;base64,") == 6
+    assert html.count("<figure>") == 6
+    assert html.count('class="chart"') == 11
     assert "://" not in html
     assert escape(POLICY) in html
     with (tmp_path / "out" / "histograms.csv").open() as file:
