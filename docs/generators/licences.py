@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 __all__ = ["COPYLEFT", "EXTRAS", "Package", "packages_of", "unknown_licences"]
 
 #: What an install of each kind adds, and what it is for. The empty name is the install without extras.
-EXTRAS = {"": "hilum itself", "train": "`hilum[train]`", "study": "`hilum[study]`"}
+EXTRAS = {"": "hilum itself", "train": "`hilum[train]`"}
 #: SPDX identifiers that ask for no more than a notice.
 PERMISSIVE = frozenset({
     "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0",
