@@ -17,6 +17,7 @@ PACKAGES = {
     "core": "Ground types: volumes, labels, segmentations, flags and errors.",
     "io": "Reading and writing of files.",
     "imaging": "Arrays with millimetres: morphology, interpolation, surface distances.",
+    "drawing": "SVG elements, charts and slice images.",
     "models": "What a trained model is, and how it is run.",
     "anatomy": "The chest without learned weights: body, air, airways, sides.",
     "tasks": "What hilum segments; one folder a task.",

@@ -148,6 +148,9 @@ that ask for a notice only. What the two mean depends on what you do:
 Both are loaded as ordinary Python extension modules and hilum's source does not contain code of them. This is a
 summary by engineers, not legal advice.
 
+`tqdm`, which `hilum[train]` brings through Lightning, is under MPL-2.0 and MIT: who changes its files gives these files
+out. Tools for development and for this site are not part of an install and are not listed.
+
 Wheels can carry further libraries: those of NumPy and SciPy carry OpenBLAS (BSD) and the GCC runtime (GPL with the
 runtime exception), that of OpenVINO oneTBB (Apache-2.0). Their licence files lie in the installed packages'
 `.dist-info` folders.

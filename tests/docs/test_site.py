@@ -74,6 +74,11 @@ def test_a_browser_asks_no_host_that_the_site_names(site, tmp_path):
     assert not named & asked
 
 
+def test_every_package_but_the_command_line_has_a_page_of_its_api():
+    packages = {path.parent.name for path in (ROOT / "src" / "hilum").glob("*/__init__.py")}
+    assert set(script("generators/api_pages.py").PACKAGES) == packages - {"cli"}
+
+
 @pytest.mark.parametrize(
     "page",
     [
