@@ -34,7 +34,7 @@ _MANY = 25
 _NAMED = 8
 #: Of more subjects than this not even those that stand out are numbered.
 _CROWD = 250
-_WIDE = (840.0, 330.0)
+_WIDE = (640.0, 270.0)
 _ROOM = 1.08
 _GREEN = "#6aa84f"
 
