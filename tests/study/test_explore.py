@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hilum.datasets.prepare import prepare
 from hilum.io import write_labels, write_volume
 from hilum.report.page import POLICY
 from hilum.study.explore import explore
+from hilum.study.figures import draw
 from hilum.study.intensities import CENTRES, EDGES, Region, Stack, percentile, survey
 from hilum.study.mixture import best_threshold, dice_at, fit_mixture, overlap
 from hilum.study.output import write_exploration
@@ -140,7 +142,8 @@ def test_written_files(tmp_path, chests, tree):
     }  # fmt: skip
     assert b"secret" not in b"".join(written.values())
     html = written["explore.html"].decode()
-    assert html.count("data:image/png;base64,") == 6
+    assert html.count("<figure>") == 6
+    assert html.count('class="chart"') == 11
     assert "://" not in html
     assert escape(POLICY) in html
     with (tmp_path / "out" / "histograms.csv").open() as file:
@@ -149,6 +152,24 @@ def test_written_files(tmp_path, chests, tree):
     assert lungs == found.surveys[0].histograms[Region.LUNGS].sum()
     write_exploration(found, tmp_path / "out")  # a former result is replaced, with the same bytes
     assert tree(tmp_path / "out") == written
+
+
+def test_many_subjects_are_drawn_as_a_map(tmp_path, chests):
+    prepare(chests, tmp_path / "ds")
+    found = explore(tmp_path / "ds")
+    few = {drawing.name: str(drawing.plots[0]) for drawing in draw(found)}
+    times = 30 // len(found.surveys) + 1
+    many = replace(
+        found,
+        surveys=found.surveys * times,
+        own=found.own * times,
+        features={name: values * times for name, values in found.features.items()},
+    )
+    drawn = {drawing.name: str(drawing.plots[0]) for drawing in draw(many)}
+    assert drawn.keys() == few.keys()
+    assert few["subjects"].count("<polyline") == len(found.surveys)
+    assert "data:image/png;base64," in drawn["subjects"]
+    assert "<polyline" not in drawn["subjects"]
 
 
 def test_a_subject_that_stands_out_is_found(tmp_path, write_pair):

@@ -66,11 +66,8 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 def _make_ready() -> None:
     """Do what each verb needs but ``--help`` does not."""
     from hilum.io.temporary import sweep
-    from hilum.models.offline import spare_the_home
 
     sweep()
-    if signals.is_program():
-        spare_the_home()
 
 
 for _name, _module in (

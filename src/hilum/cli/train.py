@@ -55,8 +55,11 @@ def command(
 
     Leaves model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
     """
+    from hilum.models.offline import spare_the_home
     from hilum.training.slices.config import load_config
 
+    if signals.is_program():
+        spare_the_home()
     chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
     choices = load_config(config, chosen, set_ or ())
     from hilum.training.slices.fit import train

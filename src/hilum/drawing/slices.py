@@ -22,8 +22,10 @@ from hilum.drawing.survey import Box, Survey
 
 __all__ = ["LEVEL", "WINDOW", "Picture", "Plane", "choose", "obliquity", "picture", "scale_bar_cm"]
 
-#: Lung window in HU.
-WINDOW, LEVEL = 1500, -600
+#: Width of the lung window in HU.
+WINDOW = 1500
+#: Middle of the lung window in HU.
+LEVEL = -600
 _MARGIN_MM = 22.0
 _MIN_PIXELS = 8
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 from markupsafe import Markup
 
 from hilum.core.labels import Side
+from hilum.drawing.chart import ticks
 from hilum.drawing.numbers import MINUS
 from hilum.drawing.svg import element, text
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import METRICS
 
-__all__ = ["COLOURS", "strip_chart", "ticks"]
+__all__ = ["COLOURS", "strip_chart"]
 
 #: Okabe and Ito 2008: told apart by the colour-blind.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -94,22 +94,6 @@ def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Sid
         role="img",
         aria_label=f"{title}, one dot a case, the bar is the median",
     )
-
-
-def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """Return round numbers that cover a range.
-
-    Examples:
-        >>> ticks(0.913, 0.99)
-        [0.9, 0.92, 0.94, 0.96, 0.98, 1.0]
-    """
-    span = (high - low) or max(abs(high), 1.0) * 0.1
-    raw = span / wanted
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [round(n * step, digits) for n in range(first, max(last, first + 1) + 1)]
 
 
 def _title(metric: str, unit: str) -> str:

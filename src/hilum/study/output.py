@@ -1,8 +1,7 @@
-"""Writing the study of intensities: one HTML file, and the tables behind its pictures."""
+"""Writing the study of intensities: one HTML file, and the tables behind its figures."""
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,14 +73,13 @@ def write_exploration(found: Exploration, out: Path | str) -> Path:
 
 def render(found: Exploration) -> str:
     """Render the study as one HTML document that needs nothing but itself."""
-    pictures = [(name, caption, base64.b64encode(png).decode("ascii")) for name, caption, png in draw(found)]
     return render_page(
         "explore.html.j2",
         "hilum.study",
         found=found,
         count=len(found.surveys),
         slices=sum(one.slices for one in found.surveys),
-        pictures=pictures,
+        figures=draw(found),
         facts=_facts(found),
         regions=_region_rows(found),
         percentiles=PERCENTILES,

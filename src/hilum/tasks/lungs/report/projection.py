@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
 from hilum.core.labels import LUNGS
+from hilum.drawing.colours import cividis
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slices import Plane, can_show, shown_box
 from hilum.drawing.survey import Survey
@@ -30,7 +30,6 @@ class Projection:
         values: Array of shape (rows, columns), NaN where the line of sight meets no lung.
         limits: Values at the ends of the colour scale.
         pixel_mm: Width and height of a pixel.
-        colours: Name of the matplotlib colour map.
         ends_open: Whether values beyond the limits are shown in the end colours.
     """
 
@@ -39,7 +38,6 @@ class Projection:
     values: npt.NDArray[np.float64]
     limits: tuple[float, float]
     pixel_mm: tuple[float, float]
-    colours: str
     ends_open: bool
 
     @property
@@ -59,9 +57,8 @@ class Projection:
 
     def palette(self) -> npt.NDArray[np.uint8]:
         """Colours of shape (256, 3); index 0 is the (transparent) background."""
-        colours = matplotlib.colormaps[self.colours](np.linspace(0, 1, 255))[:, :3]
         palette = np.full((256, 3), 255, np.uint8)
-        palette[1:] = np.rint(colours * 255)
+        palette[1:] = cividis()
         return palette
 
 
@@ -86,9 +83,7 @@ def tissue_thickness(found: Survey) -> Projection | None:
     values = _turned(found, np.where(found.depth > 0, total, np.nan))
     top = float(np.nanpercentile(values, 99.5))
     step = next((s for s in (0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0) if s >= top), 30.0)
-    return Projection(
-        "Tissue along the line of sight", "g/cm²", values, (0.0, step), _pixel(found), "cividis", True
-    )
+    return Projection("Tissue along the line of sight", "g/cm²", values, (0.0, step), _pixel(found), True)
 
 
 def mean_hu(found: Survey) -> Projection | None:
@@ -102,7 +97,6 @@ def mean_hu(found: Survey) -> Projection | None:
         _turned(found, mean),
         _MEAN_HU_RANGE,
         _pixel(found),
-        "cividis",
         True,
     )
 
