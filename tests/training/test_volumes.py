@@ -18,9 +18,9 @@ from hilum.training.volumes.augment import Variation, vary
 from hilum.training.volumes.cases import STEP_MM, find_cases, on_cubes, write_case
 from hilum.training.volumes.export import export_volumes, halve, halve_file, load_exported
 from hilum.training.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
-from hilum.training.volumes.layers import quicken
-from hilum.training.volumes.networks import LungNet3d, fold, unfold
-from hilum.training.volumes.widen import begin_with
+from hilum.training.volumes.layers import use_onednn_layers
+from hilum.training.volumes.networks import LungNet3d, space_to_depth, depth_to_space
+from hilum.training.volumes.widen import init_from_narrower, network_of
 
 SMALL = {"size": (32, 32, 32), "widths": (4, 8), "every": 2, "threads": 1, "shares": {"phantom": 1.0}}
 STILL = Variation(**{f.name: (0, 0, 0) if f.name == "elastic_mm" else 0 for f in fields(Variation)})
@@ -49,10 +49,10 @@ def test_cases_come_back(cases):
 
 def test_a_training_goes_on_from_an_exported_network(tmp_path):
     torch.manual_seed(3)
-    network = halve(LungNet3d((4, 8), (-0.2, 0.2)))
-    torch.nn.init.normal_(network.closer[2].weight)
+    network = halve(LungNet3d((4, 8), soft_tissue=(-0.2, 0.2)))
+    torch.nn.init.normal_(network.soft_tissue_branch[2].weight)
     path = export_volumes(network, tmp_path / "net.onnx")
-    again = load_exported(LungNet3d((4, 8), (-0.2, 0.2)), path)
+    again = load_exported(LungNet3d((4, 8), soft_tissue=(-0.2, 0.2)), path)
     for (name, ours), (_, theirs) in zip(
         network.state_dict().items(), again.state_dict().items(), strict=True
     ):
@@ -113,9 +113,9 @@ def test_nothing_varied_gives_the_scan(cases):
     assert inside.median().item() == pytest.approx(float(hu[labels == 2].float().median()), abs=15)
 
 
-def test_fold_and_unfold_are_opposites():
+def test_depth_to_space_is_the_inverse_of_space_to_depth():
     x = torch.randn(2, 3, 8, 4, 6)
-    assert torch.equal(unfold(fold(x)), x)
+    assert torch.equal(depth_to_space(space_to_depth(x)), x)
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(cases, tmp_path):
@@ -153,7 +153,7 @@ def test_a_closer_look_begins_as_no_look(cases, tmp_path):
     x = torch.rand(1, 1, 16, 16, 16) * 2 - 1
     with torch.no_grad():
         assert torch.allclose(out(x), start.eval()(x), atol=1e-5)
-        out.closer[2].weight.fill_(0.1)
+        out.soft_tissue_branch[2].weight.fill_(0.1)
         assert not torch.allclose(out(x), start(x), atol=1e-3)
     with pytest.raises(UsageError, match="another shape"):
         fit_volumes(cases, tmp_path / "other", config, initial=out.__class__((4, 8, 16)))
@@ -161,44 +161,44 @@ def test_a_closer_look_begins_as_no_look(cases, tmp_path):
 
 def test_a_wider_network_begins_with_the_same_answers():
     """And learns with what is new: the new channels get a gradient."""
-    small, wide = LungNet3d((4, 6, 8)).eval(), LungNet3d((6, 6, 12), soft=(-0.2, 0.2)).eval()
+    small, wide = LungNet3d((4, 6, 8)).eval(), LungNet3d((6, 6, 12), soft_tissue=(-0.2, 0.2)).eval()
     x = torch.rand(1, 1, 24, 16, 32) * 2 - 1
     with torch.no_grad():
         before = wide(x)
-        begin_with(small, wide)
+        init_from_narrower(small, wide)
         assert not torch.allclose(before, small(x), atol=1e-2)
         assert torch.allclose(wide(x), small(x), atol=1e-4)
     wide(x).square().mean().backward()
     assert wide.head.weight.grad[:, 4:].abs().max() > 0
     with pytest.raises(UsageError, match="wider"):
-        begin_with(wide, LungNet3d((4, 6, 12), soft=(-0.2, 0.2)))
+        init_from_narrower(wide, LungNet3d((4, 6, 12), soft_tissue=(-0.2, 0.2)))
     with pytest.raises(UsageError, match="another shape"):
-        begin_with(small, LungNet3d((4, 6)))
+        init_from_narrower(small, LungNet3d((4, 6)))
 
 
 @pytest.mark.parametrize("soft", [None, (-0.2, 0.2)])
 def test_a_detail_begins_as_none_and_goes_over_to_a_wider_network(soft):
-    small, fine = LungNet3d((4, 6), soft).eval(), LungNet3d((4, 6), soft, detail=5).eval()
+    small, fine = LungNet3d((4, 6), 3, soft).eval(), LungNet3d((4, 6), 3, soft, refinement=5).eval()
     x = torch.rand(1, 1, 16, 8, 24) * 2 - 1
     with torch.no_grad():
-        begin_with(small, fine)
+        init_from_narrower(small, fine)
         assert torch.allclose(fine(x), small(x), atol=1e-5)
-        fine.detail[2].weight.normal_()
+        fine.refinement[2].weight.normal_()
         assert not torch.allclose(fine(x), small(x), atol=1e-2)
-        wide = LungNet3d((6, 8), soft, detail=7).eval()
-        wide.detail[2].weight.normal_()
-        begin_with(fine, wide)
+        wide = LungNet3d((6, 8), 3, soft, refinement=7).eval()
+        wide.refinement[2].weight.normal_()
+        init_from_narrower(fine, wide)
         assert torch.allclose(wide(x), fine(x), atol=1e-4)
     with pytest.raises(UsageError, match="another shape"):
-        begin_with(fine, LungNet3d((4, 6), soft))
+        init_from_narrower(fine, LungNet3d((4, 6), 3, soft))
 
 
 @pytest.mark.parametrize("size", [(1, 1, 32, 48, 64), (1, 1, 96, 80, 16), (2, 1, 32, 32, 32)])
 def test_quicker_layers_learn_the_same(size):
     torch.manual_seed(0)
-    plain = LungNet3d((8, 24, 128), (-0.2, 0.2), 8).double()  # so that nothing but rounding may differ
+    plain = LungNet3d((8, 24, 128), 3, (-0.2, 0.2), 8).double()  # so that nothing but rounding may differ
     quick = copy.deepcopy(plain)
-    quicken(quick)
+    use_onednn_layers(quick)
     assert type(quick.head) is not type(plain.head)
     x, weight = torch.rand(2, *size, dtype=torch.double)
     answers = [network(x) for network in (plain, quick)]
@@ -219,8 +219,8 @@ def test_half_the_file_and_the_same_answer(tmp_path):
     pytest.importorskip("openvino")
     from hilum.models.engine import open_session
 
-    network = LungNet3d((8, 16), soft=(-0.2, 0.5)).eval()
-    torch.nn.init.normal_(network.closer[2].weight, 0, 0.1)
+    network = LungNet3d((8, 16), soft_tissue=(-0.2, 0.5)).eval()
+    torch.nn.init.normal_(network.soft_tissue_branch[2].weight, 0, 0.1)
     rounded = halve(network)
     whole, packed = (export_volumes(n, tmp_path / f"{i}.onnx") for i, n in enumerate((network, rounded)))
     assert packed.stat().st_size < 0.7 * whole.stat().st_size
@@ -254,3 +254,24 @@ def test_a_raised_diaphragm_keeps_the_apex(cases):
         assert change.min() < 0.03  # the other lung stays
         most = max(most, float(change.max()))
     assert most > 0.05
+
+
+def test_weights_with_old_names_and_fewer_classes_go_over():
+    """A state dict written before two parts of the network were renamed still loads, and gains classes."""
+    old = LungNet3d((4, 6), 3, (-0.2, 0.2), 5).eval()
+    names = {"soft_tissue_branch.": "closer.", "refinement.": "detail."}
+    state = {}
+    for key, value in old.state_dict().items():
+        for new, former in names.items():
+            key = key.replace(new, former)
+        state[key] = value.half()
+    again = network_of(state, (-0.2, 0.2)).eval()
+    five = LungNet3d((4, 6), 5, (-0.2, 0.2), 5).eval()
+    init_from_narrower(again, five)
+    x = torch.rand(1, 1, 16, 8, 24) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(again(x), old(x), atol=0.05)
+        assert torch.allclose(five(x)[:, :3], again(x), atol=1e-5)
+        assert float(torch.softmax(five(x), 1)[:, 3:].mean()) < 0.05
+    with pytest.raises(UsageError, match="another shape"):
+        network_of({"weight": torch.zeros(2)}, None)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["move_mean", "one_cycle"]
+__all__ = ["update_ema", "warmup_cosine"]
 
 
-def one_cycle(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
+def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
     """Return what Lightning takes: the rate rises in a line, then falls as a cosine to a hundredth.
 
     Args:
@@ -31,7 +31,7 @@ def one_cycle(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> di
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def move_mean(mean: nn.Module, network: nn.Module, ema: float, step: int) -> None:
+def update_ema(mean: nn.Module, network: nn.Module, ema: float, step: int) -> None:
     """Move the running mean of a network's weights; in the beginning it forgets faster.
 
     Args:

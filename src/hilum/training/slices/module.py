@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional
 
-from hilum.training.common import move_mean, one_cycle
+from hilum.training.common import update_ema, warmup_cosine
 from hilum.training.slices.augment import Augmenter, Injury
 from hilum.training.slices.config import TrainConfig
 from hilum.training.slices.data import as_float
@@ -107,7 +107,7 @@ class LungModule(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the running mean; in the beginning it forgets faster."""
-        move_mean(self.mean, self.network, self.config.ema, self.global_step)
+        update_ema(self.mean, self.network, self.config.ema, self.global_step)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Dice of each slice, on the input's grid."""
@@ -129,7 +129,7 @@ class LungModule(LightningModule):
         rest = [p for p in self.network.parameters() if p.ndim >= 2]
         groups = [{"params": rest, "weight_decay": c.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=c.learning_rate)
-        return one_cycle(optimizer, self.steps, c.warmup)
+        return warmup_cosine(optimizer, self.steps, c.warmup)
 
 
 def mix(*numbers: int) -> int:

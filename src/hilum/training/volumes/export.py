@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hilum.core.errors import UsageError
 from hilum.io import atomic_file
 from hilum.training.slices.export import OPSET
-from hilum.training.volumes.networks import LungNet3d
+from hilum.training.volumes.networks import LungNet3d, rename_old_keys
 
 __all__ = ["export_volumes", "halve", "halve_file", "load_exported"]
 
@@ -110,9 +110,11 @@ def load_exported(network: LungNet3d, path: Path) -> LungNet3d:
     found |= {
         n.output[0]: found[n.input[0]] for n in graph.node if n.op_type == "Identity" and n.input[0] in found
     }
+    # The shipped file was written when two parts of the network had other names.
+    found = rename_old_keys({n.removeprefix("network."): v for n, v in found.items()})
     state = network.state_dict()
     for name, own in state.items():
-        values = found.get(f"network.{name}")
+        values = found.get(name)
         if values is None or values.shape != tuple(own.shape):
             raise UsageError(f"{path.name} holds a network of another shape: {name} does not fit.")
         state[name] = torch.from_numpy(values.astype(np.float32))

@@ -24,14 +24,14 @@ from hilum.training.checkpoint import (
     steps_done,
     taking_up,
 )
-from hilum.training.common import move_mean, one_cycle
+from hilum.training.common import update_ema, warmup_cosine
 from hilum.training.slices.data import StepSampler
 from hilum.training.slices.module import mix
 from hilum.training.volumes.augment import AIR, Variation, vary
 from hilum.training.volumes.cases import STEP_MM, Case, find_cases
-from hilum.training.volumes.layers import quicken
+from hilum.training.volumes.layers import use_onednn_layers
 from hilum.training.volumes.networks import LungNet3d
-from hilum.training.volumes.widen import begin_with
+from hilum.training.volumes.widen import init_from_narrower
 
 __all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "computes_half", "fit_volumes", "scale_hu"]
 
@@ -122,7 +122,7 @@ def new_network(config: VolumeConfig) -> LungNet3d:
     if config.soft_hu is not None:
         low, high = scale_hu(torch.tensor(config.soft_hu)).tolist()
         soft = (low, high)
-    return LungNet3d(config.widths, soft, config.detail)
+    return LungNet3d(config.widths, 3, soft, config.detail)
 
 
 def volume_loss(logits: Tensor, target: Tensor, hu: Tensor, dense_weight: float) -> Tensor:
@@ -168,7 +168,7 @@ class VolumeModule(LightningModule):
             torch.manual_seed(config.seed)
             self.network = new_network(config).to(memory_format=torch.channels_last_3d)
         if not _in_half(config):
-            quicken(self.network)
+            use_onednn_layers(self.network)
         self.mean = copy.deepcopy(self.network).requires_grad_(False)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -180,7 +180,7 @@ class VolumeModule(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the running mean; in the beginning it forgets faster."""
-        move_mean(self.mean, self.network, self.config.ema, self.global_step)
+        update_ema(self.mean, self.network, self.config.ema, self.global_step)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov 2019): linear rise, then cosine to a hundredth."""
@@ -188,7 +188,7 @@ class VolumeModule(LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
         )
-        return one_cycle(optimizer, c.steps, c.warmup)
+        return warmup_cosine(optimizer, c.steps, c.warmup)
 
 
 class _Tell(callbacks.Callback):
@@ -241,7 +241,7 @@ def fit_volumes(
         load_weights_into(module, found["state_dict"], out.name)
     elif initial is not None:
         for network in (module.network, module.mean):
-            begin_with(initial, network)
+            init_from_narrower(initial, network)
     loader = DataLoader(data, batch_size=1, sampler=sampler, num_workers=config.workers)
     keep = callbacks.ModelCheckpoint(
         dirpath=out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
