@@ -19,7 +19,7 @@ from hilum.training.volumes.cases import STEP_MM, find_cases, on_cubes, write_ca
 from hilum.training.volumes.export import export_volumes, halve, halve_file, load_exported
 from hilum.training.volumes.fit import VolumeConfig, _Examples, dense_share, fit_volumes
 from hilum.training.volumes.layers import use_onednn_layers
-from hilum.training.volumes.networks import LungNet3d, space_to_depth, depth_to_space
+from hilum.training.volumes.networks import LungNet3d, depth_to_space, space_to_depth
 from hilum.training.volumes.widen import init_from_narrower, network_of
 
 SMALL = {"size": (32, 32, 32), "widths": (4, 8), "every": 2, "threads": 1, "shares": {"phantom": 1.0}}

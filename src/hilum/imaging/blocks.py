@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from hilum.core.cores import thread_count
 
-__all__ = ["Interpolation", "Reduced", "block_share", "native_planes", "reduce_volume"]
+__all__ = ["Interpolation", "Reduced", "block_factor", "block_share", "native_planes", "reduce_volume"]
 
 #: HU below this are padding round the scanner's circle, not air.
 PADDING_HU = -1060.0
 _CLIP = (-1100, 700)
+#: Side of a block in mm.
+BLOCK_MM = 2.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +41,13 @@ class Reduced:
     full_shape: tuple[int, int, int]
 
 
+def block_factor(spacing_mm: float, target_mm: float = BLOCK_MM) -> int:
+    """Return how many voxels of an axis :func:`reduce_volume` averages."""
+    return max(1, round(target_mm / spacing_mm))
+
+
 def reduce_volume(
-    hu: npt.NDArray[Any], spacing: tuple[float, float, float], target_mm: float = 2.2
+    hu: npt.NDArray[Any], spacing: tuple[float, float, float], target_mm: float = BLOCK_MM
 ) -> Reduced:
     """Average blocks of voxels so that each is about ``target_mm`` wide.
 
@@ -52,7 +59,7 @@ def reduce_volume(
     Returns:
         The block means. A border that does not fill a block repeats its last voxels.
     """
-    fx, fy, fz = (max(1, round(target_mm / s)) for s in spacing)
+    fx, fy, fz = (block_factor(s, target_mm) for s in spacing)
     nx, ny, nz = hu.shape
     shape = (-(-nx // fx), -(-ny // fy), -(-nz // fz))
     out = np.empty(shape, np.float32)
