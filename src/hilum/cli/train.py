@@ -133,23 +133,15 @@ def _words(state: TrainState) -> str:
 
 
 def _result(folder: Path) -> str:
-    from hilum.models.card import SLICES_SCHEMA, read_card
+    from hilum.models.registry import find_model
 
-    card = read_card(folder / "card.json", SLICES_SCHEMA, folder.name)
-    figures = card.get("figures") or {}
-    dice, overhead, minutes = (
-        values.get(key)
-        for values, key in (
-            (figures, "validation_dice"),
-            (figures, "loader_overhead"),
-            (card, "training_minutes"),
-        )
-    )
+    card = find_model(folder).card
+    dice, overhead = card.figures.validation_dice, card.figures.loader_overhead
     told = [
-        *([f"validation Dice {dice['mean']:.4f} (worst {dice['worst']:.4f})"] if dice else []),
-        *([f"{minutes:.1f} minutes"] if minutes is not None else []),
+        *([f"validation Dice {dice.mean:.4f} (worst {dice.worst:.4f})"] if dice is not None else []),
+        *([f"{card.training.minutes:.1f} minutes"] if card.training.minutes is not None else []),
     ]
-    lines = [f"{card['kind']}: {', '.join(told)} -> {folder}"]
+    lines = [f"{card.kind}: {', '.join(told)} -> {folder}"]
     if overhead is not None:
         lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
     return "\n".join(lines)

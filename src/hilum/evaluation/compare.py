@@ -274,16 +274,7 @@ def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
         reason = "only its evaluation was given, not the network"
         return ModelRow(entry.name, "", None, None, None, None, reason)
     card = entry.run.card
-    missing = []
-
-    def number(key: str) -> float | None:
-        value = card.get(key)
-        if isinstance(value, (int, float)):
-            return float(value)
-        missing.append(f"card.json tells no {key}")
-        return None
-
-    parameters, minutes = number("parameters"), number("training_minutes")
+    missing = [] if card.training.minutes is not None else ["card.json tells no training.minutes"]
     onnx = entry.run.path / "model.onnx"
     size = round(onnx.stat().st_size / 1e6, 3) if onnx.is_file() else None
     if size is None:
@@ -292,10 +283,10 @@ def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
         missing.append("times were not measured" if not wanted else "times could not be measured")
     return ModelRow(
         name=entry.name,
-        kind=str(card.get("kind", "")),
-        parameters=None if parameters is None else int(parameters),
+        kind=card.kind,
+        parameters=card.parameters,
         file_mb=size,
-        training_minutes=minutes,
+        training_minutes=card.training.minutes,
         speed=speed,
         reason="; ".join(missing),
     )

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.errors import InputError, ModelError, UsageError
+from hilum.core.errors import InputError, UsageError
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json
-from hilum.models.card import SLICES_SCHEMA, read_card
+from hilum.models.card import SliceInput
+from hilum.models.registry import find_model
+from hilum.models.slices import SliceModel
 
 if TYPE_CHECKING:
     from hilum.datasets.index import Dataset, SliceRecord
-    from hilum.models.slices import SliceModel
 
 __all__ = ["PARTS", "Plan", "Run"]
 
 PARTS = ("test", "validation", "train", "all")
 #: Slices a call of the network: enough to keep all cores busy, small in memory.
 BATCH = 16
-_GO_ON = "Run the same hilum train command again: it goes on where it stopped."
 
 
 class _Split(Record):
@@ -46,20 +46,20 @@ class Run:
         path: The folder.
 
     Raises:
-        InputError: It is no such folder.
-        ModelError: Training has not ended, or the card is damaged.
+        ModelError: It is no such folder, the training has not ended, or the card is damaged.
+        InputError: It is a network of volumes.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not (path / "card.json").is_file():
-            if (path / "config.toml").is_file():
-                raise ModelError(f"The training in {path.name} has not ended: it has no card.json.", _GO_ON)
+        self.files = find_model(path)
+        self.card = self.files.card
+        if not isinstance(self.card.input, SliceInput) or self.card.threshold is None:
             raise InputError(
-                f"{path.name or path} is no folder of a trained network: it holds no card.json.",
-                "Give a folder that hilum train made.",
+                f"{self.name} is a network of volumes, and a data set of slices cannot evaluate it.",
+                "Give the folder of a network of slices.",
             )
-        self.card = read_card(path / "card.json", SLICES_SCHEMA, path.resolve().name)
+        self.plane, self.threshold = self.card.input.plane, self.card.threshold
 
     @property
     def name(self) -> str:
@@ -69,20 +69,12 @@ class Run:
     @cached_property
     def model(self) -> SliceModel:
         """The network, ready to run."""
-        from hilum.models.slices import load_run
-
-        return load_run(self.path)
-
-    @property
-    def threshold(self) -> float:
-        """Probability from which a pixel is lung."""
-        return float(self.card["threshold"])
+        return SliceModel(self.files.open())
 
     @property
     def index_sha256(self) -> str | None:
         """SHA-256 of the index of the data set that it was trained on."""
-        value: str | None = (self.card.get("data") or {}).get("index_sha256")
-        return value
+        return self.card.data.sha256
 
     def masks(
         self, pictures: npt.NDArray[Any], spacing: tuple[float, float] | None = None
@@ -146,10 +138,10 @@ class Run:
         from hilum.datasets.index import load_dataset
 
         loaded = load_dataset(dataset)
-        plane = self.card["input"]["plane"]
+        plane = self.plane.value
         if plane != loaded.plane:
             raise InputError(
-                f"{self.name} was trained on {plane} pictures, {loaded.root.name} holds {loaded.plane} ones.",
+                f"{self.name} was trained on {plane} slices, {loaded.root.name} holds {loaded.plane} ones.",
                 f"Prepare a data set with --plane {plane}.",
             )
         return Plan(self, loaded, part, tuple(self.subjects(loaded, part)))
@@ -170,7 +162,7 @@ class Plan:
         return {
             "kind": "run",
             "run": self.run.name,
-            "onnx_sha256": self.run.card["onnx_sha256"],
+            "onnx_sha256": self.run.card.onnx_sha256,
             "threshold": self.run.threshold,
             "dataset": self.dataset.root.resolve().name,
             "index_sha256": self.dataset.index_sha256,

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from hilum.core.errors import HilumError, InputError
 from hilum.io.text import quoted, shown
 
-__all__ = ["Count", "Length", "Name", "Positive", "Real", "Record", "Sha256", "Share", "check"]
+__all__ = ["Count", "Length", "Name", "Positive", "Real", "Record", "Sha256", "Share", "Text", "check"]
 
 T = TypeVar("T")
 
@@ -39,6 +39,8 @@ Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 Positive = Annotated[int, Field(strict=True, ge=1, le=2**53)]
 #: A short text that is shown to people.
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=200), AfterValidator(_printable)]
+#: A sentence or a few that are shown to people.
+Text = Annotated[str, Field(strict=True, min_length=1, max_length=2000), AfterValidator(_printable)]
 #: A SHA-256 in hexadecimal digits.
 Sha256 = Annotated[str, Field(strict=True), AfterValidator(_digest)]
 
@@ -67,17 +69,40 @@ def check(
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as wrong:
-        raise error(f"{name} {_first(wrong)}.", hint) from wrong
+        raise error(f"{name} {_first(wrong, data)}.", hint) from wrong
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: ValidationError, data: Any) -> str:
     """Say the first thing that does not fit, as the second half of a sentence."""
     first = error.errors(include_url=False)[0]
-    field = shown(".".join(str(part) for part in first["loc"]), 80)
-    if first["type"] == "missing":
+    parts = _keys(first["loc"], data)
+    if first["type"].startswith("union_tag"):  # which of several kinds of tables it is
+        parts.append(first["ctx"]["discriminator"].strip("'"))
+    field = shown(".".join(parts), 80)
+    if first["type"] in ("missing", "union_tag_not_found"):
         return f"has no {field}"
+    if first["type"] == "extra_forbidden":
+        return f"is damaged: it holds {field}, which is not known"
+    if first["type"] == "union_tag_invalid":
+        tag, known = first["ctx"]["tag"], first["ctx"]["expected_tags"]
+        return f"is damaged: {field} is {quoted(tag)}, but should be one of {known}"
     if not field:
         return "is damaged: it holds no table of names and values"
     should = re.sub("^Value error, ", "", str(first["msg"]))
     should = re.sub("^[A-Z][a-z]+ should ", "should ", should)
     return f"is damaged: {field} is {quoted(first['input'])}, but {should[:1].lower()}{should[1:]}"
+
+
+def _keys(loc: tuple[int | str, ...], data: Any) -> list[str]:
+    """Return the path of a field as the file has it: pydantic puts the kind of a table into it too."""
+    out: list[str] = []
+    for place, part in enumerate(loc):
+        is_kind = isinstance(data, dict) and part not in data and place < len(loc) - 1
+        if is_kind:
+            continue
+        out.append(str(part))
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            data = None
+    return out

@@ -17,7 +17,7 @@ from hilum.core.errors import HilumError, InputError, ModelError
 from hilum.io.text import sha256_of
 from hilum.models.offline import import_onnxruntime, import_openvino
 
-__all__ = ["Device", "Session", "check_probabilities", "open_session", "open_weights"]
+__all__ = ["Device", "Session", "check_probabilities", "check_weights", "open_session"]
 
 Float = npt.NDArray[np.float32]
 #: A probability may pass 0 and 1 by the rounding of float32 and float16 weights.
@@ -205,20 +205,16 @@ def open_session(path: Path, threads: int = 0, device: Device = Device.AUTO) -> 
     )
 
 
-def open_weights(
-    path: Path, sha256: str, model: str, threads: int = 0, device: Device = Device.AUTO
-) -> Session:
-    """Open an ONNX file that must be the one its card tells of.
+def check_weights(path: Path, sha256: str, model: str) -> None:
+    """Raise unless an ONNX file is the one that its card tells of.
 
     Args:
         path: The file.
         sha256: What the card says.
-        model: What the model is called.
-        threads: As for :func:`open_session`.
-        device: As for :func:`open_session`.
+        model: What the model is called in a message.
 
     Raises:
-        ModelError: It is missing, not that of the card, or as :func:`open_session`.
+        ModelError: It is missing, or not that of the card.
     """
     try:
         digest = sha256_of(path)
@@ -229,4 +225,3 @@ def open_weights(
             f"The weights of the model {model} are not those of its card: SHA-256 differs.",
             "Copy the .onnx file and its card together.",
         )
-    return open_session(path, threads, device)

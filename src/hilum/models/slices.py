@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import ModelError, UsageError
-from hilum.models.card import SLICES_SCHEMA, read_card
-from hilum.models.engine import Device, Session, check_probabilities, open_weights
+from hilum.models.card import SliceInput
+from hilum.models.engine import check_probabilities
 from hilum.models.preprocess import fit_picture, from_input, normalise, to_input
+from hilum.models.registry import Model
 
-__all__ = ["SliceModel", "load_run"]
+__all__ = ["SliceModel"]
 
 _BATCH = 4
 
 
-@dataclass(frozen=True, eq=False)
 class SliceModel:
-    """A trained model of slices.
+    """A network of slices.
+
+    Args:
+        model: From :func:`hilum.models.registry.open_model`.
 
     Attributes:
-        name: Name of the run.
-        card: Its model card, ``card.json``.
-        session: What runs it.
+        model: The same.
+        input: What the network takes.
+        threshold: Probability from which a pixel is lung.
+
+    Raises:
+        ModelError: The network takes no slices.
     """
 
-    name: str
-    card: dict[str, Any]
-    session: Session
-
-    @property
-    def plane(self) -> str:
-        """``axial``, ``coronal`` or ``sagittal``: the pictures it was trained on."""
-        return str(self.card["input"]["plane"])
-
-    @property
-    def threshold(self) -> float:
-        """Probability from which a pixel is lung."""
-        return float(self.card["threshold"])
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the weights."""
-        return str(self.card["onnx_sha256"])
+    def __init__(self, model: Model) -> None:
+        card = model.card
+        if not isinstance(card.input, SliceInput) or card.threshold is None:
+            raise ModelError(f"The model {card.name} takes volumes, not slices.", "Choose a model of slices.")
+        self.model, self.input, self.threshold = model, card.input, card.threshold
 
     def probabilities(
         self, slices: npt.NDArray[Any], spacing: tuple[float, float] | None = None
@@ -68,49 +59,15 @@ class SliceModel:
         """
         if slices.ndim != 3 or 0 in slices.shape[1:]:
             raise UsageError(f"slices has shape {slices.shape}, expected (n, rows, columns).")
-        about = self.card["input"]
-        window = (float(about["hu_window"][0]), float(about["hu_window"][1]))
-        size = (int(about["size"][0]), int(about["size"][1]))
-        fit = fit_picture((slices.shape[1], slices.shape[2]), size, spacing)
+        window, session = self.input.hu_window, self.model.session
+        fit = fit_picture((slices.shape[1], slices.shape[2]), self.input.size, spacing)
         out = np.empty(slices.shape, np.float32)
 
-        together = _BATCH * self.session.lanes
+        together = _BATCH * session.lanes
         for start in range(0, len(slices), together):
             parts = [slice(k, k + _BATCH) for k in range(start, min(start + together, len(slices)), _BATCH)]
             inputs = [normalise(to_input(slices[part], fit, window), window)[:, None] for part in parts]
-            for part, given, found in zip(parts, inputs, self.session.run_many(inputs), strict=True):
-                check_probabilities(found, given.shape, self.name)
+            for part, given, found in zip(parts, inputs, session.run_many(inputs), strict=True):
+                check_probabilities(found, given.shape, self.model.card.name)
                 out[part] = from_input(found[:, 0], fit)
         return out
-
-
-def load_run(path: Path | str, threads: int = 0, device: Device = Device.AUTO) -> SliceModel:
-    """Open a trained model.
-
-    Args:
-        path: Folder made by ``hilum train``, or its ``model.onnx`` with ``card.json`` beside it.
-        threads: Threads to use; 0 for as many as there are cores.
-        device: Where to run it.
-
-    Raises:
-        ModelError: It is not complete, damaged, of another version, or nothing is installed to run it.
-    """
-    path = Path(path)
-    onnx = path if path.suffix == ".onnx" else path / "model.onnx"
-    shipped = onnx.with_suffix(".json")
-    file = shipped if shipped.is_file() else onnx.with_name("card.json")
-    name = onnx.stem if shipped.is_file() else onnx.resolve().parent.name
-    if not path.exists():
-        raise ModelError(f"There is no model {path.name}.", "Check the path, or train one with hilum train.")
-    if not file.is_file():
-        begun = (onnx.parent / "config.toml").is_file()
-        raise ModelError(
-            f"The run {name} is not complete."
-            if begun
-            else f"{path.name} is no model of hilum: card.json is missing.",
-            "Run the same hilum train command again: it goes on where it stopped."
-            if begun
-            else "Give the folder that hilum train made, or its model.onnx with card.json beside it.",
-        )
-    card = read_card(file, SLICES_SCHEMA, name)
-    return SliceModel(name, card, open_weights(onnx, card["onnx_sha256"], name, threads, device))

@@ -1,8 +1,8 @@
-"""Models by name. A learned model slots in here behind the same interface."""
+"""Models by name, each behind the same interface."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -11,15 +11,79 @@ from hilum.core.errors import ModelError, UsageError
 from hilum.core.segmentation import Segmenter
 from hilum.models.engine import Device
 
-__all__ = ["DEFAULT_MODEL", "Device", "Task", "available_models", "load_model", "parse_tasks"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "AvailableModel",
+    "Device",
+    "Task",
+    "available_models",
+    "load_model",
+    "parse_tasks",
+]
 
 DEFAULT_MODEL = "lungs"
+#: The model without weights.
+_CLASSIC = "classic"
 
 
 class Task(str, Enum):
     """What can be segmented."""
 
     LUNGS = "lungs"
+
+
+@dataclass(frozen=True)
+class AvailableModel:
+    """A model that can be chosen by its name.
+
+    Attributes:
+        name: For :func:`load_model`.
+        task: What it segments.
+        version: Of the model.
+        kind: ``rules``, or the architecture of its network.
+    """
+
+    name: str
+    task: str
+    version: str
+    kind: str
+
+
+def available_models() -> tuple[AvailableModel, ...]:
+    """Return the models that :func:`load_model` knows by name."""
+    from hilum.anatomy import Classic
+    from hilum.models.registry import find_model, shipped_models
+
+    cards = [find_model(name).card for name in shipped_models()]
+    own = AvailableModel(Classic.info.name, Task.LUNGS.value, Classic.info.version, "rules")
+    return (own, *(AvailableModel(card.name, card.task, card.version, card.kind) for card in cards))
+
+
+def load_model(
+    name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO, task: Task | str = Task.LUNGS
+) -> Segmenter:
+    """Return a model that is ready to run.
+
+    Args:
+        name: ``classic``; the name of a shipped model; a folder made by ``hilum train``; or a model card or
+            ONNX file.
+        device: Where to run it. ``classic`` runs on the CPU only.
+        task: What it must segment.
+
+    Raises:
+        ModelError: There is no such model, it is damaged or made for another task, or it cannot run on this
+            device.
+        UsageError: ``device`` is not a :class:`Device`.
+    """
+    try:
+        wanted = Device(device)
+    except ValueError as error:
+        raise UsageError(
+            f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
+        ) from error
+    if name == _CLASSIC:
+        return _classic(wanted)
+    return _opened(name, wanted, str(getattr(task, "value", task)))
 
 
 def _classic(device: Device) -> Segmenter:
@@ -32,53 +96,30 @@ def _classic(device: Device) -> Segmenter:
     return Classic()
 
 
-@lru_cache(maxsize=2)  # opened once for many scans
-def _lungs(device: Device) -> Segmenter:
-    from hilum.tasks.lungs.default import DefaultLungs
+def _opened(name: str, device: Device, task: str) -> Segmenter:
+    """Open a trained network; which class runs it is decided by its card."""
+    from hilum.models.card import SliceInput
+    from hilum.models.registry import find_model
 
-    return DefaultLungs(device)
-
-
-def _trained(path: Path, device: Device) -> Segmenter:
-    from hilum.models.slices import load_run
-    from hilum.tasks.lungs.learned import LearnedSlices
-
-    return LearnedSlices(load_run(path, device=device))
-
-
-_MODELS: dict[str, Callable[[Device], Segmenter]] = {"classic": _classic, "lungs": _lungs}
-
-
-def available_models() -> tuple[str, ...]:
-    """Return the names that :func:`load_model` takes."""
-    return tuple(sorted(_MODELS))
-
-
-def load_model(name: str = DEFAULT_MODEL, device: Device | str = Device.AUTO) -> Segmenter:
-    """Return the model called ``name``, or the one that was trained into the folder ``name``.
-
-    Args:
-        name: One of :func:`available_models`, a folder made by ``hilum train``, or its ``model.onnx``.
-        device: Where to run it. ``classic`` runs on the CPU only.
-
-    Raises:
-        ModelError: No model has this name, or it cannot run on this device.
-        UsageError: ``device`` is not a :class:`Device`.
-    """
-    try:
-        wanted = Device(device)
-    except ValueError as error:
-        raise UsageError(
-            f"device is {device!r}, expected one of {', '.join(d.value for d in Device)}."
-        ) from error
-    if name not in _MODELS and Path(name).exists():
-        return _trained(Path(name), wanted)
-    if name not in _MODELS:
+    files = find_model(name)
+    if files.card.task != task:
         raise ModelError(
-            f"There is no model called {name!r}.",
-            f"Models: {', '.join(available_models())}; or the folder of a trained run.",
+            f"The model {files.name} was trained for the task {files.card.task}, not for {task}.",
+            "Choose a model of this task.",
         )
-    return _MODELS[name](wanted)
+    if isinstance(files.card.input, SliceInput):
+        from hilum.tasks.lungs.learned import LearnedSlices
+
+        return LearnedSlices(files.open(device=device))
+    return _volume_lungs(files.path, files.card.model_dump_json(), device)
+
+
+@lru_cache(maxsize=2)  # opened once for many scans, and again when the card has changed
+def _volume_lungs(path: Path, card: str, device: Device) -> Segmenter:
+    from hilum.models.registry import open_model
+    from hilum.tasks.lungs.default import VolumeLungs
+
+    return VolumeLungs(open_model(path, device=device), device=device)
 
 
 def parse_tasks(text: str) -> tuple[Task, ...]:

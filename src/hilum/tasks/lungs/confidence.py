@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hilum.anatomy.airways import CentralAirways
 from hilum.anatomy.body import BodyAir
 from hilum.imaging.blocks import Reduced, native_planes
+from hilum.models.card import Calibration
 from hilum.tasks.lungs.network import Opinion
 
 __all__ = ["UNCERTAIN", "chance_of_failure", "doubt_map", "signs_of"]
@@ -62,16 +63,16 @@ def signs_of(
     }
 
 
-def chance_of_failure(signs: Mapping[str, float], calibration: Mapping[str, Any]) -> float:
+def chance_of_failure(signs: Mapping[str, float], calibration: Calibration) -> float:
     """Logistic model of the logarithms of the signs, fitted on cases whose truth is known.
 
     Args:
         signs: From :func:`signs_of`.
-        calibration: ``bias``, and ``weights`` by sign.
+        calibration: Of the model, from its card.
     """
-    total = float(calibration["bias"])
-    for name, weight in calibration["weights"].items():
-        total += float(weight) * float(np.log10(max(signs[name], 0.0) + 1e-3))
+    total = calibration.bias
+    for name, weight in calibration.weights.items():
+        total += weight * float(np.log10(max(signs[name], 0.0) + 1e-3))
     return float(1 / (1 + np.exp(-np.clip(total, -30, 30))))
 
 

@@ -1,58 +1,59 @@
-"""The default: the 3-D network for scans, a network of slices for single ones and thin stacks."""
+"""The lungs by a network of volumes; single slices and thin stacks by a network of slices beside it."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hilum.core.segmentation import ModelInfo, Progress, Segmentation, Segmenter
 from hilum.core.volume import Volume
 from hilum.models.engine import Device
-from hilum.models.weights import FOLDER, load_weights
+from hilum.models.registry import Model, find_model
+from hilum.tasks.lungs.model import LearnedLungs
 
 if TYPE_CHECKING:
-    from hilum.tasks.lungs.model import LearnedLungs
     from hilum.tasks.lungs.thin import ThinLungs
 
-__all__ = ["DefaultLungs"]
+__all__ = ["SLICES", "VolumeLungs"]
 
+#: The network that stands beside each network of volumes, for single slices and thin stacks.
+SLICES = "lungs-slices"
 #: A stack thinner than this shows too little for three dimensions, mm.
 THIN_MM = 40.0
+#: The same in slices, where their spacing is not known.
+_THIN_SLICES = 8
 
 
-class DefaultLungs:
-    """Chooses by what the scan is.
+class VolumeLungs:
+    """Chooses by what the scan is: a scan, or a single slice or thin stack.
 
-    The network for scans, and the code round it, are loaded in the background at once, while the scan is
-    being read; the network for slices when it is first needed.
+    The weights of the network of slices are checked at once, too, but it is made ready when it is first
+    needed, which few scans do: that takes a quarter of a second.
 
     Args:
-        device: Where the networks run.
-        threads: Threads on the CPU; 0 for as many as there are cores.
+        model: A network of volumes.
+        threads: Threads on the CPU for the network of slices; 0 for as many as there are cores.
+        device: Where the network of slices runs.
+
+    Raises:
+        ModelError: ``model`` takes no volumes or has no lungs among its labels, or the network of slices is
+            missing or damaged.
     """
 
-    def __init__(self, device: Device = Device.AUTO, threads: int = 0) -> None:
+    def __init__(self, model: Model, threads: int = 0, device: Device = Device.AUTO) -> None:
+        self._volumes = LearnedLungs(model)
+        self._files = find_model(SLICES).check()
         self._device, self._threads = device, threads
-        pool = ThreadPoolExecutor(1)
-        self._opening = pool.submit(_open, threads, device)
-        pool.shutdown(wait=False)
-
-    @property
-    def _volumes(self) -> LearnedLungs:
-        return self._opening.result()
 
     @cached_property
     def _slices(self) -> ThinLungs:
-        from hilum.models.slices import load_run
         from hilum.tasks.lungs.thin import ThinLungs
 
-        model = load_run(FOLDER / "lungs-slices.onnx", self._threads, self._device)
-        return ThinLungs(model, self._volumes)
+        return ThinLungs(self._files.open(self._threads, self._device), self._volumes)
 
     @property
     def info(self) -> ModelInfo:
-        """Of the network for scans; a result names the one that made it."""
+        """Of the network of volumes; a result names the one that made it."""
         return self._volumes.info
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
@@ -61,16 +62,13 @@ class DefaultLungs:
 
     def _choose(self, volume: Volume) -> Segmenter:
         canonical = volume.canonical()
-        if canonical.shape[2] > 1 and 1 in canonical.shape[:2]:
-            from hilum.anatomy import Classic  # no network knows coronal pictures
+        count = canonical.shape[2]
+        if count > 1 and 1 in canonical.shape[:2]:
+            from hilum.anatomy import Classic  # no network knows coronal slices
 
             return Classic()
-        height = canonical.shape[2] * canonical.spacing[2] if canonical.meta.spacing_known else None
-        thin = canonical.shape[2] < 8 if height is None else canonical.shape[2] == 1 or height < THIN_MM
+        if canonical.meta.spacing_known:
+            thin = count == 1 or count * canonical.spacing[2] < THIN_MM
+        else:
+            thin = count < _THIN_SLICES
         return self._slices if thin else self._volumes
-
-
-def _open(threads: int, device: Device) -> LearnedLungs:
-    from hilum.tasks.lungs.model import LearnedLungs
-
-    return LearnedLungs(load_weights("lungs", FOLDER, threads, device))

@@ -18,6 +18,7 @@ from hilum.core.segmentation import ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import Reduced, block_share
 from hilum.imaging.morphology import Mask, Spacing
+from hilum.models.registry import Model
 from hilum.models.slices import SliceModel
 
 __all__ = ["LearnedSlices", "order_in_space", "pictures_of"]
@@ -40,12 +41,19 @@ class LearnedSlices:
     of them are right and left.
 
     Args:
-        model: From :func:`hilum.models.slices.load_run`.
+        model: A network of slices.
+
+    Raises:
+        ModelError: The network takes no slices.
     """
 
-    def __init__(self, model: SliceModel) -> None:
-        self.model = model
-        self.info = ModelInfo(model.name, str(model.card["hilum"]), model.sha256)
+    def __init__(self, model: Model) -> None:
+        self.slices = SliceModel(model)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and hash of the model."""
+        return self.slices.model.info
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`.
@@ -65,13 +73,13 @@ class LearnedSlices:
 
     def _mask(self, canonical: Volume, tell: Progress) -> Mask:
         """Lung or not, on the canonical grid."""
-        plane = Plane(self.model.plane)
+        plane = self.slices.input.plane
         stack, row, col = _AXES[plane]
         shape = canonical.shape
         if 1 in shape and shape[stack] != 1:
             own = next(p for p, axes in _AXES.items() if shape[axes[0]] == 1)
             raise GeometryError(
-                f"The image is a single {own.value} slice, and the model {self.model.name} was trained on "
+                f"The image is a single {own.value} slice, and the model {self.info.name} was trained on "
                 f"{plane.value} ones.",
                 f"Choose a model of {own.value} slices, or classic.",
             )
@@ -81,8 +89,8 @@ class LearnedSlices:
         for start in range(0, len(hu), _BATCH):
             tell(start / len(hu), "finding lungs")
             part = slice(start, start + _BATCH)
-            chance = self.model.probabilities(hu[part], spacing)
-            mask[part] = chance >= self.model.threshold
+            chance = self.slices.probabilities(hu[part], spacing)
+            mask[part] = chance >= self.slices.threshold
         return out
 
 

@@ -14,9 +14,10 @@ from hilum.core.errors import NotAChestError
 from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, Spacing
-from hilum.models.weights import Weights
+from hilum.models.registry import Model
+from hilum.models.volumes import VolumeModel
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
-from hilum.tasks.lungs.network import Opinion, ask_network
+from hilum.tasks.lungs.network import LABELS, Opinion, ask_network
 from hilum.tasks.lungs.shape import join_lungs
 
 __all__ = ["LearnedLungs"]
@@ -38,13 +39,20 @@ class LearnedLungs:
     tissue), and stays the network's where it is dense.
 
     Args:
-        weights: The network with its card.
+        model: A network of volumes with the labels ``right_lung`` and ``left_lung``.
         mirror: Ask the network for the mirror image too, and say where the answers differ.
+
+    Raises:
+        ModelError: The network is another one.
     """
 
-    def __init__(self, weights: Weights, mirror: bool = True) -> None:
-        self.weights, self.mirror = weights, mirror
-        self.info = ModelInfo(weights.name, weights.version, weights.sha256)
+    def __init__(self, model: Model, mirror: bool = True) -> None:
+        self.network, self.mirror = VolumeModel(model, LABELS), mirror
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and hash of the model."""
+        return self.network.model.info
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`."""
@@ -86,12 +94,12 @@ class LearnedLungs:
     def _confidence(
         self, volume: Volume, scan: Scan, lungs: npt.NDArray[np.uint8], opinion: Opinion, least: float
     ) -> Confidence | None:
-        """Return how sure the result is; None where the card tells nothing of it."""
-        calibration = self.weights.card.get("confidence")
-        if calibration is None:
+        """Return how sure the result is; None where the model is not calibrated, unless in doubt at once."""
+        calibration = self.network.model.card.confidence
+        if calibration is None and least == 0.0:
             return None
         signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
-        failure = max(chance_of_failure(signs, calibration), least)
+        failure = least if calibration is None else max(chance_of_failure(signs, calibration), least)
         where = None
         if failure >= UNCERTAIN:
             where = volume.restore(doubt_map(opinion, scan.reduced).transpose(scan.order))
@@ -103,10 +111,7 @@ class LearnedLungs:
 
     def judge(self, hu: npt.NDArray[np.float32], spacing: Spacing) -> Opinion:
         """Return what the network says of block means in RAS order, on the scale of true HU."""
-        card = self.weights.card["input"]
-        low, high = (float(value) for value in card["hu_window"])
-        session, step = self.weights.session, float(card["step_mm"])
-        return ask_network(session, hu, spacing, step, (low, high), self.mirror)
+        return ask_network(self.network, hu, spacing, self.mirror)
 
 
 def by_air(scan: Scan) -> tuple[npt.NDArray[np.uint8], Mask, NotAChestError | None]:

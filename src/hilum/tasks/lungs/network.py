@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.imaging.isogrid import IsoGrid
-from hilum.models.engine import Session, check_probabilities
+from hilum.models.volumes import VolumeModel
 
-__all__ = ["Opinion", "ask_network", "dice"]
+__all__ = ["LABELS", "Opinion", "ask_network", "dice"]
 
 Float = npt.NDArray[np.floating[Any]]
+#: What a network of volumes must tell apart, in the order that is used here.
+LABELS = ("right_lung", "left_lung")
 #: Longer scans are judged in pieces of so many cubes, each overlapping the next by half.
 _LONGEST = 160
-_MULTIPLE = 16
 #: Denser than this is body, arm or table; so many cubes of the room round it are shown to the network.
 _SOLID_HU, _MARGIN = -500.0, 2
 
@@ -39,28 +40,20 @@ class Opinion:
 
 
 def ask_network(
-    session: Session,
-    hu: Float,
-    spacing: tuple[float, float, float],
-    step: float,
-    window: tuple[float, float],
-    mirror: bool,
+    network: VolumeModel, hu: Float, spacing: tuple[float, float, float], mirror: bool
 ) -> Opinion:
     """Run the network on a scan.
 
     Args:
-        session: Takes (1, 1, x, y, z) scaled to -1 to 1, gives probabilities of background, right, left.
+        network: Gives the probabilities of :data:`LABELS`.
         hu: Block means in RAS order, on the scale of true HU.
         spacing: Their spacing in mm.
-        step: Side of the network's cubes in mm.
-        window: HU that become -1 and 1.
         mirror: Ask for the mirror image too: the mean is steadier, the difference tells of doubt.
     """
     shape = (hu.shape[0], hu.shape[1], hu.shape[2])
-    grid = IsoGrid(shape, spacing, step)
+    grid = IsoGrid(shape, spacing, network.input.step_mm)
     cubes = grid.forth(hu)
-    low, high = window
-    x = ((np.clip(cubes, low, high) - low) * (2.0 / (high - low)) - 1.0).astype(np.float32)
+    x = network.scaled(cubes)
     body = _body(cubes)
 
     def back(values: Float) -> Float:
@@ -71,7 +64,7 @@ def ask_network(
     near = np.ascontiguousarray(x[body])
     doubt, agreement = None, None
     asked = [near, np.ascontiguousarray(near[::-1])] if mirror else [near]
-    answers = _in_pieces(session, asked)
+    answers = _in_pieces(network, asked)
     p = answers[0]
     if mirror:
         q = answers[1][::-1, :, :, ::-1]
@@ -100,29 +93,18 @@ def dice(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
     return 2.0 * int((a & b).sum()) / total if total else 1.0
 
 
-def _in_pieces(session: Session, volumes: list[Float]) -> list[Float]:
+def _in_pieces(network: VolumeModel, volumes: list[Float]) -> list[Float]:
     """Return the probabilities of right and left lung, (x, y, z, 2), of volumes of one shape."""
     length = volumes[0].shape[2]
     span = min(length, _LONGEST)
     starts = [*range(0, length - span, max(1, span // 2)), length - span]
     bell = np.minimum(np.arange(1, span + 1), np.arange(span, 0, -1)).astype(np.float32)
-    out = [np.zeros((*x.shape, 2), np.float32) for x in volumes]
+    out = [np.zeros((*x.shape, len(LABELS)), np.float32) for x in volumes]
     weight = np.zeros(length, np.float32)
     for start in starts:
         part = slice(start, start + span)
-        asked = [_filled(x[:, :, part]) for x in volumes]
-        answers = session.run_many(asked)
-        for total, answer, x in zip(out, answers, volumes, strict=True):
-            check_probabilities(answer, (1, 3, *asked[0].shape[2:]), "lungs")
-            total[:, :, part] += (
-                bell[:, None] * np.moveaxis(answer[0, 1:], 0, -1)[: x.shape[0], : x.shape[1], :span]
-            )
+        answers = network.probabilities([x[:, :, part] for x in volumes])
+        for total, answer in zip(out, answers, strict=True):
+            total[:, :, part] += bell[:, None] * answer
         weight[part] += bell
     return [total / weight[:, None] for total in out]
-
-
-def _filled(x: Float) -> Float:
-    """Fill up with air to sizes that the network takes: (1, 1, x, y, z)."""
-    pads = [(0, -n % _MULTIPLE) for n in x.shape]
-    full = np.pad(x, pads, constant_values=-1.0)[None, None]
-    return np.ascontiguousarray(full, np.float32)

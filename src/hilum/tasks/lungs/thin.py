@@ -14,12 +14,13 @@ from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentatio
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import block_share, native_planes
 from hilum.imaging.morphology import Mask
+from hilum.models.slices import SliceModel
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
 from hilum.tasks.lungs.learned import order_in_space, pictures_of
 from hilum.tasks.lungs.network import Opinion, dice
 
 if TYPE_CHECKING:
-    from hilum.models.slices import SliceModel
+    from hilum.models.registry import Model
     from hilum.tasks.lungs.model import LearnedLungs
 
 __all__ = ["ThinLungs", "crescents", "require_lung", "weigh"]
@@ -47,11 +48,18 @@ class ThinLungs:
     Args:
         model: The network of axial slices.
         volumes: The model of scans. It judges a slice as if it went on as it ends.
+
+    Raises:
+        ModelError: ``model`` takes no slices.
     """
 
-    def __init__(self, model: SliceModel, volumes: LearnedLungs) -> None:
-        self.model, self.volumes = model, volumes
-        self.info = ModelInfo(model.name, str(model.card["hilum"]), model.sha256)
+    def __init__(self, model: Model, volumes: LearnedLungs) -> None:
+        self.slices, self.volumes = SliceModel(model), volumes
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and hash of the network of slices."""
+        return self.slices.model.info
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`.
@@ -68,7 +76,7 @@ class ThinLungs:
         told, tissue = self.of_scans(scan, canonical.meta.spacing_known)
         chance = weigh(0.5 * (plain + mirrored), told, tissue)
         tell(0.9, "right and left")
-        mask = chance >= self.model.threshold
+        mask = chance >= self.slices.threshold
         base = crescents(scan, mask, chance, told)
         try:
             labels = order_in_space(scan, mask, _TIP_SHARE)
@@ -89,8 +97,8 @@ class ThinLungs:
         spacing = (canonical.spacing[1], canonical.spacing[0]) if canonical.meta.spacing_known else None
         out = [np.empty(canonical.shape, np.float32) for _ in range(2)]
         pictures, plain, mirrored = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, *out))
-        plain[:] = self.model.probabilities(pictures, spacing)
-        mirrored[:] = self.model.probabilities(pictures[:, :, ::-1], spacing)[:, :, ::-1]
+        plain[:] = self.slices.probabilities(pictures, spacing)
+        mirrored[:] = self.slices.probabilities(pictures[:, :, ::-1], spacing)[:, :, ::-1]
         return out[0], out[1]
 
     def of_scans(self, scan: Scan, spacing_known: bool) -> tuple[Chance, Chance]:
@@ -117,12 +125,12 @@ class ThinLungs:
     def _confidence(
         self, volume: Volume, scan: Scan, labels: npt.NDArray[np.uint8], chances: tuple[Chance, ...]
     ) -> Confidence | None:
-        """Return how sure the answer is; None where the network's card tells nothing of it."""
-        calibration = self.model.card.get("confidence")
-        if calibration is None:
+        """Return how sure the answer is; None where these two networks were not calibrated together."""
+        calibration = self.slices.model.card.confidence
+        if calibration is None or calibration.beside != self.volumes.info.sha256:
             return None
         chance, plain, mirrored, told = chances
-        limit = self.model.threshold
+        limit = self.slices.threshold
         coarse = block_share(chance, scan.spacing)
         opinion = Opinion(coarse, np.zeros_like(coarse), None, dice(plain >= limit, mirrored >= limit))
         lungs = (block_share(labels > 0, scan.spacing) >= 0.5).astype(np.uint8)

@@ -7,7 +7,6 @@ import io
 import logging
 import warnings
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,30 +17,14 @@ from torch import Tensor, nn
 
 from hilum.core.errors import ModelError
 from hilum.io import atomic_file
+from hilum.models.card import Parity
 from hilum.models.engine import open_session
+from hilum.training.cards import OPSET
 
-__all__ = ["OPSET", "Parity", "check_parity", "export_onnx", "without_traces"]
+__all__ = ["check_parity", "export_onnx", "without_traces"]
 
-OPSET = 18
 #: A model whose numbers differ more than this from torch's is not handed out.
 MOST_DIFFERENCE, LEAST_DICE = 1e-3, 0.999
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How torch and the exported model agree.
-
-    Attributes:
-        max_difference: Largest difference of a probability.
-        dice: Dice of the two masks over all pictures together.
-        slices: How many pictures were compared.
-        engine: What ran the exported model.
-    """
-
-    max_difference: float
-    dice: float
-    slices: int
-    engine: str
 
 
 class _Probabilities(nn.Module):
@@ -157,4 +140,4 @@ def check_parity(
             f"{dice:.4f}.",
             "Please report it with the versions of torch and OpenVINO; the checkpoints are kept.",
         )
-    return Parity(largest, dice, len(inputs), session.engine)
+    return Parity(engine=session.engine, max_probability_difference=largest, dice=dice, cases=len(inputs))

@@ -12,9 +12,11 @@ import torch
 from hilum.datasets.index import Dataset
 from hilum.datasets.split import Split
 from hilum.io import write_json, write_text
+from hilum.models.card import DiceFigures, Figures, Parity
+from hilum.models.card_text import card_text
 from hilum.models.preprocess import normalise
+from hilum.training.cards import slice_card
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done
-from hilum.training.slices.card import card_data, card_text
 from hilum.training.slices.config import TrainConfig
 from hilum.training.slices.data import SliceCache, ValidationBatches, as_float
 from hilum.training.slices.export import check_parity, export_onnx
@@ -57,8 +59,8 @@ def finish_run(
         if len(inputs) * config.batch < 32:
             inputs.append(x.numpy())
     parity = check_parity(network, onnx, np.concatenate(inputs), config.threshold)
-    figures = _figures(np.concatenate(dice), steps_done(best, file, folder.name), watch)
-    card = card_data(
+    figures = _figures(np.concatenate(dice), steps_done(best, file, folder.name), watch, parity)
+    card = slice_card(
         name=folder.resolve().name,
         dataset=dataset,
         config=config,
@@ -66,26 +68,25 @@ def finish_run(
         plan=plan,
         parameters=count_parameters(network),
         onnx=onnx,
-        parity=parity,
         figures=figures,
         minutes=watch.seconds / 60.0,
     )
     write_text(folder / "card.md", card_text(card))
-    write_json(folder / "card.json", card)  # with it the run is complete
+    write_json(folder / "card.json", card.as_dict())  # with it the run is complete
     shutil.rmtree(folder / "__pycache__", ignore_errors=True)
 
 
-def _figures(dice: Any, best_step: int, watch: Watch) -> dict[str, Any]:
-    return {
-        "validation_dice": {
-            "mean": round(float(dice.mean()), 5),
-            "median": round(float(np.median(dice)), 5),
-            "worst": round(float(dice.min()), 5),
-            "slices": len(dice),
-            "grid": "of the input",
-        },
-        "best_step": int(best_step),
-        "slices_per_s": round(watch.throughput, 2) or None,
-        "loader_overhead": round(watch.loader_overhead, 4) if watch.throughput else None,
-        "test": None,
-    }
+def _figures(dice: Any, best_step: int, watch: Watch, parity: Parity) -> Figures:
+    return Figures(
+        validation_dice=DiceFigures(
+            mean=round(float(dice.mean()), 5),
+            median=round(float(np.median(dice)), 5),
+            worst=round(float(dice.min()), 5),
+            cases=len(dice),
+            grid="of the input",
+        ),
+        best_step=int(best_step),
+        inputs_per_s=round(watch.throughput, 2) or None,
+        loader_overhead=round(watch.loader_overhead, 4) if watch.throughput else None,
+        parity=parity,
+    )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hilum.core.errors import UsageError
 from hilum.io import atomic_file
-from hilum.training.slices.export import OPSET
+from hilum.training.cards import OPSET
 from hilum.training.volumes.networks import LungNet3d, rename_old_keys
 
 __all__ = ["export_volumes", "halve", "halve_file", "load_exported"]

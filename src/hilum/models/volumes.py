@@ -1,0 +1,90 @@
+"""A trained network of volumes, and which of its channels holds which label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.core.errors import ModelError
+from hilum.models.card import VolumeInput
+from hilum.models.engine import check_probabilities
+from hilum.models.registry import Model
+
+__all__ = ["VolumeModel"]
+
+Float = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeModel:
+    """A network of volumes.
+
+    Attributes:
+        model: The open network with its card.
+        labels: Names of the labels to give, in the order to give them in.
+
+    Raises:
+        ModelError: The network takes no volumes, or its card lacks one of ``labels``.
+    """
+
+    model: Model
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        card = self.model.card
+        if not isinstance(card.input, VolumeInput):
+            raise ModelError(
+                f"The model {card.name} takes slices, not volumes.", "Choose a model of volumes."
+            )
+        missing = [label for label in self.labels if label not in card.labels]
+        if missing:
+            raise ModelError(
+                f"The model {card.name} does not find {missing[0]}: its labels are "
+                f"{', '.join(card.channels)}.",
+                "Choose a model that was trained for this task.",
+            )
+
+    @property
+    def input(self) -> VolumeInput:
+        """What the network takes."""
+        found = self.model.card.input
+        assert isinstance(found, VolumeInput)  # __post_init__ refuses others
+        return found
+
+    def scaled(self, hu: npt.NDArray[np.floating]) -> Float:
+        """Return HU clipped to the network's window and scaled to -1 to 1."""
+        low, high = self.input.hu_window
+        return ((np.clip(hu, low, high) - low) * (2.0 / (high - low)) - 1.0).astype(np.float32)
+
+    def probabilities(self, inputs: Sequence[Float]) -> list[Float]:
+        """Run the network on volumes of one shape, side by side.
+
+        Args:
+            inputs: From :meth:`scaled`, (x, y, z) in RAS order, voxels of ``input.step_mm``. Each is filled
+                up with air to the multiples that the network takes.
+
+        Returns:
+            For each input the probabilities of ``labels``, (x, y, z, labels).
+
+        Raises:
+            ModelError: The network fails, or does not give probabilities.
+        """
+        card = self.model.card
+        channels = [card.labels[label] for label in self.labels]  # channel 0 is the background
+        filled = [_filled(x, self.input.multiple) for x in inputs]
+        out = []
+        for x, given, found in zip(inputs, filled, self.model.session.run_many(filled), strict=True):
+            check_probabilities(found, (1, 1 + len(card.labels), *given.shape[2:]), card.name)
+            nx, ny, nz = x.shape
+            out.append(np.moveaxis(found[0, channels, :nx, :ny, :nz], 0, -1))
+        return out
+
+
+def _filled(x: Float, multiple: int) -> Float:
+    """Fill a volume up with air to sizes that the network takes: (1, 1, x, y, z)."""
+    pads = [(0, -n % multiple) for n in x.shape]
+    full = np.pad(x, pads, constant_values=-1.0)[None, None]
+    return np.ascontiguousarray(full, np.float32)
