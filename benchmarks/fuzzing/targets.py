@@ -24,7 +24,7 @@ from hilum.io.masks import as_lungs, load_mask
 from hilum.io.vocabulary import parse_labels
 from hilum.models.card import VOLUMES_SCHEMA, read_card
 from hilum.models.slices import load_run
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
 
 
 def kind_of(folder: Path) -> tuple[str, str]:

@@ -8,12 +8,23 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hilum.core.errors import InputError, UsageError
 from hilum.io.text import parse_toml, quoted, read_toml, shown
 
-__all__ = ["Augment", "ModelKind", "Networks", "TrainConfig", "load_config", "to_toml"]
+__all__ = [
+    "Augment",
+    "Cases",
+    "ModelKind",
+    "Networks",
+    "Slices",
+    "TrainConfig",
+    "Variation",
+    "Volumes",
+    "load_config",
+    "to_toml",
+]
 
 
 #: No training is longer; larger numbers are typing errors, and some libraries cannot count so far.
@@ -26,6 +37,12 @@ class ModelKind(str, Enum):
     FCNN = "fcnn"
     UNET = "unet"
     RESNET = "resnet"
+    VOLUME = "volume"
+
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether it is the 3-D network of volumes, not one of slices."""
+        return self is ModelKind.VOLUME
 
 
 class _Strict(BaseModel):
@@ -90,43 +107,166 @@ class Networks(_Strict):
         return value
 
 
-class TrainConfig(_Strict):
-    """A training from data set to run.
+class Slices(_Strict):
+    """What only networks of slices have.
 
     Attributes:
-        model: Which network.
-        seed: Of the split, the first weights, the order of slices and the augmentation.
-        fold: ``k/n``: the k-th of n folds validates, the test part stays the same; None for one split.
-        test_share: Share of subjects in the test part, which is never looked at here.
-        validation_share: Share of subjects that choose the best weights.
         size: Height and width of the network's input, multiples of 32.
-        hu_window: HU are clipped to it and scaled to -1 to 1.
-        batch: Slices a step on each device.
-        steps: Length of the training in steps; overrides ``minutes``.
-        minutes: Length in minutes. The steps it holds are measured at the start and kept with the run, so
-            that a resumed run has as many.
-        learning_rate: Highest rate of AdamW; one cycle, warm-up then cosine to a hundredth.
-        warmup: Share of the steps in which the rate rises.
-        weight_decay: Of AdamW.
-        clip: Largest norm of the gradient.
-        ema: Decay of the running mean of the weights, which is what is validated and exported.
         dice: Weight of the Dice loss beside the cross-entropy.
         smoothing: Labels are taken as this sure at most: 0.02 turns 1 into 0.98.
         robust: A slice's loss L counts as ``robust * (1 - exp(-L / robust))``, so that a wrong reference
             pulls little; 0 for off.
         robust_from: Share of the steps after which ``robust`` holds: before, everything is wrong.
         without_lung: Share of slices without lung in a batch, where the data set has some.
+        validation_slices: At most so many slices validate, evenly spread over the validation part.
+        threshold: Probability from which a pixel is lung.
+    """
+
+    size: tuple[int, int] = (256, 256)
+    dice: float = Field(default=1.0, ge=0, le=1000)
+    smoothing: float = Field(default=0.01, ge=0, lt=0.5)
+    robust: float = Field(default=0.7, ge=0, le=1000)
+    robust_from: float = Field(default=0.3, ge=0, le=1)
+    without_lung: float = Field(default=0.15, ge=0, le=1)
+    validation_slices: int = Field(default=256, ge=1, le=_MOST_STEPS)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+    @field_validator("size")
+    @classmethod
+    def _size(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not all(32 <= v <= 4096 and v % 32 == 0 for v in value):
+            raise ValueError("expected multiples of 32 from 32 to 4096")
+        return value
+
+
+class Volumes(_Strict):
+    """What only the network of volumes has.
+
+    Attributes:
+        size: Voxels of an example along x, y and z; multiples of ``2 ** len(widths)``.
+        widths: Channels of each level of the network.
+        soft_tissue_hu: HU that the soft-tissue branch sees stretched; empty for no branch.
+        refinement: Channels of the head that reads the voxels again; 0 for none.
+        dense_weight: Weight of a voxel of lung above -500 HU in the cross-entropy; others weigh 1.
+        pleura_weight: Weight of the Dice loss of pleural fluid and gas beside that of the lungs.
+    """
+
+    size: tuple[int, int, int] = (96, 80, 80)
+    widths: tuple[int, ...] = Field(default=(24, 64, 128, 192), min_length=2, max_length=6)
+    soft_tissue_hu: tuple[float, ...] = (-160.0, 240.0)
+    refinement: int = Field(default=48, ge=0, le=512)
+    dense_weight: float = Field(default=2.0, ge=1, le=100)
+    pleura_weight: float = Field(default=0.5, ge=0, le=10)
+
+    @field_validator("widths")
+    @classmethod
+    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not all(1 <= v <= 2048 for v in value):
+            raise ValueError("expected numbers from 1 to 2048")
+        return value
+
+    @field_validator("soft_tissue_hu")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if value and not (len(value) == 2 and -1024 <= value[0] < value[1] <= 4096):
+            raise ValueError("expected two rising numbers in HU, or none")
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Volumes:
+        multiple = 2 ** len(self.widths)
+        if not all(multiple <= n <= 512 and n % multiple == 0 for n in self.size):
+            raise ValueError(
+                f"size: expected multiples of {multiple} up to 512, for {len(self.widths)} widths"
+            )
+        return self
+
+
+class Variation(_Strict):
+    """How volumes are varied while training. A share is the chance that an example gets it.
+
+    Lengths in mm, intensities in HU. ``elastic_mm`` is the bend along x, y and z: along z the diaphragm rises
+    and sinks the most. ``raised_mm`` is how far one half of the diaphragm is drawn up or down at most.
+    ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off. ``contrast``
+    is the chance of contrast medium, which dense lung takes up and fluid does not.
+    """
+
+    zoom: float = Field(default=0.30, ge=0, le=1)
+    stretch: float = Field(default=0.10, ge=0, le=1)
+    rotation_deg: float = Field(default=14.0, ge=0, le=180)
+    elastic: float = Field(default=0.5, ge=0, le=1)
+    elastic_mm: tuple[float, float, float] = (9.0, 9.0, 18.0)
+    raised: float = Field(default=0.25, ge=0, le=1)
+    raised_mm: float = Field(default=50.0, ge=0, le=200)
+    mirror: float = Field(default=0.5, ge=0, le=1)
+    off_centre: float = Field(default=0.35, ge=0, le=1)
+    crop: float = Field(default=0.35, ge=0, le=1)
+    side_cut: float = Field(default=0.5, ge=0.05, le=0.9)
+    thick: float = Field(default=0.35, ge=0, le=1)
+    blur: float = Field(default=0.25, ge=0, le=1)
+    noise: float = Field(default=0.5, ge=0, le=1)
+    noise_hu: float = Field(default=45.0, ge=0, le=500)
+    shift_hu: float = Field(default=14.0, ge=0, le=500)
+    scale: float = Field(default=0.03, ge=0, le=0.5)
+    squeezed: float = Field(default=0.12, ge=0, le=1)
+    contrast: float = Field(default=0.25, ge=0, le=1)
+
+
+class Cases(_Strict):
+    """Cases that are made while the network of volumes trains.
+
+    Attributes:
+        injury: Share of examples that come from a case with synthetic injury; the others from scans as they
+            are.
+        workers: Processes that make cases; 0 makes them in the training process. With 0 a training is a
+            function of its seed, and one that was stopped goes on to the same weights. Processes work side by
+            side with the network, and which cases are at hand at a step hangs on their speed.
+        pool: Cases that are kept to be drawn again.
+        reuse: How often a case is drawn on average, where ``workers`` is 0; it sets how many are made.
+    """
+
+    injury: float = Field(default=0.0, ge=0, le=1)
+    workers: int = Field(default=0, ge=0, le=256)
+    pool: int = Field(default=64, ge=1, le=100_000)
+    reuse: int = Field(default=4, ge=1, le=1000)
+
+
+class TrainConfig(_Strict):
+    """A training from data set to run.
+
+    What networks of slices and of volumes share stands here; what only one of them has, in its section. A key
+    of the section of the model may be given without the section's name.
+
+    Attributes:
+        model: Which network.
+        seed: Of the split, the first weights, the order of the examples and the augmentation.
+        fold: ``k/n``: the k-th of n folds validates, the test part stays the same; None for one split.
+        test_share: Share of subjects in the test part, which is never looked at here.
+        validation_share: Share of subjects that choose the best weights.
+        hu_window: HU are clipped to it and scaled to -1 to 1.
+        batch: Slices, or volumes, a step on each device.
+        steps: Length of the training in steps; overrides ``minutes``.
+        minutes: Length in minutes. The steps it holds are measured at the start and kept with the run, so
+            that a resumed run has as many.
+        learning_rate: Highest rate of AdamW; warm-up, then cosine to a hundredth.
+        warmup: Share of the steps in which the rate rises.
+        weight_decay: Of AdamW.
+        clip: Largest norm of the gradient.
+        ema: Decay of the running mean of the weights, which is what is validated and exported.
         validate_every: Steps from one validation and checkpoint to the next; 0 chooses it from
             ``checkpoint_minutes`` and the measured speed.
         checkpoint_minutes: Longest time between checkpoints when ``validate_every`` is 0.
-        validation_slices: At most so many slices validate, evenly spread over the validation part.
         patience: Early stop after so many validations without a better Dice; 0 for never.
-        precision: ``auto`` takes bfloat16 where a GPU has it, else float32.
+        precision: ``auto`` takes bfloat16 where a GPU, or for volumes a processor, computes with it, else
+            float32.
         workers: Processes that load slices; 0 loads in the training process, which is best for a CPU.
         threads: Threads of torch; 0 leaves it to torch.
-        threshold: Probability from which a pixel is lung.
-        augment: How pictures are varied.
-        networks: Sizes of the networks.
+        slices: What only networks of slices have.
+        augment: How slices are varied.
+        networks: Sizes of the networks of slices.
+        volumes: What only the network of volumes has.
+        variation: How volumes are varied.
+        cases: Cases that are made while the network of volumes trains.
     """
 
     model: ModelKind
@@ -134,7 +274,6 @@ class TrainConfig(_Strict):
     fold: str | None = None
     test_share: float = Field(default=0.20, ge=0.0, le=0.9)
     validation_share: float = Field(default=0.15, gt=0.0, le=0.9)
-    size: tuple[int, int] = (256, 256)
     hu_window: tuple[float, float] = (-1024.0, 400.0)
     batch: int = Field(default=8, ge=1, le=4096)
     steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
@@ -144,21 +283,25 @@ class TrainConfig(_Strict):
     weight_decay: float = Field(default=1e-4, ge=0, le=10)
     clip: float = Field(default=5.0, gt=0, le=1e6)
     ema: float = Field(default=0.99, ge=0, lt=1)
-    dice: float = Field(default=1.0, ge=0, le=1000)
-    smoothing: float = Field(default=0.01, ge=0, lt=0.5)
-    robust: float = Field(default=0.7, ge=0, le=1000)
-    robust_from: float = Field(default=0.3, ge=0, le=1)
-    without_lung: float = Field(default=0.15, ge=0, le=1)
     validate_every: int = Field(default=0, ge=0, le=_MOST_STEPS)
     checkpoint_minutes: float = Field(default=1.5, gt=0, le=_MOST_MINUTES)
-    validation_slices: int = Field(default=256, ge=1, le=_MOST_STEPS)
     patience: int = Field(default=0, ge=0, le=_MOST_STEPS)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     workers: int = Field(default=0, ge=0, le=256)
     threads: int = Field(default=0, ge=0, le=1024)
-    threshold: float = Field(default=0.5, gt=0, lt=1)
+    slices: Slices = Slices()
     augment: Augment = Augment()
     networks: Networks = Networks()
+    volumes: Volumes = Volumes()
+    variation: Variation = Variation()
+    cases: Cases = Cases()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_volumes(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("model") in (ModelKind.VOLUME, ModelKind.VOLUME.value):
+            return {**_VOLUME_DEFAULTS, **data}
+        return data
 
     @field_validator("fold")
     @classmethod
@@ -169,13 +312,6 @@ class TrainConfig(_Strict):
                 raise ValueError("expected k/n with k from 1 to n, such as 1/5")
         return value
 
-    @field_validator("size")
-    @classmethod
-    def _size(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not all(32 <= v <= 4096 and v % 32 == 0 for v in value):
-            raise ValueError("expected multiples of 32 from 32 to 4096")
-        return value
-
     @field_validator("hu_window")
     @classmethod
     def _window(cls, value: tuple[float, float]) -> tuple[float, float]:
@@ -184,7 +320,12 @@ class TrainConfig(_Strict):
         return value
 
 
-_TABLES: dict[str, type[BaseModel]] = {"augment": Augment, "networks": Networks}
+#: Where the defaults of the network of volumes differ: a volume is 2,400 times a pixel's row, so few make a
+#: batch, and a training has ten times the steps of one of slices (chosen with version 1 of the network).
+_VOLUME_DEFAULTS: dict[str, Any] = {"batch": 1, "warmup": 0.05, "clip": 3.0, "ema": 0.998}
+_SLICE_TABLES: dict[str, type[BaseModel]] = {"slices": Slices, "augment": Augment, "networks": Networks}
+_VOLUME_TABLES: dict[str, type[BaseModel]] = {"volumes": Volumes, "variation": Variation, "cases": Cases}
+_TABLES = {**_SLICE_TABLES, **_VOLUME_TABLES}
 
 
 def load_config(
@@ -214,16 +355,45 @@ def load_config(
         _put(data, key.strip(), _value(text.strip()))
     data.update({key: value for key, value in (overrides or {}).items() if value is not None})
     if "model" not in data:
-        raise UsageError("No model was named.", "Add --model fcnn, unet or resnet.")
+        raise UsageError("No model was named.", "Add --model fcnn, unet, resnet or volume.")
+    _into_section(data)
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         raise _complaint(error) from error
 
 
+def _into_section(data: dict[str, Any]) -> None:
+    """Move keys of the model's section that stand outside of it into it, in place.
+
+    Raises:
+        UsageError: A section is for the other kind of network.
+    """
+    volumes = data["model"] in (ModelKind.VOLUME, ModelKind.VOLUME.value)
+    for other in _SLICE_TABLES if volumes else _VOLUME_TABLES:
+        if other in data:
+            kind = "slices" if volumes else "volumes"
+            raise UsageError(
+                f"The section [{other}] is for networks of {kind}, not for the model "
+                f"{shown(getattr(data['model'], 'value', data['model']))}.",
+                "Leave it out.",
+            )
+    name = "volumes" if volumes else "slices"
+    section = data.get(name, {})
+    if not isinstance(section, dict):
+        return
+    short = [key for key in data if key in _TABLES[name].model_fields and key not in TrainConfig.model_fields]
+    if short:
+        data[name] = {**section, **{key: data.pop(key) for key in short}}
+
+
 def to_toml(config: TrainConfig) -> str:
-    """Write a configuration as TOML that :func:`load_config` reads back as the same object."""
-    data = config.model_dump(mode="json", exclude_none=True)
+    """Write a configuration as TOML that :func:`load_config` reads back as the same object.
+
+    Sections of the other kind of network are left out.
+    """
+    others = _SLICE_TABLES if config.model.takes_volumes else _VOLUME_TABLES
+    data = config.model_dump(mode="json", exclude_none=True, exclude=set(others))
     tables = {key: value for key, value in data.items() if isinstance(value, dict)}
     lines = ["# Made by hilum train; hilum train DATASET --config FILE repeats it."]
     lines += [f"{key} = {_literal(value)}" for key, value in data.items() if key not in tables]
@@ -270,7 +440,10 @@ def _literal(value: Any) -> str:
 def _complaint(error: ValidationError) -> UsageError:
     """Say the first thing that is wrong in one sentence."""
     first = error.errors()[0]
-    key = shown(".".join(str(part) for part in first["loc"]))
+    where = [str(part) for part in first["loc"]]
+    if where[0] in ("slices", "volumes"):  # keys of the model's section are known without its name
+        where = where[1:] or where
+    key = shown(".".join(where))
     if first["type"] == "extra_forbidden":
         group: type[BaseModel] = _TABLES.get(str(first["loc"][0]), TrainConfig)
         import difflib
