@@ -18,7 +18,7 @@ from scipy import ndimage
 
 import hilum
 from hilum.io import read_labels
-from hilum.models.weights import load_weights
+from hilum.models.registry import open_model
 from hilum.synthesis.lesions import InjuryKind, add_injury
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure
 from hilum.tasks.lungs.model import LearnedLungs
@@ -51,9 +51,9 @@ def finding_failures(dice: np.ndarray, score: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    weights = load_weights("lungs")
-    model = LearnedLungs(weights)
-    calibration = weights.card["confidence"]
+    network = open_model("lungs")
+    model, calibration = LearnedLungs(network), network.card.confidence
+    assert calibration is not None  # the shipped model has one
     rng = np.random.default_rng(11)
     rows, refused = [], 0
     for scan in SCANS:

@@ -21,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 import hilum
+from hilum.models.registry import find_model
 
 HERE = Path(__file__).parent
 
@@ -54,10 +55,11 @@ def dice_of(
         "from hilum.cli import main\nif __name__ == '__main__':\n    main()\n", encoding="utf-8"
     )
     subprocess.run([sys.executable, str(script), *command], check=True)
-    card = json.loads((run / "card.json").read_text("utf-8"))
-    if card["processes"] != processes:
-        raise SystemExit(f"{card['processes']} processes trained, not {processes}")
-    return {"dice": card["figures"]["validation_dice"]["mean"], "minutes": card["training_minutes"]}
+    card = find_model(run).card
+    dice, minutes = card.figures.validation_dice, card.training.minutes
+    if card.training.processes != processes or dice is None or minutes is None:
+        raise SystemExit(f"{card.training.processes} processes trained, not {processes}")
+    return {"dice": dice.mean, "minutes": minutes}
 
 
 def main() -> None:

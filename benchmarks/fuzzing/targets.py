@@ -22,8 +22,9 @@ from hilum.io import OutputFolder, read, read_labels
 from hilum.io.inspect import inspect
 from hilum.io.masks import as_lungs, load_mask
 from hilum.io.vocabulary import parse_labels
-from hilum.models.card import VOLUMES_SCHEMA, read_card
-from hilum.models.slices import load_run
+from hilum.models.card import read_card
+from hilum.models.registry import open_model
+from hilum.models.slices import SliceModel
 from hilum.training.config import load_config
 
 
@@ -68,7 +69,7 @@ def _run(folder: Path) -> None:
     run.subjects(
         Dataset(folder, "axial", "keep", False, {}, (subject,), (), (), run.index_sha256 or "", "0"), "test"
     )
-    load_run(folder, threads=1).probabilities(np.full((1, 20, 30), -900, np.int16), (1.0, 1.0))
+    SliceModel(open_model(folder, threads=1)).probabilities(np.full((1, 20, 30), -900, np.int16), (1.0, 1.0))
 
 
 def _evaluation(folder: Path) -> None:
@@ -104,7 +105,7 @@ TARGETS: dict[str, Callable[[Path], object]] = {
     "settings": _settings,
     "labels": _labels,
     "run": _run,
-    "volume-card": lambda folder: read_card(folder / "lungs.json", VOLUMES_SCHEMA, "lungs"),
+    "volume-card": lambda folder: read_card(folder / "lungs.json", "lungs"),
     "result": _result,
 }
 

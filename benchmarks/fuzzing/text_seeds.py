@@ -16,8 +16,8 @@ from hilum.datasets.index import COLUMNS, DATASET_SCHEMA
 from hilum.evaluation.cases import Case, Grid, SideChoice, evaluate_case
 from hilum.evaluation.result import Evaluation
 from hilum.io import write_json
-from hilum.models.card import SLICES_SCHEMA
-from hilum.models.weights import FOLDER
+from hilum.models.card import SCHEMA
+from hilum.models.registry import SHIPPED
 from hilum.training.config import load_config, to_toml
 
 #: What reads an input, and what makes it; a maker returns False where a package for it is missing.
@@ -132,11 +132,11 @@ def _lines(name: str, *lines: str) -> Callable[[Path], None]:
 def tiny_card(onnx: bytes) -> dict[str, Any]:
     """The card of a network of one node."""
     return {
-        "schema": SLICES_SCHEMA, "name": "net", "kind": "unet", "hilum": "0.1.0",
-        "input": {"name": "image", "size": [32, 32], "hu_window": [-1024.0, 400.0], "plane": "axial"},
-        "output": {"name": "lung", "meaning": "probability that a pixel is lung"},
-        "threshold": 0.5, "onnx_sha256": hashlib.sha256(onnx).hexdigest(), "parameters": 0,
-        "training_minutes": 0.1, "data": {"index_sha256": "a" * 64},
+        "schema": SCHEMA, "name": "net", "version": "1", "task": "lungs", "kind": "unet", "hilum": "0.1.0",
+        "input": {"kind": "slices", "size": [32, 32], "hu_window": [-1024.0, 400.0], "plane": "axial"},
+        "labels": {"lung": 1}, "threshold": 0.5, "onnx_sha256": hashlib.sha256(onnx).hexdigest(),
+        "parameters": 0, "licence": {"code": "Apache-2.0", "weights": "CC0"},
+        "training": {"minutes": 0.1}, "data": {"sha256": "a" * 64},
         "figures": {"validation_dice": {"mean": 0.9, "worst": 0.5}, "loader_overhead": None},
         "confidence": {"bias": 1.0, "weights": {"soft": 1.0, "apart": 0.5}},
     }  # fmt: skip
@@ -160,7 +160,7 @@ def _run(folder: Path) -> bool | None:
 
 
 def _volume_card(folder: Path) -> None:
-    (folder / "lungs.json").write_bytes((FOLDER / "lungs.json").read_bytes())
+    (folder / "lungs.json").write_bytes((SHIPPED / "lungs.json").read_bytes())
 
 
 def _result(folder: Path) -> None:

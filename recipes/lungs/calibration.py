@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from hilum.core.errors import HilumError
 from hilum.core.segmentation import Segmenter
 from hilum.core.volume import ScanMeta
 from hilum.io import write_json
-from hilum.models.slices import load_run
-from hilum.models.weights import load_weights
+from hilum.models.card import Calibration, read_card
+from hilum.models.registry import Model, open_model
 from hilum.synthesis.lesions import add_dome
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs
@@ -138,13 +138,14 @@ def as_volume(picture: Array, share: Array) -> tuple[hilum.Volume, Array]:
     return hilum.Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
 
 
-def _fitted(rows: list[dict[str, Any]], out: Path) -> dict[str, Any]:
+def _fitted(rows: list[dict[str, Any]], out: Path) -> Calibration:
     """Keep what was seen, and fit the chance of failure on it."""
     write_json(out, rows)
-    return fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
+    found = fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
+    return Calibration(**found)
 
 
-def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: int = 6) -> dict[str, Any]:
+def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: int = 6) -> Calibration:
     """Fit the confidence of single slices on those of the validation patients; see :func:`calibrate`."""
     rows: list[dict[str, Any]] = []
     for number, file in enumerate(pictures):
@@ -161,7 +162,7 @@ def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: in
     return _fitted(rows, out)
 
 
-def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dict[str, Any]:
+def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> Calibration:
     """Fit on cases that the network has not learned from, as they are and spoilt.
 
     Args:
@@ -170,7 +171,6 @@ def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dic
         out: File for what was seen of each.
         seed: Of how they are spoilt.
     """
-    model.weights.card.setdefault("confidence", {"bias": 0.0, "weights": {}})
     rows: list[dict[str, Any]] = []
     for number, case in enumerate(find_cases(cases)):
         rng = np.random.default_rng([seed, number])
@@ -182,13 +182,20 @@ def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> dic
     return _fitted(rows, out)
 
 
+def telling_signs(model: Model, beside: str | None = None) -> Model:
+    """Return a model with a calibration that says nothing yet, so that its results tell their signs."""
+    empty = Calibration(bias=0.0, weights={}, beside=beside)
+    return replace(model, card=model.card.model_copy(update={"confidence": empty}))
+
+
 def tell_confidence(out: Path, dataset: Path, work: Path) -> None:
     """Calibrate both models in ``out`` and write it into their cards."""
-    volumes = LearnedLungs(load_weights("lungs", out))
-    thin = ThinLungs(load_run(out / "lungs-slices.onnx"), volumes)
-    thin.model.card["confidence"] = {"bias": 0.0, "weights": {}}
+    volumes = LearnedLungs(telling_signs(open_model(out / "lungs.onnx")))
+    beside = volumes.info.sha256
+    thin = ThinLungs(telling_signs(open_model(out / "lungs-slices.onnx"), beside), volumes)
     of_scans = calibrate(volumes, make_fresh(dataset, work / "fresh"), work / "signs.json")
     of_slices = calibrate_slices(thin, slices_of(dataset, "validation"), work / "slice_signs.json")
+    of_slices = of_slices.model_copy(update={"beside": beside})
     for name, found in (("lungs", of_scans), ("lungs-slices", of_slices)):
-        card = json.loads((out / f"{name}.json").read_text("utf-8"))
-        write_json(out / f"{name}.json", {**card, "confidence": found})
+        card = read_card(out / f"{name}.json", name).model_copy(update={"confidence": found})
+        write_json(out / f"{name}.json", card.as_dict())

@@ -13,7 +13,7 @@ from cases import phantom_case
 from scans import load_bellies
 from slabs import make_slab, slices_of
 
-from hilum.models.weights import FOLDER
+from hilum.models.registry import SHIPPED
 from hilum.training.volumes.cases import write_case
 
 #: Seeds of the digital chests begin here; those of the training lie below.
@@ -24,7 +24,7 @@ def arguments_of(text: str) -> argparse.Namespace:
     """Read the arguments of a script that chooses something on these cases; ``text`` says what it does."""
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=FOLDER)
+    parser.add_argument("--weights", type=Path, default=SHIPPED)
     return parser.parse_args()
 
 

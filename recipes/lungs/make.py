@@ -8,7 +8,6 @@ DATA holds ``slices/`` and ``volumes/``; see docs/models/lungs.md for what they 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from cases import make_cases
 from ship import NARROW, load_mean, ship_slices, ship_volumes, stages
 from slices import prepare_slices, train_slices
 
-from hilum.models.weights import FOLDER
+from hilum.models.registry import SHIPPED, find_model
 from hilum.training.volumes.export import load_exported
 from hilum.training.volumes.fit import VolumeConfig, fit_volumes, new_network
 
@@ -45,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--steps", type=int, default=VolumeConfig.steps)
     parser.add_argument("--slice-steps", type=int, default=3600)
     parser.add_argument("--injured", type=int, default=160, help="made of each scan")
@@ -62,16 +61,16 @@ def main() -> None:
     network = None
     if arguments.go_on:
         todo = todo[-1:]
-        shape = json.loads((FOLDER / "lungs.json").read_text("utf-8"))["training"]
+        shape = find_model("lungs").card.training.settings
         as_shipped = replace(todo[0][1], widths=tuple(shape["widths"]), detail=shape["detail"])
-        network = load_exported(new_network(as_shipped), FOLDER / "lungs.onnx")
+        network = load_exported(new_network(as_shipped), SHIPPED / "lungs.onnx")
     for number, config in todo:
         run = arguments.work / f"lungs-{number}"
         fit_volumes(cases, run, config, NARROW, network, report=progress(number, config.steps))
         network, _ = load_mean(run / "last.ckpt", config)
     ship_volumes(run / "last.ckpt", config, cases, out, VERSION)
     run = train_slices(arguments.data, dataset, arguments.work, arguments.slice_steps, say)
-    ship_slices(run, dataset, out)
+    ship_slices(run, dataset, out, VERSION)
     say("calibrating the confidence")
     tell_confidence(out, dataset, arguments.work)
     say("done")

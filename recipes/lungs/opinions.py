@@ -16,8 +16,7 @@ from fresh import arguments_of
 from slabs import slices_of
 
 from hilum.anatomy.model import Scan
-from hilum.models.slices import load_run
-from hilum.models.weights import load_weights
+from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs, weigh
 
@@ -37,8 +36,8 @@ def look(model: ThinLungs, picture: Any, share: Any) -> tuple[Any, ...]:
 
 def main() -> None:
     arguments = arguments_of(__doc__)
-    volumes = LearnedLungs(load_weights("lungs", arguments.weights))
-    model = ThinLungs(load_run(arguments.weights / "lungs-slices.onnx"), volumes)
+    volumes = LearnedLungs(open_model(arguments.weights / "lungs.onnx"))
+    model = ThinLungs(open_model(arguments.weights / "lungs-slices.onnx"), volumes)
     cases = []
     for number, file in enumerate(slices_of(arguments.work / "slices", "validation")):
         made = spoilt_slices(file, np.random.default_rng([9, number]))
@@ -46,7 +45,7 @@ def main() -> None:
     for most, power in itertools.product(MOST, POWER):
         scores: dict[str, list[float]] = {}
         for kind, (own, told, solid, mask) in cases:
-            found = weigh(own, told, solid, most, power) >= model.model.threshold
+            found = weigh(own, told, solid, most, power) >= model.slices.threshold
             scores.setdefault(kind, []).append(dice(found, mask))
         words = [f"{k} {np.mean(v):.4f} (tenth {np.quantile(v, 0.1):.3f})" for k, v in scores.items()]
         mean = np.mean([np.mean(v) for v in scores.values()])

@@ -8,7 +8,7 @@ from pathlib import Path
 from scans import load_bellies, look_at_scans
 
 from hilum.datasets.prepare import prepare
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
 from hilum.training.slices.fit import train
 from hilum.training.slices.lesions import SliceInjury
 from hilum.training.volumes.fit import computes_half

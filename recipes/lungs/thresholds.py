@@ -17,7 +17,7 @@ from fresh import arguments_of, make_fresh
 import hilum
 from hilum.anatomy.model import Scan, aerated_lungs
 from hilum.core.errors import NotAChestError
-from hilum.models.weights import load_weights
+from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.tasks.lungs.shape import Rules, join_lungs
 from hilum.training.volumes.cases import STEP_MM, Case, find_cases
@@ -40,7 +40,7 @@ def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
 
 def main() -> None:
     arguments = arguments_of(__doc__)
-    model = LearnedLungs(load_weights("lungs", arguments.weights))
+    model = LearnedLungs(open_model(arguments.weights / "lungs.onnx"))
     found = find_cases(make_fresh(arguments.work / "slices", arguments.work / "fresh"))
     seen = [(case.group, look(case, model)) for case in found]
     cases = [(group, s) for group, s in seen if s is not None]

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hilum.datasets.index import COLUMNS, DATASET_SCHEMA
-from hilum.models.card import SLICES_SCHEMA
+from hilum.evaluation.runs import Run
+from support.cards import slice_card
 
 
 def ball(shape, centre, radius, spacing=(1.0, 1.0, 1.0)):
@@ -103,28 +104,21 @@ class FakeModel:
 @pytest.fixture
 def make_run(tmp_path, monkeypatch):
     """A folder as ``hilum train`` leaves it; the network behind it is a :class:`FakeModel`."""
-    import hilum.models.slices as runner
-
     models = {}
-    monkeypatch.setattr(runner, "load_run", lambda path: models[Path(path).name])
+    monkeypatch.setattr(Run, "model", property(lambda run: models[run.name]))
 
     def make(name, dataset: Path, extra=0, parts=None, **card) -> Path:
         run = tmp_path / name
         run.mkdir()
         index = json.loads((dataset / "dataset.json").read_text())["index_sha256"]
-        content = {
-            "schema": SLICES_SCHEMA,
-            "name": name,
-            "kind": "unet",
-            "hilum": "0",
-            "input": {"plane": "axial", "size": [32, 32], "hu_window": [-1024.0, 400.0]},
-            "threshold": 0.5,
-            "parameters": 1234,
-            "training_minutes": 1.5,
-            "onnx_sha256": hashlib.sha256(name.encode()).hexdigest(),
-            "data": {"index_sha256": index},
-            **card,
-        }
+        content = slice_card(
+            name=name,
+            parameters=1234,
+            training={"minutes": 1.5},
+            onnx_sha256=hashlib.sha256(name.encode()).hexdigest(),
+            data={"sha256": index},
+        )
+        content.update(card)
         (run / "card.json").write_text(json.dumps(content))
         (run / "model.onnx").write_bytes(b"x" * 2000)
         split = {"train": [0], "validation": [1], "test": [2, 3], "seed": 0, "fold": None}

@@ -18,6 +18,7 @@ from hilum.evaluation import Evaluation
 from hilum.evaluation.result import Stored
 from hilum.io import write_labels
 from hilum.report.page import POLICY
+from support.cards import slice_card, volume_card
 
 
 @pytest.fixture
@@ -147,13 +148,14 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
     ("change", "arguments", "code", "words"),
     [
         ({}, ["--part", "best"], 2, "part is 'best'"),
-        ({"data": {"index_sha256": "0" * 64}}, [], 3, "another data set"),
+        ({"data": {"sha256": "0" * 64}}, [], 3, "another data set"),
         (
-            {"input": {"plane": "coronal", "size": [32, 32], "hu_window": [-1000, 400]}},
+            {"input": {**slice_card()["input"], "plane": "coronal"}},
             [],
             3,
-            "coronal pictures",
+            "coronal slices",
         ),
+        ({k: volume_card().get(k) for k in ("input", "labels", "threshold")}, [], 3, "a network of volumes"),
         ({"parts": {"train": [0], "validation": [1]}}, [], 3, "names no test part"),
         ({"parts": {"test": []}}, [], 3, "is empty"),
         ({"parts": {"test": [2, 77]}}, [], 3, "1 of 2"),

@@ -23,7 +23,8 @@ from hilum.core.volume import Volume  # noqa: E402
 from hilum.datasets.index import load_dataset  # noqa: E402
 from hilum.datasets.prepare import prepare  # noqa: E402
 from hilum.io import write_labels, write_volume  # noqa: E402
-from hilum.models.slices import load_run  # noqa: E402
+from hilum.models.registry import open_model  # noqa: E402
+from hilum.models.slices import SliceModel  # noqa: E402
 from hilum.training.common import StepSampler  # noqa: E402
 from hilum.training.config import TrainConfig, load_config  # noqa: E402
 from hilum.training.slices.data import TrainingBatches, build_cache  # noqa: E402
@@ -99,10 +100,10 @@ def test_a_run_is_complete(unet_run: Path, dataset: Path) -> None:
     card = json.loads((unet_run / "card.json").read_text("utf-8"))
     assert card["kind"] == "unet"
     assert card["input"]["plane"] == "axial"
-    assert card["data"]["index_sha256"] == load_dataset(dataset).index_sha256
+    assert card["data"]["sha256"] == load_dataset(dataset).index_sha256
     assert card["data"]["subjects"] == {"train": 4, "validation": 1, "test": 1}
-    assert card["parity"]["max_probability_difference"] < 1e-3
-    assert card["parity"]["dice"] > 0.999
+    assert card["figures"]["parity"]["max_probability_difference"] < 1e-3
+    assert card["figures"]["parity"]["dice"] > 0.999
     assert load_config(unet_run / "config.toml") == choices("unet", 7)
 
 
@@ -114,14 +115,14 @@ def test_each_validation_is_a_row_also_the_last_short_one(unet_run: Path) -> Non
 
 
 def test_the_model_runs_without_torch_on_pictures_of_any_size(unet_run: Path) -> None:
-    model = load_run(unet_run)
+    model = SliceModel(open_model(unet_run))
     slices = np.full((3, 50, 81), -1000, np.int16)
     out = model.probabilities(slices, (1.0, 0.5))
     assert out.shape == slices.shape
     assert out.dtype == np.float32
     assert 0 <= out.min() <= out.max() <= 1
     np.testing.assert_array_equal(model.probabilities(slices[:0]).shape, (0, 50, 81))
-    assert load_run(unet_run / "model.onnx").sha256 == model.sha256
+    assert open_model(unet_run / "model.onnx").info == model.model.info
 
 
 def test_a_complete_run_is_left_as_it_is(unet_run: Path, dataset: Path) -> None:
@@ -159,8 +160,8 @@ if __name__ == "__main__":
     ended = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, timeout=120)
     assert ended.returncode == -9, ended.stderr.decode()
     assert not (run / "card.json").exists()
-    with pytest.raises(ModelError, match="not complete"):
-        load_run(run)
+    with pytest.raises(ModelError, match="not ended"):
+        open_model(run)
     assert not same_weights(run, unet_run)
     train(dataset, run, choices("unet", 7))
     assert same_weights(run, unet_run)
@@ -205,7 +206,7 @@ if __name__ == "__main__":
     ended = subprocess.run([sys.executable, str(script)], check=False, capture_output=True, timeout=240)
     assert ended.returncode == 0, ended.stderr.decode()
     card = json.loads((run / "card.json").read_text("utf-8"))
-    assert card["processes"] == 2
+    assert card["training"]["processes"] == 2
     with pytest.raises(UsageError, match="another configuration"):
         train(dataset, run, choices("fcnn", 5))
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from hilum.models.weights import load_weights
+from hilum.models.registry import open_model
+from hilum.tasks.lungs.default import VolumeLungs
 from hilum.tasks.lungs.model import LearnedLungs
 
 
@@ -10,4 +11,11 @@ from hilum.tasks.lungs.model import LearnedLungs
 def model() -> LearnedLungs:
     """The model that ships, loaded once."""
     pytest.importorskip("openvino")
-    return LearnedLungs(load_weights("lungs"))
+    return LearnedLungs(open_model("lungs"))
+
+
+@pytest.fixture(scope="session")
+def default() -> VolumeLungs:
+    """The same with the network of slices beside it."""
+    pytest.importorskip("openvino")
+    return VolumeLungs(open_model("lungs"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,19 +18,41 @@ from hilum.core.errors import ModelError, NotAChestError
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import block_share
-from hilum.models.engine import Device, open_session
-from hilum.models.weights import FOLDER, load_weights
+from hilum.models.card import ModelCard
+from hilum.models.engine import Device, Session, open_session
+from hilum.models.registry import SHIPPED, Model, open_model
+from hilum.models.volumes import VolumeModel
 from hilum.synthesis.lesions import add_dome
 from hilum.synthesis.phantoms import Phantom, make_phantom
-from hilum.tasks.lungs.default import DefaultLungs
+from hilum.tasks.lungs.default import VolumeLungs
 from hilum.tasks.lungs.model import LearnedLungs
-from hilum.tasks.lungs.network import Opinion, ask_network
+from hilum.tasks.lungs.network import LABELS, Opinion, ask_network
 from hilum.tasks.lungs.shape import Rules, fat_hu, join_lungs
 from hilum.tasks.lungs.thin import crescents, require_lung
+from support.cards import changed, volume_card
 from support.plain_chest import dice
 
 pytest.importorskip("openvino")
 SPACING = (2.0, 2.0, 2.5)
+
+
+class Unused:
+    """A session that must not be asked."""
+
+    engine = "none"
+    lanes = 1
+
+    def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise AssertionError
+
+    def run_many(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
+        return [self.run(x) for x in inputs]
+
+
+def network(session: Session, step_mm: float = 3.5, **fields: Any) -> Model:
+    """A model of volumes with a session of the test's own."""
+    card = changed(volume_card(**fields), "input.step_mm", step_mm)
+    return Model(ModelCard.model_validate(card), Path("net.onnx"), session)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +185,7 @@ def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
 
 
 def test_threads_do_not_change_a_byte(healthy: Phantom) -> None:
-    one, two = (LearnedLungs(load_weights("lungs", threads=n))(healthy.volume).labels for n in (1, 2))
+    one, two = (LearnedLungs(open_model("lungs", threads=n))(healthy.volume).labels for n in (1, 2))
     assert np.array_equal(one, two)
 
 
@@ -183,15 +206,10 @@ def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> 
     white[inside] = np.maximum(white[inside], 30)
     sick = Volume(white, healthy.volume.affine, healthy.volume.meta)
 
-    class Told:
-        """Claims so much of the true lungs, from the head on."""
-
-        name, version, sha256 = "told", "1", ""
-        card: ClassVar[dict[str, Any]] = {"confidence": {"bias": -9.0, "weights": {}}}
-        session = None
-
-    def claim(share: float) -> LearnedLungs:
+    def claim(share: float, confidence: dict[str, Any] | None) -> LearnedLungs:
         class Claims(LearnedLungs):
+            """Claims so much of the true lungs, from the head on."""
+
             def judge(self, hu: Any, spacing: Any) -> Opinion:
                 scan = Scan.of(sick.canonical())
                 planes = int((1 - share) * scan.hu.shape[2])
@@ -201,16 +219,17 @@ def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> 
                 right[:, :, :planes] = left[:, :, :planes] = 0
                 return Opinion(right, left, None, None)
 
-        return Claims(Told(), mirror=False)  # type: ignore[arg-type]
+        return Claims(network(Unused(), confidence=confidence), mirror=False)
 
-    result = claim(1.0)(sick)
-    found = result.labels
-    assert result.confidence is not None
-    assert result.confidence.failure >= 0.5
-    assert dice(found == 1, healthy.labels == 1) > 0.9
-    assert dice(found == 2, healthy.labels == 2) > 0.9
+    for confidence in ({"bias": -9.0, "weights": {}}, None):
+        result = claim(1.0, confidence)(sick)
+        found = result.labels
+        assert result.confidence is not None
+        assert result.confidence.failure >= 0.5
+        assert dice(found == 1, healthy.labels == 1) > 0.9
+        assert dice(found == 2, healthy.labels == 2) > 0.9
     with pytest.raises(NotAChestError):
-        claim(0.12)(sick)
+        claim(0.12, None)(sick)
 
 
 def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy: Phantom) -> None:
@@ -218,16 +237,17 @@ def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy:
     assert dice(model(half.volume).labels > 0, half.labels > 0) > 0.93
 
 
-def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Phantom) -> None:
+def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(
+    healthy: Phantom, default: VolumeLungs
+) -> None:
     middle = healthy.volume.shape[2] // 2
-    model = DefaultLungs()
     for count in (1, 6):
         part = slice(middle, middle + count)
         affine = healthy.volume.affine.copy()
         affine[:3, 3] += affine[:3, 2] * middle
         thin = Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta)
-        found = model(thin)
-        chance, tissue = model._slices.of_scans(Scan.of(thin.canonical()), spacing_known=True)
+        found = default(thin)
+        chance, tissue = default._slices.of_scans(Scan.of(thin.canonical()), spacing_known=True)
         assert chance.shape == tissue.shape == thin.shape
         assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
         assert tissue[thin.hu < -900].mean() < 0.1 < 0.8 < tissue[thin.hu > 0].mean()
@@ -237,20 +257,20 @@ def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(healthy: Ph
         assert found.confidence.failure < 0.5
 
 
-def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom) -> None:
+def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom, default: VolumeLungs) -> None:
     middle = healthy.volume.shape[2] // 2
     part = slice(middle, middle + 1)
     hu, labels = healthy.volume.hu[:, :, part], healthy.labels[:, :, part]
     for seed in range(3):
         new, left = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
         dome = (labels > 0) & (left == 0)
-        found = DefaultLungs()(Volume(new.astype(np.int16), healthy.volume.affine, healthy.volume.meta))
+        found = default(Volume(new.astype(np.int16), healthy.volume.affine, healthy.volume.meta))
         assert (found.labels[dome] > 0).mean() < 0.3  # its border is blurred
         assert dice(found.labels > 0, left > 0) > 0.9
 
 
 def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
-    healthy: Phantom, monkeypatch: pytest.MonkeyPatch
+    healthy: Phantom, default: VolumeLungs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = (healthy.volume.hu > -300).sum((0, 1)) + (healthy.labels > 0).sum((0, 1))
     share = (healthy.labels > 0).sum((0, 1)) / body
@@ -260,13 +280,12 @@ def test_the_tip_of_a_lung_in_a_slice_is_taken_where_the_model_is_sure(
     tip = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
     with pytest.raises(NotAChestError):
         Classic()(tip)
-    model = DefaultLungs()
-    assert dice(model(tip).labels > 0, healthy.labels[:, :, part] > 0) > 0.9
+    assert dice(default(tip).labels > 0, healthy.labels[:, :, part] > 0) > 0.9
     monkeypatch.setattr("hilum.tasks.lungs.thin.chance_of_failure", lambda *_: 0.9)
-    model(tip)  # in doubt as well, since the network of scans says the same
+    default(tip)  # in doubt as well, since the network of scans says the same
     _deny(monkeypatch)
     with pytest.raises(NotAChestError):
-        model(tip)
+        default(tip)
 
 
 def _deny(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,18 +298,17 @@ def _deny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_thin_crescents_of_a_base_are_a_chest_where_both_networks_are_sure(
-    healthy: Phantom, monkeypatch: pytest.MonkeyPatch
+    healthy: Phantom, default: VolumeLungs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     area = (healthy.labels > 0).sum((0, 1)) * SPACING[0] * SPACING[1] / 100
     low = int(np.flatnonzero(area > 14)[0])
     assert area[low] < 20
     part = slice(low, low + 1)
     base = Volume(healthy.volume.hu[:, :, part], healthy.volume.affine, healthy.volume.meta)
-    model = DefaultLungs()
-    assert dice(model(base).labels > 0, healthy.labels[:, :, part] > 0) > 0.7
+    assert dice(default(base).labels > 0, healthy.labels[:, :, part] > 0) > 0.7
     _deny(monkeypatch)
     with pytest.raises(NotAChestError):
-        model(base)
+        default(base)
 
 
 def test_crescents_hold_air_and_lie_in_a_trunk(healthy: Phantom) -> None:
@@ -342,9 +360,7 @@ def test_confidence_tells_a_chest_from_nonsense(
 
 
 def test_long_scans_are_judged_in_pieces() -> None:
-    class Echo:
-        engine = "echo"
-        lanes = 1
+    class Echo(Unused):
         longest = 0
 
         def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -352,12 +368,9 @@ def test_long_scans_are_judged_in_pieces() -> None:
             p = (x + 1) / 2
             return np.concatenate([1 - p, p, 0 * p], 1)
 
-        def run_many(self, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-            return [self.run(x) for x in inputs]
-
     hu = np.random.default_rng(1).uniform(-1024, 400, (16, 16, 400)).astype(np.float32)
     echo = Echo()
-    opinion = ask_network(echo, hu, (2.5, 2.5, 2.5), 2.5, (-1024, 400), mirror=False)
+    opinion = ask_network(VolumeModel(network(echo, 2.5), LABELS), hu, (2.5, 2.5, 2.5), mirror=False)
     assert echo.longest <= 160
     assert np.allclose(opinion.right, (hu + 1024) / 1424, atol=1e-4)
     assert opinion.doubt is None
@@ -409,23 +422,21 @@ def test_a_lung_without_air_is_added_when_it_is_large() -> None:
 
 
 def test_weights_are_small_whole_and_checked(tmp_path: Path) -> None:
-    assert sum(p.stat().st_size for p in FOLDER.glob("*.onnx")) < 15e6
+    assert sum(p.stat().st_size for p in SHIPPED.glob("*.onnx")) < 15e6
     for name in ("lungs", "lungs-slices"):
-        assert (FOLDER / f"{name}.json").is_file()
+        assert (SHIPPED / f"{name}.json").is_file()
     for name in ("lungs.onnx", "lungs.json"):
-        shutil.copy(FOLDER / name, tmp_path / name)
+        shutil.copy(SHIPPED / name, tmp_path / name)
     data = bytearray((tmp_path / "lungs.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "lungs.onnx").write_bytes(data)
     with pytest.raises(ModelError, match="SHA-256"):
-        load_weights("lungs", tmp_path)
-    with pytest.raises(ModelError, match="missing"):
-        load_weights("lungs", tmp_path / "none")
+        open_model(tmp_path / "lungs.onnx")
 
 
 def test_a_gpu_that_is_not_there_and_a_broken_file_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No GPU"):
-        open_session(FOLDER / "lungs.onnx", device=Device.GPU)
+        open_session(SHIPPED / "lungs.onnx", device=Device.GPU)
     (tmp_path / "x.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match=r"x\.onnx cannot be run"):
         open_session(tmp_path / "x.onnx")
@@ -436,28 +447,27 @@ def test_onnx_runtime_gives_what_openvino_gives() -> None:
     from hilum.models.engine import _OnnxRuntime, _OpenVino
 
     x = np.random.default_rng(2).uniform(-1, 1, (1, 1, 48, 32, 32)).astype(np.float32)
-    a, b = (engine(FOLDER / "lungs.onnx", 1).run(x) for engine in (_OpenVino, _OnnxRuntime))
+    a, b = (engine(SHIPPED / "lungs.onnx", 1).run(x) for engine in (_OpenVino, _OnnxRuntime))
     assert np.abs(a - b).max() < 1e-3
 
 
 def test_the_room_beside_the_body_is_not_judged() -> None:
-    class Sees:
-        engine = "sees"
-        lanes = 1
+    class Sees(Unused):
         shapes: ClassVar[list[tuple[int, ...]]] = []
 
-        def run_many(self, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-            self.shapes += [x.shape for x in inputs]
-            return [np.concatenate([1 - (x + 1) / 2, (x + 1) / 2, 0 * x], 1) for x in inputs]
+        def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            self.shapes.append(x.shape)
+            return np.concatenate([1 - (x + 1) / 2, (x + 1) / 2, 0 * x], 1)
 
+    sees = VolumeModel(network(Sees()), LABELS)
     hu = np.full((96, 96, 16), -1024, np.float32)
     hu[40:50, 20:50] = 400
-    opinion = ask_network(Sees(), hu, (3.5, 3.5, 3.5), 3.5, (-1024, 400), mirror=True)  # type: ignore[arg-type]
+    opinion = ask_network(sees, hu, (3.5, 3.5, 3.5), mirror=True)
     assert Sees.shapes == [(1, 1, 16, 48, 16)] * 2  # two cubes round it, filled up to multiples of 16
     # The mirror image calls it left.
     assert np.allclose(opinion.right[40:50, 20:50], 0.5)
     assert np.allclose(opinion.left[40:50, 20:50], 0.5)
     assert opinion.right[:38].max() == opinion.left[:, 52:].max() == 0
-    empty = ask_network(Sees(), hu[:32, :16], (3.5, 3.5, 3.5), 3.5, (-1024, 400), mirror=False)  # type: ignore[arg-type]
+    empty = ask_network(sees, hu[:32, :16], (3.5, 3.5, 3.5), mirror=False)
     assert empty.right.shape == (32, 16, 16)
     assert empty.right.max() == 0
