@@ -144,7 +144,7 @@ def prepare(
         raise UsageError(f"workers is {workers}, expected at least 1.")
     if root.resolve() in dictionary.resolve().parents:
         raise UsageError("subjects lies inside of the data set, which must not hold names.")
-    found = find_pairs(Path(pairs), None if masks is None else Path(masks))
+    found = find_pairs(Path(pairs), None if masks is None else Path(masks), several=volumes)
     with _open(root, wanted) as is_new:
         known = read_dictionary(dictionary)
         if not known and record_numbers(root):
