@@ -22,7 +22,7 @@ from hilum.models.registry import open_model
 from hilum.synthesis.lesions import InjuryKind, add_injury
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure
 from hilum.tasks.lungs.model import LearnedLungs
-from hilum.training.recipes.lungs.calibration import FAILED_BELOW, corrupt
+from hilum.training.recipes.lungs.calibration import FAILED_BELOW, corrupt, score_case
 
 HERE = Path(__file__).parent
 
