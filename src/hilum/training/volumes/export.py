@@ -86,6 +86,8 @@ def export_volumes(network: LungNet3d, path: Path) -> Path:
             output_names=["lungs"],
             dynamic_axes={"image": {2: "x", 3: "y", 4: "z"}, "lungs": {2: "x", 3: "y", 4: "z"}},
             opset_version=OPSET,
+            # The newer exporter, which networks of slices use, gives the same outputs, but it merges
+            # equal weights and forgets their names, by which load_exported finds them.
             dynamo=False,
         )
         _pack(part)
