@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from hilum.cli.options import Quiet
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
+    from hilum.training.config import TrainConfig
     from hilum.training.watch import Report, TrainState
 
 __all__ = ["command"]
@@ -69,26 +71,29 @@ def command(
     chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
     settings = list(set_ or ())
     choices = load_config(config, chosen, settings)
+    if injury and choices.model.takes_volumes:
+        choices = load_config(config, chosen, [*settings, f"cases.injury={injury}"])
     helper = signals.is_helper()
     quiet = quiet or helper
     with _reporter(quiet) as report:
-        more: dict[str, Any] = {"devices": devices, "nodes": nodes, "initial": init, "report": report}
-        if choices.model.takes_volumes:
-            from hilum.training.volumes.fit import train_volumes
-
-            if injury:
-                choices = load_config(config, chosen, [*settings, f"cases.injury={injury}"])
-            folder = train_volumes(dataset, out, choices, callbacks=[_keep_signals()], **more)
-        else:
-            from hilum.training.slices.fit import train
-            from hilum.training.slices.lesions import SliceInjury
-
-            disease = SliceInjury(injury) if injury else None
-            folder = train(dataset, out, choices, injury=disease, callbacks=[_keep_signals()], **more)
+        run = partial(_train, dataset, out, choices, injury)
+        folder = run(devices=devices, nodes=nodes, initial=init, report=report, callbacks=[_keep_signals()])
     if not helper:
         for line in _result(folder).splitlines():
             say(line, quiet=quiet)
     return 0
+
+
+def _train(dataset: Path, out: Path, choices: TrainConfig, injury: float, **more: Any) -> Path:
+    """Train the kind of network that was chosen."""
+    if choices.model.takes_volumes:
+        from hilum.training.volumes.fit import train_volumes
+
+        return train_volumes(dataset, out, choices, **more)
+    from hilum.training.slices.fit import train
+    from hilum.training.slices.lesions import SliceInjury
+
+    return train(dataset, out, choices, injury=SliceInjury(injury) if injury else None, **more)
 
 
 def _keep_signals() -> Callback:

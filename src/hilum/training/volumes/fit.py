@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,36 +105,34 @@ def train_volumes(
     )
     if config.threads:
         torch.set_num_threads(config.threads)
-    labels = labels_of(data, config, source is not None)
     cases = _default_source(data, split, config) if source is None else source(data, split)
-    world = devices * nodes
+    labels = labels_of(data, config, source is not None)
     with quiet(), on_full_disk(folder):
         begin(folder)
         with setting_up(folder):
-            plan = set_up(
-                folder,
-                data.index_sha256,
-                config,
-                split,
-                world,
-                lambda c: _time_step(c, len(labels) + 1, data.step_mm, cases),
-            )
+            time_step = partial(_time_step, classes=len(labels) + 1, step_mm=data.step_mm, source=cases)
+            plan = set_up(folder, data.index_sha256, config, split, devices * nodes, time_step)
         with alone(folder):
             module = VolumeModule(config, plan.steps, len(labels) + 1, data.step_mm)
             if initial is not None:
-                first = load_initial(_text(initial), scaled_range(config))
-                for network in (module.network, module.mean):
-                    init_from_narrower(first, network)
-            watch = Watch(folder, plan.steps, config.batch * world, report)
+                _start_from(module, initial, config)
+            watch = Watch(folder, plan.steps, config.batch * devices * nodes, report)
             more = [] if config.steps is not None else [_EndByClock(watch, config.minutes)]
             found = [watch, *checkpoints(folder), *more, *callbacks]
             trainer = make_trainer(folder, config, plan, found, devices, nodes)
             made = _fit(trainer, module, data, split, plan, config, folder, cases)
             if trainer.is_global_zero:
                 finish_run(folder, data, config, split, plan, labels, watch, made)
-            if world > 1:
+            if devices * nodes > 1:
                 trainer.strategy.barrier("hilum-finished")
     return folder
+
+
+def _start_from(module: VolumeModule, initial: str | os.PathLike[str], config: TrainConfig) -> None:
+    """Take over given weights; what a checkpoint of this run holds replaces them."""
+    first = load_initial(initial if isinstance(initial, str) else Path(initial), scaled_range(config))
+    for network in (module.network, module.mean):
+        init_from_narrower(first, network)
 
 
 def labels_of(data: VolumeDataset, config: TrainConfig, own_source: bool = False) -> dict[str, int]:
@@ -148,10 +147,6 @@ def labels_of(data: VolumeDataset, config: TrainConfig, own_source: bool = False
         return dict(LABELS)
     most = max(data.labels.values())  # a label between two others stays, so that values have no gap
     return {name: value for name, value in LABELS.items() if value <= most}
-
-
-def _text(initial: str | os.PathLike[str]) -> str | Path:
-    return initial if isinstance(initial, str) else Path(initial)
 
 
 def _default_source(data: VolumeDataset, split: Split, config: TrainConfig) -> CaseSource:
