@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hilum.models.registry import find_model
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.config import TrainConfig, load_config
 from hilum.training.slices.fit import train
+from hilum.training.volumes import fit
 from hilum.training.volumes.fit import train_volumes
 
 SETTINGS = [
@@ -142,6 +144,20 @@ def test_sections_of_the_other_kind_are_refused() -> None:
 def test_worker_processes_make_the_cases(dataset: Path, tmp_path: Path) -> None:
     out = train_volumes(dataset, tmp_path / "run", choices(3, "cases.workers=1"))
     assert find_model(out).card.data.cases["made"] >= 3
+
+
+def test_a_training_of_given_minutes_measures_its_steps_and_ends_by_the_clock(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "_OVERTIME", 0.0)
+    config = load_config(None, {"model": "volume", "minutes": 0.01}, SETTINGS)
+    out = fit.train_volumes(dataset, tmp_path / "run", config)
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan["steps"] >= 10
+    assert plan["bare_step_s"] > 0
+    with (out / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [1]
+    assert find_model(out).card.figures.best_step == 1
 
 
 @pytest.mark.slow
