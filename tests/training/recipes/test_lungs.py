@@ -20,10 +20,11 @@ from hilum.synthesis.phantoms import make_phantom
 from hilum.training.recipes.lungs import extrude as extruding
 from hilum.training.recipes.lungs.__main__ import main, recipe_config
 from hilum.training.recipes.lungs.bowel import add_bowel
-from hilum.training.recipes.lungs.calibration import fit_logistic
+from hilum.training.recipes.lungs.calibration import corrupt, fit_logistic
 from hilum.training.recipes.lungs.extrude import block_means, extrude, read_slice, slices_of
 from hilum.training.recipes.lungs.fresh import fresh_cases
 from hilum.training.recipes.lungs.prepare import prepare_data
+from hilum.training.recipes.lungs.ship import ship_volumes
 from hilum.training.recipes.lungs.source import SHARES, RecipeSource
 
 
@@ -142,11 +143,30 @@ def test_fresh_cases_are_of_validation_patients_and_other_phantoms(data):
 def test_the_recipe_trains_from_the_shipped_weights(data, tmp_path):
     words = ["--scans", str(data), "--out", str(tmp_path / "run"), "--init", "lungs", "--steps", "2"]
     words += ["--workers", "0", "--threads", "1", "--set", "size=[32, 32, 32]"]
-    card = find_model(main(words)).card
+    run = main(words)
+    card = find_model(run).card
     assert list(card.labels) == ["right_lung", "left_lung", "pleural_fluid", "pleural_gas"]
     assert card.figures.validation_dice is not None
     assert card.figures.validation_dice.mean > 0.9
+    (tmp_path / "shipped").mkdir()
+    ship_volumes(run, tmp_path / "shipped", "6.0")
+    shipped = find_model(tmp_path / "shipped" / "lungs.json").check().card
+    assert (shipped.name, shipped.version, shipped.onnx_sha256) == ("lungs", "6.0", card.onnx_sha256)
+    assert any("LIDC" in source for source in shipped.data.sources)
     assert recipe_config(5.0, None, 1, 0, []).cases.workers == 1
+
+
+def test_a_scan_is_corrupted_in_ways_that_keep_its_truth():
+    hu, mask = np.zeros((20, 24, 28), np.float32), np.zeros((20, 24, 28), np.uint8)
+    hu[4:9] = mask[4:9] = 1
+    ways = set()
+    for seed in range(40):
+        plain, spoilt = corrupt(hu, mask, np.random.default_rng(seed))
+        assert plain[0] == "as it is"
+        assert plain[1] is hu
+        assert spoilt[1].shape == spoilt[2].shape
+        ways.add(spoilt[0])
+    assert len(ways) == 9
 
 
 def test_confidence_never_counts_a_sign_in_favour():

@@ -101,7 +101,7 @@ def finish_run(
             median=round(float(np.median(dice)), 5),
             worst=round(float(np.min(dice)), 5),
             cases=len(dice),
-            grid=f"voxels of {data.step_mm:g} mm, both lungs together",
+            grid=f"of {data.step_mm:g} mm, both lungs together",
         ),
         best_step=best_step,
         inputs_per_s=round(watch.throughput, 2) or None,

@@ -27,7 +27,14 @@ _SCANS = (
     "TCGA-THCA (CC BY 3.0), from TCIA (Clark 2013)",
 )
 _SLICES = "slices of 'Finding and Measuring Lungs in CT Data' (CC BY 4.0 as republished in UMIE)"
-VOLUME_SOURCES = (*_SCANS, _SLICES, "digital chests made by hilum")
+#: What the network of volumes learns from beside them.
+_MORE_SCANS = (
+    "CPTAC and ACRIN-FLT-Breast (CC BY 3.0), CMB-CRC (CC BY 4.0), from TCIA (Clark 2013)",
+    "Lung-Fused-CT-Pathology (CC BY 3.0), from TCIA (Clark 2013), as negatives",
+    "COVID-CT-MD (CC BY 4.0, Afshar 2021)",
+)
+#: Data sets of the network of volumes, and of that of slices, with their licences.
+VOLUME_SOURCES = (*_SCANS, *_MORE_SCANS, _SLICES, "digital chests made by hilum")
 SLICE_SOURCES = (_SLICES, *_SCANS)
 VOLUME_LIMITS = (
     "Fourteen patients gave the scans it was trained on. Children, large patients and other scanners rest on "
