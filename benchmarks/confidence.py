@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 import hilum
+from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.io import read_labels
 from hilum.models.registry import open_model
 from hilum.synthesis.lesions import add_injury
 from hilum.synthesis.lesions.kinds import RECIPES
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure
 from hilum.tasks.lungs.model import LearnedLungs
-from hilum.training.volumes.cases import STEP_MM, on_cubes
+from hilum.training.recipes.lungs.calibration import FAILED_BELOW, corrupt, score_case
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "recipes" / "lungs"))
-from calibration import FAILED_BELOW, broken, judge  # noqa: E402
 
 DATA = Path(os.environ.get("HILUM_DATA", HERE.parent.parent / "shared" / "data")) / "volumes"
 SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
@@ -60,7 +58,7 @@ def main() -> None:
     for scan in SCANS:
         volume = hilum.read(next(DATA.glob(f"{scan}.[nm]*")))
         mask = (read_labels(next(DATA.glob(f"{scan}_lungs*")), volume) > 0).astype(np.uint8)
-        hu, labels = on_cubes(volume, mask)
+        hu, labels = to_isotropic(volume, mask)
         parts, _ = ndimage.label(labels > 0)
         cases = [("healthy", hu, parts)]
         for kind in RECIPES:
@@ -69,8 +67,8 @@ def main() -> None:
             )
             cases.append((kind.value, made.hu, made.mask))
         for name, image, truth in cases:
-            for how, spoilt, own, step in broken(image, truth, rng):
-                result = judge(model, spoilt, own, step)
+            for how, corrupted, own, step in corrupt(image, truth, rng):
+                result = score_case(model, corrupted, own, step)
                 if result is None:
                     refused += 1
                     continue

@@ -28,8 +28,8 @@ from lightning.pytorch import Callback
 import hilum
 from hilum.datasets.prepare import prepare
 from hilum.results import write_phantoms
+from hilum.training.config import TrainConfig, load_config
 from hilum.training.slices.bare_step import BareStep
-from hilum.training.slices.config import TrainConfig, load_config
 from hilum.training.slices.data import TrainingBatches
 from hilum.training.slices.fit import train
 from hilum.training.slices.module import LungModule
@@ -153,7 +153,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         dataset = arguments.dataset or make_dataset(Path(name))
         found = measure(dataset, Path(name) / "run", config)
-    size = " x ".join(map(str, config.size))
+    size = " x ".join(map(str, config.slices.size))
     print(f"{config.model.value}, {config.batch} slices of {size} a step, {torch.get_num_threads()} threads")
     print(f"{'part of a step':<20} {'ms':>8} {'%':>6}")
     for part, ms in sorted(found["parts_ms"].items(), key=lambda item: -item[1]):

@@ -25,7 +25,7 @@ from hilum.io.vocabulary import parse_labels
 from hilum.models.card import read_card
 from hilum.models.registry import open_model
 from hilum.models.slices import SliceModel
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
 
 
 def kind_of(folder: Path) -> tuple[str, str]:

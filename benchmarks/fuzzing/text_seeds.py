@@ -18,7 +18,7 @@ from hilum.evaluation.result import Evaluation
 from hilum.io import write_json
 from hilum.models.card import SCHEMA
 from hilum.models.registry import SHIPPED
-from hilum.training.slices.config import load_config, to_toml
+from hilum.training.config import load_config, to_toml
 
 #: What reads an input, and what makes it; a maker returns False where a package for it is missing.
 Maker = tuple[str, Callable[[Path], Any]]

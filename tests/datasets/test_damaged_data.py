@@ -19,7 +19,7 @@ from hilum.datasets.pseudonyms import read_dictionary
 from hilum.datasets.record import read_record
 from hilum.io.names import natural_key
 from hilum.io.vocabulary import parse_labels
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
 
 LONG = "9" * 5000
 

@@ -156,7 +156,12 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
             3,
             "coronal slices",
         ),
-        ({k: volume_card().get(k) for k in ("input", "labels", "threshold")}, [], 3, "a network of volumes"),
+        (
+            {k: volume_card().get(k) for k in ("input", "labels", "threshold")},
+            [],
+            3,
+            "holds slices, and volumes",
+        ),
         ({"parts": {"train": [0], "validation": [1]}}, [], 3, "names no test part"),
         ({"parts": {"test": []}}, [], 3, "is empty"),
         ({"parts": {"test": [2, 77]}}, [], 3, "1 of 2"),

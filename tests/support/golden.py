@@ -50,7 +50,7 @@ def train_slices(folder: Path) -> Path:
     """Train a U-Net of slices for twenty steps; return the network in ONNX."""
     from hilum.datasets.prepare import prepare
     from hilum.io import write_labels, write_volume
-    from hilum.training.slices.config import load_config
+    from hilum.training.config import load_config
     from hilum.training.slices.fit import train
 
     for seed in range(4):
@@ -74,25 +74,32 @@ def train_slices(folder: Path) -> Path:
 
 
 def train_volumes(folder: Path) -> list[np.ndarray]:
-    """Train the 3-D network for twenty steps; return its weights in the order of their names."""
-    from hilum.training.volumes.augment import Variation
-    from hilum.training.volumes.cases import on_cubes, write_case
-    from hilum.training.volumes.fit import VolumeConfig, fit_volumes
+    """Train the 3-D network for twenty steps; return the EMA of its weights in the order of their names."""
+    import torch
 
-    for seed in range(2):
+    from hilum.datasets.prepare import prepare
+    from hilum.io import write_labels, write_volume
+    from hilum.training.config import load_config
+    from hilum.training.volumes.fit import train_volumes as train
+
+    for seed in range(3):
         chest = make_phantom(seed=seed, spacing=(8.0, 8.0, 8.0))
-        write_case(folder / "cases", f"phantom-{seed:02d}", *on_cubes(chest.volume, chest.labels))
-    config = VolumeConfig(
-        steps=STEPS,
-        size=(32, 32, 32),
-        widths=(4, 8),
-        every=10,
-        threads=1,
-        half=False,
-        shares={"phantom": 1.0},
-    )
-    network = fit_volumes(folder / "cases", folder / "volumes", config, Variation())
-    return [value.detach().numpy() for _, value in sorted(network.state_dict().items())]
+        write_volume(folder / "chests" / f"s{seed}_ct.nii.gz", chest.volume)
+        write_labels(folder / "chests" / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume)
+    prepare(folder / "chests", folder / "volumes-data", volumes=True)
+    settings = [
+        "size=[32, 32, 32]",
+        "widths=[4, 8]",
+        "refinement=0",
+        "soft_tissue_hu=[]",
+        "validate_every=10",
+        "threads=1",
+        "precision=32-true",
+    ]
+    config = load_config(None, {"model": "volume", "steps": STEPS}, settings)
+    run = train(folder / "volumes-data", folder / "volumes", config)
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return [value.numpy() for name, value in sorted(state.items()) if name.startswith("mean.")]
 
 
 def weights_of(network: bytes) -> list[np.ndarray]:

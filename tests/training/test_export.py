@@ -13,7 +13,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("openvino")
 
 from hilum.core.errors import ModelError  # noqa: E402
-from hilum.training.slices.config import ModelKind, Networks  # noqa: E402
+from hilum.training.config import ModelKind, Networks  # noqa: E402
 from hilum.training.slices.export import check_parity, export_onnx  # noqa: E402
 from hilum.training.slices.networks import build_network  # noqa: E402
 

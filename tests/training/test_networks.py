@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("monai")
 
-from hilum.training.slices.config import ModelKind, Networks  # noqa: E402
+from hilum.training.config import ModelKind, Networks  # noqa: E402
 from hilum.training.slices.networks import Fcnn, UNet, build_network, count_parameters  # noqa: E402
 
 SMALL = Networks(

@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from hilum.core.errors import OutputError
-from hilum.training.slices.run_folder import alone, begin, setting_up, tidy
+from hilum.training.run_folder import alone, begin, setting_up, tidy
 
 
 def tree(folder: Path) -> list[str]:

@@ -26,8 +26,9 @@ from hilum.datasets.prepare import prepare  # noqa: E402
 from hilum.io import write_labels, write_volume  # noqa: E402
 from hilum.models.registry import open_model  # noqa: E402
 from hilum.models.slices import SliceModel  # noqa: E402
-from hilum.training.slices.config import TrainConfig, load_config  # noqa: E402
-from hilum.training.slices.data import StepSampler, TrainingBatches, build_cache  # noqa: E402
+from hilum.training.common import StepSampler  # noqa: E402
+from hilum.training.config import TrainConfig, load_config  # noqa: E402
+from hilum.training.slices.data import TrainingBatches, build_cache  # noqa: E402
 from hilum.training.slices.fit import train  # noqa: E402
 
 SETTINGS = [
@@ -143,7 +144,7 @@ def test_killed_and_resumed_ends_with_the_same_weights_to_the_bit(
 import os, signal
 from pathlib import Path
 from lightning.pytorch import Callback
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
 from hilum.training.slices.fit import train
 
 class Kill(Callback):
@@ -195,7 +196,7 @@ def test_two_processes(dataset: Path, tmp_path: Path) -> None:
     run, script = tmp_path / "run", tmp_path / "two.py"
     script.write_text(
         f"""
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
 from hilum.training.slices.fit import train
 if __name__ == "__main__":
     config = load_config(None, {{"model": "fcnn", "steps": 4, "test_share": 0.2}}, {SETTINGS!r})

@@ -10,7 +10,7 @@ import pytest
 from hilum.core.errors import InputError, UsageError
 from hilum.datasets.processes import check_socket_paths
 from hilum.datasets.split import split_subjects
-from hilum.training.slices.config import TrainConfig, load_config, to_toml
+from hilum.training.config import TrainConfig, load_config, to_toml
 
 
 def test_a_saved_configuration_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_saved_configuration_is_read_back_as_it_was(tmp_path: Path) -> None:
     file.write_text(to_toml(config), "utf-8")
     assert load_config(file) == config
     assert config.augment.noise == 0.5
-    assert config.size == (128, 64)
+    assert config.slices.size == (128, 64)
 
 
 def test_arguments_win_over_settings_and_settings_over_the_file(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_arguments_win_over_settings_and_settings_over_the_file(tmp_path: Path) 
         ("augment.zoom=[2, 1]", "rising"),
         ("seed", "no setting"),
         ("seed.x=1", "seed"),
-        ("model=transformer", "'fcnn', 'unet' or 'resnet'"),
+        ("model=transformer", "'fcnn', 'unet', 'resnet' or 'volume'"),
     ],
 )
 def test_a_wrong_choice_is_one_sentence(setting: str, words: str) -> None:

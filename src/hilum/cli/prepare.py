@@ -1,4 +1,4 @@
-"""``hilum prepare``: from pairs of image and mask to a data set of slices."""
+"""``hilum prepare``: from pairs of image and mask to a data set of slices or volumes."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def command(
     sides: Annotated[
         bool, typer.Option("--sides", help="Keep right (1) and left (2) lung apart; otherwise both are 1.")
     ] = False,
+    volumes: Annotated[
+        bool,
+        typer.Option(
+            "--volumes", help="Make whole volumes on isotropic voxels, for hilum train --model volume."
+        ),
+    ] = False,
+    step: Annotated[float, typer.Option(help="Side of the voxels of --volumes in mm.")] = 3.5,
     labels: Labels = None,
     resample_masks: Annotated[
         bool, typer.Option("--resample-masks", help="Bring masks on other grids to those of their images.")
@@ -51,9 +58,11 @@ def command(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Cut CT volumes and their lung masks into slices for training.
+    """Make a data set for training of CT volumes and their masks: of slices, or with --volumes of volumes.
 
-    Writes images/ID_SLICE.tiff (16-bit HU), masks/ID_SLICE.png, index.csv, index.parquet, dataset.json.
+    Writes images/ID_SLICE.tiff (16-bit HU), masks/ID_SLICE.png, index.csv, index.parquet, dataset.json; with
+    --volumes images/ID_0_ct.nii and masks/ID_0_labels.nii on isotropic voxels, index.csv and dataset.json.
+    There --labels may also name pleural fluid and free gas: 1=right,2=left,3=fluid,4=gas.
     Names of subjects become numbers; the dictionary stays beside the data set, for its owner only.
     A run that was stopped goes on with the same command. Pairs that cannot be used are listed, and the
     exit code is then that of the first.
@@ -68,6 +77,8 @@ def command(
             plane=plane,
             spacing=spacing,
             sides=sides,
+            volumes=volumes,
+            step_mm=step,
             labels=labels,
             resample_masks=resample_masks,
             subjects=subjects,
@@ -84,7 +95,7 @@ def command(
         report = {
             "dataset": str(done.dataset),
             "subjects": done.subjects,
-            "slices": done.slices,
+            "volumes" if volumes else "slices": done.slices,
             "made": list(done.made),
             "kept": list(done.kept),
             "notes": [{"id": number, "code": note, "text": text} for number, note, text in done.notes],
@@ -95,7 +106,8 @@ def command(
         say("This system gives no processes that work together, so one did all.", quiet=quiet, to_stderr=True)
     kept = f" ({len(done.kept)} were there already)" if done.kept else ""
     plural = "s" if done.subjects != 1 else ""
-    line = f"{done.slices} slices of {done.subjects} subject{plural}{kept} -> {done.dataset}"
+    what = "volumes" if volumes else "slices"
+    line = f"{done.slices} {what} of {done.subjects} subject{plural}{kept} -> {done.dataset}"
     say(line, quiet=quiet, to_stderr=as_json)
     say(f"names: {done.dictionary}", quiet=quiet, to_stderr=as_json)
     return code

@@ -1,4 +1,4 @@
-"""``hilum train``: from a data set of slices to a model."""
+"""``hilum train``: from a data set of slices or volumes to a model."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +19,8 @@ from hilum.cli.options import Quiet
 if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
-    from hilum.training.slices.watch import Report, TrainState
+    from hilum.training.config import TrainConfig
+    from hilum.training.watch import Report, TrainState
 
 __all__ = ["command"]
 
@@ -30,7 +32,9 @@ def command(
         Path, typer.Argument(metavar="DATASET", help="Folder made by hilum prepare.", show_default=False)
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="fcnn, unet or resnet.", show_default=False)] = None,
+    model: Annotated[
+        str | None, typer.Option(help="fcnn, unet, resnet or volume.", show_default=False)
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML with choices, such as the config.toml of a run.")
     ] = None,
@@ -42,47 +46,57 @@ def command(
     steps: Annotated[int | None, typer.Option(help="Length of the training in steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of split, weights and augmentation.")] = None,
     injury: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of training pictures that get synthetic disease.")
+        float, typer.Option(min=0, max=1, help="Share of training examples that get synthetic disease.")
     ] = 0.0,
     init: Annotated[
-        Path | None, typer.Option(help="Run whose weights are the first ones.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Run whose weights are the first ones; for volumes also a .pt or .onnx file, or the name of "
+            "a shipped model.",
+            show_default=False,
+        ),
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes on this machine: GPUs, or CPU.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines, under torchrun or Slurm.")] = 1,
     quiet: Quiet = False,
 ) -> int:
-    """Train a network on slices; run the same command again to go on after an interruption.
+    """Train a network on slices or volumes; the same command goes on after an interruption.
+
+    fcnn, unet and resnet take a data set of hilum prepare; volume takes one of hilum prepare --volumes.
 
     Leaves model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
     """
     from hilum.models.offline import spare_the_home
-    from hilum.training.slices.config import load_config
+    from hilum.training.config import load_config
 
     if signals.is_program():
         spare_the_home()
     chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
-    choices = load_config(config, chosen, set_ or ())
-    from hilum.training.slices.fit import train
-    from hilum.training.slices.lesions import SliceInjury
-
+    settings = list(set_ or ())
+    choices = load_config(config, chosen, settings)
+    if injury and choices.model.takes_volumes:
+        choices = load_config(config, chosen, [*settings, f"cases.injury={injury}"])
     helper = signals.is_helper()
     quiet = quiet or helper
     with _reporter(quiet) as report:
-        folder = train(
-            dataset,
-            out,
-            choices,
-            devices=devices,
-            nodes=nodes,
-            injury=SliceInjury(injury) if injury else None,
-            initial=init,
-            report=report,
-            callbacks=[_keep_signals()],
-        )
+        run = partial(_train, dataset, out, choices, injury)
+        folder = run(devices=devices, nodes=nodes, initial=init, report=report, callbacks=[_keep_signals()])
     if not helper:
         for line in _result(folder).splitlines():
             say(line, quiet=quiet)
     return 0
+
+
+def _train(dataset: Path, out: Path, choices: TrainConfig, injury: float, **more: Any) -> Path:
+    """Train the kind of network that was chosen."""
+    if choices.model.takes_volumes:
+        from hilum.training.volumes.fit import train_volumes
+
+        return train_volumes(dataset, out, choices, **more)
+    from hilum.training.slices.fit import train
+    from hilum.training.slices.lesions import SliceInjury
+
+    return train(dataset, out, choices, injury=SliceInjury(injury) if injury else None, **more)
 
 
 def _keep_signals() -> Callback:
@@ -132,7 +146,7 @@ class _Lines:
 
 def _words(state: TrainState) -> str:
     dice = "" if state.val_dice is None else f", validation Dice {state.val_dice:.4f}"
-    return f"loss {state.loss:.4f}{dice}, {state.slices_per_s:.1f} slices/s"
+    return f"loss {state.loss:.4f}{dice}, {state.inputs_per_s:.1f} inputs/s"
 
 
 def _result(folder: Path) -> str:

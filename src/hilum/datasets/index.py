@@ -279,6 +279,11 @@ def _load_about(root: Path) -> _About:
         )
     name = f"dataset.json of {root.name}"
     about = read_json(file, name=name, hint=_AGAIN)
+    if isinstance(about, dict) and str(about.get("schema")).startswith("hilum.volumes/"):
+        raise InputError(
+            f"The data set {root.name} holds volumes, and slices are needed here.",
+            "Make one of slices with hilum prepare PAIRS -o DATASET; volumes are for --model volume.",
+        )
     if not isinstance(about, dict) or about.get("schema") != DATASET_SCHEMA:
         raise InputError(
             f"{root.name} was not made by this version of hilum: its schema is not {DATASET_SCHEMA}.",

@@ -13,13 +13,14 @@ from typing import Any
 
 from hilum.core.version import __version__
 from hilum.datasets.index import COLUMNS, DATASET_SCHEMA
+from hilum.datasets.job import IMAGES, MASKS
 from hilum.datasets.record import RECORDS, read_record, record_path
-from hilum.datasets.subject import IMAGES, MASKS
+from hilum.datasets.volumes import VOLUME_COLUMNS, VOLUMES_SCHEMA
 from hilum.io import atomic_file, write_json
 
 __all__ = ["finish_dataset", "record_numbers", "refuse_copies", "remove_leftovers"]
 
-_OURS = re.compile(r"(\d+)_(\d+)\.(tiff|png)$")
+_OURS = re.compile(r"(\d+)_(\d+)(\.tiff|\.png|_ct\.nii|_labels\.nii)$")
 _ROW_GROUP = 50_000
 
 
@@ -49,8 +50,10 @@ def refuse_copies(root: Path) -> dict[int, int]:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove slices that no record holds, such as those of a subject whose source has changed."""
-    slices = {number: len(record.get("slices", ())) for number, record in _records(root)}
+    """Remove slices or volumes that no record holds, such as those of a subject whose source has changed."""
+    slices = {
+        number: len(record.get("slices", record.get("volumes", ()))) for number, record in _records(root)
+    }
     for folder in (root / IMAGES, root / MASKS):
         for path in folder.iterdir():
             found = _OURS.match(path.name)
@@ -59,7 +62,7 @@ def remove_leftovers(root: Path) -> None:
 
 
 def finish_dataset(root: Path, parameters: dict[str, Any]) -> int:
-    """Write ``index.parquet``, ``index.csv`` and, last, ``dataset.json``; return the number of slices.
+    """Write ``index.parquet``, ``index.csv`` and, last, ``dataset.json``; return the number of rows.
 
     The same records give the same bytes. ``index.parquet`` needs pyarrow; where that is not installed it is
     left away, and nothing else changes.
@@ -67,13 +70,16 @@ def finish_dataset(root: Path, parameters: dict[str, Any]) -> int:
     Raises:
         OutputError: They cannot be written.
     """
-    _write_parquet(root, parameters["plane"])
+    volumes = "step_mm" in parameters
+    if not volumes:
+        _write_parquet(root, parameters["plane"])
+    rows = _volume_rows(root) if volumes else _rows(root, parameters["plane"])
     digest = hashlib.sha256()
     count = 0
     with atomic_file(root / "index.csv") as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in _rows(root, parameters["plane"]):
+        writer.writerow(VOLUME_COLUMNS if volumes else COLUMNS)
+        for row in rows:
             writer.writerow(row)
             count += 1
     with (root / "index.csv").open("rb") as written:
@@ -88,9 +94,9 @@ def finish_dataset(root: Path, parameters: dict[str, Any]) -> int:
     write_json(
         root / "dataset.json",
         {
-            "schema": DATASET_SCHEMA,
+            "schema": VOLUMES_SCHEMA if volumes else DATASET_SCHEMA,
             "hilum": __version__,
-            **{key: parameters[key] for key in ("plane", "spacing")},
+            **{key: parameters[key] for key in (("step_mm", "labels") if volumes else ("plane", "spacing"))},
             "parameters": parameters,
             "index_sha256": digest.hexdigest(),
             "subjects": subjects,
@@ -123,6 +129,14 @@ def _rows(root: Path, plane: str) -> Iterator[tuple[Any, ...]]:
                 f"{MASKS}/{row['mask']}",
                 *row["sha256"],
             )
+
+
+def _volume_rows(root: Path) -> Iterator[tuple[Any, ...]]:
+    """Rows of the index of volumes, with the columns of :data:`VOLUME_COLUMNS`."""
+    for number, record in _records(root):
+        for row in record.get("volumes", ()):
+            files = (f"{IMAGES}/{row['image']}", f"{MASKS}/{row['mask']}")
+            yield (number, row["volume"], *row["shape"], *row["labels"], *files, *row["sha256"])
 
 
 def _write_parquet(root: Path, plane: str) -> None:

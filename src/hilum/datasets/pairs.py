@@ -81,12 +81,15 @@ class Subject:
     pairs: tuple[Pair, ...]
 
 
-def find_pairs(source: Path | str, masks: Path | str | None = None) -> list[Subject]:
+def find_pairs(
+    source: Path | str, masks: Path | str | None = None, *, several: bool = False
+) -> list[Subject]:
     """Find the pairs of image and mask.
 
     Args:
         source: A folder, a CSV file or a Decathlon ``dataset.json``; with ``masks``, the folder of images.
         masks: The folder of masks, where images and masks lie in two unrelated folders.
+        several: Whether a subject may have several volumes, as a table says; a split keeps them together.
 
     Returns:
         The subjects in natural order of their names. An image without a mask, or a mask without an image, is
@@ -102,7 +105,7 @@ def find_pairs(source: Path | str, masks: Path | str | None = None) -> list[Subj
         entries = _from_file(source)
     else:
         entries = _from_folder(_folder(source))
-    subjects = _group(entries)
+    subjects = _group(entries, several)
     if not any(not pair.problem for subject in subjects for pair in subject.pairs):
         raise InputError(f"No pair of image and mask was found in {source.name or source}.", _FORMS)
     return subjects
@@ -380,15 +383,15 @@ def _twice(name: str, how: str) -> InputError:
     )
 
 
-def _group(entries: Iterable[_Entry]) -> list[Subject]:
-    """Put the pairs of a subject together; only pictures of single slices may be several."""
+def _group(entries: Iterable[_Entry], several: bool) -> list[Subject]:
+    """Put the pairs of a subject together; without ``several`` only single slices may be more than one."""
     ordered = sorted(entries, key=lambda entry: natural_key(entry[0]))  # stable: pairs keep their order
     out = []
     for name, group in groupby(ordered, key=lambda entry: entry[0]):
         pairs = tuple(pair for _, pair in group)
         if len(pairs) > 1:
             images = [pair.image for pair in pairs]
-            flat = all(i is not None and i.name.lower().endswith(_FLAT_SUFFIXES) for i in images)
+            flat = several or all(i is not None and i.name.lower().endswith(_FLAT_SUFFIXES) for i in images)
             if not flat or len(set(images)) < len(images):
                 shown = [file.name for pair in pairs[:2] for file in (pair.image or pair.mask,) if file]
                 raise _twice(name, f"as {' and as '.join(shown)}")

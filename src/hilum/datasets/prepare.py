@@ -1,4 +1,4 @@
-"""``prepare``: from pairs of image and mask to a data set of slices.
+"""``prepare``: from pairs of image and mask to a data set of slices or of volumes.
 
 One volume is in memory at a time in each process. Each subject is made whole or not at all, and leaves a
 record; the index is built from the records at the end. A run that was killed at any moment is finished by
@@ -23,12 +23,16 @@ from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.datasets.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
+from hilum.datasets.job import IMAGES, MASKS, Job, Outcome, on_full_disk
 from hilum.datasets.pairs import find_pairs, labels_of
 from hilum.datasets.processes import NoProcessesError, run_in_processes
 from hilum.datasets.pseudonyms import assign, read_dictionary
 from hilum.datasets.record import RECORDS
 from hilum.datasets.slices import Spacing, parse_spacing
-from hilum.datasets.subject import IMAGES, MASKS, Job, Outcome, make_subject, on_full_disk
+from hilum.datasets.subject import make_subject
+from hilum.datasets.volume_grid import STEP_MM
+from hilum.datasets.volume_subject import parse_pleura
+from hilum.datasets.volumes import LABELS
 from hilum.io import write_json
 from hilum.io.parts import HIDDEN
 from hilum.io.text import read_json, shown
@@ -40,6 +44,8 @@ _LOCK = ".hilum-lock"
 _PARAMETERS = "parameters.json"
 _KNOWN = {IMAGES, MASKS, RECORDS, "dataset.json", "index.csv", "index.parquet", ".DS_Store", "Thumbs.db"}
 _MOST_WORKERS = 8
+#: Side of the voxels of volumes in mm: finer takes gigabytes to train, coarser shows no lung of a child.
+_STEP_RANGE = (1.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Prepared:
         dataset: The data set.
         dictionary: The dictionary of subjects.
         subjects: How many subjects the data set holds.
-        slices: How many slices it holds.
+        slices: How many slices, or volumes, it holds.
         made: Numbers of the subjects that were made in this run.
         kept: Numbers of those that were complete already.
         refused: What was not taken.
@@ -91,13 +97,15 @@ def prepare(
     plane: Plane | str = Plane.CORONAL,
     spacing: Spacing = "keep",
     sides: bool = False,
+    volumes: bool = False,
+    step_mm: float = STEP_MM,
     labels: str | Mapping[int, int] | None = None,
     resample_masks: bool = False,
     subjects: str | os.PathLike[str] | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Cut pairs of image and mask into a data set of slices.
+    """Make a data set of pairs of image and mask: of slices, or of whole volumes on isotropic voxels.
 
     Args:
         pairs: Where they are, see :func:`hilum.datasets.find_pairs`.
@@ -106,8 +114,12 @@ def prepare(
         plane: ``coronal``, ``axial`` or ``sagittal``.
         spacing: ``keep``, ``square`` (the finer of the two distances for both) or (row, column) in mm.
         sides: Keep right (1) and left (2) lung apart in the masks; otherwise both are 1.
+        volumes: Make volumes for the training of the 3-D network instead of slices; ``plane``, ``spacing``
+            and ``sides`` are then not used, and sides are always kept apart.
+        step_mm: Side of the voxels of the volumes in mm.
         labels: What the values of the masks mean, where neither they nor a ``dataset.json`` tell: a
-            vocabulary or pairs, see :func:`hilum.io.vocabulary.parse_labels`.
+            vocabulary or pairs, see :func:`hilum.io.vocabulary.parse_labels`. For volumes also
+            pleural fluid and free gas, such as ``1=right,2=left,3=fluid,4=gas``.
         resample_masks: Bring masks on other grids to those of their images, by nearest neighbour. A mask that
             would lose more than 5 % of its volume is refused.
         subjects: The dictionary of subjects; by default beside the data set, ``OUT.subjects.json``.
@@ -122,7 +134,10 @@ def prepare(
         InputError: No pair was found or none can be used, or a subject stands there twice.
         OutputError: It cannot be written.
     """
-    wanted = _parameters(plane, spacing, sides)
+    wanted = _volume_parameters(step_mm) if volumes else _parameters(plane, spacing, sides)
+    pleura: tuple[tuple[str, int], ...] = ()
+    if volumes:
+        labels, pleura = parse_pleura(labels)
     root = Path(out)
     dictionary = Path(subjects) if subjects is not None else root.with_name(root.name + ".subjects.json")
     mapping = parse_labels(labels) or labels_of(Path(pairs))
@@ -130,7 +145,7 @@ def prepare(
         raise UsageError(f"workers is {workers}, expected at least 1.")
     if root.resolve() in dictionary.resolve().parents:
         raise UsageError("subjects lies inside of the data set, which must not hold names.")
-    found = find_pairs(Path(pairs), None if masks is None else Path(masks))
+    found = find_pairs(Path(pairs), None if masks is None else Path(masks), several=volumes)
     with _open(root, wanted) as is_new:
         known = read_dictionary(dictionary)
         if not known and record_numbers(root):
@@ -147,10 +162,12 @@ def prepare(
                 pairs=subject.pairs,
                 root=root,
                 plane=Plane(plane),
-                spacing=wanted["spacing"] if isinstance(wanted["spacing"], str) else tuple(wanted["spacing"]),
+                spacing=parse_spacing(spacing),
                 sides=sides,
                 labels=mapping,
                 resample_masks=resample_masks,
+                step_mm=wanted.get("step_mm"),
+                pleura=pleura,
             )
             for subject in found
         ]
@@ -188,6 +205,14 @@ def _parameters(plane: Plane | str, spacing: Spacing, sides: bool) -> dict[str, 
         "spacing": size if isinstance(size, str) else list(size),
         "sides": bool(sides),
     }
+
+
+def _volume_parameters(step_mm: float) -> dict[str, Any]:
+    if not _STEP_RANGE[0] <= step_mm <= _STEP_RANGE[1]:
+        raise UsageError(
+            f"step_mm is {step_mm:g}, expected a voxel size from {_STEP_RANGE[0]:g} to {_STEP_RANGE[1]:g} mm."
+        )
+    return {"step_mm": float(step_mm), "labels": LABELS}
 
 
 @contextmanager
@@ -268,6 +293,9 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
     there = read_json(file, name=f"{_PARAMETERS} of {root.name}", hint=hint)
     if not isinstance(there, dict):
         raise InputError(f"{_PARAMETERS} of {root.name} is damaged.", hint)
+    if ("step_mm" in there) != ("step_mm" in wanted):
+        held = "volumes" if "step_mm" in there else "slices"
+        raise UsageError(f"The data set {root.name} holds {held}.", "Give another folder with -o.")
     for name, value in wanted.items():
         if there.get(name) != value:
             raise UsageError(

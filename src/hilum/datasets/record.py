@@ -8,6 +8,7 @@ from typing import Any
 from hilum.core.errors import InputError
 from hilum.core.sentences import Sentence
 from hilum.datasets.index import SubjectRecord
+from hilum.datasets.volumes import VolumeSubject
 from hilum.io.schema import Count, Length, Record, Sha256, Share, check
 from hilum.io.text import read_json
 
@@ -40,6 +41,27 @@ class _Made(Record):
     slices: tuple[_Slice, ...]
 
 
+class _Volume(Record):
+    """A row of the index of a data set of volumes."""
+
+    volume: Count
+    shape: tuple[Count, Count, Count]
+    labels: tuple[Count, ...]
+    image: str
+    mask: str
+    sha256: tuple[Sha256, Sha256]
+    bytes: tuple[Count, Count]
+
+
+class _MadeVolumes(Record):
+    """A subject with volumes."""
+
+    key: str
+    sources: tuple[tuple[str, ...], ...]
+    subject: VolumeSubject
+    volumes: tuple[_Volume, ...]
+
+
 class _Refused(Record):
     """A subject that was not taken."""
 
@@ -56,7 +78,7 @@ def read_record(root: Path, number: int) -> dict[str, Any]:
 
     Returns:
         ``refused``, a sentence or None; and where that is None, ``key``, ``sources``, ``subject`` and
-        ``slices``.
+        ``slices`` or ``volumes``.
 
     Raises:
         InputError: It is missing or damaged.
@@ -68,5 +90,6 @@ def read_record(root: Path, number: int) -> dict[str, Any]:
     data = read_json(record_path(root, number), name=name, hint=hint)
     if not isinstance(data, dict):
         raise InputError(f"{name} is damaged.", hint)
-    check(_Made if data.get("refused") is None else _Refused, data, name=name, hint=hint)
+    made = _MadeVolumes if "volumes" in data else _Made
+    check(made if data.get("refused") is None else _Refused, data, name=name, hint=hint)
     return {"refused": None, **data}

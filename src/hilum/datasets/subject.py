@@ -1,13 +1,11 @@
-"""Making the slices of one subject: read, check, cut, write. Runs in a process of its own."""
+"""Making the slices or volumes of one subject: read, check, cut, write. Runs in a process of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,99 +13,32 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.anatomy.given import part_sides
-from hilum.core.disk import DISK_FULL
 from hilum.core.errors import HilumError, InputError, OutputError
 from hilum.core.flags import FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
-from hilum.core.planes import Plane
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.sentences import Sentence, Unnamed, worded
 from hilum.core.volume import Volume
 from hilum.datasets.encode import encode_mask, encode_picture
 from hilum.datasets.index import SubjectRecord
+from hilum.datasets.job import IMAGES, MASKS, Job, Outcome, on_full_disk
 from hilum.datasets.pairs import Pair
 from hilum.datasets.record import read_record, record_path
-from hilum.datasets.slices import Frame, Spacing, frame_of, pictures
+from hilum.datasets.slices import Frame, frame_of, pictures
+from hilum.datasets.volume_subject import write_volume_pair
+from hilum.datasets.volumes import VolumeSubject
 from hilum.io import read, write_json
-from hilum.io.atomic import writable
 from hilum.io.mask import Mask
 from hilum.io.mask_grid import place
 from hilum.io.masks import as_lungs, load_mask
 from hilum.io.stream import open_regular, readable
-from hilum.io.vocabulary import BOTH, LabelMap
+from hilum.io.vocabulary import BOTH
 
-__all__ = ["IMAGES", "MASKS", "Job", "Outcome", "make_subject", "on_full_disk"]
+__all__ = ["make_subject"]
 
-IMAGES, MASKS = "images", "masks"
 #: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
 _TOLD = (FlagCode.MASK_RESAMPLED, FlagCode.MASK_PASTED, FlagCode.SIDES_PARTED)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One subject to make, and how.
-
-    Attributes:
-        id: Number of the subject.
-        name: Its long name; serves to keep it out of what is written.
-        pairs: Image and mask, or several pictures of single slices.
-        root: The data set.
-        plane: How to cut.
-        spacing: Pixel size.
-        sides: Whether masks keep right (1) and left (2) apart.
-        labels: Meaning of the values in the masks, None where they tell it themselves.
-        resample_masks: Whether masks on other grids are resampled.
-    """
-
-    id: int
-    name: str
-    pairs: tuple[Pair, ...]
-    root: Path
-    plane: Plane
-    spacing: Spacing
-    sides: bool
-    labels: LabelMap | None
-    resample_masks: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a subject.
-
-    Attributes:
-        id: Its number.
-        slices: How many slices it has; 0 where it was refused.
-        kept: Whether it was there already.
-        notes: (code, sentence) pairs of what was done to it that a person should know.
-        error: Why it was refused, with file names, for the person at the terminal.
-    """
-
-    id: int
-    slices: int
-    kept: bool = False
-    notes: tuple[tuple[str, str], ...] = ()
-    error: HilumError | None = None
-
-
-@contextmanager
-def on_full_disk(root: Path) -> Iterator[None]:
-    """Say that the disk is full, and what stays; other errors of writing as everywhere.
-
-    Raises:
-        OutputError: Something in ``root`` cannot be written.
-    """
-    try:
-        with writable(root):
-            yield
-    except OutputError as error:
-        cause = error.__cause__
-        if isinstance(cause, OSError) and cause.errno in DISK_FULL:
-            raise OutputError(
-                f"The disk of {root} is full; subjects that were finished are kept.",
-                "Free some space and run the same command again: it goes on.",
-            ) from cause
-        raise
 
 
 def make_subject(job: Job) -> Outcome:
@@ -152,16 +83,20 @@ def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
     try:
         rows: list[dict[str, Any]] = []
         found: list[SubjectRecord] = []
+        whole: list[VolumeSubject] = []
         for pair in job.pairs:
-            rows += _write_pair(job, pair, stage, len(rows), found)
-        subject = asdict(_merge(found, len(rows)))
+            if job.step_mm is None:
+                rows += _write_pair(job, pair, stage, len(rows), found)
+            else:
+                rows.append(write_volume_pair(job, pair, stage, len(rows), whole))
+        subject = asdict(_merge(found, len(rows)) if found else _merge_volumes(whole))
         record = {
             "id": job.id,
             "refused": None,
             "key": key,
             "sources": sources,
             "subject": subject,
-            "slices": rows,
+            "volumes" if whole else "slices": rows,
         }
         with on_full_disk(job.root):
             record_path(job.root, job.id).unlink(missing_ok=True)  # the old files are about to go
@@ -171,7 +106,9 @@ def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
             write_json(record_path(job.root, job.id), record)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    told = tuple(note for record in found for note in record.notes if note[0] in _TOLD)
+    notes = [note for record in found for note in record.notes]
+    notes += [note for record in whole for note in record.notes]
+    told = tuple(note for note in notes if note[0] in _TOLD)
     return Outcome(job.id, len(rows), notes=tuple(dict.fromkeys(told)))
 
 
@@ -311,6 +248,15 @@ def _merge(found: list[SubjectRecord], slices: int) -> SubjectRecord:
     )
 
 
+def _merge_volumes(found: list[VolumeSubject]) -> VolumeSubject:
+    return VolumeSubject(
+        id=found[0].id,
+        volumes=len(found),
+        flags=tuple(dict.fromkeys(code for record in found for code in record.flags)),
+        notes=tuple(dict.fromkeys(note for record in found for note in record.notes)),
+    )
+
+
 # -- what is there already -------------------------------------------------------------------------------
 
 
@@ -341,6 +287,7 @@ def _key(job: Job, sources: list[list[str]]) -> str:
             "labels": None if job.labels is None else job.labels.describe(),
             "resample_masks": job.resample_masks,
             "sources": sources,
+            **({} if job.step_mm is None else {"step_mm": job.step_mm, "pleura": job.pleura}),
         },
         sort_keys=True,
     )
@@ -353,14 +300,15 @@ def _complete(job: Job, key: str) -> int | None:
         record = read_record(job.root, job.id)
         if record["refused"] is not None or record["key"] != key:
             return None
-        for row in record["slices"]:
+        rows = record["slices" if job.step_mm is None else "volumes"]
+        for row in rows:
             for folder, name, size in zip(
                 (IMAGES, MASKS), (row["image"], row["mask"]), row["bytes"], strict=True
             ):
                 if (job.root / folder / name).stat().st_size != size:
                     return None
-        return len(record["slices"])
-    except (OSError, InputError):
+        return len(rows)
+    except (OSError, InputError, KeyError):
         return None
 
 

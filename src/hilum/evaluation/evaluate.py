@@ -133,7 +133,15 @@ def evaluate_run(
 ) -> Evaluation:
     """Judge a trained network by a data set; see :func:`evaluate`."""
     from hilum.evaluation.runs import Run
+    from hilum.models.card import VolumeInput
+    from hilum.models.registry import find_model
 
+    files = find_model(Path(run))
+    if isinstance(files.card.input, VolumeInput):
+        from hilum.evaluation.volume_runs import plan_volumes
+
+        volumes = plan_volumes(files, Path(run), Path(dataset), part)
+        return _judge(files.name, volumes.source, volumes.cases(), volumes.size, progress)
     opened = Run(Path(run))
     plan = opened.plan(Path(dataset), part)
     return _judge(opened.name, plan.source, plan.cases(), plan.size, progress)

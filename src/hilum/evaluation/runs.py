@@ -24,8 +24,9 @@ from hilum.models.slices import SliceModel
 
 if TYPE_CHECKING:
     from hilum.datasets.index import Dataset, SliceRecord
+    from hilum.datasets.volumes import VolumeDataset
 
-__all__ = ["PARTS", "Plan", "Run"]
+__all__ = ["PARTS", "Plan", "Run", "subjects_of"]
 
 PARTS = ("test", "validation", "train", "all")
 #: Slices a call of the network: enough to keep all cores busy, small in memory.
@@ -99,43 +100,7 @@ class Run:
             UsageError: The part is unknown.
             InputError: It is empty, or it was drawn from another data set.
         """
-        if part not in PARTS:
-            raise UsageError(f"part is {part!r}, expected one of {', '.join(PARTS)}.")
-        there = {subject.id for subject in dataset.subjects}
-        if part == "all":
-            return sorted(there)
-        if self.index_sha256 not in (None, dataset.index_sha256):
-            raise InputError(
-                f"{self.name} was trained on another data set than {dataset.root.name}, so its {part} part "
-                "is not known there.",
-                Sentence(
-                    "Give the data set that it was trained on, or use {set:part=all} for one that is new to "
-                    "it."
-                ),
-            )
-        split = self.path / "split.json"
-        if not split.is_file():
-            raise InputError(
-                f"{self.name} holds no split.json, so its {part} part is not known.",
-                Sentence("Use {set:part=all}."),
-            )
-        named: tuple[int, ...] | None = getattr(_load_split(split, self.name), part)
-        if named is None:
-            raise InputError(
-                f"split.json of {self.name} names no {part} part.", Sentence("Use {set:part=all}.")
-            )
-        wanted = sorted(set(named))
-        if not wanted:
-            raise InputError(
-                f"The {part} part of {self.name} is empty.", Sentence("Choose another{with:part}.")
-            )
-        missing = [number for number in wanted if number not in there]
-        if missing:
-            raise InputError(
-                f"{len(missing)} of {len(wanted)} {part} subjects are not in {dataset.root.name}.",
-                "Give the data set that it was trained on.",
-            )
-        return wanted
+        return subjects_of(self.path, self.name, self.index_sha256, dataset, part)
 
     def plan(self, dataset: Path, part: str) -> Plan:
         """Choose what to evaluate.
@@ -233,6 +198,55 @@ class Plan:
     def _voxel_ml(self, record: SliceRecord) -> float | None:
         subject = next(s for s in self.dataset.subjects if s.id == record.subject)
         return subject.volume_voxel_ml
+
+
+def subjects_of(
+    run: Path, name: str, index_sha256: str | None, dataset: Dataset | VolumeDataset, part: str
+) -> list[int]:
+    """Return the numbers of the subjects of a part of the split of a run.
+
+    Args:
+        run: The folder of the run.
+        name: What it is called.
+        index_sha256: Of the data set that it was trained on; None where the card does not tell.
+        dataset: The data set.
+        part: ``test``, ``validation``, ``train`` or ``all``.
+
+    Raises:
+        UsageError: The part is unknown.
+        InputError: It is empty, or it was drawn from another data set.
+    """
+    if part not in PARTS:
+        raise UsageError(f"part is {part!r}, expected one of {', '.join(PARTS)}.")
+    there = {subject.id for subject in dataset.subjects}
+    if part == "all":
+        return sorted(there)
+    if index_sha256 not in (None, dataset.index_sha256):
+        raise InputError(
+            f"{name} was trained on another data set than {dataset.root.name}, so its {part} part "
+            "is not known there.",
+            Sentence(
+                "Give the data set that it was trained on, or use {set:part=all} for one that is new to it."
+            ),
+        )
+    split = run / "split.json"
+    if not split.is_file():
+        raise InputError(
+            f"{name} holds no split.json, so its {part} part is not known.", Sentence("Use {set:part=all}.")
+        )
+    named: tuple[int, ...] | None = getattr(_load_split(split, name), part)
+    if named is None:
+        raise InputError(f"split.json of {name} names no {part} part.", Sentence("Use {set:part=all}."))
+    wanted = sorted(set(named))
+    if not wanted:
+        raise InputError(f"The {part} part of {name} is empty.", Sentence("Choose another{with:part}."))
+    missing = [number for number in wanted if number not in there]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(wanted)} {part} subjects are not in {dataset.root.name}.",
+            "Give the data set that it was trained on.",
+        )
+    return wanted
 
 
 def is_volume(slices: list[SliceRecord]) -> bool:

@@ -17,10 +17,12 @@ from hilum.core.cores import thread_count
 from hilum.core.units import WorkingMm, WorkingSpacing
 from hilum.imaging.interpolation import Interpolation
 
-__all__ = ["Reduced", "block_share", "native_planes", "reduce_volume"]
+__all__ = ["Reduced", "block_factor", "block_share", "native_planes", "reduce_volume"]
 
 #: Block means are of HU clipped to this range: padding stays below air, metal weighs no more than bone.
 _CLIP = (-1100, 700)
+#: Side of a block in mm.
+BLOCK_MM = 2.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +42,13 @@ class Reduced:
     full_shape: tuple[int, int, int]
 
 
+def block_factor(spacing_mm: float, target_mm: float = BLOCK_MM) -> int:
+    """Return how many voxels of an axis :func:`reduce_volume` averages."""
+    return max(1, round(target_mm / spacing_mm))
+
+
 def reduce_volume(
-    hu: npt.NDArray[Any], spacing: tuple[float, float, float], target_mm: float = 2.2
+    hu: npt.NDArray[Any], spacing: tuple[float, float, float], target_mm: float = BLOCK_MM
 ) -> Reduced:
     """Average blocks of voxels so that each is about ``target_mm`` wide.
 
@@ -53,7 +60,7 @@ def reduce_volume(
     Returns:
         The block means. A border that does not fill a block repeats its last voxels.
     """
-    fx, fy, fz = (max(1, round(target_mm / s)) for s in spacing)
+    fx, fy, fz = (block_factor(s, target_mm) for s in spacing)
     nx, ny, nz = hu.shape
     shape = (-(-nx // fx), -(-ny // fy), -(-nz // fz))
     out = np.empty(shape, np.float32)

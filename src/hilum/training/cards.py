@@ -24,7 +24,7 @@ from hilum.models.card import (
 if TYPE_CHECKING:
     from hilum.datasets.index import Dataset
     from hilum.datasets.split import Split
-    from hilum.training.slices.config import TrainConfig
+    from hilum.training.config import TrainConfig
 
 __all__ = ["OPSET", "make_card", "package_versions", "slice_card"]
 
@@ -128,13 +128,13 @@ def slice_card(
         name=name,
         kind=config.model.value,
         takes=SliceInput(
-            size=config.size,
+            size=config.slices.size,
             hu_window=config.hu_window,
             plane=Plane(dataset.plane),
             aspect="mm" if any(r.spacing_mm for r in dataset.slices[:1]) else "pixels",
         ),
         labels={"lung": 1},
-        threshold=config.threshold,
+        threshold=config.slices.threshold,
         onnx=onnx,
         parameters=parameters,
         data=DataCard(

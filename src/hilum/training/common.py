@@ -1,17 +1,20 @@
-"""What all trainings share: the cycle of the learning rate and the running mean of a network."""
+"""What all trainings share: the learning rate, the EMA of the weights, and the numbers of the steps."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Sampler
 
-__all__ = ["move_mean", "one_cycle"]
+__all__ = ["StepSampler", "mix", "update_ema", "warmup_cosine"]
 
 
-def one_cycle(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
+def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
     """Return what Lightning takes: the rate rises in a line, then falls as a cosine to a hundredth.
 
     Args:
@@ -31,7 +34,7 @@ def one_cycle(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> di
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def move_mean(mean: nn.Module, network: nn.Module, ema: float, step: int) -> None:
+def update_ema(mean: nn.Module, network: nn.Module, ema: float, step: int) -> None:
     """Move the running mean of a network's weights; in the beginning it forgets faster.
 
     Args:
@@ -47,3 +50,27 @@ def move_mean(mean: nn.Module, network: nn.Module, ema: float, step: int) -> Non
                 old.lerp_(new, 1 - decay)
             else:
                 old.copy_(new)
+
+
+class StepSampler(Sampler[int]):
+    """Numbers of the steps of an epoch; an epoch is what lies between two validations.
+
+    It tells no length: Lightning would take the length of the first epoch for that of the last one, which
+    may be shorter, and leave its validation out.
+    """
+
+    def __init__(self, steps: int, every: int) -> None:
+        self.steps, self.every, self.epoch = steps, every, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch but the first, which may be any one of a resumed run."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.every
+        return iter(range(first, min(first + self.every, self.steps)))
+
+
+def mix(*numbers: int) -> int:
+    """Return one seed below 2**63 for several numbers, well spread."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

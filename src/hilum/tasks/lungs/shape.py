@@ -51,7 +51,7 @@ _USUAL_FAT_HU, _FAT_OFF_HU, _FAT_BELOW_HU, _FAT_TO_TISSUE = -100.0, 90.0, -30.0,
 
 @dataclass(frozen=True)
 class Rules:
-    """How sure the network must be; chosen on cases held out of the training (recipes/lungs/thresholds.py).
+    """How sure the network must be; chosen on cases held out of the training (``thresholds`` of the recipe).
 
     Attributes:
         sure: A piece is added where a quarter of it is called lung with at least this probability: the

@@ -30,7 +30,7 @@ __all__ = ["ThinLungs", "crescents", "require_lung", "weigh"]
 Chance = npt.NDArray[np.float32]
 #: A thin stack is drawn out to this height, its slices to this one where it is not known, mm.
 _SLAB_MM, _FLAT_MM = 168.0, 3.5
-#: The second opinion counts above this HU, and up to so many times the first; see recipes/lungs/opinions.py.
+#: The second opinion counts above this HU, and up to so many times the first; see ``opinions`` of the recipe.
 _PLAIN_AIR_HU, _MOST_WEIGHT, _POWER = -550.0, 1.0, 4
 #: Less lung than is asked for elsewhere, down to this share of the body's section, is taken where it is sure.
 _TIP_SHARE = 0.03

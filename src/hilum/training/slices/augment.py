@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hilum.training.slices.config import Augment
+from hilum.training.config import Augment
 
 __all__ = ["Augmenter", "Injury"]
 

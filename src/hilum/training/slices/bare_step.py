@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from hilum.training.slices.config import TrainConfig
+from hilum.training.config import TrainConfig
 from hilum.training.slices.module import LungModule
 
 __all__ = ["BareStep", "time_bare_step"]
@@ -25,7 +25,7 @@ class BareStep:
         self._optimizer = torch.optim.AdamW(self._module.network.parameters(), lr=1e-6)
         self._clip, self._steps = config.clip, 0
         generator = torch.Generator().manual_seed(0)
-        self._x = torch.rand((config.batch, 1, *config.size), generator=generator).to(self._device)
+        self._x = torch.rand((config.batch, 1, *config.slices.size), generator=generator).to(self._device)
 
     def __call__(self) -> float:
         """Do one step and return its seconds."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +20,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import Sampler
 
 from hilum.core.cores import thread_count
 from hilum.core.errors import InputError
@@ -30,9 +29,9 @@ from hilum.io import write_json
 from hilum.io.atomic import writable
 from hilum.io.text import read_json
 from hilum.models.preprocess import fit_picture, resize, to_input
-from hilum.training.slices.config import TrainConfig
+from hilum.training.config import TrainConfig
 
-__all__ = ["SliceCache", "StepSampler", "TrainingBatches", "ValidationBatches", "build_cache"]
+__all__ = ["SliceCache", "TrainingBatches", "ValidationBatches", "build_cache"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +87,12 @@ def build_cache(
     key = {
         "index_sha256": dataset.index_sha256,
         "slices": [[r.subject, r.slice] for r in records],
-        "size": list(config.size),
+        "size": list(config.slices.size),
         "window": list(config.hu_window),
     }
     cache = SliceCache(
         folder,
-        config.size,
+        config.slices.size,
         np.array([r.subject for r in records], np.int64),
         np.array([r.lung_fraction > 0 for r in records], bool),
     )
@@ -128,9 +127,9 @@ def _fill(
 ) -> None:
     def one(record: SliceRecord) -> tuple[bytes, bytes]:
         picture, mask = dataset.image(record), dataset.mask(record)
-        fit = fit_picture((record.rows, record.cols), config.size, record.spacing_mm)
+        fit = fit_picture((record.rows, record.cols), config.slices.size, record.spacing_mm)
         hu = to_input(picture[None], fit, config.hu_window)[0]
-        share = np.zeros(config.size, np.float32)
+        share = np.zeros(config.slices.size, np.float32)
         rows, cols = (slice(o, o + i) for o, i in zip(fit.offset, fit.inner, strict=True))
         share[rows, cols] = resize((mask > 0).astype(np.float32), fit.inner)
         return np.rint(hu).astype(np.int16).tobytes(), np.rint(255 * share).astype(np.uint8).tobytes()
@@ -173,7 +172,7 @@ class TrainingBatches(TorchDataset[dict[str, Any]]):
         rng = np.random.default_rng([self.config.seed, 1, step, self.rank])
         out = []
         for _ in range(self.config.batch):
-            empty = rng.random() < self.config.without_lung
+            empty = rng.random() < self.config.slices.without_lung
             groups = (self._without if empty else self._with) or self._with or self._without
             group = groups[rng.integers(len(groups))]
             out.append(group[rng.integers(len(group))])
@@ -190,25 +189,6 @@ class TrainingBatches(TorchDataset[dict[str, Any]]):
 def _by_subject(cache: SliceCache, subjects: Sequence[int], lung: bool) -> list[npt.NDArray[np.int64]]:
     groups = [np.flatnonzero((cache.subjects == s) & (cache.has_lung == lung)) for s in subjects]
     return [group for group in groups if group.size]
-
-
-class StepSampler(Sampler[int]):
-    """Numbers of the steps of an epoch; an epoch is what lies between two validations.
-
-    It tells no length: Lightning would take the length of the first epoch for that of the last one, which
-    may be shorter, and leave its validation out.
-    """
-
-    def __init__(self, steps: int, every: int) -> None:
-        self.steps, self.every, self.epoch = steps, every, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch but the first, which may be any one of a resumed run."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        first = self.epoch * self.every
-        return iter(range(first, min(first + self.every, self.steps)))
 
 
 class ValidationBatches(TorchDataset[dict[str, Any]]):

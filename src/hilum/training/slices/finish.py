@@ -17,12 +17,12 @@ from hilum.models.card_text import card_text
 from hilum.models.preprocess import normalise
 from hilum.training.cards import slice_card
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done
-from hilum.training.slices.config import TrainConfig
+from hilum.training.config import TrainConfig
 from hilum.training.slices.data import SliceCache, ValidationBatches, as_float
 from hilum.training.slices.export import check_parity, export_onnx
 from hilum.training.slices.module import LungModule, dice_of
 from hilum.training.slices.networks import count_parameters
-from hilum.training.slices.watch import Watch
+from hilum.training.watch import Watch
 
 __all__ = ["finish_run"]
 
@@ -47,18 +47,18 @@ def finish_run(
     module = LungModule(config, plan["steps"])
     load_weights_into(module, best["state_dict"], folder.name)
     network = module.mean.eval()
-    onnx = export_onnx(network, folder / "model.onnx", config.size)
-    batches = ValidationBatches(cache, split.validation, config.batch, config.validation_slices)
+    onnx = export_onnx(network, folder / "model.onnx", config.slices.size)
+    batches = ValidationBatches(cache, split.validation, config.batch, config.slices.validation_slices)
     inputs: list[Any] = []
     dice: list[Any] = []
     for index in range(len(batches)):
         hu, lung = as_float(batches[index])
         x = torch.from_numpy(normalise(hu.numpy(), config.hu_window))
         with torch.no_grad():
-            dice.append(dice_of(torch.sigmoid(network(x)), lung, config.threshold).numpy())
+            dice.append(dice_of(torch.sigmoid(network(x)), lung, config.slices.threshold).numpy())
         if len(inputs) * config.batch < 32:
             inputs.append(x.numpy())
-    parity = check_parity(network, onnx, np.concatenate(inputs), config.threshold)
+    parity = check_parity(network, onnx, np.concatenate(inputs), config.slices.threshold)
     figures = _figures(np.concatenate(dice), steps_done(best, file, folder.name), watch, parity)
     card = slice_card(
         name=folder.resolve().name,

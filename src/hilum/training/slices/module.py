@@ -10,9 +10,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional
 
-from hilum.training.common import move_mean, one_cycle
+from hilum.training.common import mix, update_ema, warmup_cosine
+from hilum.training.config import TrainConfig
 from hilum.training.slices.augment import Augmenter, Injury
-from hilum.training.slices.config import TrainConfig
 from hilum.training.slices.data import as_float
 from hilum.training.slices.networks import LungNet, build_network
 
@@ -92,11 +92,13 @@ class LungModule(LightningModule):
         total = torch.zeros(len(x), device=x.device)
         weights = 0.0
         for logits, target, weight in self.network.supervise(x, lung, step):
-            total = total + weight * slice_loss(logits.float(), target, dice=c.dice, smoothing=c.smoothing)
+            total = total + weight * slice_loss(
+                logits.float(), target, dice=c.slices.dice, smoothing=c.slices.smoothing
+            )
             weights += weight
         total = total / weights
-        if c.robust and step >= c.robust_from * self.steps:
-            total = c.robust * (1 - torch.exp(-total / c.robust))
+        if c.slices.robust and step >= c.slices.robust_from * self.steps:
+            total = c.slices.robust * (1 - torch.exp(-total / c.slices.robust))
         return total.mean()
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
@@ -107,12 +109,12 @@ class LungModule(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Move the running mean; in the beginning it forgets faster."""
-        move_mean(self.mean, self.network, self.config.ema, self.global_step)
+        update_ema(self.mean, self.network, self.config.ema, self.global_step)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Dice of each slice, on the input's grid."""
         probability = torch.sigmoid(self.mean(batch["x"]).float())
-        self._dice.append(dice_of(probability, batch["lung"], self.config.threshold))
+        self._dice.append(dice_of(probability, batch["lung"], self.config.slices.threshold))
 
     def on_validation_epoch_end(self) -> None:
         """Mean and worst over all slices of all processes."""
@@ -129,11 +131,4 @@ class LungModule(LightningModule):
         rest = [p for p in self.network.parameters() if p.ndim >= 2]
         groups = [{"params": rest, "weight_decay": c.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=c.learning_rate)
-        return one_cycle(optimizer, self.steps, c.warmup)
-
-
-def mix(*numbers: int) -> int:
-    """Return one seed below 2**63 for several numbers, well spread."""
-    import numpy as np
-
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return warmup_cosine(optimizer, self.steps, c.warmup)

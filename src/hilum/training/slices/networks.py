@@ -11,7 +11,7 @@ from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hilum.training.slices.config import ModelKind, Networks
+from hilum.training.config import ModelKind, Networks
 
 __all__ = ["Fcnn", "LungNet", "ResNetFpn", "UNet", "build_network", "count_parameters"]
 

@@ -1,8 +1,9 @@
-"""From the 3-D network to ONNX: ``image`` (1, 1, x, y, z) to ``lungs`` (1, 3, x, y, z), probabilities."""
+"""The 3-D network as ONNX: ``image`` (1, 1, x, y, z) to probabilities ``lungs`` (1, classes, x, y, z)."""
 
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,11 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from hilum.core.errors import UsageError
 from hilum.io import atomic_file
 from hilum.training.cards import OPSET
 from hilum.training.volumes.networks import LungNet3d
 
-__all__ = ["export_volumes", "halve", "halve_file", "load_exported"]
+__all__ = ["export_volumes", "halve", "halve_file"]
 
 
 #: Smaller tensors are left alone.
@@ -76,7 +76,8 @@ def export_volumes(network: LungNet3d, path: Path) -> Path:
     Weights that 16 bits hold exactly, as those of :func:`halve`, take half the space.
     """
     model = _Probabilities(network).cpu().eval()
-    with atomic_file(path) as part:
+    with atomic_file(path) as part, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice of the exporter to its own developers
         torch.onnx.export(
             model,
             (torch.zeros((1, 1, 64, 48, 32)),),
@@ -91,32 +92,3 @@ def export_volumes(network: LungNet3d, path: Path) -> Path:
         )
         _pack(part)
     return path
-
-
-def load_exported(network: LungNet3d, path: Path) -> LungNet3d:
-    """Fill a network with the weights of a file that :func:`export_volumes` wrote, to go on training from it.
-
-    Args:
-        network: Of the shape that the file holds; changed in place.
-        path: The ONNX file.
-
-    Returns:
-        ``network``.
-
-    Raises:
-        UsageError: The file holds a network of another shape.
-    """
-    graph = onnx.load(path).graph
-    found = {t.name.removesuffix(".half"): onnx.numpy_helper.to_array(t) for t in graph.initializer}
-    # Weights that are equal are written once, and named again.
-    found |= {
-        n.output[0]: found[n.input[0]] for n in graph.node if n.op_type == "Identity" and n.input[0] in found
-    }
-    state = network.state_dict()
-    for name, own in state.items():
-        values = found.get(f"network.{name}")
-        if values is None or values.shape != tuple(own.shape):
-            raise UsageError(f"{path.name} holds a network of another shape: {name} does not fit.")
-        state[name] = torch.from_numpy(values.astype(np.float32))
-    network.load_state_dict(state)
-    return network

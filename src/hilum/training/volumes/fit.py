@@ -1,269 +1,227 @@
-"""Fitting the 3-D network: an example is a function of seed and step, so a killed run goes on as it was."""
+"""Training from a data set of volumes to a run: setting up, resuming, fitting, and handing over."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import os
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from lightning.pytorch import LightningModule, Trainer, callbacks, loggers
-from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader
 
-from hilum.core.constants import CT_WINDOW_HU
-from hilum.core.errors import UsageError
-from hilum.io import write_json
-from hilum.training.checkpoint import (
-    WeightsOnly,
-    load_weights_into,
-    read_checkpoint,
-    steps_done,
-    taking_up,
+from hilum.datasets.split import Split, split_subjects
+from hilum.datasets.volumes import LABELS, VolumeDataset, load_volumes
+from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done, taking_up
+from hilum.training.common import StepSampler
+from hilum.training.config import TrainConfig
+from hilum.training.run import (
+    Plan,
+    checkpoints,
+    make_trainer,
+    on_full_disk,
+    precision_of,
+    quiet,
+    require_same,
+    set_up,
 )
-from hilum.training.common import move_mean, one_cycle
-from hilum.training.slices.data import StepSampler
-from hilum.training.slices.module import mix
-from hilum.training.volumes.augment import AIR, Variation, vary
-from hilum.training.volumes.cases import STEP_MM, Case, find_cases
-from hilum.training.volumes.layers import quicken
-from hilum.training.volumes.networks import LungNet3d
-from hilum.training.volumes.widen import begin_with
+from hilum.training.run_folder import alone, begin, setting_up, tidy
+from hilum.training.volumes.data import Examples, ValidationVolumes
+from hilum.training.volumes.finish import finish_run
+from hilum.training.volumes.initial import load_initial
+from hilum.training.volumes.module import VolumeModule, scaled_range
+from hilum.training.volumes.pool import CasePool, open_pool
+from hilum.training.volumes.sources import CaseSource, DatasetSource
+from hilum.training.volumes.widen import init_from_narrower
+from hilum.training.watch import Report, Watch
 
-__all__ = ["HIGH_HU", "VolumeConfig", "VolumeModule", "computes_half", "fit_volumes", "scale_hu"]
+__all__ = ["SourceMaker", "labels_of", "train_volumes"]
 
-#: HU are clipped to [AIR, HIGH_HU] and scaled to -1 to 1.
-HIGH_HU = CT_WINDOW_HU[1]
-
-
-def scale_hu(hu: Tensor) -> Tensor:
-    """Clip HU and scale them to -1 to 1, as the network takes them."""
-    return (hu.clamp(AIR, HIGH_HU) - AIR) * (2.0 / (HIGH_HU - AIR)) - 1.0
-
-
-@dataclass(frozen=True)
-class VolumeConfig:
-    """Choices of a training of the 3-D network."""
-
-    steps: int = 17000
-    size: tuple[int, int, int] = (96, 80, 80)
-    widths: tuple[int, ...] = (16, 48, 96, 128)
-    learning_rate: float = 2.5e-3
-    weight_decay: float = 1e-4
-    warmup: float = 0.05
-    clip: float = 3.0
-    ema: float = 0.998
-    dense_weight: float = 2.0
-    seed: int = 0
-    every: int = 250
-    threads: int = 2
-    workers: int = 0
-    #: bfloat16 where the processor computes with it, else 32 bits; both learn the same.
-    half: bool = True
-    #: HU that the network also sees closer; None for none.
-    soft_hu: tuple[float, float] | None = None
-    #: Channels that look at the voxels once more when the answer is given.
-    detail: int = 0
-    #: How often cases of each group are drawn.
-    shares: dict[str, float] = field(default_factory=lambda: {"real": 0.25, "injured": 0.5, "phantom": 0.25})
-    #: How many times more often a case is drawn within its group if all its lung is dense; 0: all alike.
-    prefer_dense: float = 0.0
+#: Makes the source of cases of a training from the data set and the split.
+SourceMaker = Callable[[VolumeDataset, Split], CaseSource]
+#: A training whose length is given in minutes ends after this many times them, where steps became slower
+#: than they were when they were measured.
+_OVERTIME = 1.15
+#: Steps, and cases, that are timed at the start.
+_TIMED_STEPS, _TIMED_CASES = 4, 3
+#: Indices of cases that a training that goes on leaves free for each step that was done.
+_INDICES_A_STEP = 64
 
 
-def dense_share(case: Case) -> float:
-    """Return the share of a case's lung above -300 HU, too dense to be found by its air; 0 without lung."""
-    hu, labels = case.load()
-    inside = np.asarray(hu)[labels > 0]
-    return float((inside > -300).mean()) if inside.size else 0.0
+def train_volumes(
+    dataset: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    config: TrainConfig,
+    *,
+    devices: int = 1,
+    nodes: int = 1,
+    source: SourceMaker | None = None,
+    initial: str | os.PathLike[str] | None = None,
+    report: Report | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Path:
+    """Train the network of volumes and leave a run: weights, ONNX, model card, curves.
 
-
-class _Examples(Dataset[dict[str, Tensor]]):
-    def __init__(self, cases: list[Case], config: VolumeConfig, variation: Variation) -> None:
-        self.config, self.variation = config, variation
-        self.groups: dict[str, list[Case]] = {}
-        for case in cases:
-            self.groups.setdefault(case.group, []).append(case)
-        self.groups = {k: v for k, v in self.groups.items() if k in config.shares}
-        unknown = set(config.shares) - set(self.groups)
-        if unknown:
-            raise UsageError(
-                f"There are no cases of the group {sorted(unknown)[0]!r}, of which a share is asked for."
-            )
-        self.chances = {
-            k: torch.tensor([1 + config.prefer_dense * dense_share(case) for case in v])
-            for k, v in (self.groups.items() if config.prefer_dense else ())
-        }
-
-    def __len__(self) -> int:
-        return self.config.steps
-
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(mix(self.config.seed, step))
-        names = sorted(self.groups)
-        weights = torch.tensor([self.config.shares[name] for name in names])
-        name = names[int(torch.multinomial(weights, 1, generator=generator))]
-        group = self.groups[name]
-        if name in self.chances:
-            number = int(torch.multinomial(self.chances[name], 1, generator=generator))
-        else:
-            number = int(torch.randint(len(group), (), generator=generator))
-        case = group[number]
-        hu, labels = (torch.from_numpy(np.array(a)) for a in case.load())
-        x, target = vary(hu, labels, self.config.size, STEP_MM, self.variation, generator)
-        return {"hu": x, "target": target}
-
-
-def new_network(config: VolumeConfig) -> LungNet3d:
-    """Return the network that a configuration asks for, with random weights."""
-    soft = None
-    if config.soft_hu is not None:
-        low, high = scale_hu(torch.tensor(config.soft_hu)).tolist()
-        soft = (low, high)
-    return LungNet3d(config.widths, soft, config.detail)
-
-
-def volume_loss(logits: Tensor, target: Tensor, hu: Tensor, dense_weight: float) -> Tensor:
-    """Cross-entropy, heavier where lung is dense, plus soft Dice (Milletari 2016) of each side.
+    A run that was killed goes on from its last checkpoint when the same call is made again; on a CPU and with
+    ``cases.workers`` of 0 it ends with the same weights to the bit. A run that is complete is returned as it
+    is.
 
     Args:
-        logits: (n, 3, x, y, z).
-        target: Shares of the classes, same shape.
-        hu: (n, 1, x, y, z).
-        dense_weight: Weight of a voxel of lung above -500 HU; others weigh 1.
-    """
-    lung = target[:, 1:].sum(1, keepdim=True)
-    weight = 1 + (dense_weight - 1) * lung * (hu > -500)
-    entropy = -(target * functional.log_softmax(logits, 1)).sum(1, keepdim=True)
-    entropy = (weight * entropy).sum() / weight.sum()
-    probability = torch.softmax(logits, 1)[:, 1:]
-    truth = target[:, 1:]
-    floor = 0.001 * truth[0, 0].numel()
-    both = 2 * (probability * truth).sum((2, 3, 4)) + floor
-    total = (probability.square() + truth.square()).sum((2, 3, 4)) + floor
-    return entropy + (1 - both / total).mean()
-
-
-def computes_half() -> bool:
-    """Whether there is hardware for bfloat16; in software it would be slower than 32 bits."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _in_half(config: VolumeConfig) -> bool:
-    """Whether a training computes with bfloat16 here."""
-    return config.half and computes_half()
-
-
-class VolumeModule(LightningModule):
-    """The network, its running mean, and how it learns."""
-
-    def __init__(self, config: VolumeConfig) -> None:
-        super().__init__()
-        self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            self.network = new_network(config).to(memory_format=torch.channels_last_3d)
-        if not _in_half(config):
-            quicken(self.network)
-        self.mean = copy.deepcopy(self.network).requires_grad_(False)
-
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """One step."""
-        logits = self.network(scale_hu(batch["hu"]))
-        loss = volume_loss(logits.float(), batch["target"], batch["hu"], self.config.dense_weight)
-        self.log("loss", loss, on_step=True)
-        return loss
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Move the running mean; in the beginning it forgets faster."""
-        move_mean(self.mean, self.network, self.config.ema, self.global_step)
-
-    def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov 2019): linear rise, then cosine to a hundredth."""
-        c = self.config
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay
-        )
-        return one_cycle(optimizer, c.steps, c.warmup)
-
-
-class _Tell(callbacks.Callback):
-    def __init__(self, report: Callable[[int, float], None]) -> None:
-        self.report = report
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.report(trainer.global_step, float(outputs["loss"]))
-
-
-def fit_volumes(
-    cases: Path,
-    out: Path,
-    config: VolumeConfig,
-    variation: Variation | None = None,
-    initial: LungNet3d | None = None,
-    report: Callable[[int, float], None] | None = None,
-) -> LungNet3d:
-    """Train the network, or go on with a training that was stopped.
-
-    Args:
-        cases: Folder of cases; see :mod:`hilum.training.volumes.cases`.
-        out: Folder of checkpoints and logs.
-        config: All choices.
-        variation: How much examples are varied.
-        initial: Network whose weights are the first ones; it may be narrower.
-        report: Called after each step with its number and loss.
+        dataset: Folder made by ``hilum prepare --volumes``.
+        out: Folder of the run: new, empty, or the one to go on with.
+        config: All choices; its model is ``volume``.
+        devices: Processes on this machine: GPUs where there are some, else CPU processes.
+        nodes: Machines; each runs the same command under torchrun or Slurm and sees the same folders.
+        source: Makes the source of the cases; None for the training subjects with the share of synthetic
+            injury that ``cases.injury`` says.
+        initial: First weights; see :func:`hilum.training.volumes.initial.load_initial`. They may be those
+            of a narrower network, or of one with fewer labels.
+        report: Told how the training stands.
+        callbacks: More callbacks for Lightning.
 
     Returns:
-        The running mean of the network.
+        The run's folder.
 
     Raises:
-        InputError: There are no cases.
-        ModelError: The checkpoint to go on from is damaged, or of another training.
+        UsageError: The data set has too few subjects, the run was begun with other choices, or the first
+            weights do not fit.
+        InputError: The data set cannot be read, or holds slices.
+        OutputError: The run cannot be written, or another process is writing it.
     """
-    torch.set_num_threads(config.threads)
-    variation = variation or Variation()
-    data = _Examples(find_cases(cases), config, variation)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", {"config": asdict(config), "variation": asdict(variation)})
-    last = out / "last.ckpt"
-    sampler = StepSampler(config.steps, config.every)
-    resumed = last.is_file()
-    module = VolumeModule(config)
-    if resumed:
-        found = read_checkpoint(last, out.name)
-        sampler.set_epoch(steps_done(found, last, out.name) // config.every)
-        load_weights_into(module, found["state_dict"], out.name)
-    elif initial is not None:
-        for network in (module.network, module.mean):
-            begin_with(initial, network)
-    loader = DataLoader(data, batch_size=1, sampler=sampler, num_workers=config.workers)
-    keep = callbacks.ModelCheckpoint(
-        dirpath=out, filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+    data, folder = load_volumes(Path(dataset)), Path(out)
+    if (folder / "card.json").is_file():
+        require_same(folder, config, data.index_sha256)
+        tidy(folder)  # a run that was killed after its last file
+        return folder
+    split = split_subjects(
+        [subject.id for subject in data.subjects],
+        seed=config.seed,
+        test_share=config.test_share,
+        validation_share=config.validation_share,
+        fold=config.fold,
     )
-    trainer = Trainer(
-        accelerator="auto",
-        devices=1,
-        precision="bf16-mixed" if _in_half(config) else "32-true",
-        max_steps=config.steps,
-        max_epochs=-1,
-        gradient_clip_val=config.clip,
-        callbacks=[keep, *([_Tell(report)] if report else [])],
-        logger=loggers.CSVLogger(out, name="", version="log"),
-        log_every_n_steps=20,
-        reload_dataloaders_every_n_epochs=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        plugins=[WeightsOnly(out.name)],
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    cases = _default_source(data, split, config) if source is None else source(data, split)
+    labels = labels_of(data, config, source is not None)
+    with quiet(), on_full_disk(folder):
+        begin(folder)
+        with setting_up(folder):
+            time_step = partial(_time_step, classes=len(labels) + 1, step_mm=data.step_mm, source=cases)
+            plan = set_up(folder, data.index_sha256, config, split, devices * nodes, time_step)
+        with alone(folder):
+            module = VolumeModule(config, plan.steps, len(labels) + 1, data.step_mm)
+            if initial is not None:
+                _start_from(module, initial, config)
+            watch = Watch(folder, plan.steps, config.batch * devices * nodes, report)
+            more = [] if config.steps is not None else [_EndByClock(watch, config.minutes)]
+            found = [watch, *checkpoints(folder), *more, *callbacks]
+            trainer = make_trainer(folder, config, plan, found, devices, nodes)
+            made = _fit(trainer, module, data, split, plan, config, folder, cases)
+            if trainer.is_global_zero:
+                finish_run(folder, data, config, split, plan, labels, watch, made)
+            if devices * nodes > 1:
+                trainer.strategy.barrier("hilum-finished")
+    return folder
+
+
+def _start_from(module: VolumeModule, initial: str | os.PathLike[str], config: TrainConfig) -> None:
+    """Take over given weights; what a checkpoint of this run holds replaces them."""
+    first = load_initial(initial if isinstance(initial, str) else Path(initial), scaled_range(config))
+    for network in (module.network, module.mean):
+        init_from_narrower(first, network)
+
+
+def labels_of(data: VolumeDataset, config: TrainConfig, own_source: bool = False) -> dict[str, int]:
+    """Return the labels that a network learns: those of the data set, and those that injury makes.
+
+    Args:
+        data: The data set.
+        config: All choices.
+        own_source: Whether cases come from a source of their own, which may hold every label.
+    """
+    if own_source or config.cases.injury > 0:
+        return dict(LABELS)
+    most = max(data.labels.values())  # a label between two others stays, so that values have no gap
+    return {name: value for name, value in LABELS.items() if value <= most}
+
+
+def _default_source(data: VolumeDataset, split: Split, config: TrainConfig) -> CaseSource:
+    return DatasetSource(data, split.train, config.cases.injury, config.seed)
+
+
+def _time_step(config: TrainConfig, classes: int, step_mm: float, source: CaseSource) -> float:
+    """Return the seconds of a step: variation and network, and making cases where this process does it."""
+    begin = time.perf_counter()
+    cases = [source.make(index) for index in range(_TIMED_CASES)]
+    case_s = (time.perf_counter() - begin) / _TIMED_CASES
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    module = VolumeModule(config, 1000, classes, step_mm).to(device)
+    optimizer = torch.optim.AdamW(module.network.parameters(), lr=1e-6)
+    times = []
+    pool = [cases[k % _TIMED_CASES] for k in range(config.batch)]
+    half = precision_of(config) == "bf16-mixed"
+    for step in range(_TIMED_STEPS):
+        start = time.perf_counter()
+        batch = module.on_after_batch_transfer({"cases": pool, "step": step}, 0)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            loss = module.loss(batch["hu"], batch["target"])
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    own = 0.0 if config.cases.workers else case_s * config.batch / config.cases.reuse
+    return sorted(times[1:])[len(times[1:]) // 2] + own
+
+
+class _EndByClock(Callback):
+    """Ends a training whose length is given in minutes where its steps became slower than measured."""
+
+    def __init__(self, watch: Watch, minutes: float) -> None:
+        self.watch, self.most_s = watch, 60.0 * minutes * _OVERTIME
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Stop after this step; a validation follows, and the weights are kept."""
+        if self.watch.seconds > self.most_s:
+            trainer.should_stop = True
+
+
+def _fit(
+    trainer: Trainer,
+    module: VolumeModule,
+    data: VolumeDataset,
+    split: Split,
+    plan: Plan,
+    config: TrainConfig,
+    folder: Path,
+    source: CaseSource,
+) -> int:
+    """Run the training and return how many cases were made."""
+    rank, world = trainer.global_rank, trainer.world_size
+    sampler = StepSampler(plan.steps, plan.every)
+    last = folder / "checkpoints" / "last.ckpt"
+    resumed, done = last.is_file(), 0
+    if resumed:  # Lightning tells a sampler its epoch from the second one on only
+        found = read_checkpoint(last, folder.name)
+        done = steps_done(found, last, folder.name)
+        sampler.set_epoch(done // plan.every)
+        load_weights_into(module, found["state_dict"], folder.name)
+    pool: CasePool = open_pool(
+        source, config.cases.pool, config.cases.reuse, config.cases.workers, done * _INDICES_A_STEP
     )
-    with taking_up(trainer, last, out.name):
-        trainer.fit(module, loader, ckpt_path=str(last) if resumed else None)
-    mean: LungNet3d = module.mean
-    return mean
+    batches = DataLoader(Examples(pool, config, rank, world), batch_size=None, sampler=sampler)
+    records = data.of_subjects(split.validation)
+    validation = DataLoader(ValidationVolumes(data, records, rank, world), batch_size=None)
+    try:
+        with taking_up(trainer, last, folder.name):
+            trainer.fit(module, batches, validation, ckpt_path=str(last) if resumed else None)
+    finally:
+        pool.close()
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return pool.made

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["quicken"]
+__all__ = ["use_onednn_layers"]
 
 #: PyTorch gives a single example to oneDNN only where the product of n, channels, x and y exceeds this
 #: (``use_mkldnn`` in aten/src/ATen/native/Convolution.cpp), else to a convolution that takes thrice the time.
@@ -40,7 +40,7 @@ class _InstanceNorm3d(nn.InstanceNorm3d):
         return functional.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
 
 
-def quicken(network: nn.Module) -> None:
+def use_onednn_layers(network: nn.Module) -> None:
     """Let a network's convolutions and norms take the quicker way where there is one; changed in place."""
     for layer in network.modules():
         if type(layer) is nn.Conv3d:

@@ -1,25 +1,32 @@
-"""Going on from a trained network with a wider one that gives the same answers at first."""
+"""Initial weights of a network from a narrower one that was trained: the output is the same at first."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from hilum.core.errors import UsageError
-from hilum.training.volumes.networks import LungNet3d
+from hilum.training.volumes.networks import LungNet3d, rename_old_keys
 
-__all__ = ["begin_with"]
+__all__ = ["NEW_CLASS_LOGIT", "init_from_narrower", "network_of"]
 
 #: Parts that a network may lack; they begin with zero.
-_ADDED = ("closer.", "detail.")
+_ADDED = ("soft_tissue_branch.", "refinement.")
+#: First logit of a class that the given network lacks: a chance of 2 % beside a background of 0.
+NEW_CLASS_LOGIT = -4.0
+#: Random weights of a new class are scaled by this, so that its first logit stays near the one above.
+_NEW_CLASS_SCALE = 0.1
 
 
-def begin_with(initial: LungNet3d, network: LungNet3d) -> None:
+def init_from_narrower(initial: LungNet3d, network: LungNet3d) -> None:
     """Copy the weights of a trained network into one that is as wide or wider (Chen 2016, Net2Net).
 
-    Channels that ``initial`` lacks keep their random weights, but nothing that was there before listens to
-    them yet: the answers are the same, and what is new can be learnt. A closer look or a detail that
-    ``initial`` lacks stays as it is.
+    Channels that ``initial`` lacks keep their random weights, but no channel that was there before reads
+    them yet: the output is the same, and what is new can be learnt. A soft-tissue branch or a refinement head
+    that ``initial`` lacks stays as it is. Classes that ``initial`` lacks begin with a logit of
+    :data:`NEW_CLASS_LOGIT`: nearly no voxel is given to them until they are learnt.
 
     Args:
         initial: The trained network.
@@ -35,7 +42,36 @@ def begin_with(initial: LungNet3d, network: LungNet3d) -> None:
     inputs = _inputs(initial, network)
     for name, old in given.items():
         own[name] = _placed(old, own[name], inputs.get(name))
+    first_new = 8 * initial.classes
+    own["head.weight"][first_new:] *= _NEW_CLASS_SCALE
+    own["head.bias"][first_new:] = NEW_CLASS_LOGIT
     network.load_state_dict(own)
+
+
+def network_of(state: Mapping[str, Tensor], soft_tissue: tuple[float, float] | None) -> LungNet3d:
+    """Build the network that a state dict belongs to and fill it.
+
+    Args:
+        state: State dict of a :class:`LungNet3d`, in any floating type; old names of parts are known.
+        soft_tissue: Range of the soft-tissue branch, which a state dict does not hold; used where it has one.
+
+    Raises:
+        UsageError: It is the state dict of another network.
+    """
+    known = {key: value.float() for key, value in rename_old_keys(state).items()}
+    try:
+        levels = sorted({int(key.split(".")[1]) for key in known if key.startswith("down.")})
+        widths = tuple(int(known[f"down.{level}.conv1.conv.weight"].shape[0]) for level in levels)
+        network = LungNet3d(
+            widths,
+            int(known["head.bias"].shape[0]) // 8,
+            soft_tissue if "soft_tissue_branch.0.weight" in known else None,
+            int(known["refinement.0.bias"].shape[0]) if "refinement.0.bias" in known else 0,
+        )
+        network.load_state_dict(known)
+    except (KeyError, ValueError, IndexError, RuntimeError, AttributeError, ZeroDivisionError) as error:
+        raise UsageError("The first weights belong to a network of another shape.") from error
+    return network
 
 
 def _inputs(initial: LungNet3d, network: LungNet3d) -> dict[str, list[int]]:
@@ -46,15 +82,15 @@ def _inputs(initial: LungNet3d, network: LungNet3d) -> dict[str, list[int]]:
         first = network.widths[-1 - number]
         places[number] = [*range(below), *range(first, first + beside)]
     out = {f"up.{n}.conv{k}.conv.weight": where for n, where in places.items() for k in (1, 3)}
-    if initial.detail is not None:
+    if initial.refinement is not None:
         own, first = initial.widths[0], network.widths[0]
-        pictures = initial.detail[0].in_channels - own
-        out["detail.0.weight"] = [*range(own), *range(first, first + pictures)]
+        voxels = initial.refinement[0].in_channels - own
+        out["refinement.0.weight"] = [*range(own), *range(first, first + voxels)]
     return out
 
 
 def _placed(old: Tensor, new: Tensor, inputs: list[int] | None) -> Tensor:
-    """Return ``new`` with ``old`` in its first channels, which hear nothing of channels that are new."""
+    """Return ``new`` with ``old`` in its first channels, which do not read new channels."""
     if old.ndim != new.ndim or any(a > b for a, b in zip(old.shape, new.shape, strict=True)):
         raise UsageError("The first weights belong to a network that is wider or of another shape.")
     out = new.clone()

@@ -1,4 +1,4 @@
-"""Slabs: single slices of many patients drawn out along the body, for the shapes of chests.
+"""Extruded slices: single slices of many patients made into volumes, for the shapes of chests.
 
 A network of three dimensions needs volumes, of which there are few; hand-made masks of single slices are
 there for many patients. A slice repeated along z, tapered as a chest is, teaches what lies beside lungs.
@@ -6,7 +6,6 @@ there for many patients. A slice repeated along z, tapered as a chest is, teache
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,52 +18,44 @@ from scipy import ndimage
 from hilum.anatomy.body import find_levels, normalise
 from hilum.core.labels import Lung
 from hilum.datasets.split import split_subjects
-from hilum.synthesis.lesions import add_dome, random_injury
-from hilum.training.volumes.cases import STEP_MM
+from hilum.datasets.volume_grid import STEP_MM
+from hilum.synthesis.lesions import random_injury
+from hilum.training.volumes.pleura import label_pleura
 
-#: Pixel size is not known; chests of common size result from these, mm.
-_PIXEL_MM = (0.62, 0.82)
-_REDUCE = 4
+__all__ = ["PIXEL_MM", "block_means", "extrude", "in_ras", "read_slice", "sides_of", "slices_of"]
+
+#: The files of the study do not tell their pixel size; chests of common size result from these, mm.
+PIXEL_MM = (0.62, 0.82)
+#: Number of planes of an extruded slice, from and below: 56 to 196 mm.
+_PLANES = (16, 56)
+#: Noise that is added to the repeated slice, HU: none repeats from plane to plane in a scan.
+_MOST_NOISE_HU = 15.0
 
 
 def slices_of(dataset: Path, part: str, seed: int = 0) -> list[Path]:
-    """Slices of the patients of one part, the same split as the network of slices has."""
+    """Return the slices of the patients of one part, by the split that the network of slices has."""
     files = sorted((dataset / "images").glob("*.tiff"))
     ids = [int(f.stem.split("_")[0]) for f in files]
     own = set(getattr(split_subjects(ids, seed=seed), part))
     return [f for f, i in zip(files, ids, strict=True) if i in own]
 
 
-def in_ras(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a view of an axial picture, (rows, columns), in RAS order, (x, y)."""
-    return picture[::-1, ::-1].T
+def in_ras(slice_: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view of an axial slice, (rows, columns), in RAS order, (x, y)."""
+    return slice_[::-1, ::-1].T
 
 
-def make_slab(
-    file: Path, rng: np.random.Generator, dome: bool = False, organs: Sequence[npt.NDArray[Any]] = ()
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Return HU and lung labels of one slab, (x, y, z) in RAS order, cubes of STEP_MM.
-
-    With ``dome``, the slice cuts the top of a diaphragm; a single slice is drawn out likewise to be judged.
-    For ``organs`` see :func:`hilum.synthesis.lesions.add_dome`.
-    """
-    mask_file = file.parent.parent / "masks" / f"{file.stem}.png"
-    picture = in_ras(tifffile.imread(file)).astype(np.float32)
-    mask = in_ras(np.asarray(Image.open(mask_file))) > 0
-    hu = normalise(picture[:, :, None], find_levels(picture[:, :, None]))[:, :, 0]
-    sides = _sides(mask)
-    pixel = rng.uniform(*_PIXEL_MM)
-    if dome:
-        made = add_dome(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng, organs)
-        hu, sides = (a[:, :, 0] for a in made)
-    step = pixel * _REDUCE
-    return draw_out([_blocks(a) for a in (hu, sides == Lung.RIGHT, sides == Lung.LEFT)], step, rng)
+def read_slice(file: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Return HU on the scale of true HU and labels of right and left lung of a slice, (x, y) in RAS order."""
+    hu = in_ras(tifffile.imread(file)).astype(np.float32)[:, :, None]
+    mask = in_ras(np.asarray(Image.open(file.parent.parent / "masks" / f"{file.stem}.png"))) > 0
+    return normalise(hu, find_levels(hu))[:, :, 0], sides_of(mask)
 
 
-def draw_out(
+def extrude(
     maps: list[npt.NDArray[np.float32]], step: float, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Return HU and lung labels of a slab of one slice, most of them injured.
+    """Return HU and labels of a volume made of one slice; most of its lungs have synthetic injury.
 
     Args:
         maps: HU, share of right and of left lung, (x, y) in RAS order.
@@ -73,12 +64,12 @@ def draw_out(
     """
     planes = _stack(maps, step, rng)
     labels = np.where(planes[1] > 0.5, Lung.RIGHT, np.where(planes[2] > 0.5, Lung.LEFT, 0)).astype(np.uint8)
-    slab = planes[0] + rng.uniform(0, 15) * rng.standard_normal(labels.shape, np.float32)
-    made = random_injury(slab.astype(np.float32), labels, (STEP_MM,) * 3, rng)
-    return made.hu, made.mask
+    noise = rng.uniform(0, _MOST_NOISE_HU) * rng.standard_normal(labels.shape, np.float32)
+    made = random_injury((planes[0] + noise).astype(np.float32), labels, (STEP_MM,) * 3, rng)
+    return made.hu, label_pleura(labels, made.mask, made.hu)
 
 
-def _sides(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+def sides_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     """Right is where x is large; pieces go whole to the side of their middle if they lie clearly in one."""
     columns = np.flatnonzero(mask.any(axis=1))
     if not columns.size:
@@ -95,10 +86,11 @@ def _sides(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
     return out
 
 
-def _blocks(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    x, y = (n // _REDUCE for n in values.shape)
-    part = values[: x * _REDUCE, : y * _REDUCE].astype(np.float32)
-    out: npt.NDArray[np.float32] = part.reshape(x, _REDUCE, y, _REDUCE).mean(axis=(1, 3))
+def block_means(values: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
+    """Return means of blocks of ``factor`` x ``factor`` pixels; a border that fills none is left out."""
+    x, y = (n // factor for n in values.shape)
+    part = values[: x * factor, : y * factor].astype(np.float32)
+    out: npt.NDArray[np.float32] = part.reshape(x, factor, y, factor).mean(axis=(1, 3))
     return out
 
 
@@ -106,7 +98,7 @@ def _stack(
     maps: list[npt.NDArray[np.float32]], step: float, rng: np.random.Generator
 ) -> list[npt.NDArray[np.float32]]:
     """Repeat maps along z, each plane a little larger or smaller, on cubes of STEP_MM."""
-    count = int(rng.integers(16, 56))
+    count = int(rng.integers(*_PLANES))
     at = np.linspace(0, 1, count)
     zoom = 1 + rng.uniform(-0.25, 0.25) * (at - 0.5) + rng.uniform(-0.15, 0.15) * (at - 0.5) ** 2
     size = [int(np.ceil(n * step / STEP_MM)) for n in maps[0].shape]

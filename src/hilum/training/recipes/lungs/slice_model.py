@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from scans import load_bellies, look_at_scans
-
 from hilum.datasets.prepare import prepare
-from hilum.training.slices.config import load_config
+from hilum.training.config import load_config
+from hilum.training.recipes.lungs.scans import load_bellies, look_at_scans
+from hilum.training.run import computes_bfloat16
 from hilum.training.slices.fit import train
 from hilum.training.slices.lesions import SliceInjury
-from hilum.training.volumes.fit import computes_half
 
 
 def prepare_slices(data: Path, work: Path) -> Path:
@@ -24,7 +23,9 @@ def prepare_slices(data: Path, work: Path) -> Path:
 def train_slices(data: Path, dataset: Path, work: Path, steps: int, tell: Callable[[str], None]) -> Path:
     """Train on slices/ and the slices of scans; the test part of the study stays untouched."""
     choices = {"model": "unet", "steps": steps, "threads": 2, "seed": 0}
-    half = "precision=bf16-mixed" if computes_half() else "precision=auto"  # twice as quick where it can be
+    half = (
+        "precision=bf16-mixed" if computes_bfloat16() else "precision=auto"
+    )  # twice as quick where it can be
     plain = train(
         dataset,
         work / "unet",

@@ -8,18 +8,39 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from hilum.core.constants import CT_WINDOW_HU
 from hilum.core.errors import InputError, UsageError
 from hilum.core.sentences import Sentence
 from hilum.io.text import parse_toml, quoted, read_toml, shown
+from hilum.training.sections import (
+    MOST_STEPS,
+    Augment,
+    Cases,
+    Networks,
+    Slices,
+    Strict,
+    Variation,
+    Volumes,
+)
 
-__all__ = ["Augment", "ModelKind", "Networks", "TrainConfig", "load_config", "to_toml"]
+__all__ = [
+    "Augment",
+    "Cases",
+    "ModelKind",
+    "Networks",
+    "Slices",
+    "TrainConfig",
+    "Variation",
+    "Volumes",
+    "load_config",
+    "to_toml",
+]
 
 
-#: No training is longer; larger numbers are typing errors, and some libraries cannot count so far.
-_MOST_STEPS, _MOST_MINUTES = 10**9, 10.0**6
+#: No training is longer; larger numbers are typing errors.
+_MOST_MINUTES = 10.0**6
 
 
 class ModelKind(str, Enum):
@@ -28,107 +49,50 @@ class ModelKind(str, Enum):
     FCNN = "fcnn"
     UNET = "unet"
     RESNET = "resnet"
+    VOLUME = "volume"
+
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether it is the 3-D network of volumes, not one of slices."""
+        return self is ModelKind.VOLUME
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Augment(_Strict):
-    """How pictures are varied while training. A share is the chance that a picture gets it.
-
-    Values in HU and in shares of the picture; what a CT can meet: another calibration, kernel, dose, field
-    of view, patient size and position.
-    """
-
-    #: Intensities become ``hu * scale + shift``; one picture in ``squeezed`` gets the wide range of scales.
-    shift_hu: float = Field(default=60.0, ge=0, le=500)
-    scale: tuple[float, float] = (0.94, 1.06)
-    squeezed: float = Field(default=0.4, ge=0, le=1)
-    squeezed_scale: tuple[float, float] = (0.75, 1.30)
-    noise: float = Field(default=0.4, ge=0, le=1)
-    noise_hu: float = Field(default=80.0, ge=0, le=500)
-    blur: float = Field(default=0.25, ge=0, le=1)
-    sharpen: float = Field(default=0.25, ge=0, le=1)
-    zoom: tuple[float, float] = (0.75, 1.30)
-    aspect: float = Field(default=0.12, ge=0, le=0.5)
-    rotation_deg: float = Field(default=12.0, ge=0, le=180)
-    turned: float = Field(default=0.15, ge=0, le=1)
-    move: float = Field(default=0.08, ge=0, le=0.5)
-    mirror: float = Field(default=0.5, ge=0, le=1)
-    crop: float = Field(default=0.15, ge=0, le=1)
-    table: float = Field(default=0.2, ge=0, le=1)
-
-    @field_validator("scale", "squeezed_scale", "zoom")
-    @classmethod
-    def _range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0.2 <= value[0] <= value[1] <= 5:
-            raise ValueError("expected two rising numbers between 0.2 and 5")
-        return value
-
-
-class Networks(_Strict):
-    """Sizes of the networks; each kind reads its own."""
-
-    fcnn_patch: int = Field(default=15, ge=3, le=63)
-    fcnn_dilation: int = Field(default=3, ge=1, le=8)
-    fcnn_hidden: tuple[int, ...] = Field(default=(64, 32), min_length=1, max_length=6)
-    unet_widths: tuple[int, ...] = Field(default=(16, 32, 64, 128, 160), min_length=2, max_length=7)
-    resnet_blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
-    resnet_widths: tuple[int, int, int, int] = (32, 64, 128, 256)
-
-    @field_validator("fcnn_patch")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value % 2 == 0:
-            raise ValueError("expected an odd number, so that the patch has a middle")
-        return value
-
-    @field_validator("fcnn_hidden", "unet_widths", "resnet_blocks", "resnet_widths")
-    @classmethod
-    def _positive(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if not all(1 <= v <= 2048 for v in value):
-            raise ValueError("expected numbers from 1 to 2048")
-        return value
-
-
-class TrainConfig(_Strict):
+class TrainConfig(Strict):
     """A training from data set to run.
+
+    What networks of slices and of volumes share stands here; what only one of them has, in its section. A key
+    of the section of the model may be given without the section's name.
 
     Attributes:
         model: Which network.
-        seed: Of the split, the first weights, the order of slices and the augmentation.
+        seed: Of the split, the first weights, the order of the examples and the augmentation.
         fold: ``k/n``: the k-th of n folds validates, the test part stays the same; None for one split.
         test_share: Share of subjects in the test part, which is never looked at here.
         validation_share: Share of subjects that choose the best weights.
-        size: Height and width of the network's input, multiples of 32.
         hu_window: HU are clipped to it and scaled to -1 to 1.
-        batch: Slices a step on each device.
+        batch: Slices, or volumes, a step on each device.
         steps: Length of the training in steps; overrides ``minutes``.
         minutes: Length in minutes. The steps it holds are measured at the start and kept with the run, so
             that a resumed run has as many.
-        learning_rate: Highest rate of AdamW; one cycle, warm-up then cosine to a hundredth.
+        learning_rate: Highest rate of AdamW; warm-up, then cosine to a hundredth.
         warmup: Share of the steps in which the rate rises.
         weight_decay: Of AdamW.
         clip: Largest norm of the gradient.
         ema: Decay of the running mean of the weights, which is what is validated and exported.
-        dice: Weight of the Dice loss beside the cross-entropy.
-        smoothing: Labels are taken as this sure at most: 0.02 turns 1 into 0.98.
-        robust: A slice's loss L counts as ``robust * (1 - exp(-L / robust))``, so that a wrong reference
-            pulls little; 0 for off.
-        robust_from: Share of the steps after which ``robust`` holds: before, everything is wrong.
-        without_lung: Share of slices without lung in a batch, where the data set has some.
         validate_every: Steps from one validation and checkpoint to the next; 0 chooses it from
             ``checkpoint_minutes`` and the measured speed.
         checkpoint_minutes: Longest time between checkpoints when ``validate_every`` is 0.
-        validation_slices: At most so many slices validate, evenly spread over the validation part.
         patience: Early stop after so many validations without a better Dice; 0 for never.
-        precision: ``auto`` takes bfloat16 where a GPU has it, else float32.
+        precision: ``auto`` takes bfloat16 where a GPU, or for volumes a processor, computes with it, else
+            float32.
         workers: Processes that load slices; 0 loads in the training process, which is best for a CPU.
         threads: Threads of torch; 0 leaves it to torch.
-        threshold: Probability from which a pixel is lung.
-        augment: How pictures are varied.
-        networks: Sizes of the networks.
+        slices: What only networks of slices have.
+        augment: How slices are varied.
+        networks: Sizes of the networks of slices.
+        volumes: What only the network of volumes has.
+        variation: How volumes are varied.
+        cases: Cases that are made while the network of volumes trains.
     """
 
     model: ModelKind
@@ -136,31 +100,34 @@ class TrainConfig(_Strict):
     fold: str | None = None
     test_share: float = Field(default=0.20, ge=0.0, le=0.9)
     validation_share: float = Field(default=0.15, gt=0.0, le=0.9)
-    size: tuple[int, int] = (256, 256)
     hu_window: tuple[float, float] = CT_WINDOW_HU
     batch: int = Field(default=8, ge=1, le=4096)
-    steps: int | None = Field(default=None, ge=1, le=_MOST_STEPS)
+    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     minutes: float = Field(default=20.0, gt=0, le=_MOST_MINUTES)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     warmup: float = Field(default=0.1, ge=0, le=0.9)
     weight_decay: float = Field(default=1e-4, ge=0, le=10)
     clip: float = Field(default=5.0, gt=0, le=1e6)
     ema: float = Field(default=0.99, ge=0, lt=1)
-    dice: float = Field(default=1.0, ge=0, le=1000)
-    smoothing: float = Field(default=0.01, ge=0, lt=0.5)
-    robust: float = Field(default=0.7, ge=0, le=1000)
-    robust_from: float = Field(default=0.3, ge=0, le=1)
-    without_lung: float = Field(default=0.15, ge=0, le=1)
-    validate_every: int = Field(default=0, ge=0, le=_MOST_STEPS)
+    validate_every: int = Field(default=0, ge=0, le=MOST_STEPS)
     checkpoint_minutes: float = Field(default=1.5, gt=0, le=_MOST_MINUTES)
-    validation_slices: int = Field(default=256, ge=1, le=_MOST_STEPS)
-    patience: int = Field(default=0, ge=0, le=_MOST_STEPS)
+    patience: int = Field(default=0, ge=0, le=MOST_STEPS)
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     workers: int = Field(default=0, ge=0, le=256)
     threads: int = Field(default=0, ge=0, le=1024)
-    threshold: float = Field(default=0.5, gt=0, lt=1)
+    slices: Slices = Slices()
     augment: Augment = Augment()
     networks: Networks = Networks()
+    volumes: Volumes = Volumes()
+    variation: Variation = Variation()
+    cases: Cases = Cases()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_volumes(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("model") in (ModelKind.VOLUME, ModelKind.VOLUME.value):
+            return {**_VOLUME_DEFAULTS, **data}
+        return data
 
     @field_validator("fold")
     @classmethod
@@ -171,13 +138,6 @@ class TrainConfig(_Strict):
                 raise ValueError("expected k/n with k from 1 to n, such as 1/5")
         return value
 
-    @field_validator("size")
-    @classmethod
-    def _size(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not all(32 <= v <= 4096 and v % 32 == 0 for v in value):
-            raise ValueError("expected multiples of 32 from 32 to 4096")
-        return value
-
     @field_validator("hu_window")
     @classmethod
     def _window(cls, value: tuple[float, float]) -> tuple[float, float]:
@@ -186,7 +146,12 @@ class TrainConfig(_Strict):
         return value
 
 
-_TABLES: dict[str, type[BaseModel]] = {"augment": Augment, "networks": Networks}
+#: Where the defaults of the network of volumes differ: a volume is 2,400 times a pixel's row, so few make a
+#: batch, and a training has ten times the steps of one of slices (chosen with version 1 of the network).
+_VOLUME_DEFAULTS: dict[str, Any] = {"batch": 1, "warmup": 0.05, "clip": 3.0, "ema": 0.998}
+_SLICE_TABLES: dict[str, type[BaseModel]] = {"slices": Slices, "augment": Augment, "networks": Networks}
+_VOLUME_TABLES: dict[str, type[BaseModel]] = {"volumes": Volumes, "variation": Variation, "cases": Cases}
+_TABLES = {**_SLICE_TABLES, **_VOLUME_TABLES}
 
 
 def load_config(
@@ -216,16 +181,45 @@ def load_config(
         _put(data, key.strip(), _value(text.strip()))
     data.update({key: value for key, value in (overrides or {}).items() if value is not None})
     if "model" not in data:
-        raise UsageError("No model was named.", Sentence("Add {set:model=fcnn}, unet or resnet."))
+        raise UsageError("No model was named.", Sentence("Add {set:model=fcnn}, unet, resnet or volume."))
+    _into_section(data)
     try:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         raise _complaint(error) from error
 
 
+def _into_section(data: dict[str, Any]) -> None:
+    """Move keys of the model's section that stand outside of it into it, in place.
+
+    Raises:
+        UsageError: A section is for the other kind of network.
+    """
+    volumes = data["model"] in (ModelKind.VOLUME, ModelKind.VOLUME.value)
+    for other in _SLICE_TABLES if volumes else _VOLUME_TABLES:
+        if other in data:
+            kind = "slices" if volumes else "volumes"
+            raise UsageError(
+                f"The section [{other}] is for networks of {kind}, not for the model "
+                f"{shown(getattr(data['model'], 'value', data['model']))}.",
+                "Leave it out.",
+            )
+    name = "volumes" if volumes else "slices"
+    section = data.get(name, {})
+    if not isinstance(section, dict):
+        return
+    short = [key for key in data if key in _TABLES[name].model_fields and key not in TrainConfig.model_fields]
+    if short:
+        data[name] = {**section, **{key: data.pop(key) for key in short}}
+
+
 def to_toml(config: TrainConfig) -> str:
-    """Write a configuration as TOML that :func:`load_config` reads back as the same object."""
-    data = config.model_dump(mode="json", exclude_none=True)
+    """Write a configuration as TOML that :func:`load_config` reads back as the same object.
+
+    Sections of the other kind of network are left out.
+    """
+    others = _SLICE_TABLES if config.model.takes_volumes else _VOLUME_TABLES
+    data = config.model_dump(mode="json", exclude_none=True, exclude=set(others))
     tables = {key: value for key, value in data.items() if isinstance(value, dict)}
     lines = ["# Made by hilum train; hilum train DATASET --config FILE repeats it."]
     lines += [f"{key} = {_literal(value)}" for key, value in data.items() if key not in tables]
@@ -274,7 +268,10 @@ def _literal(value: Any) -> str:
 def _complaint(error: ValidationError) -> UsageError:
     """Say the first thing that is wrong in one sentence."""
     first = error.errors()[0]
-    key = shown(".".join(str(part) for part in first["loc"]))
+    where = [str(part) for part in first["loc"]]
+    if where[0] in ("slices", "volumes"):  # keys of the model's section are known without its name
+        where = where[1:] or where
+    key = shown(".".join(where))
     if first["type"] == "extra_forbidden":
         group: type[BaseModel] = _TABLES.get(str(first["loc"][0]), TrainConfig)
         import difflib

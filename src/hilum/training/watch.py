@@ -26,7 +26,7 @@ class TrainState:
         steps: Steps in all.
         loss: Running mean of the loss.
         val_dice: Mean Dice of the last validation, None before it.
-        slices_per_s: Slices a second over all devices.
+        inputs_per_s: Slices, or volumes, a second over all devices.
         seconds_left: Expected, without validation.
         validated: Whether a validation has just ended.
     """
@@ -35,7 +35,7 @@ class TrainState:
     steps: int
     loss: float
     val_dice: float | None
-    slices_per_s: float
+    inputs_per_s: float
     seconds_left: float
     validated: bool = False
 
@@ -52,7 +52,7 @@ class MetricsRow:
     loss: float
     val_dice: float
     learning_rate: float
-    slices_per_s: float
+    inputs_per_s: float
     loader_overhead: float
 
 

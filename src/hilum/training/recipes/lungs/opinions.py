@@ -1,6 +1,8 @@
 """How much the network of scans counts on single slices: chosen on those of the validation patients.
 
-    python recipes/lungs/opinions.py --work WORK [--weights FOLDER]    # prints, changes nothing
+    python -m hilum.training.recipes.lungs.opinions --data DATA [--weights FOLDER]
+
+It prints and changes nothing.
 
 The best row goes by hand into hilum.tasks.lungs.thin.
 """
@@ -11,18 +13,19 @@ import itertools
 from typing import Any
 
 import numpy as np
-from calibration import as_volume, spoilt_slices
-from fresh import arguments_of
-from slabs import slices_of
 
 from hilum.anatomy.model import Scan
 from hilum.imaging.overlap import dice
 from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs, weigh
+from hilum.training.recipes.lungs.calibration import as_volume, corrupted_slices
+from hilum.training.recipes.lungs.extrude import slices_of
+from hilum.training.recipes.lungs.fresh import arguments_of
 
+#: Weights and powers that are tried.
 MOST, POWER = (0.0, 1.0, 2.0, 3.0), (2, 4)
-#: What spoilt_slices gives, in its order; what comes after is not for choosing.
+#: What corrupted_slices gives, in its order; what comes after is not for choosing.
 KINDS = ("as it is", "injured", "injured", "dome", "dome", "dome and injured")
 
 
@@ -36,12 +39,13 @@ def look(model: ThinLungs, picture: Any, share: Any) -> tuple[Any, ...]:
 
 
 def main() -> None:
+    """Try all and print the Dice of each."""
     arguments = arguments_of(__doc__)
     volumes = LearnedLungs(open_model(arguments.weights / "lungs.onnx"))
     model = ThinLungs(open_model(arguments.weights / "lungs-slices.onnx"), volumes)
     cases = []
-    for number, file in enumerate(slices_of(arguments.work / "slices", "validation")):
-        made = spoilt_slices(file, np.random.default_rng([9, number]))
+    for number, file in enumerate(slices_of(arguments.data / "slices", "validation")):
+        made = corrupted_slices(file, np.random.default_rng([9, number]))
         cases += [(kind, look(model, *pair)) for kind, pair in zip(KINDS, made, strict=False)]
     for most, power in itertools.product(MOST, POWER):
         scores: dict[str, list[float]] = {}

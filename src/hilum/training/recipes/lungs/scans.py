@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import hilum
 from hilum.core.planes import Plane
+from hilum.core.volume import Volume
+from hilum.io import read
 from hilum.models.preprocess import fit_picture, resize, to_input
 from hilum.synthesis.lesions import belly_of
 from hilum.tasks.lungs.learned import pictures_of
-from hilum.training.volumes.cases import own_labels
+from hilum.training.recipes.lungs.labels import own_labels
 
 #: Scans without masks, of lungs that are aerated: their labels are our own. None of them is a test scan.
 SCANS = (
@@ -27,6 +28,10 @@ SCANS = (
     "tcga-de-a4ma",
     "tcga-de-a4ma_body_low",
 )
+#: Scans without lung.
+NEGATIVE = ("lungfcp-0006_half",)
+#: Second files of one patient: name to the name of the first.
+SAME = {"nsclc-r01-001_low": "nsclc-r01-001", "tcga-de-a4ma_body_low": "tcga-de-a4ma"}
 WINDOW, SIZE = (-1024.0, 400.0), (256, 256)
 #: Distance of the slices taken from a scan, mm, and of the slices of bellies.
 EVERY_MM, BELLY_MM = 2.5, 10.0
@@ -47,10 +52,10 @@ def look_at_scans(data: Path, work: Path) -> Pictures:
     if not (out.is_file() and under.is_file()):
         pictures, masks, bellies = [], [], []
         for name in SCANS:
-            volume = hilum.read(data / "volumes" / f"{name}.nii.gz")
+            volume = read(data / "volumes" / f"{name}.nii.gz")
             labels = own_labels(volume)
             canonical = volume.canonical()
-            own = hilum.Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
+            own = Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
             fit = fit_picture(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
             planes, lungs = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, own))
             for z in range(0, canonical.shape[2], max(1, round(EVERY_MM / canonical.spacing[2]))):

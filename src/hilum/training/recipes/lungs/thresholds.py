@@ -1,6 +1,8 @@
 """How sure the network must be before dense lung is added: chosen on cases that it has not learned from.
 
-    python recipes/lungs/thresholds.py --work WORK [--weights FOLDER]    # prints, changes nothing
+    python -m hilum.training.recipes.lungs.thresholds --data DATA [--weights FOLDER]
+
+It prints and changes nothing.
 
 The best row goes by hand into hilum.tasks.lungs.shape.
 """
@@ -11,25 +13,26 @@ import itertools
 from typing import Any
 
 import numpy as np
-from fresh import arguments_of, make_fresh
 
-import hilum
 from hilum.anatomy.model import Scan, threshold_lungs
 from hilum.core.errors import NotAChestError
+from hilum.core.volume import Volume
+from hilum.datasets.volume_grid import STEP_MM
 from hilum.imaging.overlap import dice
 from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.tasks.lungs.shape import Rules, join_lungs
-from hilum.training.volumes.cases import STEP_MM, Case, find_cases
+from hilum.training.recipes.lungs.fresh import FreshCase, arguments_of, fresh_cases
 
+#: Rules that are tried; see :class:`hilum.tasks.lungs.shape.Rules`.
 SMALL, LARGE = (0.5, 0.6), (0.5, 0.65, 0.8, 0.88)
 SURELY_NOT = (0.1, 0.2, 0.35)
 
 
-def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
+def look(case: FreshCase, model: LearnedLungs) -> tuple[Any, ...] | None:
     """Return what the join needs, and the truth; None where there is no chest."""
-    hu, labels = (np.asarray(a) for a in case.load())
-    scan = Scan.of(hilum.Volume(hu.astype(np.int16), np.diag([STEP_MM] * 3 + [1.0])).canonical())
+    hu, labels = case.hu, case.lungs
+    scan = Scan.of(Volume(hu.astype(np.int16), np.diag([STEP_MM] * 3 + [1.0])).canonical())
     opinion = model.ask(scan)
     try:
         aerated, _, keep_out = threshold_lungs(scan, CLOSING_MM)
@@ -39,9 +42,10 @@ def look(case: Case, model: LearnedLungs) -> tuple[Any, ...] | None:
 
 
 def main() -> None:
+    """Try all and print the Dice of each."""
     arguments = arguments_of(__doc__)
     model = LearnedLungs(open_model(arguments.weights / "lungs.onnx"))
-    found = find_cases(make_fresh(arguments.work / "slices", arguments.work / "fresh"))
+    found = fresh_cases(arguments.data)
     seen = [(case.group, look(case, model)) for case in found]
     cases = [(group, s) for group, s in seen if s is not None]
     groups = sorted({group for group, _ in cases})
@@ -61,7 +65,7 @@ def main() -> None:
     show("network", [dice(c[1] + c[2] >= 0.5, c[-1]) for _, c in cases])
     for small, large, deny in itertools.product(SMALL, LARGE, SURELY_NOT):
         rules = Rules(sure=(small, large), loose=max(large, 0.8), surely_not=deny)
-        scores = [dice(join_lungs(*c[:5], rules, c[5]) > 0, c[-1]) for _, c in cases]
+        scores = [dice(join_lungs(c[0], c[1], c[2], c[3], c[4], rules, c[5]) > 0, c[-1]) for _, c in cases]
         show(f"sure {small} to {large}, surely not {deny}", scores)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from fresh import make_fresh
 from PIL import Image
 from scipy.optimize import minimize
 from scipy.special import expit
-from slabs import in_ras, slices_of
 
-import hilum
 from hilum.core.errors import HilumError
 from hilum.core.segmentation import Segmenter
-from hilum.core.volume import ScanMeta
+from hilum.core.volume import ScanMeta, Volume
+from hilum.datasets.volume_grid import STEP_MM
 from hilum.imaging.overlap import dice
 from hilum.io import write_json
 from hilum.models.card import Calibration, read_card
@@ -27,15 +25,17 @@ from hilum.models.registry import Model, open_model
 from hilum.synthesis.lesions import add_dome
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs
+from hilum.training.recipes.lungs.extrude import in_ras, slices_of
+from hilum.training.recipes.lungs.fresh import FreshCase, fresh_cases
 from hilum.training.slices.lesions import change_picture
-from hilum.training.volumes.cases import STEP_MM, find_cases
 
+#: A result below this Dice is a failure.
 FAILED_BELOW = 0.95
 Array = npt.NDArray[Any]
 
 
-def broken(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, float]]:
-    """Yield a scan as it is and spoilt in ways that happen: (how, HU, mask, voxel size in mm)."""
+def corrupt(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, float]]:
+    """Yield a scan as it is and corrupted in ways that happen: (how, HU, mask, voxel size in mm)."""
     yield "as it is", hu, mask, STEP_MM
     kind = int(rng.integers(9))
     noise = rng.standard_normal(hu.shape)
@@ -66,11 +66,13 @@ def broken(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[s
         yield "cut at the side", hu[low:-low], mask[low:-low], STEP_MM
 
 
-def judge(model: LearnedLungs, hu: Array, mask: Array, step: float) -> tuple[dict[str, float], float] | None:
+def score_case(
+    model: LearnedLungs, hu: Array, mask: Array, step: float
+) -> tuple[dict[str, float], float] | None:
     """Return the signs and the Dice; None where the scan is refused, which is no silent failure."""
     affine = np.diag([step, step, step, 1.0])
     # Arrays here are in the order of RAS space: x grows to the right as hilum's canonical order does.
-    volume = hilum.Volume(np.clip(hu, -2000, 3000).astype(np.int16), affine)
+    volume = Volume(np.clip(hu, -2000, 3000).astype(np.int16), affine)
     try:
         found = model(volume)
     except HilumError:
@@ -104,8 +106,8 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
     }
 
 
-def spoilt_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-    """Yield HU and mask, (rows, columns), of a slice as it is, with diseases, with domes, and spoilt."""
+def corrupted_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    """Yield HU and mask, (rows, columns), of a slice as it is, with diseases, with domes, and corrupted."""
     picture = tifffile.imread(file).astype(np.float32)
     share = np.asarray(Image.open(file.parent.parent / "masks" / f"{file.stem}.png")).astype(np.float32)
     yield picture, share
@@ -127,11 +129,11 @@ def spoilt_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array,
         yield picture[:, :width], share[:, :width]
 
 
-def as_volume(picture: Array, share: Array) -> tuple[hilum.Volume, Array]:
+def as_volume(picture: Array, share: Array) -> tuple[Volume, Array]:
     """Return a picture, (rows, columns), as a scan of one slice in RAS order, and its mask likewise."""
     hu, mask = (np.ascontiguousarray(in_ras(a)[:, :, None]) for a in (picture, share))
     whole = np.clip(np.rint(hu), -2000, 3000).astype(np.int16)
-    return hilum.Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
+    return Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
 
 
 def _fitted(rows: list[dict[str, Any]], out: Path) -> Calibration:
@@ -141,12 +143,12 @@ def _fitted(rows: list[dict[str, Any]], out: Path) -> Calibration:
     return Calibration(**found)
 
 
-def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: int = 6) -> Calibration:
+def calibrate_slices(model: Segmenter, slices: list[Path], out: Path, seed: int = 6) -> Calibration:
     """Fit the confidence of single slices on those of the validation patients; see :func:`calibrate`."""
     rows: list[dict[str, Any]] = []
-    for number, file in enumerate(pictures):
+    for number, file in enumerate(slices):
         rng = np.random.default_rng([seed, number])
-        for picture, share in spoilt_slices(file, rng):
+        for picture, share in corrupted_slices(file, rng):
             volume, mask = as_volume(picture, share)
             try:
                 found = model(volume)
@@ -158,21 +160,20 @@ def calibrate_slices(model: Segmenter, pictures: list[Path], out: Path, seed: in
     return _fitted(rows, out)
 
 
-def calibrate(model: LearnedLungs, cases: Path, out: Path, seed: int = 5) -> Calibration:
-    """Fit on cases that the network has not learned from, as they are and spoilt.
+def calibrate(model: LearnedLungs, cases: Iterable[FreshCase], out: Path, seed: int = 5) -> Calibration:
+    """Fit on cases that the network has not learned from, as they are and corrupted.
 
     Args:
         model: The model.
-        cases: Folder of cases; see :func:`fresh.make_fresh`.
+        cases: See :func:`hilum.training.recipes.lungs.fresh.fresh_cases`.
         out: File for what was seen of each.
-        seed: Of how they are spoilt.
+        seed: Of how they are corrupted.
     """
     rows: list[dict[str, Any]] = []
-    for number, case in enumerate(find_cases(cases)):
+    for number, case in enumerate(cases):
         rng = np.random.default_rng([seed, number])
-        hu, labels = case.load()
-        for how, spoilt, mask, step in broken(np.asarray(hu), np.asarray(labels), rng):
-            result = judge(model, spoilt, mask, step)
+        for how, corrupted, mask, step in corrupt(case.hu, case.lungs, rng):
+            result = score_case(model, corrupted, mask, step)
             if result is not None:
                 rows.append({"case": case.name, "how": how, "signs": result[0], "dice": result[1]})
     return _fitted(rows, out)
@@ -184,13 +185,18 @@ def telling_signs(model: Model, beside: str | None = None) -> Model:
     return replace(model, card=model.card.model_copy(update={"confidence": empty}))
 
 
-def tell_confidence(out: Path, dataset: Path, work: Path) -> None:
-    """Calibrate both models in ``out`` and write it into their cards."""
+def tell_confidence(out: Path, data: Path) -> None:
+    """Calibrate both models in ``out`` and write it into their cards.
+
+    Args:
+        out: Folder of the shipped models.
+        data: What :mod:`hilum.training.recipes.lungs.prepare` wrote; what was seen is kept there.
+    """
     volumes = LearnedLungs(telling_signs(open_model(out / "lungs.onnx")))
     beside = volumes.info.sha256
     thin = ThinLungs(telling_signs(open_model(out / "lungs-slices.onnx"), beside), volumes)
-    of_scans = calibrate(volumes, make_fresh(dataset, work / "fresh"), work / "signs.json")
-    of_slices = calibrate_slices(thin, slices_of(dataset, "validation"), work / "slice_signs.json")
+    of_scans = calibrate(volumes, fresh_cases(data), data / "signs.json")
+    of_slices = calibrate_slices(thin, slices_of(data / "slices", "validation"), data / "slice_signs.json")
     of_slices = of_slices.model_copy(update={"beside": beside})
     for name, found in (("lungs", of_scans), ("lungs-slices", of_slices)):
         card = read_card(out / f"{name}.json", name).model_copy(update={"confidence": found})

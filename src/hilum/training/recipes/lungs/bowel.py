@@ -61,4 +61,5 @@ def _content(shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np
         return np.float32(rng.uniform(-1000, -930))
     grains = ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), rng.uniform(0.6, 1.5))
     grains *= np.float32(rng.uniform(50, 250) / max(float(grains.std()), 1e-3))
-    return np.clip(grains + np.float32(rng.uniform(-800, -50)), -1000, 100)
+    stool: npt.NDArray[np.float32] = np.clip(grains + np.float32(rng.uniform(-800, -50)), -1000, 100)
+    return stool

@@ -1,0 +1,1 @@
+"""Recipes: how the models that ship were trained, from data to card."""
