@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from hilum.cli.app import run
-from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
-from hilum.io import write_labels, write_volume
+from hilum.io import write_map, write_volume
 
 AFFINE = np.diag([-6.0, -6.0, 8.0, 1.0])
 
@@ -34,20 +33,10 @@ def pair(
     hu[labels > 0] = -850
     hu += rng.integers(-20, 21, hu.shape).astype(np.int16)
     write_volume(folder / f"{name}_ct.nii.gz", Volume(hu, AFFINE))
-    if change is None:
-        write_labels(
-            folder / f"{name}_lungs.nii.gz",
-            LabelVolume.on_grid_of(Volume(hu, AFFINE), labels),
-            Volume(hu, AFFINE),
-        )
-        return
-    labels = change(labels)
+    labels = labels if change is None else change(labels)
     affine = AFFINE @ np.diag([24 / labels.shape[0], 1, 1, 1])
-    write_labels(
-        folder / f"{name}_lungs.nii.gz",
-        LabelVolume.on_grid_of(Volume(labels.astype(np.int16), affine), labels),
-        Volume(labels.astype(np.int16), affine),
-    )
+    grid = Volume(labels.astype(np.int16), affine)
+    write_map(folder / f"{name}_lungs.nii.gz", labels, grid, "lungs")  # of any value
 
 
 def half_grid(folder: Path) -> None:
