@@ -22,11 +22,13 @@ NO_MESSAGES = ("one file for all structures (--ml)", "`hilum evaluate` gives tho
 
 
 def _library() -> list[tuple[str, ast.Module]]:
-    """Name and syntax tree of each module but those of the command line."""
+    """Name and syntax tree of each module; the command line and recipes are programs."""
     return [
         (path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
         for path in sorted(SOURCE.rglob("*.py"))
-        if path.relative_to(SOURCE).parts[0] != "cli" and path.name != "sentences.py"
+        if path.relative_to(SOURCE).parts[0] != "cli"
+        and path.name != "sentences.py"
+        and "recipes" not in path.parts
     ]
 
 

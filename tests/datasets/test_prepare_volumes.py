@@ -14,7 +14,7 @@ from hilum.datasets.index import load_dataset
 from hilum.datasets.prepare import prepare
 from hilum.datasets.volume_grid import isotropic_affine, to_isotropic
 from hilum.datasets.volumes import LABELS, load_volumes
-from hilum.io import read, read_labels, write_labels, write_volume
+from hilum.io import read, read_labels, write_map, write_volume
 from hilum.synthesis.phantoms import make_phantom
 
 
@@ -30,7 +30,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             part[part == 1] = 3
             labels[:, :, low] = part
         write_volume(folder / f"p{seed}_ct.nii.gz", chest.volume)
-        write_labels(folder / f"p{seed}_lungs.nii.gz", labels, chest.volume)
+        write_map(folder / f"p{seed}_lungs.nii.gz", labels, chest.volume, "lungs")
     return folder
 
 
@@ -93,7 +93,7 @@ def test_a_mask_of_one_label_is_parted_into_its_sides(tmp_path: Path) -> None:
     chest = make_phantom(seed=4, spacing=(6.0, 6.0, 8.0))
     write_volume(tmp_path / "pairs" / "a_ct.nii.gz", chest.volume)
     both = (chest.labels > 0).astype(np.uint8)
-    write_labels(tmp_path / "pairs" / "a_lungs.nii.gz", both, chest.volume)
+    write_map(tmp_path / "pairs" / "a_lungs.nii.gz", both, chest.volume, "lungs")
     done = prepare(tmp_path / "pairs", tmp_path / "out", volumes=True)
     assert done.notes[0][1] == "sides_parted"
     data = load_volumes(tmp_path / "out")
@@ -104,7 +104,7 @@ def test_a_single_slice_makes_no_volume(tmp_path: Path) -> None:
     chest = make_phantom(seed=4, spacing=(6.0, 6.0, 8.0)).volume
     one = Volume(np.ascontiguousarray(chest.hu[:, :, 20:21]), chest.affine)
     write_volume(tmp_path / "pairs" / "a_ct.nii.gz", one)
-    write_labels(tmp_path / "pairs" / "a_lungs.nii.gz", (one.hu < -700).astype(np.uint8), one)
+    write_map(tmp_path / "pairs" / "a_lungs.nii.gz", (one.hu < -700).astype(np.uint8), one, "lungs")
     with pytest.raises(GeometryError, match="single slice"):
         prepare(tmp_path / "pairs", tmp_path / "out", volumes=True)
     assert not (tmp_path / "out" / "dataset.json").exists()

@@ -78,14 +78,14 @@ def train_volumes(folder: Path) -> list[np.ndarray]:
     import torch
 
     from hilum.datasets.prepare import prepare
-    from hilum.io import write_labels, write_volume
+    from hilum.io import write_map, write_volume
     from hilum.training.config import load_config
     from hilum.training.volumes.fit import train_volumes as train
 
     for seed in range(3):
         chest = make_phantom(seed=seed, spacing=(8.0, 8.0, 8.0))
         write_volume(folder / "chests" / f"s{seed}_ct.nii.gz", chest.volume)
-        write_labels(folder / "chests" / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume)
+        write_map(folder / "chests" / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume, "lungs")
     prepare(folder / "chests", folder / "volumes-data", volumes=True)
     settings = [
         "size=[32, 32, 32]",

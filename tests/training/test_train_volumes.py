@@ -17,7 +17,7 @@ from lightning.pytorch import Callback
 from hilum.cli.app import run as cli
 from hilum.core.errors import InputError, UsageError
 from hilum.datasets.prepare import prepare
-from hilum.io import read_labels, write_labels, write_volume
+from hilum.io import read_labels, write_map, write_volume
 from hilum.models.registry import find_model
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.config import TrainConfig, load_config
@@ -47,7 +47,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(4):
         chest = make_phantom(seed=seed, spacing=(8.0, 8.0, 8.0))
         write_volume(folder / f"s{seed}_ct.nii.gz", chest.volume)
-        write_labels(folder / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume)
+        write_map(folder / f"s{seed}_lungs.nii.gz", chest.labels, chest.volume, "lungs")
     return folder
 
 

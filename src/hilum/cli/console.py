@@ -66,7 +66,7 @@ def _escape(found: re.Match[str]) -> str:
 # -- words of the command line ------------------------------------------------------------------------------
 
 #: Parameters whose option is not called as they are.
-_OPTIONS = {"out": "-o"}
+_OPTIONS = {"out": "-o", "initial": "--init"}
 
 
 class _CommandLine(Words):

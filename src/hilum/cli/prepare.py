@@ -43,7 +43,7 @@ def command(
             "--volumes", help="Make whole volumes on isotropic voxels, for hilum train --model volume."
         ),
     ] = False,
-    step: Annotated[float, typer.Option(help="Side of the voxels of --volumes in mm.")] = 3.5,
+    step: Annotated[float, typer.Option("--step-mm", help="Side of the voxels of --volumes in mm.")] = 3.5,
     labels: Labels = None,
     resample_masks: Annotated[
         bool, typer.Option("--resample-masks", help="Bring masks on other grids to those of their images.")

@@ -282,7 +282,7 @@ def _load_about(root: Path) -> _About:
     if isinstance(about, dict) and str(about.get("schema")).startswith("hilum.volumes/"):
         raise InputError(
             f"The data set {root.name} holds volumes, and slices are needed here.",
-            "Make one of slices with hilum prepare PAIRS -o DATASET; volumes are for --model volume.",
+            Sentence("Make one of slices with {verb:prepare}; volumes are for {set:model=volume}."),
         )
     if not isinstance(about, dict) or about.get("schema") != DATASET_SCHEMA:
         raise InputError(

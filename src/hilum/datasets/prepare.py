@@ -295,7 +295,7 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
         raise InputError(f"{_PARAMETERS} of {root.name} is damaged.", hint)
     if ("step_mm" in there) != ("step_mm" in wanted):
         held = "volumes" if "step_mm" in there else "slices"
-        raise UsageError(f"The data set {root.name} holds {held}.", "Give another folder with -o.")
+        raise UsageError(f"The data set {root.name} holds {held}.", hint)
     for name, value in wanted.items():
         if there.get(name) != value:
             raise UsageError(

@@ -99,7 +99,7 @@ def write_volume_pair(
     if not (np.isin(on_grid, (1, 2))).any():
         raise InputError(
             f"No lung is left of the mask on voxels of {job.step_mm:g} mm.",
-            Sentence("Give a smaller {option:step}."),
+            Sentence("Give a smaller {option:step_mm}."),
         )
     found.append(_describe(job, volume, labels, notes))
     affine = isotropic_affine(volume, hu.shape, job.step_mm)

@@ -51,7 +51,7 @@ VOLUME_COLUMNS = (
     *("image", "mask", "image_sha256", "mask_sha256"),
 )
 _MOST_INDEX_BYTES = 2**28
-_AGAIN = "Run the same hilum prepare command again: it goes on where it stopped."
+_AGAIN = Sentence("Run {verb:prepare} with the same arguments again: it goes on where it stopped.")
 
 
 @dataclass(frozen=True)

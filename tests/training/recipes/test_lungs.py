@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.datasets.volumes import load_volumes
-from hilum.io import write_labels, write_volume
+from hilum.io import write_map, write_volume
 from hilum.models.registry import find_model
 from hilum.synthesis.lesions import Injured, add_dome
 from hilum.synthesis.phantoms import make_phantom
@@ -95,7 +95,7 @@ def data(tmp_path_factory):
             (root / "labels").mkdir(exist_ok=True)
             np.savez(root / "labels" / f"{name}.npz", labels=to_isotropic(chest.volume, chest.labels)[1])
         elif name == "third":
-            write_labels(root / "labels" / "third.nii.gz", chest.labels, chest.volume)
+            write_map(root / "labels" / "third.nii.gz", chest.labels, chest.volume, "lungs")
     study = write_study(root / "study")
     out = root / "data"
     for _ in range(2):  # the second time finds all there

@@ -25,7 +25,7 @@ from hilum.core.volume import Volume
 from hilum.datasets.prepare import prepare
 from hilum.datasets.volume_grid import STEP_MM, isotropic_affine, to_isotropic
 from hilum.datasets.volumes import load_volumes
-from hilum.io import atomic_file, read, write_labels, write_volume
+from hilum.io import atomic_file, read, write_map, write_volume
 from hilum.synthesis.lesions import belly_of
 from hilum.training.recipes.lungs.extrude import block_means, read_slice, slices_of
 from hilum.training.recipes.lungs.labels import own_labels
@@ -110,7 +110,7 @@ def _write_pair(volume: Volume, labels: Path | None, ct: Path, mask: Path) -> No
     else:
         drawn = own_labels(volume)
     write_volume(ct, volume)
-    write_labels(mask, drawn, volume)
+    write_map(mask, drawn, volume, "lungs")
 
 
 def _write_negatives(volumes: Path, names: Sequence[str], file: Path) -> None:
