@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("torch")
@@ -254,3 +259,31 @@ def test_a_pool_in_the_training_process_gives_each_example_its_case():
     source = _Numbered()
     assert _draw(LocalPool(source, 3, 2), range(25, 40)) == whole[25:]  # as a training that goes on
     assert min(source.asked) >= 10
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process of Windows keeps the number of its parent")
+def test_a_worker_ends_with_the_training_that_it_works_for(tmp_path):
+    """Also where that was killed and told nobody."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal\n"
+        "import numpy as np\n"
+        "from hilum.training.volumes.pool import WorkerPool\n"
+        "from hilum.training.volumes.sources import DatasetSource, case_of\n"
+        "class Source:\n"
+        "    def make(self, index):\n"
+        "        return case_of(np.zeros((4, 4, 4)), np.ones((4, 4, 4), np.uint8))\n"
+        "if __name__ == '__main__':\n"
+        "    pool = WorkerPool(Source(), 6, 1)\n"
+        "    pool.draw(0, np.random.default_rng(0))\n"
+        "    print(pool._processes[0].pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    worker = int(ended.stdout)
+    for _ in range(200):
+        if not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.1)
+    psutil.Process(worker).kill()
+    pytest.fail("the worker goes on")

@@ -167,15 +167,19 @@ def _make_cases(source: CaseSource, first: int, step: int, out: Any, stop: Any) 
     """Run in a worker: make case after case until told to stop; one that cannot be made is passed over."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)  # the network goes first
-    index = first
-    while not stop.is_set():
+    index, parent = first, os.getppid()
+
+    def wanted() -> bool:  # a training that was killed tells nobody to stop
+        return not stop.is_set() and os.getppid() == parent
+
+    while wanted():
         case: VolumeCase | None
         try:
             case = source.make(index)
         except (HilumError, ValueError):  # such as an injury that leaves no lung
             case = None
         index += step
-        while not stop.is_set():
+        while wanted():
             with contextlib.suppress(queue.Full):
                 out.put(case, timeout=0.5)
                 break
