@@ -11,7 +11,7 @@ from hilum.anatomy.select import GAS_HU
 from hilum.imaging.blocks import PADDING_HU, Reduced
 from hilum.imaging.morphology import Mask, components, components_2d, dilate, erode
 
-__all__ = ["BodyAir", "Levels", "find_inner_air", "find_levels", "normalise"]
+__all__ = ["BodyAir", "Levels", "find_inner_air", "find_levels", "normalise", "not_scanned"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
     return border
 
 
-def _unseen(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
+def not_scanned(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
     """Mark what was not scanned: padding, and what a circle or a turned grid left empty, of one value.
 
     Real air has noise: blocks of one exact value that reach the sides of the picture are none. Blocks at the
@@ -229,7 +229,7 @@ def find_inner_air(
         The air inside the body and outside it.
     """
     spacing = reduced.spacing
-    unseen = _unseen(reduced.hu, threshold)
+    unseen = not_scanned(reduced.hu, threshold)
     air = (hu < threshold) & ~unseen
     border = _side_border(hu.shape) | _beside_in_plane(unseen)
     tissue = ~air & ~unseen

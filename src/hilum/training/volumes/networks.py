@@ -1,4 +1,4 @@
-"""The 3-D network of the lungs: (n, 1, x, y, z) scaled to -1 to 1, to logits of background, right, left."""
+"""The 3-D network of the lungs: (n, 1, x, y, z) scaled to -1 to 1, to logits of each class."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from monai.networks.blocks.dynunet_block import UnetResBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CLASSES", "LungNet3d", "fold", "unfold"]
+__all__ = ["CLASSES", "PLEURA_CLASSES", "LungNet3d", "fold", "unfold"]
 
 #: Background, right lung, left lung: the labels of :class:`hilum.core.labels.Lung`.
 CLASSES = 3
+#: The same, then pleural fluid and free pleural gas.
+PLEURA_CLASSES = 5
 
 
 def fold(x: Tensor) -> Tensor:
@@ -45,6 +47,7 @@ class LungNet3d(nn.Module):
         detail: Channels that look at the voxels once more when the answer is given; 0 for none. The border of
             dense lung has to be found to a fraction of a voxel, and ``widths[0]`` channels for the 24 answers
             of a block draw it coarsely. Begins with zero likewise.
+        classes: Number of classes with the background: :data:`CLASSES` or :data:`PLEURA_CLASSES`.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class LungNet3d(nn.Module):
         widths: tuple[int, ...] = (16, 32, 64, 96),
         soft: tuple[float, float] | None = None,
         detail: int = 0,
+        classes: int = CLASSES,
     ) -> None:
         super().__init__()
         self.widths = widths
@@ -64,7 +68,7 @@ class LungNet3d(nn.Module):
         self.up = nn.ModuleList(
             UnetResBlock(3, a + b, b, 3, 1, norm) for b, a in list(pairwise(widths))[::-1]
         )
-        self.head = nn.Conv3d(widths[0], 8 * CLASSES, 1)
+        self.head = nn.Conv3d(widths[0], 8 * classes, 1)
         self.soft = soft
         if soft is not None:
             self.closer = nn.Sequential(
@@ -80,14 +84,14 @@ class LungNet3d(nn.Module):
             self.detail = nn.Sequential(
                 nn.Conv3d(seen, detail, 3, padding=1),
                 nn.LeakyReLU(0.01),
-                nn.Conv3d(detail, 8 * CLASSES, 1),
+                nn.Conv3d(detail, 8 * classes, 1),
             )
             nn.init.zeros_(self.detail[2].weight)
             nn.init.zeros_(self.detail[2].bias)
         self.multiple = 2 ** len(widths)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits, (n, 3, x, y, z)."""
+        """Return logits, (n, classes, x, y, z)."""
         pictures = [fold(x)]
         if self.soft is not None:
             low, high = self.soft
