@@ -1,8 +1,8 @@
 """Lungs and pleural fluid on real scans, by groups: with masks, with fluid, training labels, no chests.
 
 Real scans are read from the folder in ``HILUM_DATA`` (or ``../shared/data`` beside the repository); groups
-that are absent are left out. Prints a line a scan and a summary a group; writes benchmarks/out/lungs_real.json
-with summaries only. ``--pictures FOLDER`` draws each mask over its scan, to be looked at and not to be kept.
+that are absent are left out. Prints a line a scan and a summary a group; writes summaries only into
+benchmarks/out/lungs_real.json. ``--pictures FOLDER`` draws each mask over its scan, to be looked at, not kept.
 
     python benchmarks/lungs_real.py [--model lungs] [--only masks,fluid] [--pictures FOLDER]
 """
@@ -28,7 +28,12 @@ HERE = Path(__file__).parent
 #: Labels of training scans on cubes, made for the weights that ship.
 LABELS = DATA.parent / "weights" / "labels"
 #: No lung, or the tips of lungs only: these must be refused.
-NO_CHEST = ("volumes/abdomen-ts.nii.gz", "volumes/lungfcp-0006_half.nii.gz", "dicom/abdomen-ts", "dicom/ny-sbu/A058062/*.dcm")
+NO_CHEST = (
+    "volumes/abdomen-ts.nii.gz",
+    "volumes/lungfcp-0006_half.nii.gz",
+    "dicom/abdomen-ts",
+    "dicom/ny-sbu/A058062/*.dcm",
+)
 Found = tuple[np.ndarray, np.ndarray | None]
 
 
@@ -145,6 +150,11 @@ def nothing(name: str, volume: hilum.Volume, found: Found, true: np.ndarray | No
     """Draw no picture."""
 
 
+def _shown(array: np.ndarray, pick: tuple[slice | int, ...]) -> np.ndarray:
+    """Return a slice as it is looked at: the patient's right on the left, the head or the front on top."""
+    return array[pick].T[::-1, ::-1]
+
+
 def pictures(folder: Path):
     """Return a function that draws labels over coronal and axial slices into a folder."""
     import matplotlib
@@ -160,8 +170,14 @@ def pictures(folder: Path):
         ]
         x, y, z = canonical.spacing
         flat = canonical.shape[2] == 1
-        box = [np.flatnonzero((as_ras[0] > 0).any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-        spans = [(int(b[0]), int(b[-1])) if b.size else (0, n - 1) for b, n in zip(box, canonical.shape, strict=True)]
+        box = [
+            np.flatnonzero((as_ras[0] > 0).any(axis=tuple(a for a in range(3) if a != axis)))
+            for axis in range(3)
+        ]
+        spans = [
+            (int(b[0]), int(b[-1])) if b.size else (0, n - 1)
+            for b, n in zip(box, canonical.shape, strict=True)
+        ]
         shares = (0.5,) if flat else (0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
         views = [("z", round(spans[2][0] + s * (spans[2][1] - spans[2][0]))) for s in shares]
         views += [] if flat else [("y", round(spans[1][0] + s * (spans[1][1] - spans[1][0]))) for s in shares]
@@ -169,13 +185,18 @@ def pictures(folder: Path):
         figure, axes = plt.subplots(rows, max(1, len(views) // rows), figsize=(5, 4) if flat else (24, 17))
         for axis, (along, at) in zip(np.atleast_1d(axes).ravel(), views, strict=True):
             pick = (slice(None), slice(None), at) if along == "z" else (slice(None), at, slice(None))
-            show = lambda a, pick=pick: a[pick].T[::-1, ::-1] if pick[1] != slice(None) else a[pick].T[::-1, ::-1]
             aspect = y / x if along == "z" else z / x
-            axis.imshow(show(canonical.hu), cmap="gray", vmin=-1000 if along == "z" else -1000, vmax=300, aspect=aspect)
+            axis.imshow(
+                _shown(canonical.hu, pick),
+                cmap="gray",
+                vmin=-1000,
+                vmax=300,
+                aspect=aspect,
+            )
             for array, levels, colours in zip(as_ras, ((1, 2), (1, 2), (1,)), ("rb", "cy", "m"), strict=True):
                 for level, colour in zip(levels, colours, strict=False):
                     if array is not None and (array[pick] == level).any():
-                        axis.contour(show(array) == level, [0.5], colors=colour, linewidths=0.8)
+                        axis.contour(_shown(array, pick) == level, [0.5], colors=colour, linewidths=0.8)
             axis.set_title(f"{along} {at}", fontsize=8)
             axis.axis("off")
         figure.tight_layout()
@@ -208,7 +229,11 @@ def main() -> None:
         for key in keys:
             values = np.array([row.get(key, np.nan) for row in rows], float)
             if np.isfinite(values).any():
-                summary[name] |= {f"{key}_mean": np.nanmean(values), f"{key}_max": np.nanmax(values), f"{key}_min": np.nanmin(values)}
+                summary[name] |= {
+                    f"{key}_mean": np.nanmean(values),
+                    f"{key}_max": np.nanmax(values),
+                    f"{key}_min": np.nanmin(values),
+                }
         print(name, "summary", {k: round(float(v), 4) for k, v in summary[name].items()})
     (HERE / "out").mkdir(exist_ok=True)
     (HERE / "out" / "lungs_real.json").write_text(json.dumps(summary, indent=1), "utf-8")

@@ -162,13 +162,13 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
 
 
 def _part_air(
-    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask, lungs: Mask | None
+    hu: npt.NDArray[np.float32], air: Mask, body: Mask, thing: Mask, border: Mask
 ) -> tuple[Mask, Mask]:
     """Part air into the room's, which reaches the border of what was scanned, and air that the body holds.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
     thing that is not body, or along much of the border. A lung that the crop cuts is bright and has the body
-    all round it; where more of it is cut, or it is as dark, ``lungs`` tells it from the room.
+    all round it.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -181,10 +181,6 @@ def _part_air(
     faces = by_body + by_thing + by_edge
     room = at_border & ((mean < -935) | (by_thing > 0.15 * faces) | (by_edge > 0.3 * faces))
     held = ~room & (by_body > 0.7 * faces)
-    if lungs is not None:
-        lung = np.bincount(labels[lungs & air], minlength=count + 1) > 0.5 * sizes
-        room &= ~lung
-        held |= lung
     held[0] = False
     return np.asarray(room[labels]), np.asarray(held[labels])
 
@@ -210,9 +206,7 @@ def _contacts(labels: npt.NDArray[np.int32], what: Mask, count: int) -> npt.NDAr
     return total
 
 
-def find_inner_air(
-    hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float, lungs: Mask | None = None
-) -> BodyAir:
+def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float) -> BodyAir:
     """Find the air inside the body.
 
     Outside air is flooded from the border of what was scanned slice by slice, so that an open mouth, a cut at
@@ -223,7 +217,6 @@ def find_inner_air(
         hu: Normalised block means.
         reduced: The grid.
         threshold: HU between lung and tissue.
-        lungs: What is known to be lung, as a network sees it: air that is mostly such is not the room's.
 
     Returns:
         The air inside the body and outside it.
@@ -240,7 +233,7 @@ def find_inner_air(
     counts[0] = 0
     body = dilate(labels == counts.argmax(), 8.0, spacing) & tissue
     thing = _things(tissue & ~body, spacing)
-    room, held = _part_air(hu, air, body, thing, border, lungs)
+    room, held = _part_air(hu, air, body, thing, border)
     start = border & (room | (tissue & ~body))
     not_body = _reached_in_plane(~body & ~held & ~unseen, start)
     outside = room | unseen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,24 +141,20 @@ class Scan:
     times: float = 1.0
 
     @classmethod
-    def of(
-        cls, canonical: Volume, early: Callable[[npt.NDArray[np.float32], Spacing], None] | None = None
-    ) -> Scan:
+    def of(cls, canonical: Volume) -> Scan:
         """Look at a scan.
 
         Args:
             canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
-            early: Is given the block means, on the scale of true HU, and their spacing as soon as they are
-                known, to begin with work that needs no more; in a child twice, the second time for good.
         """
         voxels, spacing, order = picture_plane(canonical)
-        scan = cls._look(voxels, spacing, order, early)
+        scan = cls._look(voxels, spacing, order)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
         if not canonical.meta.spacing_known or voxels.shape[2] == 1 or small is None or small > _CHILD_MM:
             return scan
         times = min(_USUAL_MM / small, _MOST_TIMES)
         x, y, z = (times * s for s in spacing)
-        return replace(cls._look(voxels, (x, y, z), order, early), times=times)
+        return replace(cls._look(voxels, (x, y, z), order), times=times)
 
     @classmethod
     def _look(
@@ -167,24 +162,14 @@ class Scan:
         voxels: npt.NDArray[Any],
         spacing: Spacing,
         order: tuple[int, int, int],
-        early: Callable[[npt.NDArray[np.float32], Spacing], None] | None,
     ) -> Scan:
         reduced = reduce_volume(voxels, spacing)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
-        if early is not None:
-            early(hu, reduced.spacing)
         threshold = optimal_threshold(hu)
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
         return cls(voxels, spacing, order, reduced, levels, hu, threshold, found, airways)
-
-    def knowing(self, lungs: Mask) -> Scan:
-        """Return the scan looked at once more, where ``lungs`` were taken for the air of the room."""
-        found = find_inner_air(self.hu, self.reduced, self.threshold, lungs)
-        return replace(
-            self, found=found, airways=find_central_airways(self.hu, found.inner, self.reduced.spacing)
-        )
 
     def refined(self, lungs: npt.NDArray[np.uint8], dense: Mask, keep_out: Mask) -> npt.NDArray[np.uint8]:
         """Bring lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""

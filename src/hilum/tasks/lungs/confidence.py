@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.anatomy.airways import CentralAirways
+from hilum.anatomy.body import BodyAir
 from hilum.imaging.morphology import Mask
 from hilum.tasks.lungs.cubes import CubeScan
 from hilum.tasks.lungs.predict import Probabilities
@@ -21,13 +23,23 @@ _AERATED = (-955.0, -550.0)
 _DENSE = -300.0
 
 
-def signs_of(p: Probabilities, lungs: Mask, scan: CubeScan) -> dict[str, float]:
+def signs_of(
+    chance: npt.NDArray[np.float32],
+    agreement: float | None,
+    lungs: Mask,
+    hu: npt.NDArray[np.float32],
+    found: BodyAir,
+    airways: CentralAirways | None,
+) -> dict[str, float]:
     """Signs of a bad result, each 0 for none.
 
     Args:
-        p: What the network predicts.
-        lungs: Cubes of the lungs that came of it.
-        scan: The scan.
+        chance: Probability of lung, (x, y, z).
+        agreement: Dice of the lungs in scan and mirror image; None where that is not known.
+        lungs: The lungs that came of it, same grid.
+        hu: HU on the scale of true HU.
+        found: Air in the body.
+        airways: Trachea and bronchi, where they were found.
 
     Returns:
         ``soft``: 1 - Dice of the probabilities with the mask, the Dice that the network itself expects
@@ -35,18 +47,18 @@ def signs_of(p: Probabilities, lungs: Mask, scan: CubeScan) -> dict[str, float]:
         outside of the lungs, as a share of them; ``outside``: share of the lungs outside of the body;
         ``dense``: share of them that is as dense as tissue, where only the network tells lung from the rest.
     """
-    chance, size = np.clip(p.lungs, 0, 1), max(float(lungs.sum()), 1.0)
+    chance, size = np.clip(chance, 0, 1), max(float(lungs.sum()), 1.0)
     soft = 1 - 2 * float(chance[lungs].sum()) / max(float(chance.sum()) + size, 1.0)
-    air = scan.found.inner & (scan.hu > _AERATED[0]) & (scan.hu < _AERATED[1]) & ~lungs
-    if scan.airways is not None:
-        air &= ~scan.airways.lumen
+    air = found.inner & (hu > _AERATED[0]) & (hu < _AERATED[1]) & ~lungs
+    if airways is not None:
+        air &= ~airways.lumen
     core = air[1:-1, 1:-1] & air[:-2, 1:-1] & air[2:, 1:-1] & air[1:-1, :-2] & air[1:-1, 2:]
     return {
         "soft": soft,
-        "mirror": 0.0 if p.agreement is None else 1 - p.agreement,
+        "mirror": 0.0 if agreement is None else 1 - agreement,
         "left_out": float(core.sum()) / size,
-        "outside": float((lungs & ~scan.found.filled).sum()) / size,
-        "dense": float((scan.hu[lungs] > _DENSE).sum()) / size,
+        "outside": float((lungs & ~found.filled).sum()) / size,
+        "dense": float((hu[lungs] > _DENSE).sum()) / size,
     }
 
 
@@ -64,7 +76,8 @@ def chance_of_failure(signs: Mapping[str, float], calibration: Mapping[str, Any]
 
 
 def doubt_map(p: Probabilities, scan: CubeScan) -> npt.NDArray[np.uint8]:
-    """Doubt of each native voxel, 0 to 100: nearness of the probability to one half, or the mirror's say."""
+    """Doubt of each native voxel, 0 to 100: nearness of the probability to one half, or
+    the difference from the mirror image."""
     doubt = 100 * (1 - np.abs(2 * np.clip(p.lungs, 0, 1) - 1))
     if p.disagreement is not None:
         doubt = np.maximum(doubt, 100 * np.clip(p.disagreement, 0, 1))

@@ -74,7 +74,7 @@ class LearnedLungs:
         canonical = volume.canonical()
         scan = CubeScan.of(canonical, self.step_mm)
         tell(0.2, "finding lungs")
-        scan, p = self.in_doubt(canonical, scan, self.predict(scan))
+        scan, p = self.in_doubt(canonical, scan, self.predict(scan.hu))
         lungs = pieces(scan, p)
         require_lung(scan, lungs)
         tell(0.7, "refining the surface")
@@ -91,16 +91,12 @@ class LearnedLungs:
         """Side of the network's cubes."""
         return float(self.weights.card["input"]["step_mm"])
 
-    def predict(self, scan: CubeScan, upside_down: bool = False) -> Probabilities:
-        """Run the network on the cubes of a scan, as it lies or with head and feet exchanged."""
+    def predict(self, hu: npt.NDArray[np.float32]) -> Probabilities:
+        """Run the network on cubes in RAS order, on the scale of true HU."""
         low, high = (float(value) for value in self.weights.card["input"]["hu_window"])
-        hu = scan.hu[:, :, ::-1] if upside_down else scan.hu
-        p = predict(self.weights.session, hu, (low, high), self.mirror)
-        return p.upside_down() if upside_down else p
+        return predict(self.weights.session, hu, (low, high), self.mirror)
 
-    def in_doubt(
-        self, canonical: Volume, scan: CubeScan, p: Probabilities
-    ) -> tuple[CubeScan, Probabilities]:
+    def in_doubt(self, canonical: Volume, scan: CubeScan, p: Probabilities) -> tuple[CubeScan, Probabilities]:
         """Try another pose and another size where the network contradicts itself; return the best.
 
         Args:
@@ -108,24 +104,26 @@ class LearnedLungs:
             scan: The same on cubes.
             p: The network's prediction of it.
         """
-        if p.agreement is None or p.agreement >= SURE_AGREEMENT or scan.voxels.shape[2] == 1:
+        if p.agreement is None or p.agreement >= SURE_AGREEMENT:
             return scan, p
-        tries = [(scan, self.predict(scan, upside_down=True))]
+        tries = [(scan, self.predict(scan.hu[:, :, ::-1]).upside_down())]
         if scan.diameter is None and scan.has_size(canonical):
             larger = CubeScan.of(canonical, self.step_mm, CUT_CHILD_MAGNIFICATION)
-            tries.append((larger, self.predict(larger)))
+            tries.append((larger, self.predict(larger.hu)))
         best = min(tries, key=lambda one: one[1].doubt)
         return best if best[1].doubt < BETTER_DOUBT * p.doubt else (scan, p)
 
-    def _confidence(
-        self, volume: Volume, scan: CubeScan, lungs: Mask, p: Probabilities
-    ) -> Confidence | None:
+    def _confidence(self, volume: Volume, scan: CubeScan, lungs: Mask, p: Probabilities) -> Confidence | None:
+        """Return how sure the result is; None where the card holds no calibration."""
         calibration = self.weights.card.get("confidence")
         if calibration is None:
             return None
-        signs = signs_of(p, lungs, scan)
+        signs = signs_of(p.lungs, p.agreement, lungs, scan.hu, scan.found, scan.airways)
         failure = chance_of_failure(signs, calibration)
-        return Confidence(failure, signs, None)
+        where = None
+        if failure >= UNCERTAIN:
+            where = volume.restore(doubt_map(p, scan).transpose(scan.order))
+        return Confidence(failure, signs, where)
 
 
 def pieces(scan: CubeScan, p: Probabilities) -> Mask:

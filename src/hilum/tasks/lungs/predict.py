@@ -60,9 +60,8 @@ class Probabilities:
 
     def upside_down(self) -> Probabilities:
         """Return the probabilities with the axis from feet to head reversed."""
-        maps = (self.right, self.left, self.fluid, self.gas, self.disagreement)
-        right, left, fluid, gas, other = (None if m is None else m[:, :, ::-1] for m in maps)
-        assert right is not None and left is not None and fluid is not None and gas is not None
+        right, left, fluid, gas = (m[:, :, ::-1] for m in (self.right, self.left, self.fluid, self.gas))
+        other = None if self.disagreement is None else self.disagreement[:, :, ::-1]
         return Probabilities(right, left, fluid, gas, other, self.agreement)
 
 
@@ -91,7 +90,8 @@ def predict(session: Session, hu: Float, window: tuple[float, float], mirror: bo
         disagreement = _placed(np.abs(a - b), hu.shape, body)
         agreement = dice(a >= 0.5, b >= 0.5)
         p = 0.5 * (p + q)
-    return Probabilities(*(_placed(channel, hu.shape, body) for channel in p), disagreement, agreement)
+    right, left, fluid, gas = (_placed(channel, hu.shape, body) for channel in p)
+    return Probabilities(right, left, fluid, gas, disagreement, agreement)
 
 
 def dice(a: Mask, b: Mask) -> float:

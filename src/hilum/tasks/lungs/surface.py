@@ -75,16 +75,18 @@ def draw(scan: CubeScan, p: Probabilities, lungs: Mask, barred: Mask) -> tuple[L
     return labels, pleura
 
 
-def _draw_plane(hu: npt.NDArray[Any], flat: list[Float], ways: list[Any], tissue: float, out: Labels, rest: Labels) -> None:
+def _draw_plane(
+    hu: npt.NDArray[Any], flat: list[Float], ways: list[Any], tissue: float, out: Labels, rest: Labels
+) -> None:
     right, left, fluid, gas, aerated, shut = (ways[1].rows(ways[0].rows(field).T).T for field in flat)
     lung = right + left
     air = hu < tissue
     band = (lung > BAND[0]) & (lung < BAND[1]) & (aerated > AERATED_SHARE)
     mask = np.where(band, air | (lung >= VESSEL), lung >= 0.5)
-    mask &= (shut < 0.5)
+    mask &= shut < 0.5
     out[...] = np.where(right >= left, np.uint8(Lung.RIGHT), np.uint8(Lung.LEFT)) * mask
     free = ~mask & (shut < 0.5)
-    water = free & ~air & (fluid >= 0.5) 
+    water = free & ~air & (fluid >= 0.5)
     bubble = free & air & (gas >= 0.5)
     rest[...] = np.where(water, np.uint8(FLUID), np.uint8(0)) + np.where(bubble, np.uint8(GAS), np.uint8(0))
 
@@ -98,5 +100,9 @@ def _native(box: tuple[slice, ...], ways: list[Any]) -> tuple[tuple[slice, ...],
         hit = np.flatnonzero((way.low >= part.start) & (way.high <= part.stop - 1))
         own = slice(int(hit[0]), int(hit[-1]) + 1)
         native.append(own)
-        inner.append(replace(way, low=way.low[own] - part.start, high=way.high[own] - part.start, weight=way.weight[own]))
+        inner.append(
+            replace(
+                way, low=way.low[own] - part.start, high=way.high[own] - part.start, weight=way.weight[own]
+            )
+        )
     return tuple(native), inner
