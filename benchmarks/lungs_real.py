@@ -2,7 +2,7 @@
 
 Real scans are read from the folder in ``HILUM_DATA`` (or ``../shared/data`` beside the repository); groups
 that are absent are left out. Prints a line a scan and a summary a group; writes summaries only into
-benchmarks/out/lungs_real.json. ``--pictures FOLDER`` draws each mask over its scan, to be looked at, not kept.
+benchmarks/out/lungs_real.json. ``--pictures FOLDER`` draws each mask over its scan, to be looked at only.
 
     python benchmarks/lungs_real.py [--model lungs] [--only masks,fluid] [--pictures FOLDER]
 """

@@ -74,9 +74,13 @@ class LearnedLungs:
         canonical = volume.canonical()
         scan = CubeScan.of(canonical, self.step_mm)
         tell(0.2, "finding lungs")
-        scan, p = self.in_doubt(canonical, scan, self.predict(scan.hu))
-        lungs = pieces(scan, p)
+        first = self.predict(scan.hu)
+        lungs = lung_pieces(first)
         require_lung(scan, lungs)
+        scan, p = self.in_doubt(canonical, scan, first)
+        if p is not first:
+            lungs = lung_pieces(p)
+            require_lung(scan, lungs)
         tell(0.7, "refining the surface")
         labels, pleura = draw(scan, p, lungs, scan.unseen)
         tell(0.9, "judging")
@@ -126,7 +130,7 @@ class LearnedLungs:
         return Confidence(failure, signs, where)
 
 
-def pieces(scan: CubeScan, p: Probabilities) -> Mask:
+def lung_pieces(p: Probabilities) -> Mask:
     """Return the cubes of the lungs, without stray pieces."""
     lung = p.lungs >= 0.5
     labels, counts = components(lung)
