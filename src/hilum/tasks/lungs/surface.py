@@ -12,7 +12,7 @@ from scipy import ndimage
 from hilum.core.cores import thread_count
 from hilum.core.labels import Lung
 from hilum.imaging.blocks import Interpolation
-from hilum.imaging.morphology import Mask, bounding_box
+from hilum.imaging.morphology import Mask, bounding_box, dilate
 from hilum.tasks.lungs.cubes import TISSUE_HU, CubeScan
 from hilum.tasks.lungs.predict import Probabilities
 
@@ -57,6 +57,8 @@ def draw(scan: CubeScan, p: Probabilities, lungs: Mask, unseen: Mask) -> tuple[L
     if box is None:
         return labels, pleura
     aerated = ndimage.uniform_filter((scan.hu < AERATED_HU).astype(np.float32), 3)
+    if scan.airways is not None:  # the air of trachea and main bronchi draws no surface of lung
+        aerated[dilate(scan.airways.lumen, scan.grid.step, scan.spacing)] = 0
     near = ndimage.binary_dilation(lungs, np.ones((3, 3, 3), bool))
     right, left = (np.where(near, side, np.float32(0)) for side in (p.right, p.left))
     maps = (right, left, p.fluid, p.gas, aerated, unseen.astype(np.float32))
