@@ -11,7 +11,7 @@ from hilum.anatomy.model import require_chest
 from hilum.core.errors import NotAChestError
 from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import Mask, components
+from hilum.imaging.morphology import Mask
 from hilum.models.weights import Weights
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
 from hilum.tasks.lungs.cubes import CubeScan
@@ -20,8 +20,6 @@ from hilum.tasks.lungs.surface import draw
 
 __all__ = ["Findings", "LearnedLungs"]
 
-#: A piece of a lung that is smaller than this share of the largest piece of both is a stray one.
-LEAST_SHARE = 0.02
 #: Where scan and mirror image agree with at least this Dice, the network knows what it sees (0.98 and more on
 #: digital chests and on scans it has learned from, upright and of an adult's size). Else other poses are
 #: tried, and one is taken if the Dice that the network expects to miss is below so much of the first one.
@@ -75,14 +73,12 @@ class LearnedLungs:
         scan = CubeScan.of(canonical, self.step_mm)
         tell(0.2, "finding lungs")
         first = self.predict(scan.hu)
-        lungs = lung_pieces(first)
-        require_lung(scan, lungs)
+        require_lung(scan, first.mask)
         scan, p = self.in_doubt(canonical, scan, first)
-        if p is not first:
-            lungs = lung_pieces(p)
-            require_lung(scan, lungs)
+        lungs = p.mask
+        require_lung(scan, lungs)
         tell(0.7, "refining the surface")
-        labels, pleura = draw(scan, p, lungs, scan.unseen)
+        labels, pleura = draw(scan, p, scan.unseen)
         tell(0.9, "judging")
         confidence = self._confidence(volume, scan, lungs, p)
         own = (volume.restore(a.transpose(scan.order)) for a in (labels, pleura))
@@ -128,16 +124,6 @@ class LearnedLungs:
         if failure >= UNCERTAIN:
             where = volume.restore(doubt_map(p, scan).transpose(scan.order))
         return Confidence(failure, signs, where)
-
-
-def lung_pieces(p: Probabilities) -> Mask:
-    """Return the cubes of the lungs, without stray pieces."""
-    lung = p.lungs >= 0.5
-    labels, counts = components(lung)
-    counts[0] = 0
-    keep = counts >= LEAST_SHARE * counts.max(initial=1)
-    keep[0] = False
-    return np.asarray(keep[labels])
 
 
 def require_lung(scan: CubeScan, lungs: Mask) -> None:

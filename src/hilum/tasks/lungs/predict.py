@@ -52,10 +52,14 @@ class Probabilities:
         return self.right + self.left
 
     @property
+    def mask(self) -> Mask:
+        """Cubes that are lung."""
+        return np.asarray(self.lungs >= 0.5)
+
+    @property
     def doubt(self) -> float:
         """Dice that the network itself expects to miss: 1 - soft Dice of the lungs with their mask."""
-        lungs = self.lungs
-        mask = lungs >= 0.5
+        lungs, mask = self.lungs, self.mask
         return 1.0 - 2.0 * float(lungs[mask].sum()) / max(float(lungs.sum()) + float(mask.sum()), 1.0)
 
     def upside_down(self) -> Probabilities:

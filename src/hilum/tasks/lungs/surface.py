@@ -38,13 +38,12 @@ _LEAST_PLEURA = 0.3
 _NOT_SCANNED_HU = -1500.0
 
 
-def draw(scan: CubeScan, p: Probabilities, lungs: Mask, unseen: Mask) -> tuple[Labels, Labels]:
+def draw(scan: CubeScan, p: Probabilities, unseen: Mask) -> tuple[Labels, Labels]:
     """Draw the labels on the native grid.
 
     Args:
         scan: The scan.
         p: What the network predicts.
-        lungs: Cubes that may hold lung; with the cubes beside them they bound what is drawn.
         unseen: Cubes that were not scanned.
 
     Returns:
@@ -52,14 +51,14 @@ def draw(scan: CubeScan, p: Probabilities, lungs: Mask, unseen: Mask) -> tuple[L
     """
     labels = np.zeros_like(scan.voxels, np.uint8)
     pleura = np.zeros_like(scan.voxels, np.uint8)
-    wanted = lungs | (p.fluid + p.gas >= _LEAST_PLEURA)
+    wanted = p.mask | (p.fluid + p.gas >= _LEAST_PLEURA)
     box = bounding_box(wanted, 2 * scan.grid.step, scan.spacing)
     if box is None:
         return labels, pleura
     aerated = ndimage.uniform_filter((scan.hu < AERATED_HU).astype(np.float32), 3)
     if scan.airways is not None:  # the air of trachea and main bronchi draws no surface of lung
         aerated[dilate(scan.airways.lumen, scan.grid.step, scan.spacing)] = 0
-    near = ndimage.binary_dilation(lungs, np.ones((3, 3, 3), bool))
+    near = ndimage.binary_dilation(p.mask, np.ones((3, 3, 3), bool))  # no lung farther off than a cube
     right, left = (np.where(near, side, np.float32(0)) for side in (p.right, p.left))
     maps = (right, left, p.fluid, p.gas, aerated, unseen.astype(np.float32))
     fields = [field[box] for field in maps]
