@@ -13,7 +13,16 @@ from hilum.core.units import WorkingSpacing
 from hilum.imaging.blocks import Reduced
 from hilum.imaging.morphology import Mask, components, components_2d, dilate, erode
 
-__all__ = ["BODY", "BodyAir", "BodyRules", "Levels", "find_inner_air", "find_levels", "normalise"]
+__all__ = [
+    "BODY",
+    "BodyAir",
+    "BodyRules",
+    "Levels",
+    "find_inner_air",
+    "find_levels",
+    "normalise",
+    "not_scanned",
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,6 @@ class BodyRules:
         room_by_furniture: A piece with more than this share of its surface against table or cushion is.
         room_by_edge: So is one that lies along the border with more than this share.
         held_by_body: A piece with more than this share of its surface against the body is the body's own.
-        mostly_lung: A piece of which more than this share is known to be lung is lung.
         furniture_ml: A loose piece of tissue larger than this is no vessel: table, cushion, arm.
         furniture_cm2: The same in a single slice.
         core_mm: The body is eroded by this much, so that table and clothes part from it.
@@ -90,7 +98,6 @@ class BodyRules:
     room_by_furniture: float = 0.15
     room_by_edge: float = 0.3
     held_by_body: float = 0.7
-    mostly_lung: float = 0.5
     furniture_ml: float = 40.0
     furniture_cm2: float = 3.0
     core_mm: float = 2.4
@@ -217,7 +224,7 @@ def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
     return border
 
 
-def _unseen(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
+def not_scanned(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
     """Mark what was not scanned: padding, and what a circle or a turned grid left empty, of one value.
 
     Real air has noise: blocks of one exact value that reach the sides of a slice are not air. Blocks at the
@@ -258,13 +265,13 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
 
 
 def _partition_air(
-    hu: npt.NDArray[np.float32], air: Mask, body: Mask, furniture: Mask, border: Mask, lungs: Mask | None
+    hu: npt.NDArray[np.float32], air: Mask, body: Mask, furniture: Mask, border: Mask
 ) -> tuple[Mask, Mask]:
     """Partition air into the room's, which reaches the border of what was scanned, and the body's.
 
     The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
     thing that is not body, or along much of the border. A lung that the crop cuts is bright and has the body
-    all round it; where more of it is cut, or it is as dark, ``lungs`` separates it from the room.
+    all round it.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -278,10 +285,6 @@ def _partition_air(
     dark, beside = mean < BODY.room_hu, by_furniture > BODY.room_by_furniture * faces
     room = at_border & (dark | beside | (by_edge > BODY.room_by_edge * faces))
     held = ~room & (by_body > BODY.held_by_body * faces)
-    if lungs is not None:
-        lung = np.bincount(labels[lungs & air], minlength=count + 1) > BODY.mostly_lung * sizes
-        room &= ~lung
-        held |= lung
     held[0] = False
     return np.asarray(room[labels]), np.asarray(held[labels])
 
@@ -307,9 +310,7 @@ def _contacts(labels: npt.NDArray[np.int32], what: Mask, count: int) -> npt.NDAr
     return total
 
 
-def find_inner_air(
-    hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float, lungs: Mask | None = None
-) -> BodyAir:
+def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: float) -> BodyAir:
     """Find the air inside the body.
 
     Outside air is flooded from the border of what was scanned slice by slice, so that an open mouth, a cut at
@@ -320,13 +321,12 @@ def find_inner_air(
         hu: Normalised block means.
         reduced: The grid.
         threshold: HU between lung and tissue.
-        lungs: What is known to be lung, as a network sees it: air that is mostly such is not the room's.
 
     Returns:
         The air inside the body and outside it.
     """
     spacing = reduced.spacing
-    unseen = _unseen(reduced.hu, threshold)
+    unseen = not_scanned(reduced.hu, threshold)
     air = (hu < threshold) & ~unseen
     border = _side_border(hu.shape) | _beside_in_plane(unseen)
     tissue = ~air & ~unseen
@@ -337,7 +337,7 @@ def find_inner_air(
     counts[0] = 0
     body = dilate(labels == counts.argmax(), BODY.regrow_mm, spacing) & tissue
     furniture = _furniture(tissue & ~body, spacing)
-    room, held = _partition_air(hu, air, body, furniture, border, lungs)
+    room, held = _partition_air(hu, air, body, furniture, border)
     start = border & (room | (tissue & ~body))
     not_body = _reached_in_plane(~body & ~held & ~unseen, start)
     outside = room | unseen

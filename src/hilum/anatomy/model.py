@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,10 +33,6 @@ from hilum.imaging.morphology import Mask, bounding_box, depth, erode
 from hilum.imaging.working import WorkingGrid
 
 __all__ = ["RULES", "Classic", "Scan", "ScanRules", "picture_plane", "require_chest", "threshold_lungs"]
-
-
-#: Takes block means on the scale of true HU and their size, as soon as both are known.
-Early = Callable[[npt.NDArray[np.float32], WorkingSpacing], None]
 
 
 @dataclass(frozen=True)
@@ -193,16 +188,14 @@ class Scan:
         return self.grid.magnification
 
     @classmethod
-    def of(cls, canonical: Volume, early: Early | None = None) -> Scan:
+    def of(cls, canonical: Volume) -> Scan:
         """Reduce a scan and find the air in it.
 
         Args:
             canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
-            early: Is given the block means, on the scale of true HU, and their spacing as soon as they are
-                known, to begin with work that needs no more; in a child twice, the second time for good.
         """
         voxels, spacing, order = picture_plane(canonical)
-        scan = cls._analyse(voxels, WorkingGrid.of(spacing), order, early)
+        scan = cls._analyse(voxels, WorkingGrid.of(spacing), order)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
         if (
             not canonical.meta.spacing_known
@@ -212,7 +205,7 @@ class Scan:
         ):
             return scan
         magnification = min(RULES.adult_mm / small, RULES.most_magnification)
-        return cls._analyse(voxels, WorkingGrid.of(spacing, magnification), order, early)
+        return cls._analyse(voxels, WorkingGrid.of(spacing, magnification), order)
 
     @classmethod
     def _analyse(
@@ -220,24 +213,14 @@ class Scan:
         voxels: npt.NDArray[Any],
         grid: WorkingGrid,
         order: tuple[int, int, int],
-        early: Early | None,
     ) -> Scan:
         reduced = reduce_volume(voxels, grid.working)
         levels = find_levels(reduced.hu)
         hu = normalise(reduced.hu, levels)
-        if early is not None:
-            early(hu, reduced.spacing)
         threshold = optimal_threshold(hu)
         found = find_inner_air(hu, reduced, threshold)
         airways = find_central_airways(hu, found.inner, reduced.spacing)
         return cls(voxels, grid, order, reduced, levels, hu, threshold, found, airways)
-
-    def with_lung_prior(self, lungs: Mask) -> Scan:
-        """Return the scan with its air partitioned again, given ``lungs`` that were taken for room air."""
-        found = find_inner_air(self.hu, self.reduced, self.threshold, lungs)
-        return replace(
-            self, found=found, airways=find_central_airways(self.hu, found.inner, self.reduced.spacing)
-        )
 
     def refined(
         self, lungs: npt.NDArray[np.uint8], dense: Mask, exclusion_mask: Mask

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-__all__ = ["LUNGS", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side"]
+__all__ = ["LUNGS", "PLEURA", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side"]
 
 
 class Lung(IntEnum):
@@ -165,4 +165,19 @@ LUNGS = LabelSet(
     unions=(LabelRegion(Side.LUNGS.value, "Both lungs", (Lung.RIGHT.value, Lung.LEFT.value)),),
     noun="lung",
     note="Right and left are the patient's own.",
+)
+
+#: What fills the pleural space; the labels of the task ``pleura``.
+PLEURA = LabelSet(
+    name="pleura",
+    version="1.0",
+    definition=(
+        "Outside the lungs, within the pleural space: fluid (effusion, haemothorax, empyema) and free gas "
+        "(pneumothorax). Neither includes lung, however dense or compressed."
+    ),
+    labels=(
+        LabelInfo(1, "pleural_fluid", "Pleural fluid", (86, 180, 233), "60046008"),
+        LabelInfo(2, "pleural_gas", "Free pleural gas", (204, 121, 167), "36118008"),
+    ),
+    noun="pleural space",
 )

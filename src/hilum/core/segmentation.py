@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -73,6 +73,7 @@ class Segmentation:
         landmarks: What was met on the way.
         confidence: How good it is likely to be; None where the model does not tell.
         flags: What is to be said about how the labels came to be.
+        beside: Label maps of other tasks that the same pass gave, by the name of their label set.
     """
 
     labels: LabelVolume
@@ -80,6 +81,7 @@ class Segmentation:
     landmarks: Landmarks = field(default_factory=Landmarks)
     confidence: Confidence | None = None
     flags: tuple[Flag, ...] = ()
+    beside: Mapping[str, LabelVolume] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         made = f"{self.model.name} {self.model.version}".strip()

@@ -25,6 +25,7 @@ class VolumeModel:
     Attributes:
         model: The open network with its card.
         labels: Names of the labels to give, in the order to give them in.
+        optional: Labels to give after them; their probability is 0 where the network lacks them.
 
     Raises:
         ModelError: The network takes no volumes, or its card lacks one of ``labels``.
@@ -32,6 +33,7 @@ class VolumeModel:
 
     model: Model
     labels: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         card = self.model.card
@@ -46,6 +48,10 @@ class VolumeModel:
                 f"{', '.join(card.channels)}.",
                 "Choose a model that was trained for this task.",
             )
+
+    def finds(self, *labels: str) -> bool:
+        """Whether the network has learned all of these labels."""
+        return all(label in self.model.card.labels for label in labels)
 
     @property
     def input(self) -> VolumeInput:
@@ -67,19 +73,23 @@ class VolumeModel:
                 up with air to the multiples that the network takes.
 
         Returns:
-            For each input the probabilities of ``labels``, (x, y, z, labels).
+            For each input the probabilities of ``labels`` and ``optional``, (x, y, z, labels).
 
         Raises:
             ModelError: The network fails, or does not give probabilities.
         """
         card = self.model.card
-        channels = [card.labels[label] for label in self.labels]  # channel 0 is the background
+        wanted = (*self.labels, *self.optional)
+        own = {place: card.labels[name] for place, name in enumerate(wanted) if name in card.labels}
         filled = [_filled(x, self.input.multiple) for x in inputs]
-        out = []
+        out: list[Float] = []
         for x, given, found in zip(inputs, filled, self.model.session.run_many(filled), strict=True):
             check_probabilities(found, (1, 1 + len(card.labels), *given.shape[2:]), card.name)
             nx, ny, nz = x.shape
-            out.append(np.moveaxis(found[0, channels, :nx, :ny, :nz], 0, -1))
+            given_back = np.zeros((nx, ny, nz, len(wanted)), np.float32)
+            for place, channel in own.items():  # channel 0 is the background
+                given_back[..., place] = found[0, channel, :nx, :ny, :nz]
+            out.append(given_back)
         return out
 
 

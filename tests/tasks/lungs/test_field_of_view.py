@@ -7,11 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from hilum.anatomy.airways import find_central_airways
-from hilum.anatomy.body import find_inner_air
-from hilum.anatomy.model import Scan
 from hilum.core.volume import Volume
 from hilum.imaging.overlap import dice
 from hilum.synthesis.phantoms import Phantom, make_phantom
+from hilum.tasks.lungs.iso_scan import IsoScan
 from hilum.tasks.lungs.model import LearnedLungs
 
 pytest.importorskip("openvino")
@@ -59,17 +58,6 @@ def test_half_a_chest_is_lung_up_to_its_edge(model: LearnedLungs, chest: Phantom
     assert dice(found > 0, true[part]) > 0.96
 
 
-def test_air_in_the_room_is_lung_only_where_that_is_known(chest: Phantom) -> None:
-    true = chest.labels > 0
-    hu = np.where(circle_through(true), chest.volume.hu, -2000)
-    scan = Scan.of(Volume(hu.astype(np.int16), chest.volume.affine).canonical())
-    told = scan.with_lung_prior(true & circle_through(true)).found
-    assert (told.inner & true).sum() > 0.9 * (true & circle_through(true)).sum()
-    assert not (told.inner & (scan.reduced.hu < -1060)).any()
-    blind = find_inner_air(scan.hu, scan.reduced, scan.threshold, np.zeros(true.shape, bool))
-    assert np.array_equal(blind.inner, scan.found.inner)
-
-
 def test_a_room_of_one_value_is_no_lung(model: LearnedLungs, chest: Phantom) -> None:
     """Denoised or clipped, all of the room's air has one value, as padding has."""
     hu = np.maximum(chest.volume.hu, -960)
@@ -93,7 +81,7 @@ def test_a_child_is_looked_at_as_an_adult_is(model: LearnedLungs, chest: Phantom
     factor = 0.45
     spacing = [factor * s for s in SPACING]
     volume = Volume(chest.volume.hu, np.diag([*spacing, 1.0]))
-    child, adult = Scan.of(volume.canonical()), Scan.of(chest.volume.canonical())
+    child, adult = (IsoScan.of(v.canonical(), 3.5) for v in (volume, chest.volume))
     assert adult.magnification == 1
     assert child.magnification > 1.4
     found, grown = model(volume), model(chest.volume)
@@ -106,4 +94,23 @@ def test_a_narrow_field_of_view_makes_no_child(chest: Phantom) -> None:
     seen = circle_through(chest.labels > 0)
     for hu in (np.where(seen, chest.volume.hu, -2000), chest.volume.hu[60:-60, 40:-40]):
         narrow = Volume(np.ascontiguousarray(hu.astype(np.int16)), chest.volume.affine)
-        assert Scan.of(narrow.canonical()).magnification == 1
+        assert IsoScan.of(narrow.canonical(), 3.5).magnification == 1
+
+
+def test_a_child_whose_body_is_cut_is_magnified_where_that_makes_the_network_surer(
+    model: LearnedLungs, chest: Phantom
+) -> None:
+    middle = slice(40, -40)
+    cut = np.ascontiguousarray(chest.volume.hu[:, middle])
+    child = Volume(cut, np.diag([*(0.3 * s for s in SPACING), 1.0]))
+    assert IsoScan.of(child.canonical(), 3.5).diameter is None
+    assert dice(model(child).labels.data > 0, chest.labels[:, middle] > 0) > 0.95
+
+
+def test_a_scan_with_head_and_feet_exchanged_is_predicted_upright(
+    model: LearnedLungs, chest: Phantom
+) -> None:
+    turned = Volume(np.ascontiguousarray(chest.volume.hu[:, :, ::-1]), chest.volume.affine)
+    found = model(turned).labels.data[:, :, ::-1]
+    assert dice(found > 0, chest.labels > 0) > 0.97
+    assert dice(found == 1, chest.labels == 1) > 0.97

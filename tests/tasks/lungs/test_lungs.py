@@ -6,7 +6,7 @@ import itertools
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +17,14 @@ from hilum.anatomy.model import Scan
 from hilum.core.errors import ModelError, NotAChestError
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
-from hilum.imaging.blocks import block_share
 from hilum.imaging.overlap import dice
 from hilum.models.card import ModelCard
 from hilum.models.engine import Device, Session, open_session
 from hilum.models.registry import SHIPPED, Model, open_model
-from hilum.models.volumes import VolumeModel
 from hilum.synthesis.lesions import add_dome
 from hilum.synthesis.phantoms import Phantom, make_phantom
 from hilum.tasks.lungs.default import VolumeLungs
 from hilum.tasks.lungs.model import LearnedLungs
-from hilum.tasks.lungs.network import LABELS, Opinion, ask_network
-from hilum.tasks.lungs.shape import Rules, fat_hu, join_lungs
 from hilum.tasks.lungs.thin import crescents, require_lung
 from support.cards import changed, volume_card
 
@@ -85,87 +81,6 @@ def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
     assert learned > classic + 0.3
 
 
-def _block(contact: float) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """A lung, and a claim of 90 mL at 0.91 that touches it with about ``contact`` of its surface."""
-    aerated = np.zeros((40, 40, 40), np.uint8)
-    aerated[4:36, 4:36, 20:36] = 1
-    p = np.where(aerated > 0, 0.99, 0.0).astype(np.float32)
-    low = 26 if contact > 0.5 else 10
-    claim = (slice(12, 22), slice(12, 22), slice(low, low + 10))
-    aerated[claim] = 0
-    p[claim] = 0.91
-    return aerated, p
-
-
-@pytest.mark.parametrize(("contact", "taken"), [(0.9, True), (0.2, False)])
-def test_dense_lung_is_wrapped_in_lung(contact: float, taken: bool) -> None:
-    aerated, p = _block(contact)
-    none = np.zeros(aerated.shape, bool)
-    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), Rules(loose=0.92, least_contact=0.4))
-    before = aerated > 0
-    assert ((found > 0) & ~before & (p > 0.9)).any() == taken
-
-
-@pytest.mark.parametrize(
-    ("p_claim", "lung_is_there", "taken"), [(0.9, True, False), (0.97, True, True), (0.9, False, True)]
-)
-def test_dense_lung_does_not_hang_on_a_lung_by_a_corner(
-    p_claim: float, lung_is_there: bool, taken: bool
-) -> None:
-    """It may be most of a lung, but not as much again beside one that is aerated, unless that is sure."""
-    aerated, p = _block(0.2)
-    claim = (p > 0.9) & (aerated == 0)
-    p[claim] = p_claim
-    if not lung_is_there:
-        aerated[:, :, 22:], p[:, :, 22:] = 0, 0
-        aerated[:12], aerated[22:], p[:12], p[22:] = 0, 0, 0, 0
-    none = np.zeros(aerated.shape, bool)
-    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), Rules(aloof=(0.2, 0.95)))
-    assert (found[claim] > 0).any() == taken
-
-
-def _body(claim: npt.NDArray[np.bool_], hu: float, off: float) -> npt.NDArray[np.float32]:
-    """A body of muscle and fat, all of it ``off`` HU too bright, in which the claim has ``hu``."""
-    out = np.where(np.arange(claim.shape[1])[None, :, None] % 2, np.float32(50), np.float32(-100))
-    return np.where(claim, np.float32(hu), np.broadcast_to(out, claim.shape)) + np.float32(off)
-
-
-@pytest.mark.parametrize("off", [-60.0, 0.0, 40.0])
-def test_fat_below_the_lung_is_none(off: float) -> None:
-    """However sure the network is, unless the lung wraps it, or its HU are those of tissue or of haze."""
-    aerated, p = _block(0.2)
-    claim = (p > 0.9) & (aerated == 0)
-    p[claim] = 0.98
-    none = np.zeros(aerated.shape, bool)
-    for hu, taken in ((-80.0, False), (40.0, True), (-180.0, True), (-300.0, True)):
-        found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, hu, off))
-        assert (found[claim] > 0).any() == taken
-    aerated, p = _block(0.9)
-    claim = (p > 0.9) & (aerated == 0)
-    found = join_lungs(aerated, p, 0 * p, none, (4.5, 4.5, 4.5), hu=_body(claim, -80, off))
-    assert (found[claim] > 0).any()
-
-
-def test_fat_is_where_the_scan_has_it() -> None:
-    rng = np.random.default_rng(0)
-    fat, muscle, blood = (rng.normal(m, 15, 4000) for m in (-110, 45, 190))
-    assert fat_hu(np.r_[fat, muscle]) == pytest.approx(-110, abs=8)
-    assert fat_hu(np.r_[fat, fat, muscle] + 30) == pytest.approx(-80, abs=8)
-    assert fat_hu(np.r_[fat[::4], muscle, blood[::8]]) == pytest.approx(-110, abs=8)
-    assert fat_hu(np.r_[muscle, blood[::2]]) == pytest.approx(-100, abs=8)
-    assert fat_hu(muscle) == pytest.approx(-100, abs=8)
-    assert fat_hu(np.empty(0)) == -100
-
-
-def test_no_lung_begins_as_a_small_piece() -> None:
-    """Where the other lung is not in the picture, a claim of it beside this one is no lung."""
-    aerated, p = _block(0.9)
-    none = np.zeros(aerated.shape, bool)
-    left = np.where(aerated > 0, 0, p).astype(np.float32)
-    found = join_lungs(aerated, p - left, left, none, (4.5, 4.5, 4.5))
-    assert not (found == 2).any()
-
-
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
     order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom, found: Segmentation
@@ -197,39 +112,6 @@ def test_what_is_no_chest_is_refused(model: LearnedLungs) -> None:
     low = make_phantom(seed=21, spacing=(3.0, 3.0, 3.0), orientation="RAS", coverage=(0.0, 0.12))
     with pytest.raises(NotAChestError):
         model(low.volume)
-
-
-def test_lungs_without_air_need_a_trachea_and_much_of_them(healthy: Phantom) -> None:
-    """A white chest is a chest where the network is sure of it; what it does not claim stays refused."""
-    white = healthy.volume.hu.copy()
-    inside = healthy.labels > 0
-    white[inside] = np.maximum(white[inside], 30)
-    sick = Volume(white, healthy.volume.affine, healthy.volume.meta)
-
-    def claim(share: float, confidence: dict[str, Any] | None) -> LearnedLungs:
-        class Claims(LearnedLungs):
-            """Claims so much of the true lungs, from the head on."""
-
-            def judge(self, hu: Any, spacing: Any) -> Opinion:
-                scan = Scan.of(sick.canonical())
-                planes = int((1 - share) * scan.hu.shape[2])
-                right, left = (
-                    0.98 * block_share(healthy.labels == side, SPACING).astype(np.float32) for side in (1, 2)
-                )
-                right[:, :, :planes] = left[:, :, :planes] = 0
-                return Opinion(right, left, None, None)
-
-        return Claims(network(Unused(), confidence=confidence), mirror=False)
-
-    for confidence in ({"bias": -9.0, "weights": {}}, None):
-        result = claim(1.0, confidence)(sick)
-        found = result.labels.data
-        assert result.confidence is not None
-        assert result.confidence.failure >= 0.5
-        assert dice(found == 1, healthy.labels == 1) > 0.9
-        assert dice(found == 2, healthy.labels == 2) > 0.9
-    with pytest.raises(NotAChestError):
-        claim(0.12, None)(sick)
 
 
 def test_half_a_chest_gives_the_half_that_is_there(model: LearnedLungs, healthy: Phantom) -> None:
@@ -359,68 +241,6 @@ def test_confidence_tells_a_chest_from_nonsense(
         assert 0 < bad.confidence.where.max() <= 100
 
 
-def test_long_scans_are_judged_in_pieces() -> None:
-    class Echo(Unused):
-        longest = 0
-
-        def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            self.longest = max(self.longest, x.shape[-1])
-            p = (x + 1) / 2
-            return np.concatenate([1 - p, p, 0 * p], 1)
-
-    hu = np.random.default_rng(1).uniform(-1024, 400, (16, 16, 400)).astype(np.float32)
-    echo = Echo()
-    opinion = ask_network(VolumeModel(network(echo, 2.5), LABELS), hu, (2.5, 2.5, 2.5), mirror=False)
-    assert echo.longest <= 160
-    assert np.allclose(opinion.right, (hu + 1024) / 1424, atol=1e-4)
-    assert opinion.doubt is None
-
-
-def blocks() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Two aerated lungs that the network agrees with."""
-    aerated = np.zeros((80, 40, 40), np.uint8)
-    aerated[5:35, 5:30, 10:35], aerated[45:75, 5:30, 10:35] = 2, 1
-    return aerated, (aerated == 1).astype(np.float32), (aerated == 2).astype(np.float32)
-
-
-def test_what_the_network_is_sure_of_is_added_and_what_it_dreams_is_not() -> None:
-    step = (2.5, 2.5, 2.5)
-    aerated, right, left = blocks()
-    nothing = np.zeros(aerated.shape, bool)
-    assert np.array_equal(join_lungs(aerated, right, left, nothing, step), aerated)
-    below = (slice(45, 75), slice(5, 30), slice(0, 10))  # 117 mL under the right lung
-    right[below] = 0.97
-    assert (join_lungs(aerated, right, left, nothing, step)[below] == 1).all()
-    right[below] = 0.75
-    assert (join_lungs(aerated, right, left, nothing, step)[below] == 0).all()
-    small = (slice(45, 55), slice(5, 15), slice(0, 10))  # 16 mL: a smaller claim needs less
-    right[below], right[small] = 0, 0.75
-    assert (join_lungs(aerated, right, left, nothing, step)[small] == 1).all()
-    assert (join_lungs(aerated, right, left, np.ones_like(nothing), step)[small] == 0).all()
-
-
-def test_what_the_network_surely_denies_is_taken_away() -> None:
-    step = (2.5, 2.5, 2.5)
-    aerated, right, left = blocks()
-    gas = (slice(5, 35), slice(20, 30), slice(10, 35))
-    left[gas] = 0.02
-    nothing = np.zeros(aerated.shape, bool)
-    assert (join_lungs(aerated, right, left, nothing, step)[gas] == 0).all()
-    left[gas] = 0.4
-    assert (join_lungs(aerated, right, left, nothing, step)[gas] == 2).all()
-
-
-def test_a_lung_without_air_is_added_when_it_is_large() -> None:
-    step = (2.5, 2.5, 2.5)
-    aerated, right, left = blocks()
-    aerated[aerated == 2] = 0
-    nothing = np.zeros(aerated.shape, bool)
-    lungs = join_lungs(aerated, right, left, nothing, step)
-    assert (lungs == 2).sum() == left.sum()
-    left[:, :, 15:] = 0  # 59 mL that touch no lung
-    assert (join_lungs(aerated, right, left, nothing, step) == 2).sum() == 0
-
-
 def test_weights_are_small_whole_and_checked(tmp_path: Path) -> None:
     assert sum(p.stat().st_size for p in SHIPPED.glob("*.onnx")) < 15e6
     for name in ("lungs", "lungs-slices"):
@@ -449,25 +269,3 @@ def test_onnx_runtime_gives_what_openvino_gives() -> None:
     x = np.random.default_rng(2).uniform(-1, 1, (1, 1, 48, 32, 32)).astype(np.float32)
     a, b = (engine(SHIPPED / "lungs.onnx", 1).run(x) for engine in (_OpenVino, _OnnxRuntime))
     assert np.abs(a - b).max() < 1e-3
-
-
-def test_the_room_beside_the_body_is_not_judged() -> None:
-    class Sees(Unused):
-        shapes: ClassVar[list[tuple[int, ...]]] = []
-
-        def run(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            self.shapes.append(x.shape)
-            return np.concatenate([1 - (x + 1) / 2, (x + 1) / 2, 0 * x], 1)
-
-    sees = VolumeModel(network(Sees()), LABELS)
-    hu = np.full((96, 96, 16), -1024, np.float32)
-    hu[40:50, 20:50] = 400
-    opinion = ask_network(sees, hu, (3.5, 3.5, 3.5), mirror=True)
-    assert Sees.shapes == [(1, 1, 16, 48, 16)] * 2  # two cubes round it, filled up to multiples of 16
-    # The mirror image calls it left.
-    assert np.allclose(opinion.right[40:50, 20:50], 0.5)
-    assert np.allclose(opinion.left[40:50, 20:50], 0.5)
-    assert opinion.right[:38].max() == opinion.left[:, 52:].max() == 0
-    empty = ask_network(sees, hu[:32, :16], (3.5, 3.5, 3.5), mirror=False)
-    assert empty.right.shape == (32, 16, 16)
-    assert empty.right.max() == 0

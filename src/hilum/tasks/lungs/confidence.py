@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +10,13 @@ import numpy.typing as npt
 from hilum.anatomy.airways import CentralAirways
 from hilum.anatomy.body import BodyAir
 from hilum.core.flag_limits import LIMITS
-from hilum.imaging.blocks import Reduced, native_planes
+from hilum.imaging.morphology import Mask
 from hilum.models.card import Calibration
-from hilum.tasks.lungs.network import Opinion
+from hilum.tasks.lungs.iso_scan import IsoScan
+from hilum.tasks.lungs.predict import Probabilities
 
 __all__ = ["UNCERTAIN", "chance_of_failure", "doubt_map", "signs_of"]
 
-Float = npt.NDArray[np.floating[Any]]
 #: From this chance of failure a result is flagged.
 UNCERTAIN = LIMITS.failure
 #: HU of what may be aerated lung: neither tissue nor free gas.
@@ -26,18 +25,20 @@ _DENSE = -300.0
 
 
 def signs_of(
-    opinion: Opinion,
-    lungs: npt.NDArray[np.uint8],
-    hu: Float,
+    chance: npt.NDArray[np.float32],
+    agreement: float | None,
+    lungs: Mask,
+    hu: npt.NDArray[np.float32],
     found: BodyAir,
     airways: CentralAirways | None,
 ) -> dict[str, float]:
     """Signs of a bad result, each 0 for none.
 
     Args:
-        opinion: The network's answer.
+        chance: Probability of lung, (x, y, z).
+        agreement: Dice of the lungs in scan and mirror image; None where that is not known.
         lungs: The lungs that came of it, same grid.
-        hu: Block means on the scale of true HU.
+        hu: HU on the scale of true HU.
         found: Air in the body.
         airways: Trachea and bronchi, where they were found.
 
@@ -47,20 +48,18 @@ def signs_of(
         outside of the lungs, as a share of them; ``outside``: share of the lungs outside of the body;
         ``dense``: share of them that is as dense as tissue, where only the network tells lung from the rest.
     """
-    p = np.clip(opinion.right + opinion.left, 0, 1)
-    mask = lungs > 0
-    size = max(float(mask.sum()), 1.0)
-    soft = 1 - 2 * float(p[mask].sum()) / max(float(p.sum()) + size, 1.0)
-    air = found.inner & (hu > _AERATED[0]) & (hu < _AERATED[1]) & ~mask
+    chance, size = np.clip(chance, 0, 1), max(float(lungs.sum()), 1.0)
+    soft = 1 - 2 * float(chance[lungs].sum()) / max(float(chance.sum()) + size, 1.0)
+    air = found.inner & (hu > _AERATED[0]) & (hu < _AERATED[1]) & ~lungs
     if airways is not None:
         air &= ~airways.lumen
     core = air[1:-1, 1:-1] & air[:-2, 1:-1] & air[2:, 1:-1] & air[1:-1, :-2] & air[1:-1, 2:]
     return {
         "soft": soft,
-        "mirror": 0.0 if opinion.agreement is None else 1 - opinion.agreement,
+        "mirror": 0.0 if agreement is None else 1 - agreement,
         "left_out": float(core.sum()) / size,
-        "outside": float((mask & ~found.filled).sum()) / size,
-        "dense": float((hu[mask] > _DENSE).sum()) / size,
+        "outside": float((lungs & ~found.filled).sum()) / size,
+        "dense": float((hu[lungs] > _DENSE).sum()) / size,
     }
 
 
@@ -77,13 +76,14 @@ def chance_of_failure(signs: Mapping[str, float], calibration: Calibration) -> f
     return float(1 / (1 + np.exp(-np.clip(total, -30, 30))))
 
 
-def doubt_map(opinion: Opinion, reduced: Reduced) -> npt.NDArray[np.uint8]:
-    """Doubt of each native voxel, 0 to 100: nearness of the probability to one half, or the mirror's say."""
-    p = np.clip(opinion.right + opinion.left, 0, 1)
-    doubt = 100 * (1 - np.abs(2 * p - 1))
-    if opinion.doubt is not None:
-        doubt = np.maximum(doubt, 100 * np.clip(opinion.doubt, 0, 1))
-    out = np.empty(reduced.full_shape, np.uint8)
-    for z, plane in enumerate(native_planes(doubt.astype(np.float32), reduced)):
-        out[:, :, z] = np.rint(plane)
+def doubt_map(p: Probabilities, scan: IsoScan) -> npt.NDArray[np.uint8]:
+    """Doubt of each native voxel, 0 to 100: nearness of the probability to one half, or
+    the difference from the mirror image."""
+    doubt = 100 * (1 - np.abs(2 * np.clip(p.lungs, 0, 1) - 1))
+    if p.disagreement is not None:
+        doubt = np.maximum(doubt, 100 * np.clip(p.disagreement, 0, 1))
+    out = np.empty(scan.voxels.shape, np.uint8)
+    along_x, along_y, along_z = (scan.along(axis) for axis in range(3))
+    for z in range(out.shape[2]):
+        out[:, :, z] = np.rint(along_y.rows(along_x.rows(along_z.one(doubt, z)).T).T)
     return out

@@ -1,54 +1,47 @@
-"""The model ``lungs``: a 3-D network for shape and sides, native voxels for the surface."""
+"""The model ``lungs``: a 3-D network leads, native voxels draw the surface."""
 
 from __future__ import annotations
-
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
-from hilum.anatomy.airways import wall_of
-from hilum.anatomy.model import Scan, threshold_lungs
-from hilum.anatomy.select import GAS_HU
+from hilum.anatomy.model import require_chest
 from hilum.core.errors import NotAChestError
 from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import Mask, Spacing
+from hilum.imaging.morphology import Mask
 from hilum.models.registry import Model
-from hilum.models.volumes import VolumeModel
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
-from hilum.tasks.lungs.network import LABELS, Opinion, ask_network
-from hilum.tasks.lungs.shape import join_lungs
+from hilum.tasks.lungs.iso_scan import IsoScan
+from hilum.tasks.lungs.predict import PLEURA_LABELS, Probabilities, network_of, predict
+from hilum.tasks.lungs.surface import draw
 
 __all__ = ["LearnedLungs"]
 
-#: Notches of the aerated lungs up to twice this wide are closed, as in the training's labels.
-CLOSING_MM = 9.0
-#: Two lungs without air are lungs from this size on, mL, and below a trachea only.
-AIRLESS_ML = 400.0
-#: Where the network calls more than this lung that was taken for the room, the air is looked at again: the
-#: field of view may have cut a lung.
-CUT_ML = 2.0
+#: Where scan and mirror image agree with at least this Dice, the network knows what it sees (0.98 and more on
+#: digital chests and on scans it has learned from, upright and of an adult's size). Else other poses are
+#: tried, and one is taken if the Dice that the network expects to miss is below so much of the first one.
+SURE_AGREEMENT, BETTER_DOUBT = 0.97, 0.7
+#: A body that the field of view cuts may be a child's: it is tried so many times as large.
+CUT_CHILD_MAGNIFICATION = 2.0
 
 
 class LearnedLungs:
-    """Finds lungs by a network that has seen disease.
-
-    Aerated lung is found by its air. The network, on cubes of 3.5 mm, adds what is dense and takes away what
-    is no lung. The surface comes from the native voxels where the lung is aerated (half-way between lung and
-    tissue), and stays the network's where it is dense.
+    """Finds lungs, pleural fluid and free pleural gas by a 3-D network.
 
     Args:
-        model: A network of volumes with the labels ``right_lung`` and ``left_lung``.
-        mirror: Ask the network for the mirror image too, and say where the answers differ.
+        model: A network of volumes with the labels ``right_lung`` and ``left_lung``; it may have
+            ``pleural_fluid`` and ``pleural_gas``, too.
+        mirror: Test-time augmentation: average with the prediction of the mirror image.
 
     Raises:
         ModelError: The network is another one.
     """
 
     def __init__(self, model: Model, mirror: bool = True) -> None:
-        self.network, self.mirror = VolumeModel(model, LABELS), mirror
+        self.network, self.mirror = network_of(model), mirror
 
     @property
     def info(self) -> ModelInfo:
@@ -59,74 +52,70 @@ class LearnedLungs:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`."""
         tell = progress or (lambda fraction, what: None)
         tell(0.0, "reducing")
-        asked: list[Future[Opinion]] = []
-        with ThreadPoolExecutor(1) as pool:  # the network works while the air is being looked at
-
-            def ask(hu: npt.NDArray[np.float32], spacing: Spacing) -> None:
-                asked.append(pool.submit(self.judge, hu, spacing))
-
-            scan = Scan.of(volume.canonical(), ask)
-            tell(0.2, "finding lungs")
-            aerated, keep_out, refusal = by_air(scan)
-            tell(0.4, "finding dense lung")
-            opinion = asked[-1].result()
-        cut = scan.found.outside & (scan.hu < scan.threshold) & (opinion.right + opinion.left >= 0.5)
-        spacing = scan.reduced.spacing
-        if cut.sum() * np.prod(spacing) / 1000.0 > CUT_ML:
-            scan = scan.with_lung_prior(cut)
-            aerated, keep_out, refusal = by_air(scan)
-        if refusal is not None and scan.airways is None:
-            raise refusal
-        lungs = join_lungs(aerated, opinion.right, opinion.left, keep_out, spacing, hu=scan.hu)
-        if refusal is not None and (lungs > 0).sum() * np.prod(spacing) / 1000.0 < AIRLESS_ML:
-            raise refusal
-        if not lungs.any():
-            raise NotAChestError(
-                "No lung was found in this scan: what has the density of lung has not its shape.",
-                "Check that it is a chest CT and not another body part, and that its voxel size is right.",
-            )
+        canonical = volume.canonical()
+        scan = IsoScan.of(canonical, self.step_mm)
+        tell(0.2, "finding lungs")
+        first = self.predict(scan.hu)
+        require_lung(scan, first.mask)
+        scan, p = self.in_doubt(canonical, scan, first)
+        lungs = p.mask
+        require_lung(scan, lungs)
         tell(0.7, "refining the surface")
-        labels = scan.refined(lungs, (lungs > 0) & (scan.hu >= scan.threshold), keep_out)
-        tell(1.0, "done")
-        # Lungs without air are never taken on trust.
-        confidence = self._confidence(volume, scan, lungs, opinion, UNCERTAIN if refusal is not None else 0.0)
-        return Segmentation(
-            LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks(), confidence
+        labels, pleura = draw(scan, p, scan.unseen)
+        tell(0.9, "estimating confidence")
+        confidence = self._confidence(volume, scan, lungs, p)
+        restored = (volume.restore(a.transpose(scan.order)) for a in (labels, pleura))
+        found, beside = (
+            LabelVolume.on_grid_of(volume, a, s) for a, s in zip(restored, (LUNGS, PLEURA), strict=True)
         )
+        tell(1.0, "done")
+        others = {PLEURA.name: beside} if self.network.finds(*PLEURA_LABELS) else {}
+        return Segmentation(found, self.info, scan.landmarks(), confidence, beside=others)
 
-    def _confidence(
-        self, volume: Volume, scan: Scan, lungs: npt.NDArray[np.uint8], opinion: Opinion, least: float
-    ) -> Confidence | None:
-        """Return how sure the result is; None where the model is not calibrated, unless in doubt at once."""
+    @property
+    def step_mm(self) -> float:
+        """Side of the network's isotropic voxels, mm."""
+        return self.network.input.step_mm
+
+    def predict(self, hu: npt.NDArray[np.float32]) -> Probabilities:
+        """Run the network on isotropic voxels in RAS order, on the scale of true HU."""
+        return predict(self.network, hu, self.mirror)
+
+    def in_doubt(self, canonical: Volume, scan: IsoScan, p: Probabilities) -> tuple[IsoScan, Probabilities]:
+        """Try another pose and another size where the network contradicts itself; return the best.
+
+        Args:
+            canonical: The scan in canonical order.
+            scan: The same on isotropic voxels.
+            p: The network's prediction of it.
+        """
+        if p.agreement is None or p.agreement >= SURE_AGREEMENT:
+            return scan, p
+        tries = [(scan, self.predict(scan.hu[:, :, ::-1]).upside_down())]
+        if scan.diameter is None and scan.has_size(canonical):
+            larger = IsoScan.of(canonical, self.step_mm, CUT_CHILD_MAGNIFICATION)
+            tries.append((larger, self.predict(larger.hu)))
+        best = min(tries, key=lambda one: one[1].doubt)
+        return best if best[1].doubt < BETTER_DOUBT * p.doubt else (scan, p)
+
+    def _confidence(self, volume: Volume, scan: IsoScan, lungs: Mask, p: Probabilities) -> Confidence | None:
+        """Return how sure the result is; None where the card holds no calibration."""
         calibration = self.network.model.card.confidence
-        if calibration is None and least == 0.0:
+        if calibration is None:
             return None
-        signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
-        failure = least if calibration is None else max(chance_of_failure(signs, calibration), least)
+        signs = signs_of(p.lungs, p.agreement, lungs, scan.hu, scan.found, scan.airways)
+        failure = chance_of_failure(signs, calibration)
         where = None
         if failure >= UNCERTAIN:
-            where = volume.restore(doubt_map(opinion, scan.reduced).transpose(scan.order))
+            where = volume.restore(doubt_map(p, scan).transpose(scan.order))
         return Confidence(failure, signs, where)
 
-    def ask(self, scan: Scan) -> Opinion:
-        """Return what the network says of each block of a scan."""
-        return self.judge(scan.hu, scan.reduced.spacing)
 
-    def judge(self, hu: npt.NDArray[np.float32], spacing: Spacing) -> Opinion:
-        """Return what the network says of block means in RAS order, on the scale of true HU."""
-        return ask_network(self.network, hu, spacing, self.mirror)
-
-
-def by_air(scan: Scan) -> tuple[npt.NDArray[np.uint8], Mask, NotAChestError | None]:
-    """Return lungs found by their air, what no lung may enter, and, where there are none, why."""
-    try:
-        aerated, _, keep_out = threshold_lungs(scan, CLOSING_MM)
-    except NotAChestError as error:
-        return np.zeros(scan.hu.shape, np.uint8), barred(scan), error
-    return aerated, keep_out, None
-
-
-def barred(scan: Scan) -> Mask:
-    """Return what no lung may enter where no aerated lung is seen: the room, airways, free gas."""
-    out = scan.found.outside | (scan.found.inner & (scan.hu < GAS_HU))
-    return out if scan.airways is None else out | wall_of(scan.airways, scan.reduced.spacing)
+def require_lung(scan: IsoScan, lungs: Mask) -> None:
+    """Raise :class:`NotAChestError` where there is no lung, or the tips of lungs only."""
+    if not lungs.any():
+        raise NotAChestError(
+            "No lung was found in this scan.",
+            "Check that it is a chest CT and not another body part, and that its voxel size is right.",
+        )
+    require_chest(lungs, scan.found.filled | lungs)

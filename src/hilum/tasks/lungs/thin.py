@@ -14,12 +14,12 @@ from hilum.core.planes import Plane
 from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.blocks import block_share, native_planes
+from hilum.imaging.isogrid import IsoGrid
 from hilum.imaging.morphology import Mask
 from hilum.imaging.overlap import dice
 from hilum.models.slices import SliceModel
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
 from hilum.tasks.lungs.learned import order_in_space, pictures_of
-from hilum.tasks.lungs.network import Opinion
 
 if TYPE_CHECKING:
     from hilum.models.registry import Model
@@ -117,8 +117,10 @@ class ThinLungs:
         more = max(0, int(np.ceil(_SLAB_MM / height)) - count)
         around = (more // 2, more - more // 2)
         slab = np.pad(scan.hu, ((0, 0), (0, 0), around), mode="edge")
-        opinion = self.volumes.judge(slab, (*scan.reduced.spacing[:2], height))
-        chance = (opinion.right + opinion.left)[:, :, around[0] : around[0] + count].astype(np.float32)
+        shape = (slab.shape[0], slab.shape[1], slab.shape[2])
+        grid = IsoGrid(shape, (*scan.reduced.spacing[:2], height), self.volumes.step_mm)
+        p = self.volumes.predict(np.asarray(grid.to_iso(slab), np.float32))
+        chance = np.asarray(grid.from_iso(p.lungs), np.float32)[:, :, around[0] : around[0] + count]
         tissue = (scan.hu > _PLAIN_AIR_HU).astype(np.float32)
         told, solid = (np.empty(scan.voxels.shape, np.float32) for _ in range(2))
         for values, out in ((chance, told), (tissue, solid)):
@@ -136,9 +138,9 @@ class ThinLungs:
         chance, plain, mirrored, told = chances
         limit = self.slices.threshold
         coarse = block_share(chance, scan.spacing)
-        opinion = Opinion(coarse, np.zeros_like(coarse), None, dice(plain >= limit, mirrored >= limit))
-        lungs = (block_share(labels > 0, scan.spacing) >= 0.5).astype(np.uint8)
-        signs = signs_of(opinion, lungs, scan.hu, scan.found, scan.airways)
+        lungs = block_share(labels > 0, scan.spacing) >= 0.5
+        agreement = dice(plain >= limit, mirrored >= limit)
+        signs = signs_of(coarse, agreement, lungs, scan.hu, scan.found, scan.airways)
         signs["apart"] = 1 - dice(plain >= limit, told >= 0.5)
         failure = chance_of_failure(signs, calibration)
         where = None
