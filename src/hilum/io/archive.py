@@ -73,14 +73,14 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def volumes_in(files: list[Path]) -> list[Path]:
-    """Return the files that hold one volume each, judged by their name; ``.img`` belongs to its ``.hdr``."""
+    """Return the files that hold one volume each, by their name; ``.img`` belongs to its ``.hdr``."""
     names = {f.name.lower() for f in files}
     return [f for f in files if is_volume_file(f.name, names)]
 
 
 @contextmanager
 def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
-    """Unpack an archive into a temporary folder and remove it afterwards, whatever happens.
+    """Unpack an archive into a temporary folder and always remove it afterwards.
 
     Args:
         path: The archive.

@@ -115,18 +115,18 @@ class SeriesInfo:
 def inspect(path: Path | str, *, series: str | None = None, descriptions: bool = False) -> list[SeriesInfo]:
     """List what a file, a folder of any depth or a zip holds.
 
-    DICOM is judged by its headers alone, so a problem that only the pixels show (a file that cannot be
+    Only DICOM headers are read, so a problem that only the pixels show (a file that cannot be
     decoded) is not listed. Rows are ordered by study, series number, series UID and part, then come series
     without images and files that cannot be read.
 
     Args:
         path: DICOM file or folder, zip, NIfTI, NRRD, MHA/MHD or TIFF.
         series: Series to mark as chosen, as in :func:`hilum.io.dicom.read_dicom`; without it the rules
-            choose, one stack a study.
+            choose, one stack per study.
         descriptions: Also give series descriptions. They are typed by people and can identify a patient.
 
     Returns:
-        One entry a stack or volume. Where nothing can be read as chest CT, none is chosen.
+        One entry per stack or volume. Where nothing can be read as chest CT, none is chosen.
 
     Raises:
         InputError: The path does not exist, or nothing there is known.
@@ -183,7 +183,7 @@ def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> lis
 
 
 def _inspect_volumes(paths: Sequence[Path], folder: Path, *, chosen: bool = True) -> list[SeriesInfo]:
-    """One row a file, also where it cannot be read."""
+    """One row per file, even if it cannot be read."""
     rows = []
     for path in paths:
         try:
@@ -268,7 +268,7 @@ def _from_stack(stack: Stack, why: str | None, descriptions: bool) -> SeriesInfo
 
 
 def _imageless(found: Scan, descriptions: bool) -> list[SeriesInfo]:
-    """One row a series of DICOM files without image, such as reports and structure sets."""
+    """One row per series of DICOM files without image, such as reports and structure sets."""
     heads = {(h.study_uid, h.series_uid): h for h in found.imageless}
     problem = (("no_image", "The files hold no image."),)
     return [

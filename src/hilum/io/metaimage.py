@@ -64,8 +64,8 @@ def read_metaimage_header(path: Path, within: Path | None = None) -> Raster:
         encoding,
         _files(path, fields, listed, length, shape, within),
         affine,
-        orientation_told=any(key in fields for key in _MATRIX),
-        spacing_told="elementspacing" in fields or "elementsize" in fields,
+        orientation_known=any(key in fields for key in _MATRIX),
+        spacing_known="elementspacing" in fields or "elementsize" in fields,
         notes=notes,
         layers=layers,
     )
@@ -146,8 +146,8 @@ def _affine(
     matrix = _one_of(fields, _MATRIX)
     if matrix is not None:
         # A line of the matrix is the direction of an axis.
-        told = np.reshape(numbers(matrix, "TransformMatrix", axes * axes), (axes, axes)).T
-        affine[:used, :used] = told[:used, :used]
+        given = np.reshape(numbers(matrix, "TransformMatrix", axes * axes), (axes, axes)).T
+        affine[:used, :used] = given[:used, :used]
     steps = fields.get("elementspacing", fields.get("elementsize"))
     if steps is not None:
         spacing[:used] = numbers(steps, "ElementSpacing", axes)[:used]

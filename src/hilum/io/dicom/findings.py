@@ -57,7 +57,7 @@ class Finding:
         code: What it is: that of the flag which it becomes, or of the refusal.
         sentence: One sentence for a person, without a patient identifier.
         effect: What follows.
-        hint: How to go on; may be empty.
+        hint: What to do; may be empty.
     """
 
     code: FlagCode | Refusal

@@ -32,7 +32,7 @@ _UNEVEN, _ROUNDING_MM = 0.1, 0.1
 _MAX_TILT_DEG = 1.0
 #: Shifts in the plane below this part of a pixel are ignored.
 _SHIFT_PIXELS = 0.5
-_RESAMPLE = Sentence("Get the series again, or go on by interpolation with {set:resample}.")
+_RESAMPLE = Sentence("Get the series again, or interpolate with {set:resample}.")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Grid:
     """The stack as it lies in space.
 
     Attributes:
-        planes: Slices in order along the normal, one a position; from feet to head where it is axial.
+        planes: Slices in order along the normal, one per position; from feet to head where it is axial.
         places: Position of each along the normal in mm, shape (n,).
         shifts: Shift of each along row and column against the first, in mm, shape (n, 2).
         orientation: Directions.
@@ -203,7 +203,7 @@ def _step(planes: Sequence[Plane], places: Array) -> tuple[float, list[Finding]]
 def _merge(
     planes: Sequence[Plane], places: Array, step: float
 ) -> tuple[list[int], tuple[tuple[int, Plane], ...]]:
-    """Keep one plane a place; the others are named with the slice that they repeat."""
+    """Keep one plane per position; the others are named with the slice that they repeat."""
     keep: list[int] = [0]
     repeated: list[tuple[int, Plane]] = []
     for n in range(1, len(planes)):

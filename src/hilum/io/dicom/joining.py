@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.frame_types import Kind, kind_of
 from hilum.io.dicom.geometry import lay_out
 from hilum.io.dicom.headers import PHASE_KEYS, Plane
-from hilum.io.dicom.kinds import Kind, kind_of
 
 __all__ = ["join"]
 

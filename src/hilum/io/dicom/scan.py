@@ -59,7 +59,7 @@ def scan(path: Source, *, descriptions: bool = False) -> Scan:
         descriptions: Also read series descriptions, which may identify the patient.
 
     Raises:
-        InputError: The path does not exist, a file that was named is no DICOM, the only one may not be read,
+        InputError: The path does not exist, a file that was named is not DICOM, the only one may not be read,
             or none was named.
     """
     found = Scan()
