@@ -33,7 +33,7 @@ SOURCE_COLUMNS = ("scan", "path", "study_uid", "series_uid", "sha256")
 FAILED_COLUMNS = ("scan", "code", "message", "hint", "path")
 #: Seconds between two writes of the tables, which would otherwise dominate with thousands of scans.
 _EVERY_S = 5.0
-_PATIENCE_S = 60.0  # a table is written in milliseconds; whoever holds the lock for longer hangs
+_PATIENCE_S = 60.0  # a table is written in milliseconds; a process that holds the lock for longer hangs
 _MOST_SALT_BYTES = 1024
 _SHORT = 8  # hexadecimal digits of a study's name; two of 10,000 studies are alike once in 100 folders
 

@@ -42,7 +42,7 @@ __all__ = [
 MEASURES_SCHEMA = "hilum.measures/2"
 #: Columns of the long table ``measures.csv``, see :func:`measure_rows`.
 COLUMNS = ("task", "region", "measure", "value", "unit", "formula_id", "reason")
-#: Folders above a folder of results that are looked at: results must not lie inside those of another scan.
+#: Number of parent folders that are checked: results must not lie inside those of another scan.
 _NESTED = 8
 
 

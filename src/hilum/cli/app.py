@@ -1,4 +1,4 @@
-"""The commands put together, and what happens when one fails.
+"""The command-line application and its error handling.
 
 Exit codes: 0 done, 2 usage, 3 input cannot be read, 4 geometry cannot be trusted, 5 not a chest CT,
 6 output cannot be written, 7 not enough memory, 1 a bug, 129 hung up, 130 interrupted, 143 terminated.

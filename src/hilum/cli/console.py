@@ -1,4 +1,4 @@
-"""What the program says: lines for people, JSON for programs, errors, a progress bar.
+"""Output of the program: text, JSON, errors, a progress bar.
 
 All text goes through this module. File names, DICOM tags and model cards may hold control characters, the
 streams may be closed, full or unable to show a character; neither may garble the terminal or end the work.

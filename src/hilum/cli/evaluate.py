@@ -1,4 +1,4 @@
-"""``hilum evaluate``: masks against masks, or a trained network against a data set."""
+"""``hilum evaluate``: masks against masks, or a trained network against a dataset."""
 
 from __future__ import annotations
 

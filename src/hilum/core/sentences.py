@@ -1,7 +1,7 @@
 """Sentences for people that keep their parts: which parameter helps, which verb, and names of files.
 
 The library does not know who reads a message: a program, a person at a command line, or a web page. A
-:class:`Sentence` is text with named places; whoever shows it fills them with own words:
+:class:`Sentence` is text with named placeholders, which the program that shows it fills in its own words:
 
 =====================  ============================  ==========================  =========================
 place                  neutral (``str``)             command line                without names

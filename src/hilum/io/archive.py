@@ -68,7 +68,7 @@ _DEFAULT = ZipLimits()
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the files of an unpacked archive in the order of their paths; hidden ones are passed over."""
+    """Return the files of an unpacked archive in the order of their paths; hidden ones are skipped."""
     return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
 
 
@@ -138,7 +138,7 @@ def _extract(archive: zipfile.ZipFile, name: str, folder: Path, limits: ZipLimit
         if target.exists():
             raise InputError(
                 Sentence("{file:name} holds two files of the same name.", name=name),
-                "Unpack it by hand and look.",
+                "Unpack it by hand and check which one is meant.",
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         left -= _write(archive, member, target, name, min(left, _allowed(member, limits)))

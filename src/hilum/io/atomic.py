@@ -345,7 +345,7 @@ def _written_by_hilum(folder: Path) -> set[str] | None:
 
 
 def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk. Folders cannot be flushed everywhere, which is no error."""
+    """Flush a file or folder to the disk. Not every system can flush folders; that is not an error."""
     if path.is_symlink():
         return
     if path.is_dir():

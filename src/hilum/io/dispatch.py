@@ -1,4 +1,4 @@
-"""One door for all formats: content decides first, the file name second."""
+"""Read any supported format: detected by content first, by file name second."""
 
 from __future__ import annotations
 

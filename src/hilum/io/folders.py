@@ -1,4 +1,4 @@
-"""What scans a folder holds: volume files, and the DICOM studies with CT."""
+"""Find the scans of a folder: volume files, and DICOM studies with CT."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Files:
 def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Found:
     """Find the scans in a folder of any depth.
 
-    Hidden files and folders with results of hilum are passed over, and so are files whose names say that
+    Hidden files and folders with results of hilum are skipped, and so are files whose names say that
     they hold masks, if there are others.
 
     Args:

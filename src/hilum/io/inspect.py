@@ -1,4 +1,4 @@
-"""What lies in a file, a folder or a zip, and which series would be read."""
+"""List the content of a file, a folder or a zip, and which series would be read."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _inspect_volume(path: Path, *, chosen: bool = True, folder: Path | None = No
 
     volume = read(path) if folder is None else read_unpacked(path, folder)
     known = volume.meta.spacing_known
-    # The slice axis is the last one as a rule; axcodes name where it points.
+    # The slice axis is usually the last one; axcodes name its direction.
     x, y, z = volume.spacing
     cols, rows, slices = volume.shape
     return SeriesInfo(

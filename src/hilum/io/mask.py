@@ -18,7 +18,7 @@ from hilum.io.vocabulary import MAX_VALUE
 __all__ = ["Mask", "Notes", "count_values", "out_of_range", "whole_values"]
 
 _BLOCK = 4 * 2**20
-#: Labels that were stored with a scale come back as 1.000015; what is farther from a whole number is no
+#: Labels that were stored with a scale come back as 1.000015; what is farther from a whole number is not a
 #: label.
 _WHOLE = 1e-3
 #: (code, sentence) of what was done to a mask.

@@ -1,4 +1,4 @@
-"""Bringing a mask to the grid of its scan: by axes and whole voxels, or by nearest neighbour on request."""
+"""Align a mask with the grid of its scan: by axes and whole voxels, or by nearest neighbour on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is a segment a lung? By its name, or by its codes, as other programs write them."""
+"""Recognise lung segments by the names or codes that other programs write."""
 
 from __future__ import annotations
 

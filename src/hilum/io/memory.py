@@ -1,4 +1,4 @@
-"""How much memory an array may still take."""
+"""Memory available for arrays."""
 
 from __future__ import annotations
 

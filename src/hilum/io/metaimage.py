@@ -140,7 +140,7 @@ def _type(fields: dict[str, str]) -> np.dtype[Any]:
 def _affine(
     fields: dict[str, str], shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float64], tuple[Note, ...]]:
-    """Voxel to RAS mm, with a third axis of 1 mm where there are two; and what is to be said."""
+    """Voxel to RAS mm, with a third axis of 1 mm if there are two; and notes."""
     axes, used = len(shape), min(len(shape), 3)
     affine, spacing = np.eye(4), np.ones(3)
     matrix = _one_of(fields, _MATRIX)

@@ -44,7 +44,7 @@ _CONVERT = "Convert the scan again from DICOM, or correct the header."
 
 @dataclass(frozen=True, eq=False)
 class _Geometry:
-    """Affine (voxel to RAS mm) and what is to be said about it."""
+    """Affine (voxel to RAS mm) and notes about it."""
 
     affine: npt.NDArray[np.float64]
     orientation_known: bool

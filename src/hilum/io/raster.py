@@ -1,4 +1,4 @@
-"""Voxels of NRRD and MetaImage: what their headers say of the data, and the reading of it.
+"""Voxel data of NRRD and MetaImage: their description in the header, and reading them.
 
 Both formats describe the same thing, an array in one or several files, raw, packed or as text. hilum reads
 them itself. ITK, which did it before, cannot be trusted with a file from anywhere: a damaged header ends the
@@ -89,7 +89,7 @@ class Raster:
         affine: 4 x 4, voxel to RAS mm.
         orientation_known: Whether the header gives the orientation of the patient.
         spacing_known: Whether it gives a voxel size.
-        notes: (code, sentence) of what is to be said.
+        notes: (code, sentence) pairs.
         layers: Numbers that each voxel holds.
         layers_before: Voxels that lie between two numbers of one voxel; 1 where they lie side by side.
     """

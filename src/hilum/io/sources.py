@@ -1,4 +1,4 @@
-"""Which scans lie behind what a user gives: files, folders, globs and zips become sources, one per scan."""
+"""Expand inputs (files, folders, glob patterns, zips) into sources, one per scan."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def check_units(hu: npt.NDArray[Any]) -> None:
     """Raise unless the intensities look like CT in Hounsfield units.
 
     Args:
-        hu: Intensities of any shape; a strided sample of about 400,000 voxels is looked at.
+        hu: Intensities of any shape; a strided sample of about 400,000 voxels is checked.
 
     Raises:
         InputError: They look like something else; the sentence says what (windowed image, raw CT numbers

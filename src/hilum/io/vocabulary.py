@@ -1,4 +1,4 @@
-"""What the values of a label map mean: vocabularies of other programs, and pairs that a user gives.
+"""Meaning of the values of a label map: vocabularies of other programs, and pairs given by the user.
 
 Inside of hilum a voxel of a mask is 0 (outside), 1 (right lung), 2 (left lung) or :data:`BOTH` (lung, side
 unknown). The last one never leaves the reading of masks: it is split into sides, or the sides are withheld.

@@ -1,4 +1,4 @@
-"""Which files a folder holds: every regular file once, and what could not be looked at."""
+"""List the files of a folder: every regular file once, and what could not be read."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _HEAD = 132  # preamble and mark
 def regular_files(folder: Path, on_error: OnError) -> Iterator[Path]:
     """Give the regular files of a folder of any depth, in the order of their names.
 
-    Hidden files and folders are passed over, and so are pipes, sockets and devices: reading them can wait for
+    Hidden files and folders are skipped, and so are pipes, sockets and devices: reading them can block for
     ever. A link to a folder is followed, each folder is entered once, and a link to a folder above is not
     followed, so that links cannot make a loop or read a file twice.
 
     Args:
         folder: Where to look.
-        on_error: Called with a file or folder that cannot be looked at, and why.
+        on_error: Called with a file or folder that cannot be read, and why.
     """
     top = folder.resolve()
     above = {top, *top.parents}
@@ -79,7 +79,7 @@ def starts_as_dicom(path: Path) -> bool:
     representation or a length that fits into the file.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be read.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -98,7 +98,7 @@ def is_packed(path: Path) -> bool:
     """Whether a file is gzip, from its first bytes.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be read.
     """
     with path.open("rb") as stream:
         return stream.read(2) == _GZIP

@@ -1,4 +1,4 @@
-"""What hilum reads from the header of a DICOM file, and nothing more.
+"""The attributes that hilum reads from the header of a DICOM file, and no others.
 
 Only the attributes in :data:`_KEYWORDS` are asked for, so names, numbers and dates of the patient never enter
 the program. Of the times, that of day of an acquisition is read, to separate the scans of one series. The
@@ -56,7 +56,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
-    """What all images in one file share.
+    """The attributes that all images of one file share.
 
     Attributes:
         path: The file.

@@ -52,7 +52,7 @@ class Division:
     Attributes:
         parts: Images of each part.
         reason: What separates the parts, in words; empty if there is one part.
-        findings: What is to be said about each part.
+        findings: Findings about each part.
     """
 
     parts: tuple[tuple[Plane, ...], ...]

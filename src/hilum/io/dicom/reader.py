@@ -1,4 +1,4 @@
-"""From a DICOM file or folder to a Volume."""
+"""Read a DICOM file or folder into a Volume."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
 
 
 def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding]:
-    """Say what else lay there: images left out, broken files."""
+    """Report what else was found: images left out, broken files."""
     notes = []
     if found.index:
         sentence = "A DICOMDIR was given: its folder was read, not only the files that it lists."

@@ -53,7 +53,7 @@ CARRIED = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
-#: What highdicom looks at besides and does not pass on.
+#: Further attributes that highdicom reads but does not copy.
 _LOOKED_AT = (
     "SeriesInstanceUID",
     "SOPClassUID",

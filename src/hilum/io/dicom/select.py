@@ -1,4 +1,4 @@
-"""Which of several series is read.
+"""Select the series to read.
 
 The rules, in this order; each keeps what passes it, and the first that leaves one decides:
 

@@ -1,4 +1,4 @@
-"""From loose image planes to stacks: one stack is one volume that could be read."""
+"""Group image planes into stacks; one stack is one volume that could be read."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Stack:
     Attributes:
         planes: All planes, duplicates included, in no particular order.
         kind: What it is.
-        grid: Where the slices lie; None where that is unknown or the stack is no CT.
-        findings: What is to be said about it.
+        grid: Where the slices lie; None if that is unknown or the stack is not CT.
+        findings: Findings about it.
         part: Number of this stack within its series, from 1.
         parts: How many stacks the series holds.
     """

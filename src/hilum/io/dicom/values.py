@@ -21,7 +21,7 @@ _AGAIN = "Export the original series again, without changes."
 
 
 def pixel_findings(planes: Sequence[Plane]) -> list[Finding]:
-    """Return what is to be said about the pixels of a stack.
+    """Return the findings about the pixels of a stack.
 
     Args:
         planes: At least one.
@@ -119,7 +119,7 @@ def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
 
 
 def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
-    """Check intercepts without a slope: CT has slope 1 as a rule, and another one is always written."""
+    """Check intercepts without a slope: CT usually has slope 1, and any other is always written."""
     lacking = [p for p in planes if p.slope is None]
     others = {p.slope for p in planes} - {None, 1.0}
     which = f"{len(lacking)} of {len(planes)} images"
@@ -132,5 +132,5 @@ def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
         )
         yield Finding(Refusal.MIXED_RESCALE, sentence, Effect.INPUT, _AGAIN)
     elif lacking:
-        note = f"{which} have a rescale intercept but no slope; slope 1 was taken, as CT has as a rule."
+        note = f"{which} have a rescale intercept but no slope; slope 1 was assumed, which is usual for CT."
         yield Finding(FlagCode.SLOPE_ASSUMED, note)
