@@ -2,8 +2,8 @@
 
 Every error carries one sentence of what is wrong, a hint of what to do about it, and a code. Sentences that
 name files, parameters or verbs are :class:`hilum.core.sentences.Sentence` objects: the program that shows
-them chooses the words. The code is the exit code of the command line. It is defined here because batches write it
-into ``failed.csv``, where it names the kind of failure in all releases alike. Anything that is not a
+them chooses the words. The code is the exit code of the command line. It is defined here because batches
+write it into ``failed.csv``, where it names the kind of failure in all releases alike. Anything that is not a
 :class:`HilumError` is a bug (code 1).
 """
 
