@@ -59,7 +59,7 @@ What belongs to a lung. {LUNGS.definition} {LUNGS.note}
     }}
 
 `hilum.measures.schema.MeasuresFile` is that schema in Python, and `hilum.results.read_measures` reads a file
-by it. `measures.csv` and `Result.to_frame()` are the same values as a long table, one row a task, region and
+by it. `measures.csv` and `Result.to_frame()` are the same values as a long table, one row per task, region and
 measure. `run.json` (schema `hilum.run/2`) names label contract, model and confidence of each task as well.
 
 ## Model of air and tissue
@@ -72,7 +72,7 @@ quantitative CT of the lung (Cressoni 2013; Protti 2014):
   or a vessel with contrast agent weighs more than water.
 - Voxels above {LIMITS.metal_hu} HU are metal (a lead, clip, valve or marker). They count in `volume` and in
   no other measure; n below is without them, and the flag `metal` says how many mL they are. Voxels that metal
-  fills in part, and its streaks, are not told from tissue.
+  fills in part, and its streaks, are not distinguished from tissue.
 
 Where all HU lie in [-1000, 0], air (mL) + mass (g, at 1 g/mL) = volume (mL). This identity is checked in
 every run, together with the count of voxels; were it broken, the values would be withheld
@@ -92,7 +92,7 @@ every run, together with the count of voxels; were it broken, the values would b
   half-open, [-600, -250); indices without the upper end are other numbers.
 - **Aeration by volume and by mass differ.** A compartment of dense lung holds little volume and much mass.
   State which one is meant.
-- No value is compared with a normal range: published ranges hold for their own scanner protocol.
+- No value is compared with a normal range: published ranges apply to their own scanner protocol.
 
 ## Regions
 
@@ -120,7 +120,7 @@ A value that cannot be known is null with a reason, never zero:
   `lungs` are unknown, while the densities of `lungs` are those of the lung that was found;
 - a lung is fewer than three voxel layers thick along an axis: no thirds along it (a single slice has no
   apical third);
-- the formula is not defined: skewness of a constant, share of the mass where there is none.
+- the formula is not defined: skewness of a constant, share of the mass where the mass is zero.
 
 ## Formulae
 
@@ -129,7 +129,7 @@ Intervals are half-open, [low, high). HU means the value of the voxel, V its vol
 
 _QUALITY_INTRO = """# Quality flags
 
-The gate looks at a scan before and at its lungs after segmentation. Each finding is a flag with a code, a
+The gate checks the scan before segmentation and the lungs after it. Each finding is a flag with a code, a
 severity and one sentence that says what was seen and what to do. Flags stand in `measures.json`, `run.json`
 and the report, and `hilum check` prints them alone.
 
@@ -141,8 +141,8 @@ and the report, and `hilum check` prints them alone.
 
 A flag may concern one lung. If an amount of one lung is withheld, that of both together is too.
 
-The limits are judgements, made so that scans in order raise nothing: in scans in true HU the air round the
-body was found within 41 HU of -1000, in squeezed ones it was off by over 150.
+The limits were chosen by hand so that valid scans raise no flag: in scans in true HU the air round the
+body was found within 41 HU of -1000, in rescaled ones it was off by over 150.
 """
 
 
@@ -171,7 +171,7 @@ def _measure(entry: MeasureDef) -> str:
         f"#### `{entry.id}`{f' ({entry.unit})' if entry.unit else ''}: {entry.title}\n",
         f"- Formula (`{entry.formula_id}`, version {entry.formula_version}): {entry.formula}",
         f"- Source: {entry.source}",
-        f"- Moved or spoilt by: {', '.join(entry.invalidated_by)}",
+        f"- Affected by: {', '.join(entry.invalidated_by)}",
     ]
     if low or high:
         rows.append(f"- Can be: {f'{low} to {high}' if low and high else f'{low} and above'}")

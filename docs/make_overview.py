@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 import hilum
 from hilum.core.labels import LUNGS
 from hilum.drawing.numbers import format_number
-from hilum.drawing.slices import LEVEL, WINDOW, Picture, Plane, choose, picture, scale_bar_cm
+from hilum.drawing.slices import LEVEL, WINDOW, Plane, SliceImage, choose, scale_bar_cm, slice_image
 from hilum.drawing.survey import survey
 from hilum.result import Result
 
@@ -37,11 +37,11 @@ def save_overview_png(result: Result, path: str | os.PathLike[str]) -> None:
     """
     found = survey(result)
     chosen = choose(found)
-    panels: list[Picture | Projection] = []
+    panels: list[SliceImage | Projection] = []
     for plane, which in ((Plane.CORONAL, 0), (Plane.AXIAL, 1)):
         indices = chosen.get(plane, ())
         if indices:
-            panels.append(picture(found, plane, indices[min(which, len(indices) - 1)]))
+            panels.append(slice_image(found, plane, indices[min(which, len(indices) - 1)]))
     projection = tissue_thickness(found)
     if projection is not None:
         panels.append(projection)
@@ -50,7 +50,7 @@ def save_overview_png(result: Result, path: str | os.PathLike[str]) -> None:
     figure.savefig(Path(path), dpi=_DPI, format="png", metadata={"Software": None})
 
 
-def _draw(panels: list[Picture | Projection], letters: bool, scale: bool) -> Figure:
+def _draw(panels: list[SliceImage | Projection], letters: bool, scale: bool) -> Figure:
     """Lay the panels side by side at the same height."""
     widths = [_HEIGHT_IN * panel.size_mm[0] / panel.size_mm[1] for panel in panels]
     total = sum(widths) + _GAP_IN * (len(panels) + 1)
@@ -62,8 +62,8 @@ def _draw(panels: list[Picture | Projection], letters: bool, scale: bool) -> Fig
         place = (left / total, _FOOT_IN / height, width / total, _HEIGHT_IN / height)
         axes = figure.add_axes(place)
         axes.set_axis_off()
-        if isinstance(panel, Picture):
-            _draw_picture(axes, panel, letters, scale)
+        if isinstance(panel, SliceImage):
+            _draw_slice(axes, panel, letters, scale)
         else:
             below = (left + 0.15 * width, 0.68 * _FOOT_IN, 0.7 * width, 0.13 * _FOOT_IN)
             _draw_projection(axes, panel, letters, figure.add_axes(_fraction(below, total, height)))
@@ -77,12 +77,12 @@ def _fraction(
     return inches[0] / width, inches[1] / height, inches[2] / width, inches[3] / height
 
 
-def _extent(panel: Picture | Projection) -> tuple[float, float, float, float]:
+def _extent(panel: SliceImage | Projection) -> tuple[float, float, float, float]:
     width, height = panel.size_mm
     return 0.0, width, height, 0.0
 
 
-def _draw_picture(axes: Any, shown: Picture, letters: bool, scale: bool) -> None:
+def _draw_slice(axes: Any, shown: SliceImage, letters: bool, scale: bool) -> None:
     axes.imshow(shown.grey, cmap="gray", vmin=0, vmax=255, extent=_extent(shown), aspect="auto")
     for lung, loops in shown.outlines.items():
         for loop in loops:

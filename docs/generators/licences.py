@@ -81,7 +81,7 @@ def packages_of(root: str = "hilum", extra: str = "") -> list[Package]:
 
 
 def unknown_licences(packages: list[Package]) -> list[Package]:
-    """Return the packages whose licence nobody has looked at yet."""
+    """Return the packages whose licence nobody has checked yet."""
     return [package for package in packages if not _is_known(package)]
 
 
@@ -129,7 +129,7 @@ def _licence(found: Distribution) -> str:
 _INTRO = """# Licences of dependencies
 
 This page is made from the metadata of the packages that were installed when the site was built. A test fails if a
-package arrives whose licence nobody has looked at. hilum itself, its code and its weights, is under Apache-2.0; the
+package arrives whose licence nobody has checked. hilum itself, its code and its weights, is under Apache-2.0; the
 data that the weights were learned from are named on the [model card](models/lungs.md#licence).
 
 ## Two packages under the LGPL
@@ -167,7 +167,7 @@ def licences_page() -> str:
     """Return the page as Markdown.
 
     Raises:
-        ValueError: A package has a licence that nobody has looked at.
+        ValueError: A package has a licence that nobody has checked.
     """
     parts = [_INTRO]
     for extra, shown in EXTRAS.items():
@@ -179,7 +179,7 @@ def licences_page() -> str:
             parts.append(f"### {shown}\n\nNot installed when this page was made ({error.name} is missing).\n")
             continue
         if unknown := unknown_licences(packages):
-            raise ValueError(f"Look at the licences of {unknown}, then add them to {__file__}.")
+            raise ValueError(f"Check the licences of {unknown}, then add them to {__file__}.")
         rows = [f"| {p.name} | {p.version} | {_shown(p)} |" for p in packages]
         what = "adds" if extra else "needs"
         parts.append(f"### {shown}\n\nIt {what} {len(rows)} packages.\n")

@@ -50,17 +50,17 @@ def segment(
         model: Name of the model.
         device: ``auto``, ``cpu`` or ``gpu``.
         series: DICOM series to take: its UID, a unique part of it, or its number.
-        resample: Go on where slices are missing or the gantry was tilted, by interpolation.
-        calibrate: Where air and soft tissue are off, correct HU linearly before measuring.
-        progress: Called with the fraction done and a word.
+        resample: Interpolate where slices are missing or the gantry was tilted.
+        calibrate: Correct HU linearly before measuring where air and soft tissue are off.
+        progress: Called with the fraction done and a short label.
 
     Returns:
         Volume, labels, measures, quality flags and provenance.
 
     Raises:
-        InputError: The source cannot be read or is no CT in HU.
+        InputError: The source cannot be read or is not CT in HU.
         GeometryError: Where its voxels lie cannot be trusted.
-        NotAChestError: It holds no lungs.
+        NotAChestError: No lung was found in it.
         ModelError: The model is unknown or cannot run.
         UsageError: Another argument is not allowed, or there are several DICOM studies; the hint lists them.
         ResourceError: There is not enough memory.
@@ -89,11 +89,11 @@ def measure(
     calibrate: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    """Measure lungs whose mask is given.
+    """Measure the lungs in a given mask.
 
     Args:
         source: As in :func:`segment`.
-        mask: The lungs on the scan's grid: a label map, a DICOM SEG, a folder with one file a structure, an
+        mask: The lungs on the scan's grid: a label map, a DICOM SEG, a folder with one file per structure, an
             array of the volume's shape or a :class:`hilum.LabelVolume`. Without names in the file and
             without ``labels``, 1 is the right and 2 the left lung.
         labels: What the values of the mask mean: ``totalsegmentator``, ``totalsegmentator-v1``, ``lungmask``,
@@ -109,7 +109,7 @@ def measure(
         are not sure, right and left are withheld.
 
     Raises:
-        InputError: A file cannot be read, holds no lung, or nothing tells what its values mean.
+        InputError: A file cannot be read, holds no lung, or the meaning of its values is unknown.
         GeometryError: The mask lies on another grid.
         UsageError: ``labels`` cannot be read, or the array has another shape.
     """
@@ -130,7 +130,7 @@ def check(
 ) -> tuple[Flag, ...]:
     """Run the quality gate alone: what can be trusted in this scan, and why not.
 
-    The lungs are found on the way, since where they are cut can only be told by finding them.
+    The lungs are segmented on the way: whether the scan cuts them depends on where they are.
 
     Args:
         source: As in :func:`segment`.
@@ -142,7 +142,7 @@ def check(
         All findings, worst first. A scan without lungs has the flag ``not_a_chest``.
 
     Raises:
-        InputError: The source cannot be read or is no CT in HU.
+        InputError: The source cannot be read or is not CT in HU.
         GeometryError: Where its voxels lie cannot be trusted.
     """
     from hilum.pipeline import check as run
@@ -158,7 +158,7 @@ def inspect(source: str | PathLike[str], *, series: str | None = None) -> list[S
         series: As in :func:`segment`.
 
     Returns:
-        One entry a series or volume.
+        One entry per series or volume.
 
     Raises:
         InputError: Nothing there can be read.

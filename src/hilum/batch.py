@@ -1,4 +1,4 @@
-"""Many scans, one after the other: each with a folder of its own, and none whose failure is not told."""
+"""Many scans, one after the other: one folder per scan, and every failure is reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Outcome", "WriteOptions", "run_batch"]
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """What is written of a scan.
+    """What is written for each scan.
 
     Attributes:
         formats: Formats of the label map.
@@ -45,13 +45,13 @@ class WriteOptions:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of one scan: a result, or an error.
+    """The outcome of one scan: a result, or an error.
 
     Attributes:
         source: The scan.
         result: Its result; None where it failed.
         folder: Where the result was written; None where nothing was.
-        error: Why it failed; None where it did not.
+        error: Why it failed; None where it succeeded.
     """
 
     source: Source
@@ -67,7 +67,7 @@ def run_batch(
     write: WriteOptions = WriteOptions(),
     *,
     one: bool = False,
-    tell: Callable[[str], None] = lambda sentence: None,
+    notify: Callable[[str], None] = lambda sentence: None,
     progress: Callable[[str], AbstractContextManager[Progress | None]] = lambda name: nullcontext(),
 ) -> Iterator[Outcome]:
     """Segment and measure all scans behind ``inputs``.
@@ -75,15 +75,15 @@ def run_batch(
     Args:
         inputs: Files, folders, zips and patterns of them; see :func:`hilum.io.sources.sources`.
         options: What is done with each scan.
-        out: Folder for the results, one folder a scan in it, with the private tables ``sources.csv`` and
+        out: Folder for the results, with one folder per scan and the private tables ``sources.csv`` and
             ``failed.csv``; None writes nothing.
         write: What is written.
         one: Refuse inputs that hold more than one scan.
-        tell: Takes sentences on what was left out.
+        notify: Called with one sentence on each thing that was left out.
         progress: Gives a callback for the scan of a name.
 
     Yields:
-        One outcome a scan, in order. A scan that fails does not stop the others.
+        One outcome per scan, in order. A scan that fails does not stop the others.
 
     Raises:
         UsageError: ``one`` is set and there are several scans; the hint lists them.
@@ -92,8 +92,8 @@ def run_batch(
     with Ledger(out, code_ids=write.code_ids) as ledger:
         look = partial(sources, inputs, series=options.series, label=ledger.label)
         if one:
-            only(inputs[0] if len(inputs) == 1 else "The input", list(look(tell=lambda sentence: None)))
-        with closing(look(tell=tell)) as found:
+            only(inputs[0] if len(inputs) == 1 else "The input", list(look(notify=lambda sentence: None)))
+        with closing(look(notify=notify)) as found:
             with progress("looking for scans"):  # reads all headers below a folder before the first scan
                 first = list(islice(found, 1))
             for source in chain(first, found):
@@ -143,6 +143,6 @@ def _one(
 
 
 def _without_names(flag: Flag) -> Flag:
-    """Files of a folder are often named after the patient; results that are numbered do not hold that."""
+    """Files of a folder are often named after the patient; numbered results must not show those names."""
     message = flag.message
     return replace(flag, message=message.without_names()) if isinstance(message, Sentence) else flag

@@ -31,9 +31,9 @@ FAILED = "failed.csv"
 SALT = "salt.txt"
 SOURCE_COLUMNS = ("scan", "path", "study_uid", "series_uid", "sha256")
 FAILED_COLUMNS = ("scan", "code", "message", "hint", "path")
-#: Seconds between two writings of the tables: with thousands of scans they would else take as long as these.
+#: Seconds between two writes of the tables, which would otherwise dominate with thousands of scans.
 _EVERY_S = 5.0
-_PATIENCE_S = 60.0  # a table is written in milliseconds; whoever holds the lock for longer hangs
+_PATIENCE_S = 60.0  # a table is written in milliseconds; a process that holds the lock for longer hangs
 _MOST_SALT_BYTES = 1024
 _SHORT = 8  # hexadecimal digits of a study's name; two of 10,000 studies are alike once in 100 folders
 
@@ -52,7 +52,7 @@ class Ledger:
 
     Raises:
         OutputError: The folder or a table cannot be written.
-        InputError: The dictionary is none.
+        InputError: The dictionary is not valid.
     """
 
     def __init__(self, out: Path | None, *, code_ids: bool = False) -> None:
@@ -129,7 +129,7 @@ class Ledger:
     def _write(self) -> None:
         """Merge what is new into the tables on the disk."""
         out = self._out
-        # A lone scan that fails is told on the terminal; a folder for it alone would be litter.
+        # The failure of a single scan is printed; a folder for it alone would be litter.
         worth = self._sources or len(self._ended) > 1 or (out is not None and (out / SOURCES).exists())
         if out is None or not self._ended or not worth:
             return
@@ -205,7 +205,7 @@ def _read(path: Path, columns: tuple[str, ...]) -> Table:
         header, rows = [], []
     if tuple(header) != columns or any(len(row) != len(columns) for row in rows):
         raise OutputError(
-            f"{path.name} in {path.parent} is no table of hilum, so it is not replaced.",
+            f"{path.name} in {path.parent} is not a table of hilum, so it is not replaced.",
             Sentence("Move it away, or give another folder{with:out}."),
         )
     return {row[0]: tuple(row) for row in rows}
@@ -217,7 +217,7 @@ def _in_order(table: Table) -> list[tuple[str, ...]]:
 
 
 def _text(path: Path) -> str:
-    """Write a path whole; bytes that are no UTF-8 are escaped."""
+    """Write a path whole; bytes that are not UTF-8 are escaped."""
     return os.fsencode(absolute(path)).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""The way of one scan: read, segmented, checked, measured. Every front end takes it."""
+"""One scan from source to result: read, segment, check, measure. Every front end calls it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SegmentOptions(_Options):
             name, else the first one; other tasks take their default.
         device: ``auto``, ``cpu`` or ``gpu``.
         series: DICOM series to take.
-        resample: Go on across missing slices or a tilted gantry, by interpolation.
+        resample: Interpolate across missing slices or a tilted gantry.
         calibrate: Correct HU linearly where air and soft tissue are off.
 
     Raises:
@@ -87,7 +87,7 @@ class SegmentOptions(_Options):
 
 
 class MeasureOptions(_Options):
-    """How a scan with a mask that is given is measured.
+    """How a scan with a given mask is measured.
 
     Attributes:
         labels: What the values of the mask mean; see :func:`hilum.io.vocabulary.parse_labels`.
@@ -103,7 +103,7 @@ class MeasureOptions(_Options):
 
 
 class Clock:
-    """Seconds a stage, and progress for who wants it."""
+    """Seconds per stage, and progress for the caller."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.timings: dict[str, float] = {}
@@ -112,7 +112,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str, at: float) -> Iterator[None]:
-        """Time what is done inside; ``at`` is the fraction of the whole that is done before it."""
+        """Time the block; ``at`` is the fraction of the whole that is done before it."""
         self._progress(at, name)
         begin = time.perf_counter()
         yield
@@ -135,7 +135,7 @@ def run(
     Args:
         source: A file, folder or zip that holds one scan; a :class:`hilum.Volume`; or a source of a batch.
         options: What to do; the defaults without it.
-        progress: Called with the fraction done and a word.
+        progress: Called with the fraction done and a short label.
         admit: Called with the scan and its fingerprint before any work is done on it; what it raises ends
             the run.
 
@@ -200,7 +200,7 @@ def measure(
     *,
     progress: Progress | None = None,
 ) -> Result:
-    """Measure lungs whose mask is given.
+    """Measure the lungs in a given mask.
 
     Args:
         source: As in :func:`run`.
@@ -233,7 +233,7 @@ def measure(
     with clock.stage("read", 0.0):
         volume = read_source(source, options.series, options.resample)
     lungs = _given_lungs(mask, volume, mapping)
-    found = given_segmentation(lungs.labels, volume, told=lungs.told)
+    found = given_segmentation(lungs.labels, volume, mapped=lungs.mapped)
     notes = tuple(Flag(code, Severity.INFO, sentence) for code, sentence in lungs.notes)
     found = replace(found, flags=(*notes, *found.flags))
     given = _Given(volume, {LUNGS.name: found}, (LUNGS.name,), volume.fingerprint())
@@ -277,7 +277,7 @@ def check(
 
 
 def read_source(source: AnySource, series: str | None, resample: bool) -> Volume:
-    """Read a scan, whatever stands for it."""
+    """Read a scan from any kind of source."""
     if isinstance(source, Volume):
         return source
     if isinstance(source, Source):
@@ -308,7 +308,7 @@ def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock:
     """Check and measure a segmented scan."""
     collected: dict[str, Any] = {}
     with ThreadPoolExecutor(1) as pool:  # the gate and the voxels of the labels do not need each other
-        # A calibration moves HU, so what is collected before it would be of no use.
+        # A calibration moves HU, so sums collected before it would be wrong.
         sorting = None if calibrate else pool.submit(_collect, given)
         with clock.stage("check", 0.7):
             trusted, flags = _gate(given, calibrate)

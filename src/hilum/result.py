@@ -26,14 +26,14 @@ __all__ = ["Result", "RunInfo"]
 
 @dataclass(frozen=True)
 class RunInfo:
-    """How a result came to be; written to ``run.json``.
+    """Provenance of a result; written to ``run.json``.
 
     Attributes:
         hilum: Version of hilum.
         started: Start, ISO 8601 in UTC.
         arguments: Arguments of the verb as plain data.
-        timings_s: Seconds a stage, in order of the stages.
-        platform: Python version, operating system, versions of the libraries that move numbers.
+        timings_s: Seconds per stage, in order of the stages.
+        platform: Python version, operating system, versions of the libraries that change numbers.
         fingerprint: SHA-256 of the scan as it was read; see :meth:`hilum.Volume.fingerprint`.
     """
 
@@ -100,7 +100,7 @@ class Result:
         return write_result(self, folder, formats=formats, report=report, overwrite=overwrite)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the measures as a long table: one row a region and measure, as in ``measures.csv``.
+        """Return the measures as a long table: one row per region and measure, as in ``measures.csv``.
 
         Returns:
             A pandas data frame with the columns :data:`hilum.results.COLUMNS`. ``value`` is NaN where a

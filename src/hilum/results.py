@@ -1,4 +1,4 @@
-"""What a run leaves on disk. Files appear whole or not at all."""
+"""The files that a run writes. They appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 MEASURES_SCHEMA = "hilum.measures/2"
 #: Columns of the long table ``measures.csv``, see :func:`measure_rows`.
 COLUMNS = ("task", "region", "measure", "value", "unit", "formula_id", "reason")
-#: Folders above a folder of results that are looked at: results must not lie inside those of another scan.
+#: Number of parent folders that are checked: results must not lie inside those of another scan.
 _NESTED = 8
 
 
@@ -83,7 +83,7 @@ def check_owner(folder: str | PathLike[str], fingerprint: str) -> None:
         fingerprint: That of the scan whose results are to be written.
 
     Raises:
-        OutputError: It holds results of another scan, or of one that is not told.
+        OutputError: It holds results of another scan, or of an unknown one.
     """
     folder = Path(folder)
     for above in (folder, *list(folder.parents)[:_NESTED]):
@@ -150,7 +150,7 @@ def write_result(
 
 
 def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> None:
-    """Write the label map of each task that was asked for, and where its model is not sure of it."""
+    """Write the label map and the uncertainty map of each task that was asked for."""
     from hilum.io import write_labels, write_map
 
     for name, outcome in result.outcomes.items():
@@ -187,7 +187,7 @@ def measures_dict(result: Result) -> dict[str, object]:
 def measure_rows(
     result: Result,
 ) -> Iterator[tuple[str, str, str, float | None, str, object, str | None]]:
-    """Give the rows of the long table, one a region and measure; the header is :data:`COLUMNS`."""
+    """Give the rows of the long table, one per region and measure; the header is :data:`COLUMNS`."""
     for name, outcome in result.outcomes.items():
         for region, values in outcome.measures.items():
             for measure, entry in values.items():
@@ -213,7 +213,7 @@ def read_measures(path: str | PathLike[str]) -> MeasuresFile:
 
 
 def _about(result: Result, task: str) -> dict[str, object]:
-    """What the label map of a task is: its labels, the model that made it, how sure that is."""
+    """Describe the label map of a task: labels, model, confidence."""
     found = result.outcomes[task].segmentation
     return {
         "label_contract": found.labels.label_set.contract(),
@@ -223,7 +223,7 @@ def _about(result: Result, task: str) -> dict[str, object]:
 
 
 def _confidence(own: Confidence | None) -> dict[str, object]:
-    """How sure a model is of its label map; null with a reason where it does not say."""
+    """The model's confidence in its label map; null with a reason if it does not estimate it."""
     if own is None:
         return {"failure": None, "reason": "this model does not estimate its confidence"}
     return {"failure": round(own.failure, 4), "signs": {k: round(v, 5) for k, v in own.signs.items()}}

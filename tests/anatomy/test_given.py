@@ -1,4 +1,4 @@
-"""Masks with one label for both lungs: sides are told where they are sure, and withheld elsewhere."""
+"""Masks with one label for both lungs: sides are mapped where they are sure, and withheld elsewhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_one_label_in_two_pieces_becomes_right_and_left(chest, value, flip):
         affine = volume.affine @ np.diag([-1.0, 1, 1, 1])
         affine[:, 3] += volume.affine[:, 0] * (volume.shape[0] - 1)
         volume, lungs = Volume(volume.hu[::-1], affine), lungs[::-1]
-    labels, flags = part_sides((lungs > 0).astype(np.uint8) * np.uint8(value), volume, told=False)
+    labels, flags = part_sides((lungs > 0).astype(np.uint8) * np.uint8(value), volume, mapped=False)
     np.testing.assert_array_equal(labels, lungs)
     assert codes(flags) == {"sides_parted"}
 
@@ -53,7 +53,7 @@ def test_measures_of_one_label_are_those_of_two(chest):
 def test_small_islands_of_one_label_go_to_the_nearer_lung(chest):
     mask = (chest.lungs > 0).astype(np.uint8)
     mask[1, 1, 1], mask[-2, 1, 1] = 1, 1
-    labels, flags = part_sides(mask, chest.volume, told=False)
+    labels, flags = part_sides(mask, chest.volume, mapped=False)
     assert codes(flags) == {"sides_parted"}
     assert (labels[1, 1, 1], labels[-2, 1, 1]) == (2, 1)
 
@@ -62,7 +62,7 @@ def test_lungs_that_touch_a_little_are_told_apart(chest):
     mask = (chest.lungs > 0).astype(np.uint8)
     x, y, z = (n // 2 for n in mask.shape)
     mask[x - 6 : x + 6, y + 2, z + 2] = 1  # a bridge of one voxel
-    labels, flags = part_sides(mask, chest.volume, told=False)
+    labels, flags = part_sides(mask, chest.volume, mapped=False)
     assert codes(flags) == {"sides_parted"}
     wrong = np.count_nonzero((labels != chest.lungs) & (chest.lungs > 0))
     assert wrong < 0.01 * np.count_nonzero(chest.lungs)
@@ -93,7 +93,7 @@ def test_sides_are_withheld_where_the_scan_does_not_tell_how_the_patient_lies(ch
 
 def test_one_lung_stays_the_one_that_its_label_says(chest):
     right = (chest.lungs == 1).astype(np.uint8)
-    labels, flags = part_sides(right, chest.volume, told=False)
+    labels, flags = part_sides(right, chest.volume, mapped=False)
     assert labels is right
     assert flags == ()
     result = hilum.measure(chest.volume, (chest.lungs == 2).astype(np.uint8), labels="1=left")
@@ -121,7 +121,7 @@ def test_one_lung_in_half_a_picture_stays_the_one_that_its_label_says(chest):
     """Where the picture was cropped to one side, its middle is not the body's."""
     half = chest.volume.shape[0] // 2 - 2
     volume = Volume(chest.volume.hu[half:], chest.volume.affine, chest.volume.meta)
-    labels, flags = part_sides((chest.lungs[half:] == 1).astype(np.uint8), volume, told=False)
+    labels, flags = part_sides((chest.lungs[half:] == 1).astype(np.uint8), volume, mapped=False)
     assert set(np.unique(labels)) == {0, 1}
     assert flags == ()
 
@@ -129,13 +129,13 @@ def test_one_lung_in_half_a_picture_stays_the_one_that_its_label_says(chest):
 def test_a_label_of_a_side_stays_where_another_tells_none(chest):
     mixed = chest.lungs.copy()
     mixed[:, :, 20:][mixed[:, :, 20:] > 0] = BOTH
-    labels, flags = part_sides(mixed, chest.volume, told=True)
+    labels, flags = part_sides(mixed, chest.volume, mapped=True)
     np.testing.assert_array_equal(labels, chest.lungs)
     assert codes(flags) == {"sides_unknown"}
 
 
 def test_two_labels_are_taken_as_they_are(chest):
-    labels, flags = part_sides(chest.lungs, chest.volume, told=False)
+    labels, flags = part_sides(chest.lungs, chest.volume, mapped=False)
     assert labels is chest.lungs
     assert flags == ()
 
@@ -143,7 +143,7 @@ def test_two_labels_are_taken_as_they_are(chest):
 def test_two_parts_of_one_lung_are_not_two_lungs(chest):
     mask = (chest.lungs == 1).astype(np.uint8)
     mask[:, :, mask.shape[2] // 2] = 0  # an upper and a lower piece, one above the other
-    labels, flags = part_sides(mask, chest.volume, told=False)
+    labels, flags = part_sides(mask, chest.volume, mapped=False)
     assert set(np.unique(labels)) == {0, 1}
     assert flags == ()
 
@@ -151,7 +151,7 @@ def test_two_parts_of_one_lung_are_not_two_lungs(chest):
 def test_the_sides_of_a_single_slice_are_told_too(chest):
     k = chest.lungs.shape[2] // 2
     scan = Volume(chest.volume.hu[:, :, k : k + 1], chest.volume.affine, chest.volume.meta)
-    labels, flags = part_sides((chest.lungs[:, :, k : k + 1] > 0).astype(np.uint8), scan, told=False)
+    labels, flags = part_sides((chest.lungs[:, :, k : k + 1] > 0).astype(np.uint8), scan, mapped=False)
     np.testing.assert_array_equal(labels, chest.lungs[:, :, k : k + 1])
     assert codes(flags) == {"sides_parted"}
 

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 import hilum
 from hilum.cli.app import app
-from hilum.cli.console import COMMAND_LINE, complain, say_flags
+from hilum.cli.console import COMMAND_LINE, print_error, say_flags
 from hilum.core.errors import UsageError
 from hilum.core.flags import Flag, Severity
 from hilum.core.sentences import Sentence
@@ -34,7 +34,7 @@ def test_errors_and_flags_are_shown_in_words_of_the_command_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     hint = Sentence("Add {set:labels=both}.")
-    assert complain(UsageError(Sentence("{option:labels} is missing."), hint), "a") == 2
+    assert print_error(UsageError(Sentence("{option:labels} is missing."), hint), "a") == 2
     say_flags((Flag("x", Severity.ERROR, Sentence("Use {set:calibrate}.")),))
     shown = capsys.readouterr()
     assert shown.err == "hilum: error: a: --labels is missing.\n  Add --labels both.\n"

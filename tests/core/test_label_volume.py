@@ -32,7 +32,7 @@ def test_a_label_set_refuses_values_that_no_label_can_have(values) -> None:
 def test_a_label_set_refuses_regions_of_one_name_or_of_unknown_values() -> None:
     with pytest.raises(ValueError, match="different names"):
         label_set(1, unions=(LabelRegion("part_1", "Twice", (1,)),))
-    with pytest.raises(ValueError, match="no labels"):
+    with pytest.raises(ValueError, match="not labels"):
         label_set(1, unions=(LabelRegion("all", "All", (1, 2)),))
 
 
@@ -62,5 +62,5 @@ def test_labels_of_another_grid_are_refused() -> None:
         LabelVolume(np.zeros((4, 3, 1), np.uint8), GRID).require_grid_of(volume)
     moved = GRID.copy()
     moved[0, 3] = 1.0
-    with pytest.raises(GeometryError, match="do not lie where the scan lies"):
+    with pytest.raises(GeometryError, match="another position in space"):
         LabelVolume(np.zeros(volume.shape, np.uint8), moved).require_grid_of(volume)

@@ -176,7 +176,7 @@ def test_one_process_instead_of_several_is_told(tmp_path, pairs, monkeypatch, ca
     monkeypatch.setattr(context.BaseContext, "Lock", refuse)
     assert run(["prepare", str(pairs), "-o", str(tmp_path / "ds"), "--workers", "2", "--json"]) == 0
     streams = capsys.readouterr()
-    assert "so one did all" in streams.err
+    assert "so one did all the work" in streams.err
     assert json.loads(streams.out)["subjects"] == 3
 
 

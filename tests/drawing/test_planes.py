@@ -12,7 +12,7 @@ import pytest
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung
 from hilum.core.volume import Volume
-from hilum.drawing.slices import Plane, choose, obliquity, picture, scale_bar_cm, shown_box, windowed
+from hilum.drawing.slices import Plane, choose, obliquity, scale_bar_cm, shown_box, slice_image, windowed
 from support.results import survey_of
 
 SPACING = (2.0, 3.0, 5.0)
@@ -53,7 +53,7 @@ def halves(grey: np.ndarray, axis: int) -> tuple[float, float]:
 def test_right_is_left_front_and_head_are_up(marked, axcodes):
     found = survey_of(reoriented(marked, axcodes))
 
-    axial = picture(found, Plane.AXIAL, 10).grey
+    axial = slice_image(found, Plane.AXIAL, 10).grey
     left, right = np.array_split(axial, 2, axis=1)
     dark_left, dark_right = int(left.min()), int(right.min())
     assert dark_left == windowed(np.array([-800]))[0], "the patient's right lung is on the picture's left"
@@ -63,13 +63,13 @@ def test_right_is_left_front_and_head_are_up(marked, axcodes):
     back = np.flatnonzero((lung == dark_left).any(axis=1))
     assert front.max() < back.min(), "the front is up"
 
-    coronal = picture(found, Plane.CORONAL, 10).grey
+    coronal = slice_image(found, Plane.CORONAL, 10).grey
     head = np.flatnonzero((coronal == windowed(np.array([150]))[0]).any(axis=1))
     feet = np.flatnonzero((coronal == dark_left).any(axis=1))
     assert head.max() < feet.min(), "the head is up"
     assert np.flatnonzero((coronal == dark_left).any(axis=0)).max() < coronal.shape[1] / 2
 
-    sagittal = picture(found, Plane.SAGITTAL, 30).grey
+    sagittal = slice_image(found, Plane.SAGITTAL, 30).grey
     front = np.flatnonzero((sagittal == windowed(np.array([100]))[0]).any(axis=0))
     back = np.flatnonzero((sagittal == dark_left).any(axis=0))
     assert front.max() < back.min(), "the front is on the left"
@@ -78,7 +78,7 @@ def test_right_is_left_front_and_head_are_up(marked, axcodes):
 @pytest.mark.parametrize("axcodes", ["RAS", "LPS", "SAR", "PIL"])
 def test_outlines_lie_on_the_voxel_borders(boxes, axcodes):
     found = survey_of(reoriented(boxes, axcodes))
-    shown = picture(found, Plane.AXIAL, 10)
+    shown = slice_image(found, Plane.AXIAL, 10)
     box = shown_box(found)
     for lung, (low, high) in ((Lung.RIGHT, (26, 36)), (Lung.LEFT, (4, 14))):
         (loop,) = shown.outlines[lung]
@@ -92,9 +92,9 @@ def test_outlines_lie_on_the_voxel_borders(boxes, axcodes):
 def test_pictures_have_the_size_of_the_body(boxes):
     found = survey_of(boxes)
     sides = [(part.stop - part.start) * step for part, step in zip(shown_box(found), SPACING, strict=True)]
-    assert picture(found, Plane.AXIAL, 10).size_mm == (sides[0], sides[1])
-    assert picture(found, Plane.CORONAL, 10).size_mm == (sides[0], sides[2])
-    assert picture(found, Plane.SAGITTAL, 10).size_mm == (sides[1], sides[2])
+    assert slice_image(found, Plane.AXIAL, 10).size_mm == (sides[0], sides[1])
+    assert slice_image(found, Plane.CORONAL, 10).size_mm == (sides[0], sides[2])
+    assert slice_image(found, Plane.SAGITTAL, 10).size_mm == (sides[1], sides[2])
 
 
 def test_letters_match_the_turn():
@@ -105,13 +105,13 @@ def test_letters_match_the_turn():
 
 @pytest.mark.parametrize(("axcodes", "number"), [("RAS", 11), ("LPS", 11), ("LPI", 24 - 10)])
 def test_slice_numbers_are_those_of_the_file(boxes, axcodes, number):
-    shown = picture(survey_of(reoriented(boxes, axcodes)), Plane.AXIAL, 10)
+    shown = slice_image(survey_of(reoriented(boxes, axcodes)), Plane.AXIAL, 10)
     assert shown.number == (number, 24)
     assert shown.file_axis == 3
 
 
 def test_slice_number_of_another_axis_order(boxes):
-    shown = picture(survey_of(reoriented(boxes, "IPR")), Plane.AXIAL, 10)
+    shown = slice_image(survey_of(reoriented(boxes, "IPR")), Plane.AXIAL, 10)
     assert (shown.file_axis, shown.number) == (1, (14, 24))
 
 
@@ -121,10 +121,12 @@ def test_chosen_slices_pass_through_the_lungs(chest):
     assert [len(chosen[plane]) for plane in (Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL)] == [3, 2, 2]
     for plane in (Plane.AXIAL, Plane.CORONAL):
         for index in chosen[plane]:
-            assert all(picture(found, plane, index).outlines.values()), "both lungs are in the picture"
+            assert all(slice_image(found, plane, index).outlines.values()), (
+                "both lungs are in the slice_image"
+            )
     right, left = chosen[Plane.SAGITTAL]
-    assert picture(found, Plane.SAGITTAL, right).outlines[Lung.RIGHT]
-    assert picture(found, Plane.SAGITTAL, left).outlines[Lung.LEFT]
+    assert slice_image(found, Plane.SAGITTAL, right).outlines[Lung.RIGHT]
+    assert slice_image(found, Plane.SAGITTAL, left).outlines[Lung.LEFT]
     assert list(chosen[Plane.AXIAL]) == sorted(chosen[Plane.AXIAL], reverse=True), "from the apex down"
 
 
@@ -132,7 +134,7 @@ def test_one_lung_has_one_sagittal_picture(chest, make_result):
     labels = np.where(chest.segmentations["lungs"].labels.data == Lung.LEFT, 2, 0).astype(np.uint8)
     found = survey_of(make_result(chest.volume, labels))
     (index,) = choose(found)[Plane.SAGITTAL]
-    assert picture(found, Plane.SAGITTAL, index).outlines[Lung.LEFT]
+    assert slice_image(found, Plane.SAGITTAL, index).outlines[Lung.LEFT]
 
 
 def test_without_lungs_the_middle_is_shown(boxes, make_result):

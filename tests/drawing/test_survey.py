@@ -28,7 +28,7 @@ def noisy(make_result):
 @pytest.mark.parametrize("kind", [np.int16, np.float32])
 @pytest.mark.parametrize("slab", [1, 3000, 10**9])
 def test_sums_match_numpy(noisy, monkeypatch, order, kind, slab):
-    monkeypatch.setattr(module, "_SLAB_VOXELS", slab)
+    monkeypatch.setattr(module, "_BLOCK_VOXELS", slab)
     hu = np.asarray(noisy.volume.hu, dtype=kind, order=order)
     found = survey_of(replace(noisy, volume=replace(noisy.volume, hu=hu)))
     plain = noisy.volume.hu[::-1, ::-1].astype(float)

@@ -11,7 +11,7 @@ import typer
 from markupsafe import escape
 
 from hilum.cli import compare, evaluate
-from hilum.cli.app import complain
+from hilum.cli.app import print_error
 from hilum.core.errors import HilumError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
@@ -39,7 +39,7 @@ def hilum_cli():
         except SystemExit as end:
             return int(end.code or 0)
         except HilumError as error:
-            return complain(error)
+            return print_error(error)
         return 0
 
     return run

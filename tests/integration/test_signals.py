@@ -19,7 +19,7 @@ import pytest
 
 from hilum.cli import signals
 from hilum.cli.app import run, settle
-from hilum.cli.console import complain
+from hilum.cli.console import print_error
 from hilum.core.errors import InternalError
 from hilum.core.label_volume import LabelVolume
 from support.dicom_series import write_series
@@ -251,7 +251,7 @@ def test_what_native_code_makes_of_a_signal_is_told_as_the_signal(installed, cap
     with pytest.raises(signals.Stopped):
         signal.raise_signal(signal.SIGTERM)
     with pytest.raises(signals.Stopped):  # one scan of many: the others are not begun
-        complain(InternalError.of(RuntimeError("error in callback")))
+        print_error(InternalError.of(RuntimeError("error in callback")))
     assert settle(RuntimeError("error in callback")) == 143
     assert capsys.readouterr().err == "hilum: terminated, nothing was left half-written.\n"
 

@@ -45,7 +45,7 @@ def test_lines_flags_and_errors_are_one_line_each(capsys):
 
     console.say(NASTY)
     console.say_flags((Flag("code", Severity.WARNING, NASTY),))
-    console.complain(InputError(NASTY, NASTY), about=NASTY)
+    console.print_error(InputError(NASTY, NASTY), about=NASTY)
     streams = capsys.readouterr()
     assert streams.out == f"{HARMLESS}\n  warning code: {HARMLESS}\n"
     assert streams.err == f"hilum: error: {HARMLESS}: {HARMLESS}\n  {HARMLESS}\n"

@@ -68,16 +68,16 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_not_what_a_living_on
 
 
 def test_without_locks_a_file_is_written_all_the_same(tmp_path, monkeypatch):
-    from hilum.io import parts
+    from hilum.io import partial_files
 
-    if parts.fcntl is not None:
+    if partial_files.fcntl is not None:
 
         def refuse(*_):
             raise OSError(errno.ENOSYS, "Function not implemented")
 
-        monkeypatch.setattr(parts.fcntl, "flock", refuse)
+        monkeypatch.setattr(partial_files.fcntl, "flock", refuse)
     write_text(tmp_path / "a", "x")
-    monkeypatch.setattr(parts, "fcntl", None)
+    monkeypatch.setattr(partial_files, "fcntl", None)
     write_text(tmp_path / "a", "y")
     assert tree(tmp_path) == ["a"]
 

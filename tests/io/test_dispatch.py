@@ -67,7 +67,7 @@ def test_content_beats_the_name(chest, save_nifti, tmp_path):
         (b"ObjectType = Image\n", "x", FileKind.METAIMAGE),
         (b"NDims = 3\n", "x.txt", FileKind.METAIMAGE),
         (b"\x89PNG\r\n\x1a\n", "x", FileKind.PNG),
-        (b"\xff\xd8\xff\xe0", "x", FileKind.PICTURE),
+        (b"\xff\xd8\xff\xe0", "x", FileKind.IMAGE),
         (b"PK\x03\x04", "x.nii", FileKind.ZIP),
         (b"\0" * 128 + b"DICM", "x.nii", FileKind.DICOM),
         (b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100", "IM0001", FileKind.DICOM),
@@ -86,8 +86,8 @@ def test_kind_of(tmp_path, head, name, kind):
 @pytest.mark.parametrize(
     ("head", "match"),
     [
-        (b"\x89PNG\r\n\x1a\n", "windowed picture"),
-        (b"\xff\xd8\xff\xe0", "windowed picture"),
+        (b"\x89PNG\r\n\x1a\n", "windowed image"),
+        (b"\xff\xd8\xff\xe0", "windowed image"),
         (b"7z\xbc\xaf'\x1c", "archive"),
         (gzip.compress(b"x" * 2000, mtime=0), "no NIfTI"),
         (b"%PDF-1.7", "not known"),

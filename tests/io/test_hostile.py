@@ -158,9 +158,9 @@ def test_more_voxels_than_any_ct(tmp_path):
 
 
 def test_more_than_the_free_memory(tmp_path, monkeypatch):
-    from hilum.io import finish
+    from hilum.io import checks
 
-    monkeypatch.setattr(finish, "free_memory", lambda: 10_000_000)
+    monkeypatch.setattr(checks, "free_memory", lambda: 10_000_000)
     path = nrrd(tmp_path / "a.nrrd", "sizes: 256 256 128\nencoding: gzip\n", bytes(100_000))
     with pytest.raises(InputError, match=r"needs more memory \(16.8 MB\) than is free \(10.0 MB\)"):
         read(path)

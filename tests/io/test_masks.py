@@ -130,7 +130,7 @@ def test_values_that_are_no_labels(save_nifti, value, match):
 
 def test_no_label_format(tmp_path):
     (tmp_path / "a.pdf").write_bytes(b"%PDF")
-    with pytest.raises(InputError, match="no label map"):
+    with pytest.raises(InputError, match="not a label map"):
         read_labels(tmp_path / "a.pdf")
 
 

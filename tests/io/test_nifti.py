@@ -64,8 +64,8 @@ def test_integers_beyond_int16_become_float32_without_loss(chest, save_nifti):
     np.testing.assert_array_equal(vol.hu, array)
 
 
-def test_slabs_smaller_than_the_file(chest, save_nifti, monkeypatch):
-    monkeypatch.setattr("hilum.io.voxels._SLAB_BYTES", 64)
+def test_blocks_smaller_than_the_file(chest, save_nifti, monkeypatch):
+    monkeypatch.setattr("hilum.io.voxels._BLOCK_BYTES", 64)
     array = chest().astype(np.int32)
     np.testing.assert_array_equal(read(save_nifti(array)).hu, array)
     array[4, 4, 4] = 100_000

@@ -70,7 +70,7 @@ def total() -> np.ndarray:
 def test_totalsegmentator_is_read_by_its_vocabulary(tmp_path, scan):
     found = read_lungs(save(tmp_path / "m.nii.gz", total()), scan, parse_labels("totalsegmentator"))
     np.testing.assert_array_equal(found.labels, truth())
-    assert found.told
+    assert found.mapped
     assert "10=left,11=left,12=right" in found.notes[0][1]
     with pytest.raises(InputError) as caught:
         read_lungs(tmp_path / "m.nii.gz", scan)
@@ -100,7 +100,7 @@ def test_a_broken_extension_is_passed_over(tmp_path, scan):
     data = bytearray(path.read_bytes())
     data[352:356] = (2**31 - 16).to_bytes(4, "little")
     path.write_bytes(data)
-    assert not read_lungs(path, scan).told
+    assert not read_lungs(path, scan).mapped
 
 
 def test_a_folder_with_one_file_a_structure_is_read(tmp_path, scan):
@@ -193,7 +193,7 @@ def test_slicer_segments_in_another_language_are_read_by_their_codes_or_by_the_u
     path = save_slicer(tmp_path / "s.seg.nrrd", truth(), segments)
     found = read_lungs(path, scan)
     np.testing.assert_array_equal(found.labels, truth())
-    assert found.told
+    assert found.mapped
     bare = [{key: value for key, value in s.items() if key != "Tags"} for s in segments]
     path = save_slicer(tmp_path / "t.seg.nrrd", truth(), bare)
     with pytest.raises(InputError, match="none of them is a lung"):
@@ -238,7 +238,7 @@ def test_layers_of_slicer_are_read_by_name(tmp_path, scan):
 def test_numbers_that_no_segment_has_are_passed_over(tmp_path, scan):
     segments = [{"Name": "right lung", "LabelValue": "9" * 5000}, {"Name": "left lung", "LabelValue": "x"}]
     path = save_slicer(tmp_path / "s.seg.nrrd", truth(), segments)
-    assert not read_lungs(path, scan).told
+    assert not read_lungs(path, scan).mapped
 
 
 # -- values and places ------------------------------------------------------------------------------------

@@ -34,9 +34,9 @@ JSON = {
     "cut off": (b'{"a": [1,\n2', "not valid JSON at line 2"),
     "empty": (b"", "not valid JSON"),
     "NUL bytes": (b'{"a"\0: 1}', "not valid JSON"),
-    "NUL in a name": (b'{"image": "a\\u0000b"}', "no text"),
-    "half a surrogate": (b'{"image": "\\ud800"}', "no text"),
-    "half a surrogate as a key": (b'{"\\udfff": 1}', "no text"),
+    "NUL in a name": (b'{"image": "a\\u0000b"}', "not text"),
+    "half a surrogate": (b'{"image": "\\ud800"}', "not text"),
+    "half a surrogate as a key": (b'{"\\udfff": 1}', "not text"),
     "Latin-1": ('{"a": "ü"}'.encode("latin-1"), "UTF-8"),
     "UTF-16": ('{"a": "ü"}'.encode("utf-16"), "UTF-8"),
 }
@@ -48,14 +48,14 @@ TOML = {
     "a key of 2000 parts": (b"[" + b"a." * 2000 + b"a]", "a line of more than"),
     "5000 digits": (b"seed = " + b"9" * 5000, "a line of more than"),
     "1000 digits": (b"seed = " + b"9" * 1000, "more than 20 digits"),
-    "cut off": (b"seed = [1,", "no readable TOML"),
-    "NUL bytes": (b"seed = 1\0", "no readable TOML"),
+    "cut off": (b"seed = [1,", "not valid TOML"),
+    "NUL bytes": (b"seed = 1\0", "not valid TOML"),
     "Latin-1": ("name = 'ü'".encode("latin-1"), "UTF-8"),
     "too large": (b"# x\n" * 20_000, "larger than 64 kB"),
 }
 CSV = {
     "field of 200 kB": (b'a,b\n"' + b"x" * 200_000 + b'",1\n', "line 2 has a field of more than 131072"),
-    "open quotes": (b'a,b\n"x,1\n', "line 2 is no CSV"),
+    "open quotes": (b'a,b\n"x,1\n', "line 2 is not CSV"),
     "NUL bytes": (b"a,b\n1,\0\n", "NUL"),
     "Latin-1": ("a,ü\n".encode("latin-1"), "UTF-8"),
 }

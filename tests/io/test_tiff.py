@@ -145,7 +145,7 @@ def test_sixteen_bit_colour(tmp_path):
 
 def test_stack(chest, tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", chest((5, 40, 30)), photometric="minisblack")
-    with pytest.raises(InputError, match="5 pictures"):
+    with pytest.raises(InputError, match="5 images"):
         read(tmp_path / "a.tif")
 
 

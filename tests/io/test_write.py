@@ -134,8 +134,8 @@ def test_equal_data_give_equal_bytes(volume, labels, tmp_path, name):
         gzip.decompress(one)  # the checksum holds
 
 
-def test_slabs(volume, labels, tmp_path, monkeypatch):
-    monkeypatch.setattr("hilum.io.write._SLAB_VOXELS", 9 * 8 * 2)
+def test_blocks(volume, labels, tmp_path, monkeypatch):
+    monkeypatch.setattr("hilum.io.write._BLOCK_VOXELS", 9 * 8 * 2)
     image = nib.load(write_labels(tmp_path / "l.nii.gz", LabelVolume.on_grid_of(volume, labels), volume))
     np.testing.assert_array_equal(np.asanyarray(image.dataobj), labels)
 

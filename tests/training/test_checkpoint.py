@@ -179,7 +179,7 @@ DAMAGES = {
     "plan.json text": ("plan.json", lambda file: change(file, steps="many"), 3, "steps is 'many'"),
     "plan.json zero": ("plan.json", lambda file: change(file, every=0), 3, "every is 0"),
     "plan.json less": ("plan.json", lambda file: change(file, world=None), 3, "world is None"),
-    "config.toml": ("config.toml", lambda file: file.write_text("[" + "a." * 900), 3, "no readable TOML"),
+    "config.toml": ("config.toml", lambda file: file.write_text("[" + "a." * 900), 3, "not valid TOML"),
 }
 
 

@@ -61,7 +61,7 @@ def test_a_model_must_be_named() -> None:
 def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("model unet", "utf-8")
-    with pytest.raises(InputError, match="no readable TOML"):
+    with pytest.raises(InputError, match="not valid TOML"):
         load_config(file)
     with pytest.raises(InputError, match="There is no configuration"):
         load_config(tmp_path / "absent.toml")

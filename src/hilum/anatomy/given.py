@@ -70,24 +70,24 @@ _WITHHELD = ("right_lung", "left_lung")
 _THIRDS = tuple(f"lungs_{third}" for third in ("ventral", "mid_ap", "dorsal", "apical", "middle", "basal"))
 
 
-def given_segmentation(labels: npt.NDArray[np.uint8], volume: Volume, *, told: bool) -> Segmentation:
+def given_segmentation(labels: npt.NDArray[np.uint8], volume: Volume, *, mapped: bool) -> Segmentation:
     """Make a segmentation of a mask that was given.
 
     Args:
         labels: Array of the volume's shape: 0, 1 (right), 2 (left) or BOTH (lung, side unknown).
         volume: The scan.
-        told: Whether names or the user said which value is which lung. Where nobody did, one single label may
-            be that of both lungs.
+        mapped: Whether names or the user gave the meaning of the values. If not, a single label may mean
+            both lungs.
 
     Returns:
         The segmentation, with flags that say what was done about the sides.
     """
-    sides, flags = part_sides(labels, volume, told=told)
+    sides, flags = part_sides(labels, volume, mapped=mapped)
     return Segmentation(LabelVolume.on_grid_of(volume, sides), ModelInfo("given", ""), flags=flags)
 
 
 def part_sides(
-    labels: npt.NDArray[np.uint8], volume: Volume, *, told: bool
+    labels: npt.NDArray[np.uint8], volume: Volume, *, mapped: bool
 ) -> tuple[npt.NDArray[np.uint8], tuple[Flag, ...]]:
     """Return labels of 1 and 2 only, and what is to be said about them; see :func:`given_segmentation`.
 
@@ -95,7 +95,7 @@ def part_sides(
     the flag withholds right and left.
     """
     present = [value for value in (1, 2, BOTH) if (labels == value).any()]
-    if BOTH not in present and (told or len(present) != 1):
+    if BOTH not in present and (mapped or len(present) != 1):
         return labels, ()
     canonical = np.asarray(nib.apply_orientation(labels, nib.io_orientation(volume.affine)))
     box = bounding_box(canonical > 0)

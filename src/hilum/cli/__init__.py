@@ -1,4 +1,4 @@
-"""The program ``hilum``: a thin skin over the public API, one file a verb."""
+"""The program ``hilum``: a thin wrapper of the public API, one file per command."""
 
 from __future__ import annotations
 

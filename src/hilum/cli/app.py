@@ -1,4 +1,4 @@
-"""The commands put together, and what happens when one fails.
+"""The command-line application and its error handling.
 
 Exit codes: 0 done, 2 usage, 3 input cannot be read, 4 geometry cannot be trusted, 5 not a chest CT,
 6 output cannot be written, 7 not enough memory, 1 a bug, 129 hung up, 130 interrupted, 143 terminated.
@@ -28,12 +28,12 @@ from hilum.cli import (
     signals,
     train,
 )
-from hilum.cli.console import complain, flush, say_block, say_error
+from hilum.cli.console import flush, print_error, say_block, say_error
 from hilum.core.disk import DISK_FULL
 from hilum.core.errors import HilumError, InternalError, OutputError
 from hilum.core.version import __version__
 
-__all__ = ["app", "complain", "run", "settle"]
+__all__ = ["app", "print_error", "run", "settle"]
 
 #: What typer raises where a command line is wrong; it shows it itself, with file names as they are.
 _WrongUsage = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -117,7 +117,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         flush()
     except OutputError as error:
-        return code or complain(error)
+        return code or print_error(error)
     return code
 
 
@@ -135,16 +135,18 @@ def settle(error: BaseException) -> int:
     if number is not None:  # native code may have made another error of it
         return _stopped(number)
     if isinstance(error, HilumError):
-        return complain(error)
+        return print_error(error)
     if isinstance(error, _WrongUsage):
         return _wrong_usage(error)
     if isinstance(error, BrokenPipeError):  # the reader of a pipe went away, as `head` does
         return 0
     if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return complain(OutputError(f"{error.filename or 'The output'} cannot be written: {error.strerror}."))
+        return print_error(
+            OutputError(f"{error.filename or 'The output'} cannot be written: {error.strerror}.")
+        )
     if os.environ.get("HILUM_DEBUG"):
         raise error
-    return complain(InternalError.of(error))
+    return print_error(InternalError.of(error))
 
 
 def _stopped(number: int) -> int:

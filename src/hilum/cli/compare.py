@@ -29,9 +29,9 @@ def command(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the results.")] = None,
     dataset: Annotated[
         Path | None,
-        typer.Option(help="Data set to judge them by; needed where they have not been evaluated yet."),
+        typer.Option(help="Dataset to evaluate them on; needed for models that have not been evaluated yet."),
     ] = None,
-    part: Annotated[str, typer.Option(help="Of the data set: test, validation, train or all.")] = "test",
+    part: Annotated[str, typer.Option(help="Part of the dataset: test, validation, train or all.")] = "test",
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Measure times.")] = True,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     quiet: Quiet = False,
@@ -67,7 +67,7 @@ def _say(comparison: Comparison, *, quiet: bool, to_stderr: bool) -> None:
             value = "unknown" if row.mean is None else f"{row.mean:.{metric.digits}f} {row.unit}".rstrip()
             parts.append(f"{metric.title.removesuffix(' %')} {value}")
         if model.speed is not None:
-            parts.append(f"{model.speed.ms_slice:.1f} ms a slice")
+            parts.append(f"{model.speed.ms_slice:.1f} ms per slice")
         say(f"{model.name:<{width}}  {', '.join(parts)}", quiet=quiet, to_stderr=to_stderr)
     for test in comparison.tests:
         if test.side == "lungs" and test.metric == "dice":

@@ -1,7 +1,7 @@
-"""What the program says: lines for people, JSON for programs, errors, a progress bar.
+"""Output of the program: text, JSON, errors, a progress bar.
 
 All text goes through this module. File names, DICOM tags and model cards may hold control characters, the
-streams may be closed, full or unable to show a letter; neither may spoil the terminal or end the work.
+streams may be closed, full or unable to show a character; neither may garble the terminal or end the work.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMAND_LINE",
-    "complain",
     "flush",
     "on_terminal",
     "open_streams",
     "plain",
+    "print_error",
     "progress_bar",
     "say",
     "say_block",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 #: Control characters (C0, DEL, C1), line and paragraph separators, marks that turn the direction of writing,
-#: and the halves of a character that stand for bytes which are no text.
+#: and the surrogate halves that stand for bytes which are not text.
 _BEYOND_C0 = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _UNSAFE = re.compile(f"[\x00-\x1f{_BEYOND_C0}]")
 _UNSAFE_IN_JSON = re.compile(f"[{_BEYOND_C0}]")  # the others are escaped by JSON itself
@@ -58,7 +58,7 @@ def plain(text: str) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     code = ord(found[0])
-    if 0xDC80 <= code <= 0xDCFF:  # Python's way of keeping a byte of a file name that is no text
+    if 0xDC80 <= code <= 0xDCFF:  # Python's encoding of a byte of a file name that is not text
         return f"\\x{code - 0xDC00:02x}"
     return found[0].encode("unicode_escape").decode("ascii")
 
@@ -102,7 +102,7 @@ def say(text: str, *, quiet: bool = False, to_stderr: bool = False) -> None:
 
 
 def say_flags(flags: tuple[Flag, ...], *, quiet: bool = False, to_stderr: bool = False) -> None:
-    """Print flags, one a line, worst first."""
+    """Print flags, one per line, worst first."""
     for flag in flags:
         message = worded(flag.message, COMMAND_LINE)
         say(f"  {flag.severity.value:<8}{flag.code}: {message}", quiet=quiet, to_stderr=to_stderr)
@@ -115,11 +115,11 @@ def say_error(sentence: str, hint: str = "") -> None:
         say(f"  {worded(hint, COMMAND_LINE)}", to_stderr=True)
 
 
-def complain(error: HilumError, about: str = "") -> int:
+def print_error(error: HilumError, about: str = "") -> int:
     """Print one error as one sentence and a hint; return its exit code.
 
     Raises:
-        Stopped: A signal came, and native code made this error of it: the work must not go on after it.
+        Stopped: A signal came, and native code made this error of it: the work must stop here.
     """
     number = signals.received()
     if number is not None:
@@ -217,7 +217,7 @@ def _put(text: str, stream: TextIO | None) -> None:
 def _to_stdout(text: str) -> None:
     try:
         _put(text, sys.stdout)
-    except BrokenPipeError:  # the reader of a pipe went away, as `head` does: no fault, and the work goes on
+    except BrokenPipeError:  # the reader of a pipe went away, as `head` does: not an error
         _drop_stdout()
     except OSError as error:
         _drop_stdout()

@@ -1,4 +1,4 @@
-"""``hilum evaluate``: masks against masks, or a trained network against a data set."""
+"""``hilum evaluate``: masks against masks, or a trained network against a dataset."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def command(
         Path,
         typer.Argument(
             metavar="PRED|RUN",
-            help="Masks to judge (file or folder), or a folder made by hilum train.",
+            help="Masks to evaluate (file or folder), or a folder made by hilum train.",
             show_default=False,
         ),
     ],
@@ -34,7 +34,7 @@ def command(
         Path,
         typer.Argument(
             metavar="REF|DATASET",
-            help="Reference masks (file or folder), or a data set made by hilum prepare.",
+            help="Reference masks (file or folder), or a dataset made by hilum prepare.",
             show_default=False,
         ),
     ],
@@ -42,7 +42,7 @@ def command(
         Path | None,
         typer.Option("-o", "--out", help="Folder for the results; RUN/evaluation for a trained network."),
     ] = None,
-    part: Annotated[str, typer.Option(help="Of the data set: test, validation, train or all.")] = "test",
+    part: Annotated[str, typer.Option(help="Part of the dataset: test, validation, train or all.")] = "test",
     ct: Annotated[
         Path | None, typer.Option("--ct", help="Scan, or folder of scans: for dense recall and mass.")
     ] = None,
@@ -51,17 +51,17 @@ def command(
         str | None,
         typer.Option("--ref-labels", help="As --labels, for the reference masks.", show_default=False),
     ] = None,
-    sides: Annotated[str, typer.Option(help="Tell right from left: auto, yes or no.")] = "auto",
+    sides: Annotated[str, typer.Option(help="Evaluate right and left separately: auto, yes or no.")] = "auto",
     matched_only: Annotated[
-        bool, typer.Option("--matched-only", help="Go on without masks that have no partner.")
+        bool, typer.Option("--matched-only", help="Skip masks without a partner.")
     ] = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Judge masks by reference masks, or a trained network by a data set.
+    """Compare masks with reference masks, or evaluate a trained network on a dataset.
 
-    Dice, IoU, sensitivity, precision, HD95, ASSD, surface Dice, dense recall, error of volume and mass, a
+    Dice, IoU, sensitivity, precision, HD95, ASSD, surface Dice, dense recall, error of volume and mass, per
     case and in summary.
     """
     from hilum.evaluation import write_evaluation
@@ -97,7 +97,7 @@ def command(
 
 
 def say_summary(evaluation: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
-    """Print the metrics that matter most, one a line."""
+    """Print the metrics that matter most, one per line."""
     from hilum.evaluation import METRICS
 
     cases = len(evaluation.cases)

@@ -1,4 +1,4 @@
-"""``hilum explore``: the intensities of a data set or of scans."""
+"""``hilum explore``: the intensities of a dataset or of scans."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.cli.console import complain, progress_bar, say
+from hilum.cli.console import print_error, progress_bar, say
 from hilum.cli.options import Quiet
 
 __all__ = ["command"]
@@ -18,7 +18,7 @@ def command(
         list[Path],
         typer.Argument(
             metavar="DATASET|CT...",
-            help="A data set of hilum prepare, or CT files and folders (lungs are then found by classic).",
+            help="A dataset of hilum prepare, or CT files and folders (lungs are then segmented by classic).",
             show_default=False,
         ),
     ],
@@ -27,9 +27,9 @@ def command(
     ],
     quiet: Quiet = False,
 ) -> int:
-    """Look at the intensities in and around the lungs, before anything is trained on them.
+    """Describe the intensities in and around the lungs, before training on them.
 
-    Writes explore.html (one file with pictures) and the tables behind it as CSV. No name of a subject or of a
+    Writes explore.html (one file with figures) and its tables as CSV. No name of a subject or of a
     file is in them: scans are numbered in the order given.
     """
     from hilum.study.explore import explore
@@ -40,7 +40,7 @@ def command(
     write_exploration(found, out)
     code = 0
     for name, error in found.failed:
-        failure = complain(error, about=name)
+        failure = print_error(error, about=name)
         code = code or failure
     if found.source == "scans":
         for one, name in zip(found.surveys, found.names, strict=True):

@@ -19,12 +19,13 @@ def command(
     mask: Annotated[
         str,
         typer.Argument(
-            help="Its lungs: label map, DICOM SEG, or a folder with one file a structure.", show_default=False
+            help="Its lungs: label map, DICOM SEG, or a folder with one file per structure.",
+            show_default=False,
         ),
     ],
     labels: Labels = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the results, a folder for the scan in it.")
+        Path | None, typer.Option("-o", "--out", help="Folder for the results, with one folder for the scan.")
     ] = None,
     series: Series = None,
     resample: Resample = False,

@@ -23,7 +23,7 @@ Series = Annotated[
 ]
 Resample = Annotated[
     bool,
-    typer.Option("--resample", help="Go on across missing slices or a tilted gantry, by interpolation."),
+    typer.Option("--resample", help="Interpolate across missing slices or a tilted gantry."),
 ]
 Calibrate = Annotated[
     bool,

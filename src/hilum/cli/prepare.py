@@ -1,4 +1,4 @@
-"""``hilum prepare``: from pairs of image and mask to a data set of slices or volumes."""
+"""``hilum prepare``: from pairs of image and mask to a dataset of slices or volumes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hilum.cli.console import complain, progress_bar, say, say_json
+from hilum.cli.console import print_error, progress_bar, say, say_json
 from hilum.cli.options import Json, Labels, Quiet
 
 __all__ = ["command"]
@@ -24,9 +24,7 @@ def command(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="The data set: a new folder, or one to go on with.")
-    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The dataset: a new folder, or one to resume.")],
     masks: Annotated[
         Path | None, typer.Option(help="Folder of masks; PAIRS is then the folder of images.")
     ] = None,
@@ -35,36 +33,38 @@ def command(
         str, typer.Option(help="Pixel size: keep, square (the finer of the two), or ROW,COLUMN in mm.")
     ] = "keep",
     sides: Annotated[
-        bool, typer.Option("--sides", help="Keep right (1) and left (2) lung apart; otherwise both are 1.")
+        bool,
+        typer.Option("--sides", help="Label right (1) and left (2) lung separately; otherwise both are 1."),
     ] = False,
     volumes: Annotated[
         bool,
-        typer.Option(
-            "--volumes", help="Make whole volumes on isotropic voxels, for hilum train --model volume."
-        ),
+        typer.Option("--volumes", help="Make volumes of isotropic voxels, for hilum train --model volume."),
     ] = False,
-    step: Annotated[float, typer.Option("--step-mm", help="Side of the voxels of --volumes in mm.")] = 3.5,
+    step: Annotated[float, typer.Option("--step-mm", help="Voxel size of --volumes in mm.")] = 3.5,
     labels: Labels = None,
     resample_masks: Annotated[
-        bool, typer.Option("--resample-masks", help="Bring masks on other grids to those of their images.")
+        bool,
+        typer.Option("--resample-masks", help="Resample masks on other grids to the grid of their image."),
     ] = False,
     subjects: Annotated[
         Path | None,
-        typer.Option(help="Dictionary of subjects, numbers to names.", show_default="OUT.subjects.json"),
+        typer.Option(
+            help="JSON file that maps numbers to names of subjects.", show_default="OUT.subjects.json"
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes to use.", show_default="one a core")
+        int | None, typer.Option(min=1, help="Processes to use.", show_default="one per core")
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
-    """Make a data set for training of CT volumes and their masks: of slices, or with --volumes of volumes.
+    """Make a training dataset from CT volumes and their masks: slices, or volumes with --volumes.
 
     Writes images/ID_SLICE.tiff (16-bit HU), masks/ID_SLICE.png, index.csv, index.parquet, dataset.json; with
     --volumes images/ID_0_ct.nii and masks/ID_0_labels.nii on isotropic voxels, index.csv and dataset.json.
     There --labels may also name pleural fluid and free gas: 1=right,2=left,3=fluid,4=gas.
-    Names of subjects become numbers; the dictionary stays beside the data set, for its owner only.
-    A run that was stopped goes on with the same command. Pairs that cannot be used are listed, and the
+    Names of subjects become numbers; the dictionary is written beside the dataset, for its owner only.
+    The same command resumes a run that was stopped. Pairs that cannot be used are listed, and the
     exit code is then that of the first.
     """
     from hilum.datasets.prepare import default_workers, prepare
@@ -87,7 +87,7 @@ def command(
         )
     code = 0
     for refused in done.refused:
-        failure = complain(refused.error, about=f"refused {refused.name} (subject {refused.id})")
+        failure = print_error(refused.error, about=f"refused {refused.name} (subject {refused.id})")
         code = code or failure
     for number, note, sentence in done.notes:
         say(f"  {note}: subject {number}: {sentence}", quiet=quiet, to_stderr=as_json)
@@ -103,7 +103,11 @@ def command(
         }
         say_json(report)
     if done.alone:
-        say("This system gives no processes that work together, so one did all.", quiet=quiet, to_stderr=True)
+        say(
+            "This system does not allow several processes, so one did all the work.",
+            quiet=quiet,
+            to_stderr=True,
+        )
     kept = f" ({len(done.kept)} were there already)" if done.kept else ""
     plural = "s" if done.subjects != 1 else ""
     what = "volumes" if volumes else "slices"

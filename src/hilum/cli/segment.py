@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.cli.console import COMMAND_LINE, complain, progress_bar, say, say_flags, say_json
+from hilum.cli.console import COMMAND_LINE, print_error, progress_bar, say, say_flags, say_json
 from hilum.cli.options import (
     Calibrate,
     Json,
@@ -41,7 +41,7 @@ def command(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the results, one folder a scan in it.")
+        Path | None, typer.Option("-o", "--out", help="Folder for the results, with one folder per scan.")
     ] = None,
     task: Annotated[str, typer.Option(help="What to segment, comma-separated.")] = "lungs",
     model: Annotated[
@@ -49,7 +49,7 @@ def command(
     ] = "lungs",
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     format: Annotated[
-        str, typer.Option(help="Of the masks: nifti, nrrd, dicom-seg; comma-separated.")
+        str, typer.Option(help="Format of the masks: nifti, nrrd, dicom-seg; comma-separated.")
     ] = "nifti",
     series: Series = None,
     resample: Resample = False,
@@ -71,8 +71,8 @@ def command(
 ) -> int:
     """Find the lungs in chest CTs, measure them, and write masks, measures and a report.
 
-    A folder or zip gives all volumes and, of each DICOM study, the chest CT that stated rules pick. A scan
-    that fails does not stop the others; each failure is told, and the exit code is that of the first.
+    A folder or zip gives all its volumes and, for each DICOM study, one chest CT by stated rules. A scan
+    that fails does not stop the others; each failure is printed, and the exit code is that of the first.
     """
     from hilum.batch import WriteOptions, run_batch
     from hilum.pipeline import SegmentOptions
@@ -97,7 +97,7 @@ def command(
         out,
         WriteOptions(formats, report, overwrite, keep_uids, code_ids),
         one=one,
-        tell=lambda sentence: say(sentence, quiet=quiet, to_stderr=True),
+        notify=lambda sentence: say(sentence, quiet=quiet, to_stderr=True),
         progress=lambda name: progress_bar(name, quiet),
     )
     ended: list[_Ended] = []
@@ -113,7 +113,7 @@ def command(
 
 @dataclass(frozen=True)
 class _Ended:
-    """What is kept of a scan until the end: no voxels, since there may be thousands of scans."""
+    """What is kept of a scan until the end; not its voxels, since there may be thousands of scans."""
 
     source: Source
     error: HilumError | None
@@ -127,11 +127,11 @@ class _Ended:
 
 
 def _tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:
-    """Say what became of a scan: a line on its lungs and its flags, or why it failed."""
+    """Print the outcome of a scan: a line on its lungs and its flags, or why it failed."""
     from hilum.results import summary_line
 
     if outcome.error is not None:
-        complain(outcome.error, "" if outcome.source.alone else outcome.source.name)
+        print_error(outcome.error, "" if outcome.source.alone else outcome.source.name)
     elif outcome.result is not None:
         line = summary_line(outcome.source.name, outcome.result, outcome.folder)
         say(line, quiet=quiet, to_stderr=to_stderr)
@@ -139,7 +139,7 @@ def _tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:
 
 
 def _tell_sum(ended: Sequence[_Ended], out: Path | None, *, quiet: bool, to_stderr: bool) -> None:
-    """Say how many scans were measured; on stderr, and also in ``--quiet``, where some failed."""
+    """Print how many scans were measured; to stderr, and even with ``--quiet``, if some failed."""
     failed = sum(outcome.error is not None for outcome in ended)
     line = f"{len(ended)} scans: {len(ended) - failed} measured, {failed} failed"
     if failed and out is not None:
@@ -150,7 +150,7 @@ def _tell_sum(ended: Sequence[_Ended], out: Path | None, *, quiet: bool, to_stde
 
 
 def _print_json(ended: Sequence[_Ended]) -> None:
-    """Print measures of one scan as they are; of several as a list in which failures stand too."""
+    """Print the measures of one scan as they are; those of several as a list that includes failures."""
     if len(ended) == 1 and ended[0].source.alone:
         plain: object = None if ended[0].error else _plain(ended[0])
     else:

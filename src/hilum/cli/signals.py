@@ -1,6 +1,6 @@
-"""Going down cleanly: signals that end the program become an exception in its main thread.
+"""Clean shutdown: signals that end the program become an exception in its main thread.
 
-Then all that is open is put away as after an error: temporary folders with a patient's files, staging
+What is open is then cleaned up as after an error: temporary folders with a patient's files, staging
 folders, locks. Only the program does so; a process that imports hilum keeps its own handlers.
 """
 
@@ -21,7 +21,7 @@ _SENTENCES = {
     "SIGTERM": "terminated, nothing was left half-written.",
 }
 #: Signals that follow one another within this time (s) are one wish: ``timeout`` sends its signal twice, and
-#: fingers press Ctrl-C twice. A second one must not interrupt the putting away that the first one began.
+#: people press Ctrl-C twice. A second one must not interrupt the clean-up that the first one began.
 _ONE_WISH_S = 2.0
 
 
@@ -37,7 +37,7 @@ class Stopped(BaseException):
 
 
 class _State:
-    """What has come so far, in which process."""
+    """The signals received so far, and in which process."""
 
     process = 0
     number: int | None = None
@@ -68,7 +68,7 @@ def is_helper() -> bool:
 
 
 def reinstall() -> None:
-    """Take the signals back that a library took; only where :func:`install` was called."""
+    """Reinstall the handlers that a library replaced; only if :func:`install` was called."""
     if is_program():
         install()
 
@@ -84,7 +84,7 @@ def received() -> int | None:
 
 
 def sentence(number: int) -> str:
-    """Return how a signal is told to people."""
+    """Return the sentence that describes a signal."""
     return _SENTENCES[signal.Signals(number).name]
 
 
@@ -115,7 +115,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     _State.last = now
     if not again:
         _State.number = number
-        # What others cannot put away while everything ends is no news, and no traceback for the user.
+        # What libraries fail to clean up during shutdown must not show the user a traceback.
         sys.unraisablehook = lambda _: None
         threading.excepthook = lambda _: None
         raise Stopped(number)

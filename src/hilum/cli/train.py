@@ -1,4 +1,4 @@
-"""``hilum train``: from a data set of slices or volumes to a model."""
+"""``hilum train``: from a dataset of slices or volumes to a model."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def command(
         str | None, typer.Option(help="fcnn, unet, resnet or volume.", show_default=False)
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML with choices, such as the config.toml of a run.")
+        Path | None, typer.Option(help="TOML with settings, such as the config.toml of a run.")
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One choice; may be repeated.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
     ] = None,
-    fold: Annotated[str | None, typer.Option(help="k/n: the k-th of n folds validates.")] = None,
+    fold: Annotated[str | None, typer.Option(help="k/n: validate on the k-th of n folds.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Length of the training in minutes.")] = None,
     steps: Annotated[int | None, typer.Option(help="Length of the training in steps.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of split, weights and augmentation.")] = None,
@@ -51,20 +51,22 @@ def command(
     init: Annotated[
         Path | None,
         typer.Option(
-            help="Run whose weights are the first ones; for volumes also a .pt or .onnx file, or the name of "
+            help="Run to initialise the weights from; for volumes also a .pt or .onnx file, or the name of "
             "a shipped model.",
             show_default=False,
         ),
     ] = None,
-    devices: Annotated[int, typer.Option(min=1, help="Processes on this machine: GPUs, or CPU.")] = 1,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine: one per GPU, or CPU processes.")
+    ] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines, under torchrun or Slurm.")] = 1,
     quiet: Quiet = False,
 ) -> int:
-    """Train a network on slices or volumes; the same command goes on after an interruption.
+    """Train a network on slices or volumes; the same command resumes it after an interruption.
 
-    fcnn, unet and resnet take a data set of hilum prepare; volume takes one of hilum prepare --volumes.
+    fcnn, unet and resnet take a dataset of hilum prepare; volume takes one of hilum prepare --volumes.
 
-    Leaves model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
+    Writes model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
     """
     from hilum.models.offline import spare_the_home
     from hilum.training.config import load_config
@@ -100,7 +102,7 @@ def _train(dataset: Path, out: Path, choices: TrainConfig, injury: float, **more
 
 
 def _keep_signals() -> Callback:
-    """Take the signals back that Lightning takes when a training begins."""
+    """Reinstall the signal handlers that Lightning replaces when a training starts."""
     from lightning.pytorch.callbacks import LambdaCallback
 
     return LambdaCallback(on_train_start=lambda trainer, module: signals.reinstall())
@@ -131,7 +133,7 @@ def _reporter(quiet: bool) -> Iterator[Report | None]:
 
 
 class _Lines:
-    """One line a validation, and one now and then between."""
+    """One line per validation, and one every few seconds between."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -154,11 +156,11 @@ def _result(folder: Path) -> str:
 
     card = find_model(folder).card
     dice, overhead = card.figures.validation_dice, card.figures.loader_overhead
-    told = [
+    figures = [
         *([f"validation Dice {dice.mean:.4f} (worst {dice.worst:.4f})"] if dice is not None else []),
         *([f"{card.training.minutes:.1f} minutes"] if card.training.minutes is not None else []),
     ]
-    lines = [f"{card.kind}: {', '.join(told)} -> {folder}"]
+    lines = [f"{card.kind}: {', '.join(figures)} -> {folder}"]
     if overhead is not None:
         lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
     return "\n".join(lines)

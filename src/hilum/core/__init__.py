@@ -1,1 +1,1 @@
-"""Volumes, labels, segmentations, flags and errors: what all rests on. It imports nothing of hilum."""
+"""Volumes, labels, segmentations, flags and errors. This package imports no other part of hilum."""

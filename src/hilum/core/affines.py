@@ -1,4 +1,4 @@
-"""Comparison of voxel grids by where their corners lie."""
+"""Comparison of voxel grids by the position of their corners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["corner_distance"]
 def corner_distance(
     one: npt.NDArray[np.float64], other: npt.NDArray[np.float64], shape: Sequence[int]
 ) -> float:
-    """Return how far, along an axis of space, two affines put a corner voxel of an array apart, at most.
+    """Return the largest distance, along an axis of space, between the corners of two voxel grids.
 
     Args:
         one: 4 x 4 affine from voxel index to mm.

@@ -1,4 +1,4 @@
-"""What an operating system calls a disk without room."""
+"""The error numbers of a full disk."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Errors that a user can act on.
 
 Every error carries one sentence of what is wrong, a hint of what to do about it, and a code. Sentences that
-name files, parameters or verbs are :class:`hilum.core.sentences.Sentence` objects, so that whoever shows them
-chooses the words. The code is the exit code of the command line; it stands here and not there because batches
-write it into ``failed.csv``, where it tells the kind of failure in all releases alike. Anything that is not a
+name files, parameters or verbs are :class:`hilum.core.sentences.Sentence` objects: the program that shows
+them chooses the words. The code is the exit code of the command line. It is defined here because batches
+write it into ``failed.csv``, where it names the kind of failure in all releases alike. Anything that is not a
 :class:`HilumError` is a bug (code 1).
 """
 
@@ -37,7 +37,7 @@ class HilumError(Exception):
 
     Args:
         message: One sentence that names what is wrong. It never holds a patient identifier.
-        hint: One sentence that tells what to do about it; may be empty.
+        hint: One sentence that says what to do about it; may be empty.
     """
 
     exit_code: ClassVar[int] = 1
@@ -99,7 +99,7 @@ class GridMismatch(GeometryError):
         scan: What the scan is called.
         mask_grid: Size and spacing of the mask in words, such as ``64 x 64 x 32 voxels of 1 x 1 x 2 mm``.
         scan_grid: The same of the scan.
-        placeless: One of them does not tell where it lies, so that the mask cannot be resampled.
+        placeless: The position of one of them is unknown, so the mask cannot be resampled.
     """
 
     def __init__(
@@ -114,12 +114,12 @@ class GridMismatch(GeometryError):
             else "do not lie on one grid: {mask_grid} against {scan_grid}"
         )
         if placeless:
-            template += "; one of them does not tell where it lies, so it cannot be resampled"
+            template += "; the position of one of them is unknown, so it cannot be resampled"
         fields = {"mask": mask, "scan": scan, "mask_grid": mask_grid, "scan_grid": scan_grid}
         super().__init__(Sentence(f"{template}.", **fields), hint)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep the fields on the way to another process."""
+        """Keep the fields when pickled."""
         return type(self), (self.mask, self.scan, self.mask_grid, self.scan_grid), self.__dict__
 
 
@@ -152,13 +152,13 @@ class ResourceError(HilumError):
 
 
 class InternalError(HilumError):
-    """Something went wrong that hilum does not know: a bug."""
+    """An unexpected exception: a bug in hilum."""
 
     exit_code = 1
 
     @classmethod
     def of(cls, error: BaseException) -> InternalError:
-        """Say which exception it was."""
+        """Name the exception."""
         return cls(
             Sentence("this is a bug in hilum ({kind}: {names:text}).", kind=type(error).__name__, text=error),
             "Please report it; HILUM_DEBUG=1 shows where it happened.",

@@ -296,7 +296,7 @@ class FlagCode(str, Enum):
         "A DICOMDIR was given, and the folder in which it lies was read.",
         "Nothing.")
     IMAGES_LEFT_OUT = ("images_left_out", "Images left out", Topic.READER, (_INFO,),
-        "Images that are no CT slices (localizers, dose reports, captures) were left out.",
+        "Images that are not CT slices (localizers, dose reports, captures) were left out.",
         "Nothing.")
     DUPLICATES_DROPPED = ("duplicates_dropped", "Duplicates dropped", Topic.READER, (_INFO,),
         "Images at the place of another with the same pixels were left out.",

@@ -1,6 +1,6 @@
 """The limits at which quality flags are raised: one place for the checks and for the sentences about them.
 
-All are judgements, made so that scans in order raise nothing; where more is known it stands with the limit.
+All were chosen by hand so that valid scans raise no flag; the evidence, if any, is given with the limit.
 None was tuned on a measure of accuracy.
 """
 

@@ -20,7 +20,7 @@ class Flag:
     Attributes:
         code: What was found, such as ``FlagCode.CALIBRATION_OFF``; its documentation is with it.
         severity: How much it matters.
-        message: One sentence that tells a person what was seen and what to do.
+        message: One sentence that says what was found and what to do.
         regions: Regions it concerns (``right_lung``, ``left_lung``, ``lungs``); empty means all.
         forbids: Groups of measures that this flag makes unknown (values of ``hilum.measures.Group``).
         reason: Short form of the message, given with each value that is withheld; empty for the message.
@@ -34,7 +34,7 @@ class Flag:
     reason: str = ""
 
     def concerns(self, region: str) -> bool:
-        """Whether this flag holds for ``region`` (a sub-region such as ``right_lung_apical`` counts)."""
+        """Whether this flag applies to ``region`` (a sub-region such as ``right_lung_apical`` counts)."""
         return not self.regions or any(region == r or region.startswith(r + "_") for r in self.regions)
 
     def as_dict(self) -> dict[str, object]:

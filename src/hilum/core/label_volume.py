@@ -16,7 +16,7 @@ from hilum.core.volume import Volume, check_affine, spacing_of, voxel_ml_of
 
 __all__ = ["LabelVolume", "count_values"]
 
-#: Voxels that are looked at together: they and the answer fit a processor's cache.
+#: Voxels per block: a block and its result fit a processor's cache.
 _BLOCK = 2**18
 #: Corners of two grids that are one lie at most this far from one another, in mm.
 _SAME_GRID_MM = 1e-2
@@ -24,7 +24,7 @@ _SAME_GRID_MM = 1e-2
 
 @dataclass(frozen=True, eq=False)
 class LabelVolume:
-    """Label values with their place in space. What they mean is told by a label set.
+    """A label map with its position in space; a label set gives the meaning of its values.
 
     Attributes:
         data: uint8 array of shape (i, j, k): 0 for background, else a value of ``label_set``.
@@ -125,7 +125,7 @@ class LabelVolume:
         return corner_distance(self.affine, other.affine, self.shape) <= tolerance_mm
 
     def require_grid_of(self, volume: Volume) -> None:
-        """Refuse a scan that lies on another grid.
+        """Check that a scan lies on the same grid.
 
         Raises:
             UsageError: It has another shape.
@@ -135,7 +135,7 @@ class LabelVolume:
             raise UsageError(f"labels has shape {self.shape}, expected that of the volume, {volume.shape}.")
         if not self.same_grid(volume):
             raise GeometryError(
-                "The labels do not lie where the scan lies, although they have its shape.",
+                "The labels have the shape of the scan, but another position in space.",
                 "Give labels that were made on the grid of this scan.",
             )
 
@@ -154,7 +154,7 @@ def _as_uint8(data: npt.NDArray[Any], label_set: LabelSet) -> npt.NDArray[np.uin
     known = set(label_set) | {0}
     if low < 0 or high > max(known):
         raise UsageError(f"labels holds values from {low} to {high}, expected {allowed}.")
-    if known != set(range(max(known) + 1)):  # a set with gaps: the extremes do not tell
+    if known != set(range(max(known) + 1)):  # a set with gaps: the extremes are not enough
         strange = set(np.unique(data).tolist()) - known
         if strange:
             raise UsageError(f"labels holds {sorted(strange)}, expected {allowed}.")

@@ -1,4 +1,4 @@
-"""Label sets: what each value of a label map means, and the regions that are made of the values.
+"""Label sets: what each value of a label map means, and the regions composed of them.
 
 A label set and its version are written into every output, so that a mask found on a disk in five years can
 still be understood. Codes are SNOMED CT.
@@ -74,7 +74,7 @@ class LabelSet(Mapping[int, LabelInfo]):
         note: One sentence on how to read the labels; empty for none.
 
     Raises:
-        ValueError: A value is not in 1 to 255, or a value or name of a region stands twice.
+        ValueError: A value is not in 1 to 255, or a value or the name of a region occurs twice.
 
     Examples:
         >>> LUNGS[1].title
@@ -102,7 +102,7 @@ class LabelSet(Mapping[int, LabelInfo]):
             raise ValueError(f"The regions of {self.name} are {names}, expected different names.")
         strange = {value for union in self.unions for value in union.values} - set(found)
         if strange:
-            raise ValueError(f"The unions of {self.name} hold values that are no labels: {sorted(strange)}.")
+            raise ValueError(f"The unions of {self.name} hold values that are not labels: {sorted(strange)}.")
 
     def __getitem__(self, value: int) -> LabelInfo:
         for info in self.labels:
@@ -126,7 +126,7 @@ class LabelSet(Mapping[int, LabelInfo]):
         """Return the region called ``name``.
 
         Raises:
-            KeyError: There is none.
+            KeyError: There is no such region.
         """
         for region in self.regions:
             if region.name == name:

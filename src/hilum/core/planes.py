@@ -8,7 +8,7 @@ __all__ = ["Plane"]
 
 
 class Plane(str, Enum):
-    """How a picture cuts the patient, drawn as a radiologist hangs it."""
+    """Orientation of a slice, displayed in radiological convention."""
 
     AXIAL = "axial"
     """Rows grow to the back, columns to the patient's left."""

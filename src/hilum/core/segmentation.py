@@ -35,12 +35,12 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """What a segmenter met on its way, of use to the quality gate. None is "not seen".
+    """Measurements made during segmentation, used by the quality gate; None where there are none.
 
     Attributes:
         outside_air_hu: Median HU of the air around the body.
         tracheal_air_hu: Median HU deep in the trachea, away from its wall.
-        trachea_ml: Volume, in the patient, of trachea and main bronchi that were cut away.
+        trachea_ml: Volume of the trachea and main bronchi that were removed, in mL of the patient.
     """
 
     outside_air_hu: float | None = None
@@ -50,12 +50,12 @@ class Landmarks:
 
 @dataclass(frozen=True, eq=False)
 class Confidence:
-    """How good a segmentation is likely to be, by what the model itself shows.
+    """Estimated quality of a segmentation, from features of the model's output.
 
     Attributes:
-        failure: Chance that the Dice against a careful reader is below 0.95, 0 to 1.
-        signs: What it was reckoned from, by name.
-        where: uint8 map on the grid of the volume, 0 (sure) to 100 (a coin's toss); None where there is none.
+        failure: Probability that the Dice against an expert reader is below 0.95, 0 to 1.
+        signs: The features that it was estimated from, by name.
+        where: uint8 map on the grid of the volume, 0 (certain) to 100 (undecided); None if there is no map.
     """
 
     failure: float
@@ -70,9 +70,9 @@ class Segmentation:
     Attributes:
         labels: The label map, on the volume's grid.
         model: The model that made it.
-        landmarks: What was met on the way.
-        confidence: How good it is likely to be; None where the model does not tell.
-        flags: What is to be said about how the labels came to be.
+        landmarks: Measurements made on the way.
+        confidence: Its estimated quality; None if the model does not estimate it.
+        flags: Findings about how the labels were made.
         beside: Label maps of other tasks that the same pass gave, by the name of their label set.
     """
 
@@ -85,12 +85,12 @@ class Segmentation:
 
     def __repr__(self) -> str:
         made = f"{self.model.name} {self.model.version}".strip()
-        doubt = "" if self.confidence is None else f", chance of failure {self.confidence.failure:.2f}"
+        doubt = "" if self.confidence is None else f", probability of failure {self.confidence.failure:.2f}"
         return f"<Segmentation by {made}: {self.labels!r}{doubt}>"
 
 
 class Segmenter(Protocol):
-    """A model that finds the lungs. Learned models and ``classic`` stand behind the same interface."""
+    """A model that segments the lungs; learned models and ``classic`` have the same interface."""
 
     @property
     def info(self) -> ModelInfo:

@@ -1,7 +1,7 @@
 """Sentences for people that keep their parts: which parameter helps, which verb, and names of files.
 
 The library does not know who reads a message: a program, a person at a command line, or a web page. A
-:class:`Sentence` is text with named places; whoever shows it fills them with own words:
+:class:`Sentence` is text with named placeholders, which the program that shows it fills in its own words:
 
 =====================  ============================  ==========================  =========================
 place                  neutral (``str``)             command line                without names
@@ -27,7 +27,7 @@ from pathlib import PurePath
 
 __all__ = ["NAMES", "NEUTRAL", "UNNAMED", "Sentence", "Unnamed", "Words", "worded"]
 
-#: Kinds of things whose names may tell who the patient is.
+#: Kinds of names that may identify the patient.
 NAMES = frozenset({"file", "folder", "image", "mask", "scan", "subject", "series", "names"})
 _PLACE = re.compile(r"\{(\w+)(?::(\$?\w+)(?:=([^{}]*))?)?\}")
 _NUMBER = re.compile(r"\d+")
@@ -100,7 +100,7 @@ class Sentence(str):
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep template and fields on the way to another process."""
+        """Keep template and fields when pickled."""
         return _rebuilt, (self.template, dict(self.fields))
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Lengths and volumes that mypy tells apart: in the patient, and in the enlarged patient that rules see.
+"""Lengths and volumes as two types: in the patient, and in the magnified patient that rules work on.
 
 A child's scan is magnified to an adult's size before rules that were chosen on adults are applied to it.
 From there on a millimetre of the rules (:data:`WorkingMm`) is not one of the patient (:data:`TrueMm`).

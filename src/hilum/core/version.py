@@ -1,4 +1,4 @@
-"""Versions, told in one place; the build reads that of the package from here."""
+"""Versions, defined in one place; the build reads that of the package from here."""
 
 __all__ = ["RUN_SCHEMA", "__version__"]
 

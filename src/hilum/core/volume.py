@@ -1,4 +1,4 @@
-"""The one type that flows: Hounsfield units with their place in space."""
+"""The CT volume: Hounsfield units with their position in space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HASHED_VOXELS = 8 * 2**20  # voxels hashed at a time, which bounds the copy whe
 
 @dataclass(frozen=True)
 class ScanMeta:
-    """What the file told about the scan. Never a patient identifier.
+    """What the file says about the scan; never a patient identifier.
 
     Attributes:
         name: Short name of the input: file or folder name without suffix; in a batch, its folder of results.
@@ -33,16 +33,16 @@ class ScanMeta:
         kernel: Convolution kernel or empty.
         kvp: Tube voltage in kV.
         slice_thickness: Nominal slice thickness in mm, which may differ from the slice distance.
-        slice_axis: Axis of the array (0 to 2) across the slices as they were made; None where not told.
+        slice_axis: Axis of the array (0 to 2) across the slices as they were made; None if unknown.
         patient_position: DICOM patient position such as ``HFS`` or ``HFP``.
-        contrast: Whether contrast agent was named; None where not told.
+        contrast: Whether contrast agent was named; None if unknown.
         manufacturer: Scanner maker and model, or empty.
         body_part: DICOM body part examined, or empty.
         series_uid: DICOM series instance UID of the series that was read. Used to link a DICOM SEG to its
             source; it is not written to other outputs.
         files: The files that were read, in slice order (DICOM); used to link a DICOM SEG to its source.
         archive: The zip that was read, or empty; ``files`` are then the names in it.
-        notes: (code, sentence) pairs of what the reader met and did, such as a corrected slice order; the
+        notes: (code, sentence) pairs of what the reader found and did, such as a corrected slice order; the
             quality gate shows them.
     """
 
@@ -74,7 +74,7 @@ class Volume:
         hu: Array of shape (i, j, k) in HU, int16 or float32. A single slice has one axis of length 1.
         affine: 4 x 4 matrix from voxel index to RAS millimetres as in NIfTI-1: +x to the patient's right,
             +y to the front, +z to the head.
-        meta: What the file told about the scan.
+        meta: What the file says about the scan.
 
     Raises:
         InputError: The array is empty, not three-dimensional or of a type that cannot be HU.
@@ -201,8 +201,8 @@ class Volume:
         digest.update(np.ascontiguousarray(self.affine, "<f8").tobytes())
         step = max(1, _HASHED_VOXELS // (self.shape[0] * self.shape[1]))
         for start in range(0, self.shape[2], step):
-            slab = self.hu[:, :, start : start + step].T
-            digest.update(np.ascontiguousarray(slab, slab.dtype.newbyteorder("<")).data.cast("B"))
+            block = self.hu[:, :, start : start + step].T
+            digest.update(np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data.cast("B"))
         return digest.hexdigest()
 
     def same_grid(self, other: Volume, tolerance_mm: float = 1e-2) -> bool:
@@ -229,10 +229,10 @@ def check_affine(affine: npt.NDArray[np.float64]) -> None:
         raise GeometryError(f"The affine must be 4 x 4, it is {affine.shape}.")
     if not np.isfinite(affine).all():
         raise GeometryError(
-            "The affine holds values that are not numbers, so the place of the voxels is unknown.",
+            "The affine holds values that are not numbers, so the position of the voxels is unknown.",
             "Convert the scan again from DICOM.",
         )
-    with np.errstate(all="ignore"):  # numbers beyond all bounds make a determinant that is none
+    with np.errstate(all="ignore"):  # overflowing numbers give a determinant that is NaN
         columns = np.linalg.norm(affine[:3, :3], axis=0)
         determinant = abs(np.linalg.det(affine[:3, :3] / columns))
     if (columns < 1e-6).any():

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from hilum.core.errors import InputError
 from hilum.datasets.nnunet import image_channel, is_nnunet, label_map, listed_cases
-from hilum.io.letters import whole
 from hilum.io.mask_folder import holds_structures
 from hilum.io.names import VOLUME_SUFFIXES, natural_key
+from hilum.io.safe_text import utf8_safe
 from hilum.io.stream import readable
 from hilum.io.text import read_json, read_rows, shown
 from hilum.io.vocabulary import LabelMap
@@ -395,5 +395,5 @@ def _group(entries: Iterable[_Entry], several: bool) -> list[Subject]:
             if not flat or len(set(images)) < len(images):
                 shown = [file.name for pair in pairs[:2] for file in (pair.image or pair.mask,) if file]
                 raise _twice(name, f"as {' and as '.join(shown)}")
-        out.append(Subject(whole(name), pairs))
+        out.append(Subject(utf8_safe(name), pairs))
     return out

@@ -34,7 +34,7 @@ from hilum.datasets.volume_grid import STEP_MM
 from hilum.datasets.volume_subject import parse_pleura
 from hilum.datasets.volumes import LABELS
 from hilum.io import write_json
-from hilum.io.parts import HIDDEN
+from hilum.io.partial_files import HIDDEN
 from hilum.io.text import read_json, shown
 from hilum.io.vocabulary import parse_labels
 

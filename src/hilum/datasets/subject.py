@@ -166,7 +166,7 @@ def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint
         raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
     if not job.sides:
         return (np.minimum(labels, 1) if labels.max() == BOTH else labels), notes
-    labels, flags = part_sides(labels, volume, told=drawn.told)
+    labels, flags = part_sides(labels, volume, mapped=drawn.mapped)
     for flag in flags:
         if flag.severity is Severity.ERROR:
             raise InputError(

@@ -138,7 +138,7 @@ def _labels_of(job: Job, mask: Mask, volume: Volume) -> tuple[npt.NDArray[np.uin
     notes: list[tuple[str, str]] = [*drawn.notes, *placed]
     if not labels.any():
         raise InputError("The mask is empty: it holds no lung.", "Check that it is the right file.")
-    labels, flags = part_sides(labels, volume, told=drawn.told)
+    labels, flags = part_sides(labels, volume, mapped=drawn.mapped)
     for flag in flags:
         if flag.severity is Severity.ERROR:
             raise InputError(flag.reason, "Give a mask that has one label for each lung.")
@@ -147,7 +147,7 @@ def _labels_of(job: Job, mask: Mask, volume: Volume) -> tuple[npt.NDArray[np.uin
         values = np.zeros(int(mask.array.max()) + 1, np.uint8)
         for value, label in pleura.items():
             values[value] = label
-        beside = replace(mask, array=values[mask.array], told=True)
+        beside = replace(mask, array=values[mask.array], mapped=True)
         there, _ = place(beside, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
         labels = np.where(labels > 0, labels, there).astype(np.uint8)
     return labels, notes
@@ -155,7 +155,7 @@ def _labels_of(job: Job, mask: Mask, volume: Volume) -> tuple[npt.NDArray[np.uin
 
 def _pleura_of(job: Job, mask: Mask) -> dict[int, int]:
     """Which values of a mask are pleural fluid or free gas; formats that keep segments apart tell none."""
-    if mask.told:
+    if mask.mapped:
         return {}
     spoken = dict(job.pleura)
     top = int(mask.array.max())

@@ -109,7 +109,7 @@ class Chart:
     def dots(
         self, x: Values, y: Values, colour: str, radius: float = 2.4, opacity: float = 0.7, name: str = ""
     ) -> None:
-        """Add one dot a point."""
+        """Add one dot per point."""
         for left, top in zip(x, y, strict=True):
             place = {"cx": self.x(float(left)), "cy": self.y(float(top)), "r": float(radius)}
             self._add("circle", **place, fill=colour, fill_opacity=float(opacity))

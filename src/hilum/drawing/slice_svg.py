@@ -1,4 +1,4 @@
-"""Slices as SVG: a grey picture with outlines, direction letters and a scale bar, measured in millimetres."""
+"""Slices as SVG in millimetres: a grey-scale image with outlines, direction letters and a scale bar."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from hilum.core.labels import LUNGS
 from hilum.drawing.numbers import format_number
-from hilum.drawing.slices import Picture, Plane, scale_bar_cm
+from hilum.drawing.slices import Plane, SliceImage, scale_bar_cm
 from hilum.drawing.svg import element, hex_colour, path, png_uri, text
 
 __all__ = ["plate"]
@@ -21,7 +21,7 @@ _HALO = {"paint_order": "stroke", "stroke": "#000", "stroke_linejoin": "round"}
 
 
 def plate(
-    shown: Picture,
+    shown: SliceImage,
     title: str,
     scale: bool = True,
     letters: bool = True,
@@ -33,8 +33,8 @@ def plate(
         shown: The slice.
         title: Alternative text.
         scale: Draw a scale bar; off where the voxel size is unknown.
-        letters: Draw direction letters; off where the file does not tell how the patient lies.
-        marks: (canonical z index, name) of axial slices to mark on coronal and sagittal pictures.
+        letters: Draw direction letters; off where the orientation is unknown.
+        marks: (canonical z index, name) of axial slices to mark on coronal and sagittal ones.
 
     Returns:
         An ``<svg>`` whose user unit is one millimetre.
@@ -80,7 +80,7 @@ def plate(
 
 
 def _reduced(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Shrink a picture that has more pixels than paper or screen can show."""
+    """Downsample an image that has more pixels than paper or screen can show."""
     rows, columns = grey.shape
     factor = max(rows, columns) / _MAX_PIXELS
     if factor <= 1:
@@ -103,10 +103,10 @@ def _words(x: float, y: float, words: str, unit: float, size: float = 5.0, ancho
     )
 
 
-def _letters(shown: Picture, unit: float) -> list[Markup]:
+def _letters(shown: SliceImage, unit: float) -> list[Markup]:
     width, height = shown.size_mm
     left, right, top, bottom = shown.plane.letters
-    # In the upper corners of the long pictures, out of the way of the marks.
+    # In the upper corners of the tall images, clear of the marks.
     side = height / 2 + 1.8 * unit if shown.plane is Plane.AXIAL else 5.8 * unit
     return [
         _words(2.2 * unit, side, left, unit, anchor="start"),
@@ -116,7 +116,7 @@ def _letters(shown: Picture, unit: float) -> list[Markup]:
     ]
 
 
-def _scale_bar(shown: Picture, unit: float) -> Markup:
+def _scale_bar(shown: SliceImage, unit: float) -> Markup:
     width, height = shown.size_mm
     length_cm = scale_bar_cm(width)
     x, y = 3.0 * unit, height - 3.4 * unit
@@ -133,7 +133,7 @@ def _scale_bar(shown: Picture, unit: float) -> Markup:
     )
 
 
-def _mark(shown: Picture, index: int, name: str, unit: float) -> Markup:
+def _mark(shown: SliceImage, index: int, name: str, unit: float) -> Markup:
     """Tick at the right edge at the height of an axial slice."""
     width, _ = shown.size_mm
     y = (shown.origin[1] - index + 0.5) * shown.pixel_mm[1]

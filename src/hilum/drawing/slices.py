@@ -1,8 +1,8 @@
-"""Pictures through the lungs, as a radiologist expects to see them.
+"""Slices through the lungs in radiological convention, as images.
 
-The patient's right is on the picture's left; the front is up in axial pictures, the head is up in coronal and
-sagittal ones, the front is on the left in sagittal ones. On the canonical (RAS+) grid all three are the same
-turn: transpose, then flip both axes.
+The patient's right is on the image's left; the front is up in axial slices, the head is up in coronal and
+sagittal ones, the front is on the left in sagittal ones. On the canonical (RAS+) grid all three need the same
+operations: transpose, then flip both axes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.drawing.survey import Box, Survey
 
-__all__ = ["LEVEL", "WINDOW", "Picture", "Plane", "choose", "obliquity", "picture", "scale_bar_cm"]
+__all__ = ["LEVEL", "WINDOW", "Plane", "SliceImage", "choose", "obliquity", "scale_bar_cm", "slice_image"]
 
 #: Width of the lung window in HU.
 WINDOW = 1500
@@ -44,21 +44,21 @@ class Plane(str, Enum):
 
     @property
     def in_plane(self) -> tuple[int, int]:
-        """Canonical axes along the picture's columns (horizontal) and rows (vertical)."""
+        """Canonical axes along the image's columns (horizontal) and rows (vertical)."""
         a, b = (axis for axis in range(3) if axis != self.axis)
         return a, b
 
     @property
     def letters(self) -> tuple[str, str, str, str]:
-        """Directions at the left, right, top and bottom of the picture."""
+        """Directions at the left, right, top and bottom of the image."""
         horizontal = ("A", "P") if self is Plane.SAGITTAL else ("R", "L")
         vertical = ("A", "P") if self is Plane.AXIAL else ("H", "F")
         return *horizontal, *vertical
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """One slice, turned for the eye.
+class SliceImage:
+    """One slice in display orientation.
 
     Attributes:
         plane: Its plane.
@@ -67,7 +67,7 @@ class Picture:
         file_axis: Axis of the file (1, 2, 3) that it is cut across.
         grey: Pixels in the lung window, uint8, shape (rows, columns).
         pixel_mm: Width and height of a pixel.
-        origin: Canonical index of the picture's left and of its top pixel (both indices fall from there).
+        origin: Canonical index of the image's left and of its top pixel (both indices decrease from there).
         outlines: Closed loops round each lung in mm from the upper left corner, shape (points, 2).
     """
 
@@ -88,7 +88,7 @@ class Picture:
 
 
 def oriented(array: npt.NDArray[Any], plane: Plane, index: int, box: Box) -> npt.NDArray[Any]:
-    """Cut a slice from a canonical array and turn it for the eye.
+    """Extract a slice from a canonical array, in display orientation.
 
     Args:
         array: Array on the canonical grid, shape (x, y, z).
@@ -112,7 +112,7 @@ def windowed(hu: npt.NDArray[Any], window: float = WINDOW, level: float = LEVEL)
     return np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
 
 
-def picture(found: Survey, plane: Plane, index: int) -> Picture:
+def slice_image(found: Survey, plane: Plane, index: int) -> SliceImage:
     """Render the slice ``index`` of ``plane`` with its outlines.
 
     Args:
@@ -126,7 +126,7 @@ def picture(found: Survey, plane: Plane, index: int) -> Picture:
     pixel = (spacing[columns], spacing[rows])
     labels = oriented(found.labels, plane, index, box)
     file_axis, number = _file_position(found, plane.axis, index)
-    return Picture(
+    return SliceImage(
         plane=plane,
         index=index,
         number=(number, found.volume.shape[plane.axis]),
@@ -142,11 +142,11 @@ def outline(mask: npt.NDArray[np.bool_], pixel_mm: tuple[float, float]) -> list[
     """Trace the border of ``mask`` halfway between the last pixel inside and the first outside.
 
     Returns:
-        Closed loops in mm from the upper left corner of the picture, each of shape (points, 2).
+        Closed loops in mm from the upper left corner of the image, each of shape (points, 2).
     """
     if not mask.any():
         return []
-    padded = np.pad(mask, 1).astype(np.float32)  # so that loops close at the picture's edge
+    padded = np.pad(mask, 1).astype(np.float32)  # so that loops close at the image's edge
     lines = contourpy.contour_generator(z=padded).lines(0.5)
     # Index p of the padded array is the centre of pixel p - 1, which lies p - 0.5 pixels from the corner.
     return [(np.asarray(line) - 0.5) * np.array(pixel_mm) for line in lines]
@@ -165,7 +165,7 @@ def shown_box(found: Survey) -> Box:
 
 
 def can_show(volume: Volume, plane: Plane) -> bool:
-    """Whether the scan has enough voxels in the plane to be worth a picture."""
+    """Whether the scan has enough voxels in the plane to be worth showing."""
     return all(volume.shape[axis] >= _MIN_PIXELS for axis in plane.in_plane)
 
 
@@ -215,6 +215,6 @@ def obliquity(volume: Volume) -> float:
 
 
 def scale_bar_cm(width_mm: float) -> float:
-    """A round length in cm that takes about a quarter of a picture ``width_mm`` wide."""
+    """A round length in cm that takes about a quarter of an image ``width_mm`` wide."""
     steps = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
     return max((step for step in steps if step * 10 <= 0.3 * width_mm), default=steps[0])

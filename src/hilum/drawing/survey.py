@@ -1,6 +1,6 @@
-"""One pass over the scan that gathers all that the pictures need.
+"""One pass over the scan that computes the projections and histograms of the report.
 
-The scan is walked in slabs along its slowest axis in memory, so that neither a float copy of the volume
+The scan is read in blocks along its slowest axis in memory, so that neither a float copy of the volume
 nor a copy of the mask is ever made.
 """
 
@@ -24,7 +24,7 @@ BIN_HU = 10
 _LOWEST, _HIGHEST = -1100, 300
 #: Edges of the half-open histogram bins in HU. The first and the last bin take all that lies beyond.
 EDGES = np.arange(_LOWEST, _HIGHEST + BIN_HU, BIN_HU)
-_SLAB_VOXELS = 3_000_000
+_BLOCK_VOXELS = 3_000_000
 
 Box = tuple[slice, slice, slice]
 
@@ -36,7 +36,7 @@ class Survey:
     Attributes:
         volume: The scan on its canonical grid (a view).
         labels: Lung labels on the same grid (a view), shape (x, y, z).
-        file_orientation: Row n tells where axis n of the file went: canonical axis, and -1 where flipped.
+        file_orientation: Row n gives where axis n of the file went: canonical axis, and -1 where flipped.
         box: Bounding box of both lungs as slices; None where the mask is empty.
         profiles: Voxel counts of a lung along x, y and z; arrays of length ``volume.shape``.
         histograms: Voxel counts of a lung in the bins of :data:`EDGES`.
@@ -69,7 +69,7 @@ class Survey:
 
 
 def survey(scan: Volume, labels: LabelVolume) -> Survey:
-    """Walk through the scan once.
+    """Read through the scan once.
 
     Args:
         scan: The scan.
@@ -94,13 +94,13 @@ def survey(scan: Volume, labels: LabelVolume) -> Survey:
         depth=np.zeros((nx, nz), np.int64),
     )
     if found.box is not None:
-        for part in _slabs(volume.hu, found.box):
-            _add_slab(found, part)
+        for part in _blocks(volume.hu, found.box):
+            _add_block(found, part)
     return found
 
 
-def _add_slab(found: Survey, part: Box) -> None:
-    """Add the voxels of one slab to all sums; a voxel that is no number is in none of them."""
+def _add_block(found: Survey, part: Box) -> None:
+    """Add the voxels of one block to all sums; NaN voxels are skipped."""
     hu, labels = found.volume.hu[part], found.labels[part]
     if hu.dtype.kind == "f" and not (finite := np.isfinite(hu)).all():
         hu, labels = np.where(finite, hu, hu.dtype.type(0)), np.where(finite, labels, labels.dtype.type(0))
@@ -160,11 +160,11 @@ def _plane(array: npt.NDArray[Any], axis: int, index: int) -> npt.NDArray[Any]:
     return plane
 
 
-def _slabs(hu: npt.NDArray[Any], box: Box) -> Iterator[Box]:
-    """Cut ``box`` into slabs of about :data:`_SLAB_VOXELS` voxels along the slowest axis in memory."""
+def _blocks(hu: npt.NDArray[Any], box: Box) -> Iterator[Box]:
+    """Cut ``box`` into blocks of about :data:`_BLOCK_VOXELS` voxels along the slowest axis in memory."""
     axis = int(np.argmax(np.abs(hu.strides)))
     sides = [part.stop - part.start for part in box]
-    step = max(1, _SLAB_VOXELS // max(1, int(np.prod(sides)) // sides[axis]))
+    step = max(1, _BLOCK_VOXELS // max(1, int(np.prod(sides)) // sides[axis]))
     for start in range(box[axis].start, box[axis].stop, step):
         cut = list(box)
         cut[axis] = slice(start, min(start + step, box[axis].stop))

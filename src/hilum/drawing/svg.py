@@ -80,11 +80,11 @@ def hex_colour(rgb: tuple[int, int, int]) -> str:
 def png_uri(
     pixels: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None = None, clear: int | None = None
 ) -> str:
-    """Encode a picture as a ``data:`` address.
+    """Encode an image as a ``data:`` URL.
 
     Args:
         pixels: Grey values or palette indices, shape (rows, columns).
-        palette: Colours of shape (256, 3); None for a grey picture.
+        palette: Colours of shape (256, 3); None for a grey-scale image.
         clear: Palette index that is transparent.
 
     Returns:

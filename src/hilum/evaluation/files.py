@@ -191,7 +191,7 @@ def _with_sides(
 ) -> npt.NDArray[np.uint8]:
     """Return labels of 0, 1 and 2. Where the user wants sides, one label for both lungs has to be parted."""
     if sides is SideChoice.YES:
-        labels, flags = part_sides(labels, volume, told=mask.told)
+        labels, flags = part_sides(labels, volume, mapped=mask.mapped)
         doubts = [flag.reason for flag in flags if flag.severity is Severity.ERROR]
         if doubts:
             raise InputError(

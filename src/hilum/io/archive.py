@@ -68,19 +68,19 @@ _DEFAULT = ZipLimits()
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the files of an unpacked archive in the order of their paths; hidden ones are passed over."""
+    """Return the files of an unpacked archive in the order of their paths; hidden ones are skipped."""
     return sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
 
 
 def volumes_in(files: list[Path]) -> list[Path]:
-    """Return the files that hold one volume each, judged by their name; ``.img`` belongs to its ``.hdr``."""
+    """Return the files that hold one volume each, by their name; ``.img`` belongs to its ``.hdr``."""
     names = {f.name.lower() for f in files}
     return [f for f in files if is_volume_file(f.name, names)]
 
 
 @contextmanager
 def unpacked(path: Path | str, limits: ZipLimits = _DEFAULT) -> Iterator[Path]:
-    """Unpack an archive into a temporary folder and remove it afterwards, whatever happens.
+    """Unpack an archive into a temporary folder and always remove it afterwards.
 
     Args:
         path: The archive.
@@ -138,7 +138,7 @@ def _extract(archive: zipfile.ZipFile, name: str, folder: Path, limits: ZipLimit
         if target.exists():
             raise InputError(
                 Sentence("{file:name} holds two files of the same name.", name=name),
-                "Unpack it by hand and look.",
+                "Unpack it by hand and check which one is meant.",
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         left -= _write(archive, member, target, name, min(left, _allowed(member, limits)))

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from hilum.core.disk import DISK_FULL
 from hilum.core.errors import InputError, OutputError
 from hilum.core.sentences import Sentence
-from hilum.io.parts import HIDDEN, part_of
+from hilum.io.partial_files import HIDDEN, partial_file
 from hilum.io.text import read_json
 
 __all__ = ["OutputFolder", "atomic_file", "writable"]
@@ -89,7 +89,7 @@ def atomic_file(path: Path | str, *, private: bool = False) -> Iterator[Path]:
     path = Path(path)
     with writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part_of(path, private=private) as part:
+        with partial_file(path, private=private) as part:
             yield part
             _sync(part)
             part.replace(path)
@@ -345,7 +345,7 @@ def _written_by_hilum(folder: Path) -> set[str] | None:
 
 
 def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk. Folders cannot be flushed everywhere, which is no error."""
+    """Flush a file or folder to the disk. Not every system can flush folders; that is not an error."""
     if path.is_symlink():
         return
     if path.is_dir():

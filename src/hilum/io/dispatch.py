@@ -1,4 +1,4 @@
-"""One door for all formats: content decides first, the file name second."""
+"""Read any supported format: detected by content first, by file name second."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hilum.io.stream import open_regular, open_stream, read_head, readable
 __all__ = ["FileKind", "kind_of", "read", "read_unpacked", "read_zip", "refuse_folder_without_dicom"]
 
 _FORMATS = "hilum reads NIfTI, NRRD, MHA/MHD, HU TIFF slices, DICOM, and zip of them."
-_PICTURES = (b"\xff\xd8\xff", b"GIF8", b"BM")
+_IMAGES = (b"\xff\xd8\xff", b"GIF8", b"BM")
 _ARCHIVES = (b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 _DICOM_SUFFIXES = {".dcm", ".dicom", ".ima", ""}
 _PACKED_SUFFIXES = (".gz", ".zip", ".tgz", ".tar", ".bz2", ".xz", ".7z", ".rar", ".zst")
@@ -26,14 +26,14 @@ _LISTED = 3
 
 
 class FileKind(Enum):
-    """What a file is, judged by its content."""
+    """The format of a file, from its content."""
 
     NIFTI = "NIfTI"
     NRRD = "NRRD"
     METAIMAGE = "MetaImage"
     TIFF = "TIFF"
     PNG = "PNG"
-    PICTURE = "picture"
+    IMAGE = "image"
     DICOM = "DICOM"
     ZIP = "zip"
     ARCHIVE = "archive"
@@ -197,7 +197,7 @@ def _by_content(head: bytes) -> FileKind | None:
         b"PK\x03\x04": FileKind.ZIP,
         b"PK\x05\x06": FileKind.ZIP,
         b"\x89HDF": FileKind.HDF5,
-        **dict.fromkeys(_PICTURES, FileKind.PICTURE),
+        **dict.fromkeys(_IMAGES, FileKind.IMAGE),
         **dict.fromkeys(_ARCHIVES, FileKind.ARCHIVE),
     }
     for mark, kind in marks.items():
@@ -250,9 +250,9 @@ def _is_nifti(head: bytes) -> bool:
 
 def _refusal(path: Path, kind: FileKind) -> InputError:
     name = path.name
-    if kind in (FileKind.PNG, FileKind.PICTURE):
+    if kind in (FileKind.PNG, FileKind.IMAGE):
         return InputError(
-            Sentence("{file:name} is an 8-bit windowed picture: HU cannot be recovered from it.", name=name),
+            Sentence("{file:name} is an 8-bit windowed image: HU cannot be recovered from it.", name=name),
             "Export the scan from DICOM as NIfTI, or slices as 16-bit HU TIFF.",
         )
     if kind is FileKind.ARCHIVE:
@@ -289,7 +289,7 @@ def _mode(path: Path, test: Callable[[int], bool]) -> bool:
 def refuse_folder_without_dicom(folder: Path) -> None:
     """Raise where a folder holds volumes or packed files but no DICOM.
 
-    A folder with DICOM, or with nothing that is known, is for the DICOM reader to judge.
+    A folder with DICOM, or with nothing that is known, is left to the DICOM reader.
 
     Raises:
         InputError: As said; or the folder may not be listed.

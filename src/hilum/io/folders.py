@@ -1,4 +1,4 @@
-"""What scans a folder holds: volume files, and the DICOM studies with CT."""
+"""Find the scans of a folder: volume files, and DICOM studies with CT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Found", "Study", "look_into", "volume_files"]
 #: Endings of volume files that are taken from a folder. TIFF slices and zips are not: thousands of slices of
 #: one scan would become thousands of scans.
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".img.gz")
-#: Files that mark a folder of results of hilum, which is no input.
+#: Files that mark a folder of results of hilum, which is never an input.
 _RESULT = frozenset({"run.json", "measures.json"})
 _LISTED = 3
 
@@ -52,7 +52,7 @@ class Found:
     Attributes:
         volumes: Volume files.
         studies: DICOM studies with CT.
-        left_out: Sentences on what is there and is no scan.
+        left_out: Sentences on what is there but is not a scan.
         scan: The DICOM headers, where there is exactly one study.
     """
 
@@ -74,13 +74,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a folder that are of use, by their names.
+    """The files of a folder, sorted by their names.
 
     Attributes:
         volumes: Volume files.
         masks: Volume files that are masks by their names.
         other: TIFF files and zips.
-        unreadable: What could not be looked at.
+        unreadable: Files and folders that could not be read.
     """
 
     volumes: list[Path] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Files:
 def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Found:
     """Find the scans in a folder of any depth.
 
-    Hidden files and folders with results of hilum are passed over, and so are files whose names say that
+    Hidden files and folders with results of hilum are skipped, and so are files whose names say that
     they hold masks, if there are others.
 
     Args:
@@ -126,8 +126,10 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
     studies = tuple(
         sorted((_study(choice, stacks, found) for choice in choices), key=lambda s: str(s.folder))
     )
-    told = {file for study in studies for file in study.files} if len(studies) > 1 else set(found.damaged)
-    unread = _unread({*files.unreadable, *found.damaged} - (told if studies else set()))
+    in_studies = (
+        {file for study in studies for file in study.files} if len(studies) > 1 else set(found.damaged)
+    )
+    unread = _unread({*files.unreadable, *found.damaged} - (in_studies if studies else set()))
     left_out = (*_masks_left_out(files.masks), *unread, *_studies_left_out(stacks, choices))
     lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
     return Found(volumes, studies, left_out, found if lone else None)
@@ -179,7 +181,7 @@ def _study(choice: Choice, stacks: Sequence[Stack], found: Scan) -> Study:
     own = _files(s for s in stacks if s.head.study_uid == uid)
     known = set(_files(stacks))
     folders = sorted({file.parent for file in own})
-    # A file that cannot be read belongs to no study by its header; the reader tells of it beside this one.
+    # A file that cannot be read belongs to no study by its header; the reader of the study reports it.
     unread = [f for place in folders for f in sorted(place.iterdir())
               if f.is_file() and not f.name.startswith(".") and f not in known
               and (looks_like_dicom(f) or f in found.unreadable)]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Text headers of NRRD and MetaImage: lines within bounds, numbers or a sentence."""
+"""Text headers of NRRD and MetaImage, parsed within bounds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MM_PER_UNIT = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1000.0),
     **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"), 0.001),
     **dict.fromkeys(("in", "inch", "inches"), 25.4),
-    **dict.fromkeys(("", "?", "??", "???", "none", "unknown", "nan"), 1.0),  # not told
+    **dict.fromkeys(("", "?", "??", "???", "none", "unknown", "nan"), 1.0),  # not given
 }
 
 
@@ -30,7 +30,7 @@ def read_header_bytes(path: Path) -> bytes:
     """Return the beginning of a file, long enough for any header.
 
     Raises:
-        InputError: It is no regular file.
+        InputError: It is not a regular file.
         OSError: It cannot be read.
     """
     with open_regular(path) as file:
@@ -69,7 +69,7 @@ def whole(text: str, field: str, low: int, high: int = _LARGEST) -> int:
     """Return a whole number from ``low`` to ``high``.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not such a number.
     """
     value = numbers(text, field, 1, error=InputError)[0]
     if not (math.isfinite(value) and value.is_integer() and low <= value <= high):
@@ -81,7 +81,7 @@ def shape_of(axes: str, sizes: str, axes_field: str, sizes_field: str) -> tuple[
     """Return the number of voxels along each axis.
 
     Raises:
-        InputError: They are no whole numbers above 0, or not as many as there are axes.
+        InputError: They are not whole numbers above 0, or not as many as there are axes.
     """
     count = whole(axes, axes_field, 1, _MOST_AXES)
     values = numbers(sizes, sizes_field, count, error=InputError)
@@ -89,7 +89,7 @@ def shape_of(axes: str, sizes: str, axes_field: str, sizes_field: str) -> tuple[
 
 
 def mm_per_unit(unit: str) -> float:
-    """Return how many mm a unit of length is; a unit that is not told is mm.
+    """Return how many mm a unit of length is; mm if no unit is given.
 
     Raises:
         GeometryError: The unit is not known.

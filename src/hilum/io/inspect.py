@@ -1,4 +1,4 @@
-"""What lies in a file, a folder or a zip, and which series would be read."""
+"""List the content of a file, a folder or a zip, and which series would be read."""
 
 from __future__ import annotations
 
@@ -115,18 +115,18 @@ class SeriesInfo:
 def inspect(path: Path | str, *, series: str | None = None, descriptions: bool = False) -> list[SeriesInfo]:
     """List what a file, a folder of any depth or a zip holds.
 
-    DICOM is judged by its headers alone, so a problem that only the pixels show (a file that cannot be
+    Only DICOM headers are read, so a problem that only the pixels show (a file that cannot be
     decoded) is not listed. Rows are ordered by study, series number, series UID and part, then come series
     without images and files that cannot be read.
 
     Args:
         path: DICOM file or folder, zip, NIfTI, NRRD, MHA/MHD or TIFF.
         series: Series to mark as chosen, as in :func:`hilum.io.dicom.read_dicom`; without it the rules
-            choose, one stack a study.
+            choose, one stack per study.
         descriptions: Also give series descriptions. They are typed by people and can identify a patient.
 
     Returns:
-        One entry a stack or volume. Where nothing can be read as chest CT, none is chosen.
+        One entry per stack or volume. Where nothing can be read as chest CT, none is chosen.
 
     Raises:
         InputError: The path does not exist, or nothing there is known.
@@ -183,7 +183,7 @@ def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> lis
 
 
 def _inspect_volumes(paths: Sequence[Path], folder: Path, *, chosen: bool = True) -> list[SeriesInfo]:
-    """One row a file, also where it cannot be read."""
+    """One row per file, even if it cannot be read."""
     rows = []
     for path in paths:
         try:
@@ -203,7 +203,7 @@ def _inspect_volume(path: Path, *, chosen: bool = True, folder: Path | None = No
 
     volume = read(path) if folder is None else read_unpacked(path, folder)
     known = volume.meta.spacing_known
-    # The slice axis is the last one as a rule; axcodes name where it points.
+    # The slice axis is usually the last one; axcodes name its direction.
     x, y, z = volume.spacing
     cols, rows, slices = volume.shape
     return SeriesInfo(
@@ -268,7 +268,7 @@ def _from_stack(stack: Stack, why: str | None, descriptions: bool) -> SeriesInfo
 
 
 def _imageless(found: Scan, descriptions: bool) -> list[SeriesInfo]:
-    """One row a series of DICOM files without image, such as reports and structure sets."""
+    """One row per series of DICOM files without image, such as reports and structure sets."""
     heads = {(h.study_uid, h.series_uid): h for h in found.imageless}
     problem = (("no_image", "The files hold no image."),)
     return [

@@ -7,7 +7,7 @@ from pathlib import Path
 from hilum.core.errors import InputError
 from hilum.core.flags import FlagCode, Note
 from hilum.core.volume import ScanMeta, Volume, check_affine
-from hilum.io.finish import RawImage, finish, spatial_shape
+from hilum.io.checks import RawImage, spatial_shape, to_volume
 from hilum.io.metaimage import read_metaimage_header
 from hilum.io.names import scan_name
 from hilum.io.nrrd import read_nrrd_header
@@ -28,11 +28,11 @@ def read_itk(path: Path, *, within: Path | None = None) -> Volume:
         InputError: Truncated, corrupt, not scalar, more than one volume, or not HU.
         GeometryError: Zero spacing, or directions that do not span space.
     """
-    return finish(load_itk(path, within=within))
+    return to_volume(load_itk(path, within=within))
 
 
 def load_itk(path: Path, *, within: Path | None = None) -> RawImage:
-    """Read array and geometry without a word on the intensities. Arguments as in :func:`read_itk`."""
+    """Read array and geometry without checking the intensities. Arguments as in :func:`read_itk`."""
     raster = _raster(path, within)
     if raster.layers > 1:
         raise InputError(
@@ -44,7 +44,7 @@ def load_itk(path: Path, *, within: Path | None = None) -> RawImage:
 
 
 def load_itk_layers(path: Path) -> list[RawImage]:
-    """Read the layers of an image, such as a segmentation, whose voxels hold one number a layer.
+    """Read the layers of an image, such as a segmentation, whose voxels hold one number per layer.
 
     Raises:
         InputError: Truncated, corrupt, or more than one volume.
@@ -71,20 +71,20 @@ def _is_nrrd(path: Path) -> bool:
 
 def _meta(path: Path, raster: Raster) -> ScanMeta:
     flat = len(raster.shape) == 2
-    told = raster.orientation_told and not flat
+    known = raster.orientation_known and not flat
     return ScanMeta(
         name=scan_name(path),
         source_format="nrrd" if _is_nrrd(path) else "metaimage",
         stored_shape=raster.shape,
-        spacing_known=raster.spacing_told and not flat,
-        orientation_known=told,
-        notes=(*raster.notes, *_notes(told=told, spaced=raster.spacing_told, flat=flat)),
+        spacing_known=raster.spacing_known and not flat,
+        orientation_known=known,
+        notes=(*raster.notes, *_notes(known=known, spaced=raster.spacing_known, flat=flat)),
     )
 
 
-def _notes(*, told: bool, spaced: bool, flat: bool) -> tuple[Note, ...]:
+def _notes(*, known: bool, spaced: bool, flat: bool) -> tuple[Note, ...]:
     notes = []
-    if not told:
+    if not known:
         notes.append(
             (
                 FlagCode.ORIENTATION_UNKNOWN,

@@ -17,8 +17,8 @@ from hilum.io.vocabulary import MAX_VALUE
 
 __all__ = ["Mask", "Notes", "count_values", "out_of_range", "whole_values"]
 
-_SLAB = 4 * 2**20
-#: Labels that were stored with a scale come back as 1.000015; what is farther from a whole number is no
+_BLOCK = 4 * 2**20
+#: Labels that were stored with a scale come back as 1.000015; what is farther from a whole number is not a
 #: label.
 _WHOLE = 1e-3
 #: (code, sentence) of what was done to a mask.
@@ -32,11 +32,11 @@ class Mask:
     Attributes:
         array: uint8 or uint16, three axes, file order.
         affine: 4 x 4, voxel to RAS millimetres.
-        meta: Whether the file tells spacing and orientation.
-        names: Names of its values, where the file tells any.
+        meta: Whether spacing and orientation are known.
+        names: Names of its values, if the file has any.
         cropped: Whether its format keeps a box round its segments, as 3D Slicer does, and not the scan's
             grid.
-        told: Whether the values are those of :mod:`hilum.io.vocabulary` already: 0, 1, 2 and BOTH.
+        mapped: Whether the values are those of :mod:`hilum.io.vocabulary` already: 0, 1, 2 and BOTH.
         notes: (code, sentence) pairs of what was done.
     """
 
@@ -45,7 +45,7 @@ class Mask:
     meta: ScanMeta
     names: Mapping[int, str] = field(default_factory=dict)
     cropped: bool = False
-    told: bool = False
+    mapped: bool = False
     notes: Notes = ()
 
 
@@ -57,7 +57,7 @@ def whole_values(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         name: What the mask is called in an error.
 
     Raises:
-        InputError: Values that are no labels.
+        InputError: Values that are not labels.
     """
     low, high = array.min(), array.max()  # NaN where any value is
     if array.dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high) and _are_whole(array)):
@@ -72,7 +72,7 @@ def whole_values(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
             )
         raise InputError(
             Sentence(
-                "{mask:name} holds values that are not whole numbers, so it is no label map.", name=name
+                "{mask:name} holds values that are not whole numbers, so it is not a label map.", name=name
             ),
             "Save the labels without interpolation (nearest neighbour).",
         )
@@ -89,12 +89,14 @@ def whole_values(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
 
 def _are_whole(array: npt.NDArray[Any]) -> bool:
     flat = array.ravel(order="K")
-    return all(bool((np.abs(flat[part] - np.rint(flat[part])) <= _WHOLE).all()) for part in _slabs(flat.size))
+    return all(
+        bool((np.abs(flat[part] - np.rint(flat[part])) <= _WHOLE).all()) for part in _blocks(flat.size)
+    )
 
 
-def _slabs(size: int) -> Iterator[slice]:
-    for start in range(0, size, _SLAB):
-        yield slice(start, start + _SLAB)
+def _blocks(size: int) -> Iterator[slice]:
+    for start in range(0, size, _BLOCK):
+        yield slice(start, start + _BLOCK)
 
 
 def out_of_range(name: str, array: npt.NDArray[Any], most: int) -> InputError:
@@ -112,9 +114,9 @@ def out_of_range(name: str, array: npt.NDArray[Any], most: int) -> InputError:
 
 
 def count_values(labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Count each value of a label map, a slab at a time: bincount takes eight bytes a voxel."""
+    """Count each value of a label map, block by block: bincount takes eight bytes per voxel."""
     counts = np.zeros(MAX_VALUE + 1 if labels.dtype != np.uint8 else 256, np.int64)
     flat = labels.ravel(order="K")
-    for part in _slabs(flat.size):
+    for part in _blocks(flat.size):
         counts += np.bincount(flat[part], minlength=counts.size)
     return counts

@@ -1,4 +1,4 @@
-"""A folder with one file a structure, as TotalSegmentator writes it, or right and left lung in two files."""
+"""A folder with one file per structure, as TotalSegmentator writes it, or one file per lung."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
     """Read the lungs of a folder; its other structures are not opened.
 
     Args:
-        folder: With one file a structure; or with one DICOM SEG.
+        folder: With one file per structure; or with one DICOM SEG.
         labels: Meaning of file names (without suffix) that do not speak for themselves.
         load: Reads one file.
 
     Raises:
-        InputError: No file of it is a lung, or one is no mask of one structure.
+        InputError: No file of it is a lung, or one is not a mask of one structure.
         GeometryError: The files do not lie on one grid.
     """
     files = _files(folder)
@@ -64,7 +64,7 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
     elif len(lungs) == 1:
         (file,) = lungs
         mask = load(file, labels)
-        several = mask.told or _has_several(mask)
+        several = mask.mapped or _has_several(mask)
         return mask if several else replace(_binary(mask, file), notes=(note_of({stem(file): BOTH}),))
     elif len(lungs) > 1:
         raise InputError(
@@ -86,7 +86,7 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
 
     array = merge(segments(), first.array.shape, folder.name or "the folder")
     note = note_of({stem(file): part for file, part in lungs.items()})
-    return Mask(array, first.affine, first.meta, cropped=first.cropped, told=True, notes=(note,))
+    return Mask(array, first.affine, first.meta, cropped=first.cropped, mapped=True, notes=(note,))
 
 
 def stem(file: Path) -> str:
@@ -106,7 +106,7 @@ def _files(folder: Path) -> list[Path]:
 def _parts(files: list[Path], labels: LabelMap | None) -> dict[Path, int]:
     """What each file is, by its name; failing that, by what is left of it without what all names begin with.
 
-    A number in a name tells one case from another, so such a name is no structure's.
+    A number in a name separates cases, so such a name is not that of a structure.
     """
     labels = labels or LabelMap()
     found = {file: _part(stem(file), labels) for file in files}
@@ -147,14 +147,14 @@ def _refuse_missing_lobes(folder: Path, files: list[Path]) -> None:
 
 def _binary(mask: Mask, file: Path) -> Mask:
     """The file as 0 and BOTH; TotalSegmentator marks a structure with 1, others with 255."""
-    if not mask.told and _has_several(mask):
+    if not mask.mapped and _has_several(mask):
         raise InputError(
             Sentence(
                 "{file:file} holds several labels, but a file of one structure has one.", file=file.name
             ),
             "Give the file itself, not its folder.",
         )
-    return replace(mask, array=(mask.array > 0).astype(np.uint8) * np.uint8(BOTH), told=True)
+    return replace(mask, array=(mask.array > 0).astype(np.uint8) * np.uint8(BOTH), mapped=True)
 
 
 def _has_several(mask: Mask) -> bool:
@@ -185,5 +185,5 @@ def _only_dicom(folder: Path) -> Path:
     what = f"{len(found)} DICOM files" if found else "no mask that hilum reads"
     raise InputError(
         Sentence("The folder {folder:folder} holds {what}.", folder=folder.name, what=what),
-        "Give a label map, a DICOM SEG, or a folder with one file a structure.",
+        "Give a label map, a DICOM SEG, or a folder with one file per structure.",
     )

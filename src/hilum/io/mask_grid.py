@@ -1,4 +1,4 @@
-"""Bringing a mask to the grid of its scan: by axes and whole voxels, or by nearest neighbour on request."""
+"""Align a mask with the grid of its scan: by axes and whole voxels, or by nearest neighbour on request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def place(
     """Bring a mask to the grid of its scan.
 
     Axes that are only permuted or flipped are put right, and a mask of a format that crops (3D Slicer, DICOM
-    SEG) is put at its place by whole voxels; nothing is interpolated. A mask or a scan that does not tell how
+    SEG) is put at its place by whole voxels; nothing is interpolated. A mask or a scan that does not say how
     it lies is matched by its shape.
 
     Args:
@@ -63,7 +63,7 @@ def place(
     if array.shape == volume.shape and _is_lost(mask.affine) and not _is_lost(volume.affine):
         raise GeometryError(
             Sentence(
-                "{mask:name} has the size of {scan:other}, but its header tells no place (an identity "
+                "{mask:name} has the size of {scan:other}, but its header gives no position (an identity "
                 "affine): the program that wrote it lost the affine.",
                 name=name,
                 other=other,
@@ -74,7 +74,7 @@ def place(
         offset = _whole_offset(affine, volume, array.shape, tolerance)
         if offset is not None:
             pasted, notes = _paste(array, offset, volume, name, other)
-            # A DICOM SEG leaves out the slices without label, so that there is nothing to tell.
+            # A DICOM SEG leaves out the slices without label, so there is nothing to report.
             return pasted, () if mask.meta.source_format == "dicom" else notes
     if resample:
         return _resampled(mask, volume, name, other)
@@ -103,7 +103,7 @@ def _is_lost(affine: npt.NDArray[np.float64]) -> bool:
 def _whole_offset(
     affine: npt.NDArray[np.float64], volume: Volume, shape: tuple[int, ...], tolerance: float
 ) -> npt.NDArray[np.int64] | None:
-    """Return at which voxel of the scan the mask begins; None where it is no part of the same lattice."""
+    """Return at which voxel of the scan the mask begins; None if the grids do not share a lattice."""
     start = np.linalg.solve(volume.affine, affine[:, 3])[:3]
     offset = np.rint(start).astype(np.int64)
     moved = volume.affine.copy()

@@ -1,4 +1,4 @@
-"""Is a segment a lung? By its name, or by its codes, as other programs write them."""
+"""Recognise lung segments by the names or codes that other programs write."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def lung_of(name: str) -> int | None:
     """Say which lung a name names.
 
     Returns:
-        1 (right), 2 (left), 3 (lung, side not told), None for anything else.
+        1 (right), 2 (left), 3 (lung, side unknown), None for anything else.
 
     Examples:
         >>> lung_of("lung_upper_lobe_left"), lung_of("Right Lung"), lung_of("RLL"), lung_of("Lung_L")

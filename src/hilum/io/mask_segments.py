@@ -1,4 +1,4 @@
-"""Putting segments that are kept apart (files of a folder, layers, frames of a DICOM SEG) into one mask."""
+"""Merge separate segments (files of a folder, layers, frames of a DICOM SEG) into one mask."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_SHARED = 0.01
 def merge(
     segments: Iterable[tuple[int, npt.NDArray[np.bool_]]], shape: tuple[int, ...], what: str
 ) -> npt.NDArray[np.uint8]:
-    """Put segments into one array of 0, 1, 2 and BOTH; one that tells its side goes before one that does not.
+    """Merge segments into one array of 0, 1, 2 and BOTH; one with a known side takes precedence.
 
     Args:
         segments: What each is (1, 2 or BOTH) and its voxels.

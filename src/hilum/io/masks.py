@@ -1,4 +1,4 @@
-"""Masks from files, of any program: label maps, folders of one file a structure, segmentations.
+"""Masks from files, of any program: label maps, folders of one file per structure, segmentations.
 
 A mask is read in three steps: :func:`load_mask` reads the file, :func:`as_lungs` says what its values mean,
 and :func:`hilum.io.mask_grid.place` brings it to the grid of its scan. :func:`read_lungs` does all three.
@@ -37,14 +37,14 @@ class Lungs:
     """A mask on the grid of its scan.
 
     Attributes:
-        labels: uint8 of the scan's shape: 0, 1 (right), 2 (left), or BOTH (lung, side not told).
-        told: Whether names or the user said which value is which lung; False where the label contract alone
+        labels: uint8 of the scan's shape: 0, 1 (right), 2 (left), or BOTH (lung, side unknown).
+        mapped: Whether names or the user gave the meaning of the values; False if the label contract alone
             did.
         notes: (code, sentence) pairs of what was done.
     """
 
     labels: npt.NDArray[np.uint8]
-    told: bool
+    mapped: bool
     notes: Notes = ()
 
 
@@ -52,12 +52,12 @@ def read_lungs(path: Path | str, volume: Volume, labels: LabelMap | None = None)
     """Read the lungs of a mask of any program onto the grid of a scan.
 
     Args:
-        path: A file, or a folder with one file a structure.
+        path: A file, or a folder with one file per structure.
         volume: The scan.
-        labels: What its values or names mean; None where the file tells, or it follows the label contract.
+        labels: What its values or names mean; None if the file names them or follows the label contract.
 
     Raises:
-        InputError: It cannot be read, holds no lung, or nothing tells what its values mean.
+        InputError: It cannot be read, holds no lung, or the meaning of its values is unknown.
         GeometryError: It lies on another grid than the scan.
     """
     from hilum.io.mask_grid import place
@@ -70,7 +70,7 @@ def read_lungs(path: Path | str, volume: Volume, labels: LabelMap | None = None)
             "Check that it is the right file.",
         )
     array, notes = place(mask, volume, path.name)
-    return Lungs(array, mask.told, (*mask.notes, *notes))
+    return Lungs(array, mask.mapped, (*mask.notes, *notes))
 
 
 def read_labels(path: Path | str, volume: Volume | None = None) -> npt.NDArray[np.uint8]:
@@ -85,7 +85,7 @@ def read_labels(path: Path | str, volume: Volume | None = None) -> npt.NDArray[n
         uint8 array of ``volume.shape``, or of the (three-axis) shape in the file where no volume is given.
 
     Raises:
-        InputError: The file cannot be read, or holds values that are no labels.
+        InputError: The file cannot be read, or holds values that are not labels.
         GeometryError: The labels lie on another grid than the scan.
     """
     from hilum.io.mask_grid import place
@@ -101,7 +101,7 @@ def array_lungs(array: npt.NDArray[Any], labels: LabelMap | None = None) -> Lung
     """Read the lungs of a mask in memory, whose grid is the scan's; see :func:`read_lungs`.
 
     Raises:
-        InputError: It holds no lung, values that are no labels, or values that nothing tells the meaning of.
+        InputError: It holds no lung, values that are not labels, or values whose meaning is unknown.
     """
     if array.dtype.kind not in "biuf":
         raise InputError(f"A mask of type {array.dtype} holds no labels.", "Save it as uint8.")
@@ -109,19 +109,19 @@ def array_lungs(array: npt.NDArray[Any], labels: LabelMap | None = None) -> Lung
     mask = as_lungs(plain, labels, "The mask")
     if not mask.array.any():
         raise InputError("The mask is empty: it holds no lung.", "Check that it is the right one.")
-    return Lungs(mask.array, mask.told, mask.notes)
+    return Lungs(mask.array, mask.mapped, mask.notes)
 
 
 def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
     """Read a mask with its place in space.
 
     Args:
-        path: A file, or a folder with one file a structure.
+        path: A file, or a folder with one file per structure.
         labels: What the segments mean, for the formats that keep each apart (folders, layers, DICOM SEG);
             those come back as lungs.
 
     Raises:
-        InputError: It cannot be read, or holds values that are no labels.
+        InputError: It cannot be read, or holds values that are not labels.
     """
     # The readers load as they are needed, to keep each process small.
     if path.is_dir():
@@ -163,8 +163,8 @@ def _load_slice(path: Path, kind: FileKind) -> Mask:
         array = load_png(path)[:, :, np.newaxis]
     else:
         raise InputError(
-            Sentence("{file:path} is no label map that hilum reads.", path=path.name),
-            "Give NIfTI, NRRD, MHA/MHD, DICOM SEG, a folder of one file a structure, or PNG/TIFF for a "
+            Sentence("{file:path} is not a label map that hilum can read.", path=path.name),
+            "Give NIfTI, NRRD, MHA/MHD, DICOM SEG, a folder of one file per structure, or PNG/TIFF for a "
             "slice.",
         )
     meta = ScanMeta(
@@ -183,31 +183,31 @@ def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "labe
         mask: From :func:`load_mask`.
         labels: What its values mean; None where the file names them, or it follows the label contract.
         what: What the mask is called in an error.
-        option: The parameter that an error tells to use.
+        option: The parameter that an error names.
 
     Returns:
-        The mask as uint8; ``told`` says whether names or the user told the sides.
+        The mask as uint8; ``mapped`` says whether names or the user gave the sides.
 
     Raises:
-        InputError: It holds values that nothing tells the meaning of.
+        InputError: It holds values whose meaning is unknown.
     """
-    if mask.told:
+    if mask.mapped:
         return mask
     zero = labels is not None and 0 in dict(labels.values)
     present = [int(value) for value in np.flatnonzero(count_values(mask.array)) if value or zero]
     if labels is None:
-        meaning, told = meaning_of(present, mask.names, what, option)
+        meaning, mapped = meaning_of(present, mask.names, what, option)
     else:
-        meaning, told = labels.of_values(present, mask.names, what), True
+        meaning, mapped = labels.of_values(present, mask.names, what), True
     if all(value == part for value, part in meaning.items()) and mask.array.dtype == np.uint8:
-        return replace(mask, told=told)
+        return replace(mask, mapped=mapped)
     table = np.zeros(int(mask.array.max()) + 1, np.uint8)
     for value, part in meaning.items():
         table[value] = part
     pairs = LabelMap(values=tuple(meaning.items())).describe() if meaning else "none"
     shown = pairs if len(meaning) <= _MOST_SHOWN else _lungs_only(meaning)
     note = (FlagCode.LABELS_MAPPED, f"Values of the mask were read as {shown}.")
-    return replace(mask, array=table[mask.array], told=True, notes=(*mask.notes, note))
+    return replace(mask, array=table[mask.array], mapped=True, notes=(*mask.notes, note))
 
 
 _MOST_SHOWN = 8

@@ -1,4 +1,4 @@
-"""How much memory an array may still take."""
+"""Memory available for arrays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def free_memory() -> int | None:
     """Return the bytes that this process can still take before the system ends it.
 
     Linux gives memory away without having it and ends a process later, so an array that is too large has to
-    be refused before. None where the system does not tell (macOS and Windows, which refuse by themselves).
+    be refused before. None if the system does not report it (macOS and Windows, which refuse by themselves).
     """
     try:
         lines = _AVAILABLE.findall(_MEMINFO.read_text("ascii", "replace"))

@@ -64,8 +64,8 @@ def read_metaimage_header(path: Path, within: Path | None = None) -> Raster:
         encoding,
         _files(path, fields, listed, length, shape, within),
         affine,
-        orientation_told=any(key in fields for key in _MATRIX),
-        spacing_told="elementspacing" in fields or "elementsize" in fields,
+        orientation_known=any(key in fields for key in _MATRIX),
+        spacing_known="elementspacing" in fields or "elementsize" in fields,
         notes=notes,
         layers=layers,
     )
@@ -140,14 +140,14 @@ def _type(fields: dict[str, str]) -> np.dtype[Any]:
 def _affine(
     fields: dict[str, str], shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float64], tuple[Note, ...]]:
-    """Voxel to RAS mm, with a third axis of 1 mm where there are two; and what is to be said."""
+    """Voxel to RAS mm, with a third axis of 1 mm if there are two; and notes."""
     axes, used = len(shape), min(len(shape), 3)
     affine, spacing = np.eye(4), np.ones(3)
     matrix = _one_of(fields, _MATRIX)
     if matrix is not None:
         # A line of the matrix is the direction of an axis.
-        told = np.reshape(numbers(matrix, "TransformMatrix", axes * axes), (axes, axes)).T
-        affine[:used, :used] = told[:used, :used]
+        given = np.reshape(numbers(matrix, "TransformMatrix", axes * axes), (axes, axes)).T
+        affine[:used, :used] = given[:used, :used]
     steps = fields.get("elementspacing", fields.get("elementsize"))
     if steps is not None:
         spacing[:used] = numbers(steps, "ElementSpacing", axes)[:used]

@@ -18,7 +18,7 @@ __all__ = [
     "without_collisions",
 ]
 
-#: Endings of files that hold one volume or picture, longest first.
+#: Endings of files that hold one volume or image, longest first.
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif", ".hdr", ".img")
 
 #: What programs add to the name of a scan to name a label map, and what they call one that stands alone.
@@ -66,7 +66,7 @@ def scan_name(path: Path | str, *, suffix: bool = False) -> str:
 
 
 def is_volume_file(name: str, beside: Collection[str], suffixes: tuple[str, ...] = VOLUME_SUFFIXES) -> bool:
-    """Whether a file holds a volume, judged by its name; an ``.img`` belongs to the ``.hdr`` beside it.
+    """Whether a file holds a volume, from its name; an ``.img`` belongs to the ``.hdr`` beside it.
 
     Args:
         name: Name of the file.

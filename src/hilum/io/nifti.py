@@ -23,7 +23,7 @@ from hilum.core.errors import GeometryError, InputError
 from hilum.core.flags import FlagCode, Note
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume, check_affine
-from hilum.io.finish import RawImage, check_size, finish, spatial_shape
+from hilum.io.checks import RawImage, check_size, spatial_shape, to_volume
 from hilum.io.names import scan_name
 from hilum.io.stream import drain, is_gzip, open_stream, readable, skip_bytes
 from hilum.io.voxels import read_voxels
@@ -44,7 +44,7 @@ _CONVERT = "Convert the scan again from DICOM, or correct the header."
 
 @dataclass(frozen=True, eq=False)
 class _Geometry:
-    """Affine (voxel to RAS mm) and what is to be said about it."""
+    """Affine (voxel to RAS mm) and notes about it."""
 
     affine: npt.NDArray[np.float64]
     orientation_known: bool
@@ -59,11 +59,11 @@ def read_nifti(path: Path) -> Volume:
         InputError: Not NIfTI, truncated, corrupt, 4-D, or not HU.
         GeometryError: Its place in space cannot be trusted.
     """
-    return finish(load_nifti(path))
+    return to_volume(load_nifti(path))
 
 
 def load_nifti(path: Path) -> RawImage:
-    """Read array and geometry of a NIfTI file without a word on its intensities.
+    """Read array and geometry of a NIfTI file without checking its intensities.
 
     Voxels are int16 where they are whole and fit, else float32; slope and intercept are applied where they
     are not 1 and 0.
@@ -303,11 +303,11 @@ def _check_pixdim(
     spacing = np.linalg.norm(affine[:3, :3], axis=0)[axes]
     if np.allclose(spacing, pixdim, rtol=0.01):
         return []
-    told, used = (" x ".join(f"{v:.3g}" for v in values) for values in (pixdim, spacing))
+    given, used = (" x ".join(f"{v:.3g}" for v in values) for values in (pixdim, spacing))
     return [
         (
             FlagCode.SPACING_DISAGREES,
-            f"The header gives the voxel size {told} in one place (pixdim) and {used} in another; "
+            f"The header gives the voxel size {given} in one place (pixdim) and {used} in another; "
             "the second was used. Compare with the scanner's protocol.",
         )
     ]

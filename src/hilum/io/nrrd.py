@@ -191,7 +191,7 @@ def _vectors(text: str, count: int) -> list[list[float] | None]:
 def _geometry(
     fields: dict[str, str], order: list[int], axes: int
 ) -> tuple[npt.NDArray[np.float64], bool, bool, tuple[Note, ...]]:
-    """Affine (voxel to RAS mm), whether orientation and spacing are told, and what is to be said."""
+    """Affine (voxel to RAS mm), whether orientation and spacing are known, and notes."""
     space = fields.get("space", "").lower().removesuffix("-time")
     space = space[:3] if space in ("rast", "last", "lpst") else space
     affine, steps = np.eye(4), np.eye(3)
@@ -251,17 +251,17 @@ def _unit(fields: dict[str, str], directed: bool) -> tuple[float, tuple[Note, ..
     """Return mm in the unit of the header; without one it is mm."""
     text = fields.get("space units" if directed else "units", "")
     names = re.findall(r'"([^"]*)"', text) or text.split()
-    told = sorted({name.strip() for name in names[:3]} - {""})
-    sizes = {mm_per_unit(name) for name in told}
+    units = sorted({name.strip() for name in names[:3]} - {""})
+    sizes = {mm_per_unit(name) for name in units}
     if len(sizes) > 1:
         raise GeometryError(
-            f"The header gives voxel sizes in different units ({', '.join(told)}).",
+            f"The header gives voxel sizes in different units ({', '.join(units)}).",
             _CORRECT,
         )
     size = sizes.pop() if sizes else 1.0
     if size == 1.0:
         return size, ()
-    return size, ((FlagCode.UNITS_CONVERTED, f"The header gives {told[0]}; they were made millimetres."),)
+    return size, ((FlagCode.UNITS_CONVERTED, f"The header gives {units[0]}; they were made millimetres."),)
 
 
 def _files(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hilum.core.errors import InputError
 from hilum.core.sentences import Sentence
-from hilum.io.finish import check_size
+from hilum.io.checks import check_size
 from hilum.io.stream import open_regular, read_head, readable
 
 __all__ = ["load_png"]
@@ -54,7 +54,7 @@ def _check_header(path: Path, head: bytes) -> None:
     width, height, _, colours = struct.unpack(">IIBB", head[16:26])
     if colours != _GREY:
         raise InputError(
-            Sentence("{file:path} is a colour picture; a mask has one number a pixel.", path=path.name),
+            Sentence("{file:path} is a colour image; a mask has one number per pixel.", path=path.name),
             "Save it as grey values.",
         )
     if not 0 < width * height <= _MOST_PIXELS:
@@ -63,9 +63,9 @@ def _check_header(path: Path, head: bytes) -> None:
         check_size((width, height), 0, path.stat().st_size, compressed=True)
 
 
-def _unsigned(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _unsigned(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Pillow gives 16 bits as int32 or as uint16, by its version."""
-    return picture if picture.dtype == np.uint8 else picture.astype(np.uint16)
+    return image if image.dtype == np.uint8 else image.astype(np.uint16)
 
 
 def _broken(path: Path) -> InputError:

@@ -1,9 +1,9 @@
-"""Voxels of NRRD and MetaImage: what their headers say of the data, and the reading of it.
+"""Voxel data of NRRD and MetaImage: their description in the header, and reading them.
 
 Both formats describe the same thing, an array in one or several files, raw, packed or as text. hilum reads
 them itself. ITK, which did it before, cannot be trusted with a file from anywhere: a damaged header ends the
-process or makes it hang, data that do not unpack come back as whatever was in memory, names in a header are
-opened whatever lies there, and versions before 2.5.7 of SimpleITK swap the sides of one kind of NRRD.
+process or makes it hang, data that do not unpack come back as uninitialised memory, names in a header are
+opened even if they are devices, and versions before 2.5.7 of SimpleITK swap the sides of one kind of NRRD.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from isal import isal_zlib
 from hilum.core.errors import InputError
 from hilum.core.flags import Note
 from hilum.core.sentences import Sentence
-from hilum.io.finish import check_size
+from hilum.io.checks import check_size
 from hilum.io.stream import drain, open_regular, readable, skip_bytes
 from hilum.io.voxels import read_text_voxels, read_voxels
 
@@ -87,9 +87,9 @@ class Raster:
         encoding: How the voxels are written.
         files: Where they are; each file holds an equal part, in this order.
         affine: 4 x 4, voxel to RAS mm.
-        orientation_told: Whether the header says how the patient lies.
-        spacing_told: Whether it gives a voxel size.
-        notes: (code, sentence) of what is to be said.
+        orientation_known: Whether the header gives the orientation of the patient.
+        spacing_known: Whether it gives a voxel size.
+        notes: (code, sentence) pairs.
         layers: Numbers that each voxel holds.
         layers_before: Voxels that lie between two numbers of one voxel; 1 where they lie side by side.
     """
@@ -99,8 +99,8 @@ class Raster:
     encoding: Encoding
     files: tuple[DataFile, ...]
     affine: npt.NDArray[np.float64]
-    orientation_told: bool
-    spacing_told: bool
+    orientation_known: bool
+    spacing_known: bool
     notes: tuple[Note, ...] = ()
     layers: int = 1
     layers_before: int = 1
@@ -123,7 +123,7 @@ def load_voxels(raster: Raster) -> npt.NDArray[Any]:
 
 
 def split_layers(raster: Raster, values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Part what :func:`load_voxels` gave into one flat array a layer."""
+    """Part what :func:`load_voxels` gave into one flat array per layer."""
     parts = values.reshape((raster.layers_before, raster.layers, -1), order="F")
     return [parts[:, layer].reshape(-1, order="F") for layer in range(raster.layers)]
 

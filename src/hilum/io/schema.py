@@ -1,4 +1,4 @@
-"""Plain data from files, held against what they should be, and the sentence where they are not."""
+"""Validation of plain data from files, with one sentence for the first error."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Sha256 = Annotated[str, Field(strict=True), AfterValidator(_digest)]
 
 
 class Record(BaseModel):
-    """Base of what a file holds; keys that it does not know are passed over."""
+    """Base of what a file holds; unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 

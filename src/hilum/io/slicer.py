@@ -91,4 +91,4 @@ def _load_layers(path: Path, segments: list[_Segment], labels: LabelMap) -> Mask
     array = merge(lungs(), layers[0].array.shape, path.name)
     note = note_of({segment.name: part for segment, part in parts.items()})
     affine, meta = layers[0].affine, layers[0].meta
-    return Mask(array, affine, meta, cropped=True, told=True, notes=(note,))
+    return Mask(array, affine, meta, cropped=True, mapped=True, notes=(note,))

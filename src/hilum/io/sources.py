@@ -1,4 +1,4 @@
-"""Which scans lie behind what a user gives: files, folders, globs and zips become sources, one a scan."""
+"""Expand inputs (files, folders, glob patterns, zips) into sources, one per scan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "expand_globs", "only", "sources"]
 
 _LISTED = 12  # scans that a refusal names
-#: Gives a study a name that tells nobody its UID.
+#: Names a study without revealing its UID.
 Label = Callable[[str], str]
 
 
@@ -115,7 +115,7 @@ def expand_globs(inputs: Sequence[str]) -> list[str]:
 
 
 def sources(
-    inputs: Sequence[str], *, series: str | None = None, label: Label, tell: Callable[[str], None]
+    inputs: Sequence[str], *, series: str | None = None, label: Label, notify: Callable[[str], None]
 ) -> Generator[Source, None, None]:
     """Give one source for each scan behind ``inputs``.
 
@@ -131,21 +131,21 @@ def sources(
         inputs: Files, folders, zips, or patterns of them; an input named twice counts once.
         series: DICOM series to take, as in :func:`hilum.io.dicom.select.choose_each`.
         label: Makes the name of a study out of its UID.
-        tell: Takes sentences on what was left out.
+        notify: Called with one sentence on each thing that was left out.
     """
     paths = _distinct(expand_globs(inputs))
     root = _common_root(paths)
     looked = [_look(path, series) for path in paths]
     for path, found in zip(paths, looked, strict=True):
         for sentence in found.left_out if isinstance(found, Found) else ():
-            tell(f"{path.name}: {sentence}")
+            notify(f"{path.name}: {sentence}")
     places = [_named(path, found, root, label) for path, found in zip(paths, looked, strict=True)]
     names = iter(without_collisions([source.name for group in places for source in group]))
     alone = sum(map(len, places)) == 1
     for path, group in zip(paths, places, strict=True):
         renamed = [replace(source, name=next(names), series=series, alone=alone) for source in group]
         if _is_zip(path):
-            yield from _in_zip(renamed[0], label, tell)
+            yield from _in_zip(renamed[0], label, notify)
         else:
             yield from renamed
 
@@ -241,7 +241,7 @@ def _name_below(root: Path | None, path: Path) -> str:
     return "/".join([*(scan_name(part, suffix=True) for part in parts[:-1]), scan_name(whole)])
 
 
-def _in_zip(source: Source, label: Label, tell: Callable[[str], None]) -> Iterator[Source]:
+def _in_zip(source: Source, label: Label, notify: Callable[[str], None]) -> Iterator[Source]:
     """Give the scans in a zip, which stays unpacked while they are asked for."""
     from hilum.io.archive import unpacked
 
@@ -253,7 +253,7 @@ def _in_zip(source: Source, label: Label, tell: Callable[[str], None]) -> Iterat
             yield replace(source, error=error)
             return
         for sentence in found.left_out:
-            tell(f"{source.path.name}: {sentence}")
+            notify(f"{source.path.name}: {sentence}")
         if found.count == 1:
             place = folder if found.studies else found.volumes[0]
             yield replace(source, _unpacked=place, _zip_folder=folder, _scan=found.scan)

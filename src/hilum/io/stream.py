@@ -1,4 +1,4 @@
-"""Byte streams of plain and gzipped files, with the sentences for the ways in which they break."""
+"""Byte streams of plain and gzipped files, with read errors as sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hilum.core.sentences import Sentence
 __all__ = ["drain", "fill", "is_gzip", "open_regular", "open_stream", "read_head", "readable", "skip_bytes"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
-#: A pipe or device that took the place of a file after it was looked at must not be waited for.
+#: A pipe or device that replaced a file after the check must not block the program.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _DRAIN_BYTES = 64 * 2**20
 #: Asked for at once: in larger pieces a file comes more slowly.

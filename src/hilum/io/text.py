@@ -2,7 +2,7 @@
 
 A file of a few kB can take hours or all memory: nesting ends Python's stack, a TOML key of many parts takes
 time by its square, a number of many digits likewise, and a named pipe never ends. Everything that hilum reads
-as text comes through here. What is no such text is said in one sentence, in the caller's kind of error.
+as text comes through here. Anything else is refused in one sentence, as the caller's kind of error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MOST_TOML_BYTES, _LONGEST_TOML_LINE = 64 * 2**10, 2048
 DEEPEST = 32
 #: Digits of a whole number: 64 bits have 20, and 309 no longer fit into a float.
 _MOST_DIGITS = 20
-#: Escapes in JSON of what is no text: NUL and halves of surrogate pairs.
+#: Escapes in JSON of what is not text: NUL and halves of surrogate pairs.
 _SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _AGAIN = "Get the file again."
 
@@ -64,7 +64,7 @@ def shown(value: object, most: int = 60) -> str:
 
 
 def quoted(value: object, most: int = 60) -> str:
-    """Return a value as :func:`shown` does, text in quotes: to tell ``'1'`` from ``1``."""
+    """Return a value as :func:`shown` does, text in quotes: to distinguish ``'1'`` from ``1``."""
     return f"'{shown(value, most)}'" if isinstance(value, str) else shown(value, most)
 
 
@@ -79,7 +79,7 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file.
 
     Raises:
-        InputError: It is no regular file or cannot be read.
+        InputError: It is not a regular file or cannot be read.
     """
     digest = hashlib.sha256()
     with readable(path), open_regular(path) as file:
@@ -106,7 +106,7 @@ def read_text(
         error: What is raised then.
 
     Raises:
-        HilumError: Of the kind ``error``: it is missing, no regular file, too large, or no text in UTF-8.
+        HilumError: Of the kind ``error``: it is missing, not a regular file, too large, or not text in UTF-8.
     """
     with _told(path, name, hint, error):
         return _text(path, most, name)
@@ -130,7 +130,7 @@ def read_json(
         error: What is raised then.
 
     Raises:
-        HilumError: Of the kind ``error``: as :func:`read_text`, or it is no JSON or nested too deeply.
+        HilumError: Of the kind ``error``: as :func:`read_text`, or it is not JSON or nested too deeply.
     """
     with _told(path, name, hint, error):
         return _parse_json(_text(path, most, name))
@@ -148,7 +148,7 @@ def read_toml(
         error: What is raised then.
 
     Raises:
-        HilumError: Of the kind ``error``: as :func:`read_text`, or it is no TOML or nested too deeply.
+        HilumError: Of the kind ``error``: as :func:`read_text`, or it is not TOML or nested too deeply.
     """
     with _told(path, name, hint, error):
         return parse_toml(_text(path, MOST_TOML_BYTES, name))
@@ -174,7 +174,7 @@ def read_rows(
         error: What is raised then.
 
     Raises:
-        HilumError: Of the kind ``error``: as :func:`read_text`, or it is no CSV, or a field has more than
+        HilumError: Of the kind ``error``: as :func:`read_text`, or it is not CSV, or a field has more than
             131072 characters.
     """
     with _told(path, name, hint, error):
@@ -185,7 +185,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Read TOML from a text.
 
     Raises:
-        ValueError: It is no TOML, or beyond the bounds; the message is the second half of a sentence.
+        ValueError: It is not TOML, or beyond the bounds; the message is the second half of a sentence.
     """
     if any(len(line) > _LONGEST_TOML_LINE for line in text.split("\n")):
         raise _Unfit(f"it has a line of more than {_LONGEST_TOML_LINE} characters")
@@ -194,7 +194,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise _too_deep() from error
     except ValueError as error:
-        raise _Unfit("it is no readable TOML; each line is key = value, text stands in quotes") from error
+        raise _Unfit("it is not valid TOML; each line is key = value, with text in quotes") from error
     _check_values(data, finite=False)
     return data
 
@@ -203,10 +203,10 @@ def parse_rows(text: str, delimiters: str = ",") -> Iterator[tuple[int, list[str
     """Give the rows of a CSV text; see :func:`read_rows`.
 
     Raises:
-        ValueError: It is no CSV, or beyond the bounds; the message is the second half of a sentence.
+        ValueError: It is not CSV, or beyond the bounds; the message is the second half of a sentence.
     """
     if "\0" in text:
-        raise _Unfit("it holds NUL bytes, so it is no text")
+        raise _Unfit("it holds NUL bytes, so it is not text")
     head = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(delimiters, key=head.count), strict=True)
     try:
@@ -217,7 +217,7 @@ def parse_rows(text: str, delimiters: str = ",") -> Iterator[tuple[int, list[str
         what = (
             f"has a field of more than {csv.field_size_limit()} characters"
             if "limit" in str(error)
-            else "is no CSV: its quotes do not match"
+            else "is not CSV: its quotes do not match"
         )
         raise _Unfit(f"line {rows.line_num} {what}") from error
 
@@ -276,7 +276,7 @@ def _whole(digits: str) -> int:
 
 
 def _check_values(data: Any, *, finite: bool) -> None:
-    """Raise where lists and tables lie too deep in each other, or a number is none to reckon with."""
+    """Raise where lists and tables lie too deep in each other, or a number is not finite or too long."""
     level, depth = [data], 0
     while level:
         depth += 1
@@ -308,7 +308,7 @@ def _check_strings(data: Any) -> None:
             elif isinstance(value, list):
                 below.extend(value)
             elif isinstance(value, str) and ("\0" in value or not _encodes(value)):
-                raise _Unfit("it holds characters that are no text")
+                raise _Unfit("it holds characters that are not text")
         level = below
 
 

@@ -1,7 +1,7 @@
-"""Single slices as TIFF: HU in 16 bits, and the geometry where the file tells it.
+"""Single slices as TIFF: HU in 16 bits, and the geometry if the file gives it.
 
-A picture is an array [row, column]. It becomes a volume of shape (rows, columns, 1), so that a label map has
-the shape of the picture. hilum writes int16 (signed) rather than uint16 with an offset: every reader of TIFF
+An image is an array [row, column]. It becomes a volume of shape (rows, columns, 1), so that a label map has
+the shape of the image. hilum writes int16 (signed) rather than uint16 with an offset: every reader of TIFF
 honours the sample format, while an offset in a tag gets lost with the first program that saves again. The
 geometry stands as JSON in the ImageDescription.
 """
@@ -28,7 +28,7 @@ from hilum.core.planes import Plane
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.atomic import atomic_file
-from hilum.io.finish import RawImage, check_size, finish, narrow
+from hilum.io.checks import RawImage, check_size, narrow, to_volume
 from hilum.io.names import scan_name
 from hilum.io.stream import open_regular, readable
 from hilum.io.voxels import calibrate
@@ -45,7 +45,7 @@ _MM_PER_UNIT = {
     "µm": 1e-3,
     "micron": 1e-3,
 }
-#: What picture programs write when they mean "no idea"; such a resolution is not a voxel size.
+#: What image editors write when the resolution is unknown; it is not a voxel size.
 _PRINT_DPI = {72, 75, 90, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600, 720, 1200, 2400}
 _PLAUSIBLE_MM = (0.05, 10.0)
 _EXPORT_HINT = "Export the slice again from DICOM as 16-bit HU."
@@ -70,7 +70,7 @@ _UNPACKERS: dict[int, Callable[[], Any]] = {
     32946: zlib.decompressobj,
     34925: lzma.LZMADecompressor,
 }
-#: tifffile tells what is odd about a file on standard error unless it is given another place.
+#: tifffile warns on standard error unless it is given another stream.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
@@ -103,15 +103,15 @@ def read_tiff(path: Path) -> Volume:
     Raises:
         InputError: Several pages, colours, 8 bits, truncated, or not HU.
     """
-    return finish(load_tiff(path))
+    return to_volume(load_tiff(path))
 
 
 def load_tiff(path: Path, *, labels: bool = False) -> RawImage:
-    """Read array and geometry without a word on the intensities.
+    """Read array and geometry without checking the intensities.
 
     Args:
         path: The file.
-        labels: Allow 8-bit and 1-bit pictures, which are masks.
+        labels: Allow 8-bit and 1-bit images, which are masks.
     """
     with readable(path):
         try:
@@ -119,7 +119,7 @@ def load_tiff(path: Path, *, labels: bool = False) -> RawImage:
                 page = _single_page(file, path)
                 _check_page(page, path, labels=labels)
                 _check_segments(page, stream, path)
-                picture = page.asarray()
+                image = page.asarray()
                 description = str(page.description or "")
                 imagej = dict(file.imagej_metadata or {})
                 resolution = _imagej_spacing(page, imagej) if imagej else _resolution(page)
@@ -133,16 +133,16 @@ def load_tiff(path: Path, *, labels: bool = False) -> RawImage:
                 Sentence("{file:path} is truncated or not a valid TIFF.", path=path.name),
                 "Get the file again.",
             ) from error
-    if picture.ndim != 2:
+    if image.ndim != 2:
         raise InputError(
             Sentence(
-                "{file:path} is not a plain picture: its shape is {shape}.",
+                "{file:path} is not a single 2-D image: its shape is {shape}.",
                 path=path.name,
-                shape=picture.shape,
+                shape=image.shape,
             ),
             _EXPORT_HINT,
         )
-    array = narrow(_calibrated(picture, imagej))
+    array = narrow(_calibrated(image, imagej))
     affine, known = _geometry(description, resolution)
     check_affine(affine)
     notes = _notes(known)
@@ -172,7 +172,7 @@ def write_hu_tiff(
         path: File to write; it appears whole or not at all.
         hu: Array [row, column]; whole numbers in the range of int16 are stored as int16, float32 as float32.
         spacing: Distance of neighbouring rows and of neighbouring columns in mm; None where it is not known.
-        plane: How the picture cuts the patient.
+        plane: Orientation of the slice.
         thickness: Distance to the next slice in mm, None where it is not known.
         affine: 4 x 4 matrix from (row, column, 0) to RAS mm, to keep the place in the scan; overrides
             ``spacing``, ``plane`` and ``thickness`` when the file is read.
@@ -226,11 +226,11 @@ def _single_page(file: Any, path: Path) -> Any:
     if pages != 1:
         raise InputError(
             Sentence(
-                "{file:path} holds {pages} pictures; a TIFF stack does not tell the distance of its slices.",
+                "{file:path} holds {pages} images; a TIFF stack does not give the distance of its slices.",
                 path=path.name,
                 pages=pages,
             ),
-            "Give one slice a file, or the scan as NIfTI or DICOM.",
+            "Give one slice per file, or the scan as NIfTI or DICOM.",
         )
     return file.pages[0]
 
@@ -238,7 +238,7 @@ def _single_page(file: Any, path: Path) -> Any:
 def _check_page(page: Any, path: Path, *, labels: bool) -> None:
     windowed = InputError(
         Sentence(
-            "{file:path} is an 8-bit or colour picture, made with a window: HU cannot be recovered from it.",
+            "{file:path} is an 8-bit or colour image, made with a window: HU cannot be recovered from it.",
             path=path.name,
         ),
         _EXPORT_HINT,
@@ -261,13 +261,13 @@ def _check_page(page: Any, path: Path, *, labels: bool) -> None:
     ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if max(ends, default=0) > size:
         raise InputError(
-            Sentence("{file:path} is truncated: it ends before the picture does.", path=path.name),
+            Sentence("{file:path} is truncated: it ends before the image does.", path=path.name),
             "Get the file again.",
         )
 
 
 def _check_segments(page: Any, stream: BinaryIO, path: Path) -> None:
-    """Refuse strips that unpack to more than the picture, before tifffile unpacks them whole."""
+    """Refuse strips that unpack to more than the image, before tifffile unpacks them whole."""
     make = _UNPACKERS.get(int(page.compression))
     if make is None:
         return
@@ -330,13 +330,13 @@ def _plausible(spacing: Sequence[float]) -> tuple[float, float] | None:
     return (float(rows), float(columns)) if all(low <= s <= high for s in spacing) else None
 
 
-def _calibrated(picture: npt.NDArray[Any], imagej: dict[str, Any]) -> npt.NDArray[Any]:
-    """Apply ImageJ's straight-line calibration: signed 16-bit pictures are stored with an offset of 32768."""
+def _calibrated(image: npt.NDArray[Any], imagej: dict[str, Any]) -> npt.NDArray[Any]:
+    """Apply ImageJ's straight-line calibration: signed 16-bit images are stored with an offset of 32768."""
     c0, c1 = imagej.get("c0"), imagej.get("c1", 1)
     if c0 is None or imagej.get("cf", 0) != 0:
-        return picture
+        return image
     try:
-        return calibrate(picture, float(c1), float(c0))
+        return calibrate(image, float(c1), float(c0))
     except (ValueError, TypeError, OverflowError):
         raise InputError(
             "The calibration that ImageJ left in the file is not made of numbers.", _EXPORT_HINT
@@ -346,7 +346,7 @@ def _calibrated(picture: npt.NDArray[Any], imagej: dict[str, Any]) -> npt.NDArra
 def _geometry(
     description: str, resolution: tuple[float, float] | None
 ) -> tuple[npt.NDArray[np.float64], dict[str, bool]]:
-    """Affine from (row, column, 0) to RAS mm, and what of it the file told."""
+    """Affine from (row, column, 0) to RAS mm, and which parts of it the file gave."""
     own = _own_description(description)
     if own is not None and own.affine is not None:
         return own.affine, {"spacing": True, "thickness": True, "plane": True}
@@ -367,7 +367,7 @@ def _own_description(description: str) -> _Own | None:
     """The JSON that :func:`write_hu_tiff` left; None for the files of others.
 
     Raises:
-        InputError: It holds a geometry that is none.
+        InputError: It holds an invalid geometry.
     """
     if _SCHEMA not in description:
         return None
@@ -416,14 +416,14 @@ def _notes(known: dict[str, bool]) -> tuple[Note, ...]:
         notes.append(
             (
                 FlagCode.ORIENTATION_ASSUMED,
-                "The picture does not say how the patient lies: it was taken as axial, front up, the "
+                "The image does not say how the patient lies: it was taken as axial, front up, the "
                 "patient's left on the right side.",
             )
         )
     if not known["spacing"]:
-        notes.append((FlagCode.SPACING_UNKNOWN, "The picture holds no pixel spacing; 1 mm was taken."))
+        notes.append((FlagCode.SPACING_UNKNOWN, "The image holds no pixel spacing; 1 mm was taken."))
     elif not known["thickness"]:
         notes.append(
-            (FlagCode.SLICE_THICKNESS_UNKNOWN, "The picture holds no slice thickness; 1 mm was taken.")
+            (FlagCode.SLICE_THICKNESS_UNKNOWN, "The image holds no slice thickness; 1 mm was taken.")
         )
     return tuple(notes)

@@ -1,10 +1,10 @@
 """Are these Hounsfield units?
 
 A reader cannot trust a file on this: converters drop the rescale intercept, viewers export windowed
-pictures, and MR looks like any other volume. What distinguishes CT is its two fixed points. Air is near
+images, and MR looks like any other volume. What distinguishes CT is its two fixed points. Air is near
 -1000 HU and soft tissue near 0 HU (Hounsfield 1973), and every chest CT holds both. The test is on purpose
 loose: it accepts a scale that is off by a fifth, padding far below air, clipped ranges and crops, because the
-calibration check of the quality gate judges the finer points.
+calibration check of the quality gate checks the finer points.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hilum.core.errors import InputError
 __all__ = ["check_units"]
 
 _SAMPLE = 400_000
-#: Below this a voxel is padding outside the scanned circle, never tissue, whatever the scale error.
+#: Below this a voxel is padding outside the scanned circle, never tissue, even with a scale error.
 _PADDING_BELOW = -1400.0
 _AIR = (_PADDING_BELOW, -400.0)
 _SOFT_TISSUE = (-200.0, 200.0)
@@ -43,10 +43,10 @@ def check_units(hu: npt.NDArray[Any]) -> None:
     """Raise unless the intensities look like CT in Hounsfield units.
 
     Args:
-        hu: Intensities of any shape; a strided sample of about 400,000 voxels is looked at.
+        hu: Intensities of any shape; a strided sample of about 400,000 voxels is checked.
 
     Raises:
-        InputError: They look like something else; the sentence says what (windowed picture, raw CT numbers
+        InputError: They look like something else; the sentence says what (windowed image, raw CT numbers
             without rescale, normalised intensities, label map, MR).
     """
     sample = _subsample(hu)
@@ -97,7 +97,7 @@ def _without_air(inside: npt.NDArray[np.float32]) -> InputError:
         )
     if whole and low >= 0 and high <= 255:
         return InputError(
-            f"The values run from {span}, an 8-bit windowed picture: HU cannot be recovered from it.",
+            f"The values run from {span}, an 8-bit windowed image: HU cannot be recovered from it.",
             _EXPORT_HINT,
         )
     if high - low <= 30:
@@ -140,7 +140,7 @@ def _share(values: npt.NDArray[np.float32], low: float, high: float) -> float:
 
 
 def _subsample(hu: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Take every n-th voxel an axis, the longest axes first, until the sample is small."""
+    """Take every n-th voxel per axis, the longest axes first, until the sample is small."""
     steps = [1] * hu.ndim
     shape = list(hu.shape)
     while int(np.prod(shape, dtype=np.int64)) > _SAMPLE:

@@ -1,7 +1,7 @@
-"""What the values of a label map mean: vocabularies of other programs, and pairs that a user gives.
+"""Meaning of the values of a label map: vocabularies of other programs, and pairs given by the user.
 
 Inside of hilum a voxel of a mask is 0 (outside), 1 (right lung), 2 (left lung) or :data:`BOTH` (lung, side
-not told). The last one never leaves the reading of masks: it is parted into sides, or the sides are withheld.
+unknown). The last one never leaves the reading of masks: it is split into sides, or the sides are withheld.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "parse_labels",
 ]
 
-#: Lung whose side is not told.
+#: Lung whose side is unknown.
 BOTH: Final = 3
 #: Values that a label map may hold: 16 bits, as the Chest Imaging Platform needs.
 MAX_VALUE: Final = 2**16 - 1
@@ -40,7 +40,7 @@ _WORDS = {"0": 0, "1": _RIGHT, "2": _LEFT, "right": _RIGHT, "left": _LEFT, "both
 _TITLES = {0: "0", _RIGHT: "right", _LEFT: "left", BOTH: "both"}
 _MEANINGS = {0: "no lung", _RIGHT: "right lung", _LEFT: "left lung", BOTH: "lung"}
 _SHOWN = 6
-#: So many values that a vocabulary lacks, such as a trachea beside five lobes, may still be told apart by
+#: Up to this many values that a vocabulary lacks, such as a trachea beside five lobes, may be named by
 #: hand.
 _MOST_STRANGE = 2
 #: Names that a segmentation program gives when nobody typed one: they say nothing.
@@ -55,7 +55,7 @@ class Vocabulary:
         name: What the parameter ``labels`` calls it.
         title: The program, and which of its outputs.
         lungs: Value to right, left or :data:`BOTH`.
-        others: Greatest value that is known to be something else; values above are none of this program.
+        others: Greatest value that is known to be something else; values above are not of this program.
         source: Where the values stand.
         typed: Whether the low byte is the region and the high byte the tissue (Chest Imaging Platform).
     """
@@ -182,11 +182,11 @@ class LabelMap:
 
         Args:
             present: The values that it holds, without 0.
-            names: Names of the values, where the file tells any.
+            names: Names of the values, if the file has any.
             what: What the mask is called in an error.
 
         Raises:
-            InputError: A value that nothing tells the meaning of, or none that is lung.
+            InputError: A value whose meaning is unknown, or no value that is lung.
         """
         present = tuple(present)
         pairs, spoken = dict(self.values), dict(self.names)
@@ -263,7 +263,7 @@ def _refuse_other_names(what: str, labels: LabelMap, value: int, said: int | Non
             what=what,
             name=quoted(name),
         ),
-        Sentence("Leave {option:$o} out: the names in the file tell what is lung.", o=labels.option),
+        Sentence("Leave {option:$o} out: the names in the file say what is lung.", o=labels.option),
     )
 
 
@@ -275,10 +275,10 @@ def meaning_of(
     Names count first, then the label contract (1 right, 2 left).
 
     Returns:
-        Value to 0, 1, 2 or :data:`BOTH`, and whether names told it.
+        Value to 0, 1, 2 or :data:`BOTH`, and whether names gave it.
 
     Raises:
-        InputError: Neither tells the meaning of all values.
+        InputError: Neither gives the meaning of all values.
     """
     present = tuple(present)
     named = {value: name for value, name in names.items() if not _NO_NAME.fullmatch(name.strip())}
@@ -378,7 +378,7 @@ def parse_labels(text: str | Mapping[int, int] | None, option: str = "labels") -
         text: Such as ``totalsegmentator``, ``10=2,11=2,12=1``, ``lungmask-lobes,6=0`` or
             ``my right lung=right,*=0``. A pair is VALUE=LABEL: a value of 0 to 65535, the name of a segment
             or ``*`` for all that is not named; 0 (or none of the lungs), 1 or right, 2 or left, both. None
-            and empty text are no map.
+            and empty text mean no mapping.
         option: The parameter that says it, for errors.
 
     Raises:

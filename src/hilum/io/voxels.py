@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError
-from hilum.io.finish import HuBuffer
+from hilum.io.checks import HuBuffer
 from hilum.io.stream import fill
 
 __all__ = ["calibrate", "read_text_voxels", "read_voxels"]
 
-_SLAB_BYTES = 16 * 2**20
+_BLOCK_BYTES = 16 * 2**20
 _TEXT_BYTES = 2**20
 #: Up to here whole slopes and intercepts stay exact in int64 with voxels of 32 bits; a larger one is broken.
 _LARGEST_WHOLE_SLOPE, _LARGEST_WHOLE_INTERCEPT = 2.0**20, 2.0**40
@@ -24,7 +24,7 @@ _BETWEEN_NUMBERS = re.compile(rb"[\s,]+")
 def read_voxels(
     stream: BinaryIO, dtype: np.dtype[Any], count: int, slope: float = 1.0, inter: float = 0.0
 ) -> npt.NDArray[Any]:
-    """Read ``count`` voxels; int16 and float32 go straight into the result, all else in slabs.
+    """Read ``count`` voxels; int16 and float32 go straight into the result, other types block by block.
 
     Args:
         stream: Where the bytes of the voxels begin.
@@ -48,10 +48,10 @@ def read_voxels(
             array.byteswap(inplace=True)
         return array
     buffer = HuBuffer(count)
-    step = max(1, _SLAB_BYTES // dtype.itemsize)
-    slab = np.empty(min(step, count), dtype)
+    step = max(1, _BLOCK_BYTES // dtype.itemsize)
+    block = np.empty(min(step, count), dtype)
     for start in range(0, count, step):
-        part = slab[: min(step, count - start)]
+        part = block[: min(step, count - start)]
         fill(stream, part)
         buffer.add(part if plain else calibrate(part, slope, inter))
     return buffer.take()
@@ -63,7 +63,7 @@ def calibrate(values: npt.NDArray[Any], slope: float, inter: float) -> npt.NDArr
     small = abs(slope) <= _LARGEST_WHOLE_SLOPE and abs(inter) <= _LARGEST_WHOLE_INTERCEPT
     if whole and small and slope.is_integer() and inter.is_integer():
         return values.astype(np.int64) * int(slope) + int(inter)
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are reported by finish()
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are reported by to_volume()
         scaled: npt.NDArray[Any] = values.astype(np.float64) * slope + inter
     return scaled
 
@@ -83,7 +83,7 @@ def read_text_voxels(stream: BinaryIO, dtype: np.dtype[Any], count: int) -> npt.
     while left > 0:
         block = stream.read(_TEXT_BYTES)
         words = _BETWEEN_NUMBERS.split(rest + block)
-        # The last word of a block may go on in the next one.
+        # The last word of a block may continue in the next one.
         rest = words.pop() if block else b""
         values = [word for word in words if word][:left]
         if not values and not block:

@@ -23,8 +23,8 @@ from hilum.core.errors import UsageError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.io.atomic import atomic_file
-from hilum.io.letters import whole, whole_json
-from hilum.io.squeeze import write_gzip
+from hilum.io.gzip_writer import write_gzip
+from hilum.io.safe_text import utf8_safe, utf8_safe_json
 
 __all__ = [
     "LabelFormat",
@@ -37,8 +37,8 @@ __all__ = [
 ]
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
-_SLAB_VOXELS = 8 * 2**20
-_SCANNER, _ALIGNED, _UNKNOWN = 1, 2, 0  # NIfTI codes: scanner-based, aligned to something, not told
+_BLOCK_VOXELS = 8 * 2**20
+_SCANNER, _ALIGNED, _UNKNOWN = 1, 2, 0  # NIfTI codes: scanner-based, aligned to something, unknown
 #: A qform holds a rotation in float32; it is used where it puts every voxel at its place to this accuracy.
 _QFORM_TOLERANCE_MM = 1e-2
 
@@ -63,7 +63,7 @@ def write_labels(
 ) -> Path:
     """Write a label map on exactly the grid of the scan.
 
-    NIfTI gets the shape that the scan had in its file (two axes for a picture) and its affine to the float32
+    NIfTI gets the shape that the scan had in its file (two axes for a slice) and its affine to the float32
     precision of the format. NRRD always has three axes, float64 geometry in LPS, and the names and colours
     that 3D Slicer shows as segments.
 
@@ -152,7 +152,7 @@ def write_json(path: Path | str, data: Any) -> Path:
         OutputError: The file cannot be written.
     """
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
-    return write_text(path, whole_json(text) + "\n")
+    return write_text(path, utf8_safe_json(text) + "\n")
 
 
 def write_csv(
@@ -177,21 +177,21 @@ def write_csv(
         for row in rows:
             if len(row) != len(header):
                 raise UsageError(f"A row has {len(row)} fields, the header of {path.name} has {len(header)}.")
-            writer.writerow([whole(field) if isinstance(field, str) else field for field in row])
+            writer.writerow([utf8_safe(field) if isinstance(field, str) else field for field in row])
     return path
 
 
 def write_text(path: Path | str, text: str, *, private: bool = False) -> Path:
     """Write text as UTF-8 with line feeds; ``private`` lets only its owner read it.
 
-    Bytes of file names that are no UTF-8 are escaped.
+    Bytes of file names that are not UTF-8 are escaped.
 
     Raises:
         OutputError: The file cannot be written.
     """
     path = Path(path)
     with atomic_file(path, private=private) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(whole(text))
+        file.write(utf8_safe(text))
     return path
 
 
@@ -224,7 +224,7 @@ def _nifti_header(volume: Volume, dtype: np.dtype[Any]) -> Any:
     header.set_xyzt_units("mm")
     header["scl_slope"], header["scl_inter"] = 1, 0
     if not volume.meta.orientation_known and np.allclose(header.get_base_affine(), volume.affine, atol=1e-3):
-        return header  # read from a file that did not tell either: stays unknown, at the same place
+        return header  # read from a file that did not give it either: stays unknown, at the same position
     code = _SCANNER if volume.meta.orientation_known else _ALIGNED
     header.set_sform(volume.affine, code=code)
     header.set_qform(volume.affine, code=code, strip_shears=True)
@@ -247,10 +247,10 @@ def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:
 
 def _fortran(array: npt.NDArray[Any]) -> Iterator[memoryview]:
     """Give voxels with the first axis fastest, a few slices at a time to spare memory."""
-    step = max(1, _SLAB_VOXELS // max(1, array.shape[0] * array.shape[1]))
+    step = max(1, _BLOCK_VOXELS // max(1, array.shape[0] * array.shape[1]))
     for start in range(0, array.shape[2], step):
-        slab = np.asfortranarray(array[:, :, start : start + step])
-        yield memoryview(cast(Any, slab.reshape(-1, order="F"))).cast("B")
+        block = np.asfortranarray(array[:, :, start : start + step])
+        yield memoryview(cast(Any, block.reshape(-1, order="F"))).cast("B")
 
 
 def _nrrd_header(volume: Volume, labels: LabelVolume) -> bytes:

@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hilum.core.version import __version__
-from hilum.io.letters import visible
+from hilum.io.safe_text import printable
 
 __all__ = ["POLICY", "render_page", "render_part"]
 
@@ -30,7 +30,7 @@ def render_page(template: str, package: str = "hilum.report", **values: Any) -> 
         The document. Text is escaped, also its control characters, which come from file names and headers.
     """
     values = {"hilum_version": __version__, "policy": POLICY, **values}
-    return visible(_environment(package).get_template(template).render(values))
+    return printable(_environment(package).get_template(template).render(values))
 
 
 def render_part(template: str, package: str, values: Mapping[str, Any]) -> Markup:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from hilum.core.errors import OutputError
 from hilum.core.sentences import Sentence
-from hilum.io.parts import HIDDEN
+from hilum.io.partial_files import HIDDEN
 
 __all__ = ["alone", "begin", "setting_up", "tidy"]
 

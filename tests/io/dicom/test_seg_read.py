@@ -69,7 +69,7 @@ def test_a_segmentation_that_hilum_wrote_comes_back_voxel_for_voxel(tmp_path, sc
     write_dicom_seg(tmp_path / "lungs.dcm", LabelVolume.on_grid_of(volume, lungs_of(volume)), volume)
     found = read_lungs(tmp_path / "lungs.dcm", volume)
     np.testing.assert_array_equal(found.labels, lungs_of(volume))
-    assert found.told
+    assert found.mapped
     assert "mask_pasted" not in dict(found.notes)
 
 

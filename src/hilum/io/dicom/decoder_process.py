@@ -106,7 +106,7 @@ def answer(request: dict[str, Any], out: BinaryIO) -> None:
             out.write(json.dumps(head).encode() + b"\n")
             out.write(np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).data)
             out.flush()
-    except Exception as error:  # decoders raise whatever broken bytes make them raise
+    except Exception as error:  # broken bytes make decoders raise errors of any kind
         out.write(json.dumps({"error": type(error).__name__}).encode() + b"\n")
         out.flush()
 

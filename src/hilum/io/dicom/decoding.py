@@ -107,7 +107,7 @@ class Decoder:
             if not apart:
                 raise
             raise undecodable(head) from None  # a length in the compressed data that no file has
-        except Exception as error:  # decoders raise whatever broken bytes make them raise
+        except Exception as error:  # broken bytes make decoders raise errors of any kind
             self._end()
             raise undecodable(head) from error
 
@@ -183,10 +183,10 @@ def _start() -> subprocess.Popen[bytes]:
 def _receive(answers: IO[bytes], head: FileHeader) -> Values | None:
     """Return the next frame; None where the process died, failed or sends something else."""
     line = answers.readline(1000)
-    told = json.loads(line) if line.endswith(b"\n") else {}
-    if told.get("shape") != [head.rows, head.columns] or told.get("dtype") not in _TYPES:
+    answer = json.loads(line) if line.endswith(b"\n") else {}
+    if answer.get("shape") != [head.rows, head.columns] or answer.get("dtype") not in _TYPES:
         return None
-    values = np.empty((head.rows, head.columns), told["dtype"])
+    values = np.empty((head.rows, head.columns), answer["dtype"])
     view = values.reshape(-1).view(np.uint8).data
     at = 0
     while at < len(view):

@@ -1,4 +1,4 @@
-"""Several images at one place: copies of each other, or scans that are mixed up."""
+"""Several images at one position: duplicates, or different scans in one series."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _AT_ONCE = 16  # pairs in memory
 
 
 def compare_duplicates(grid: Grid, decoder: Decoder) -> list[Finding]:
-    """Compare what lies at the same place.
+    """Compare the images at one position.
 
     Args:
         grid: The stack.
@@ -49,7 +49,7 @@ def compare_duplicates(grid: Grid, decoder: Decoder) -> list[Finding]:
 
 
 def _mixed(grid: Grid, place: int, plane: Plane) -> GeometryError:
-    """Say how many places hold several images, of which ``plane`` and that of the slice ``place`` differ."""
+    """Describe the positions with several images; ``plane`` differs from the one at ``place``."""
     held = Counter(where for where, _ in grid.duplicates)
     names = f"{grid.planes[place].head.path.name} and {plane.head.path.name}"
     where = grid.say(grid.places[place])

@@ -1,4 +1,4 @@
-"""Which files a folder holds: every regular file once, and what could not be looked at."""
+"""List the files of a folder: every regular file once, and what could not be read."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ __all__ = [
     "why_unreadable",
 ]
 
-Complaint = Callable[[Path, OSError], None]
+OnError = Callable[[Path, OSError], None]
 
 _GZIP = b"\x1f\x8b"
 _HEAD = 132  # preamble and mark
 
 
-def regular_files(folder: Path, complain: Complaint) -> Iterator[Path]:
+def regular_files(folder: Path, on_error: OnError) -> Iterator[Path]:
     """Give the regular files of a folder of any depth, in the order of their names.
 
-    Hidden files and folders are passed over, and so are pipes, sockets and devices: reading them can wait for
+    Hidden files and folders are skipped, and so are pipes, sockets and devices: reading them can block for
     ever. A link to a folder is followed, each folder is entered once, and a link to a folder above is not
     followed, so that links cannot make a loop or read a file twice.
 
     Args:
         folder: Where to look.
-        complain: Called with a file or folder that cannot be looked at, and why.
+        on_error: Called with a file or folder that cannot be read, and why.
     """
     top = folder.resolve()
     above = {top, *top.parents}
     entered: set[Path] = set()
-    for root, folders, names in os.walk(folder, onerror=_forward(folder, complain), followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=_forward(folder, on_error), followlinks=True):
         here = Path(root).resolve()
         if here in entered or (here != top and here in above):
             folders.clear()
@@ -45,22 +45,22 @@ def regular_files(folder: Path, complain: Complaint) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = Path(root, name)
-            if not name.startswith(".") and _is_regular(file, complain):
+            if not name.startswith(".") and _is_regular(file, on_error):
                 yield file
 
 
-def _forward(folder: Path, complain: Complaint) -> Callable[[OSError], None]:
-    return lambda error: complain(Path(error.filename or folder), error)
+def _forward(folder: Path, on_error: OnError) -> Callable[[OSError], None]:
+    return lambda error: on_error(Path(error.filename or folder), error)
 
 
-def _is_regular(file: Path, complain: Complaint) -> bool:
+def _is_regular(file: Path, on_error: OnError) -> bool:
     try:
         return stat.S_ISREG(file.stat().st_mode)
     except FileNotFoundError:
         return False  # a link that leads nowhere
     except OSError as error:
         if error.errno != errno.ELOOP:  # nor does a link to itself lead anywhere
-            complain(file, error)
+            on_error(file, error)
         return False
 
 
@@ -79,7 +79,7 @@ def starts_as_dicom(path: Path) -> bool:
     representation or a length that fits into the file.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be read.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -95,17 +95,17 @@ def starts_as_dicom(path: Path) -> bool:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file is gzip, judged by its first bytes.
+    """Whether a file is gzip, from its first bytes.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: It cannot be read.
     """
     with path.open("rb") as stream:
         return stream.read(2) == _GZIP
 
 
 def why_unreadable(error: OSError) -> str:
-    """Say in a few words why a file could not be read."""
+    """Return in a few words why a file could not be read."""
     if isinstance(error, PermissionError):
         return "this user may not read it"
     return f"it cannot be read ({(error.strerror or 'input/output error').lower()})"

@@ -12,7 +12,7 @@ __all__ = ["Effect", "Finding", "Refusal"]
 
 
 class Effect(Enum):
-    """What follows from a finding."""
+    """The consequence of a finding."""
 
     NOTE = "note"
     """The stack is read, and the finding goes with it."""
@@ -56,8 +56,8 @@ class Finding:
     Attributes:
         code: What it is: that of the flag which it becomes, or of the refusal.
         sentence: One sentence for a person, without a patient identifier.
-        effect: What follows.
-        hint: How to go on; may be empty.
+        effect: Its consequence.
+        hint: What to do; may be empty.
     """
 
     code: FlagCode | Refusal

@@ -1,4 +1,4 @@
-"""Where the slices of a stack lie, and what is wrong with that.
+"""Positions of the slices of a stack, and their errors.
 
 Slices are ordered along their normal (DICOM PS3.3 C.7.6.2.1.1: ImageOrientationPatient gives the direction
 of a row and of a column, their cross product the normal; the projection of ImagePositionPatient on it is the
@@ -32,7 +32,7 @@ _UNEVEN, _ROUNDING_MM = 0.1, 0.1
 _MAX_TILT_DEG = 1.0
 #: Shifts in the plane below this part of a pixel are ignored.
 _SHIFT_PIXELS = 0.5
-_RESAMPLE = Sentence("Get the series again, or go on by interpolation with {set:resample}.")
+_RESAMPLE = Sentence("Get the series again, or interpolate with {set:resample}.")
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Orientation:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The stack as it lies in space.
+    """The geometry of a stack.
 
     Attributes:
-        planes: Slices in order along the normal, one a position; from feet to head where it is axial.
+        planes: Slices in order along the normal, one per position; from feet to head where it is axial.
         places: Position of each along the normal in mm, shape (n,).
         shifts: Shift of each along row and column against the first, in mm, shape (n, 2).
         orientation: Directions.
@@ -84,7 +84,7 @@ class Grid:
     def affine(self) -> Array:
         """Return the 4 x 4 matrix from (i, j, k) to RAS mm. i counts columns, j rows, k slices.
 
-        Where the slices march sideways by more than half a pixel in all, the grid is sheared as they are.
+        If the slices shift sideways by more than half a pixel in total, the grid is sheared.
         """
         n = len(self.planes)
         o = self.orientation
@@ -102,13 +102,13 @@ class Grid:
         return np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps
 
     def say(self, place: float) -> str:
-        """Return a position in words."""
+        """Return a position as text."""
         axial = abs(self.orientation.normal[2]) > 0.9999
         return f"z = {place:.1f} mm" if axial else f"{place:.1f} mm along the slice normal"
 
 
 def lay_out(planes: Sequence[Plane]) -> tuple[Grid | None, list[Finding]]:
-    """Order planes of one orientation and size, and say what is wrong with their places.
+    """Order planes of one orientation and size, and report errors in their positions.
 
     Args:
         planes: Planes of one stack in any order, at least one.
@@ -203,7 +203,7 @@ def _step(planes: Sequence[Plane], places: Array) -> tuple[float, list[Finding]]
 def _merge(
     planes: Sequence[Plane], places: Array, step: float
 ) -> tuple[list[int], tuple[tuple[int, Plane], ...]]:
-    """Keep one plane a place; the others are named with the slice that they repeat."""
+    """Keep one plane per position; list the others with the slice that they duplicate."""
     keep: list[int] = [0]
     repeated: list[tuple[int, Plane]] = []
     for n in range(1, len(planes)):
@@ -266,7 +266,7 @@ def _uneven(low: float, high: float) -> Finding:
 
 
 def _shift_findings(grid: Grid) -> list[Finding]:
-    """Look at how the slices march sideways: a steady march is a tilted gantry, jumps are something else."""
+    """Check sideways shifts of the slices: a constant shift is a tilted gantry, jumps are an error."""
     if len(grid.planes) < 2:
         return []
     along = grid.places - grid.places[0]
@@ -286,7 +286,7 @@ def _shift_findings(grid: Grid) -> list[Finding]:
         )
         return [Finding(FlagCode.GANTRY_TILT, sentence, Effect.RESAMPLE, _RESAMPLE)]
     sentence = (
-        f"The slices lean by {tilt:.2f} degrees ({march:.1f} mm in all); the voxel grid is sheared to match."
+        f"The gantry tilt is {tilt:.2f} degrees ({march:.1f} mm in total); the grid is sheared to match."
     )
     return [Finding(FlagCode.SMALL_TILT, sentence)]
 

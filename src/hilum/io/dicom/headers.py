@@ -1,7 +1,7 @@
-"""What hilum reads from the header of a DICOM file, and nothing more.
+"""The attributes that hilum reads from the header of a DICOM file, and no others.
 
 Only the attributes in :data:`_KEYWORDS` are asked for, so names, numbers and dates of the patient never enter
-the program. Of the times, that of day of an acquisition is read, to tell the scans of one series apart. The
+the program. Of the times, that of day of an acquisition is read, to separate the scans of one series. The
 sole exception is the series description, which people type and which can hold anything: it is read only on
 request and never shown by ``repr``.
 """
@@ -39,7 +39,7 @@ _KEYWORDS = [
 #: Media Storage Directory Storage: a DICOMDIR, which lists files and holds no image.
 DIRECTORY = "1.2.840.10008.1.3.10"
 
-#: JPEG Baseline and Extended lose by their nature, whatever else a header says.
+#: JPEG Baseline and Extended are always lossy, even if the header denies it.
 _LOSSY = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
 
 #: Least bytes of a frame in a file (the item header of an encapsulated one), and most frames of a file: more
@@ -56,13 +56,13 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileHeader:
-    """What all images in one file share.
+    """The attributes that all images of one file share.
 
     Attributes:
         path: The file.
         transfer_syntax: UID of the encoding of the pixels; empty where the file does not say.
         rows: Rows of an image, 0 where the file holds no image.
-        bits: Bits allocated and stored a pixel.
+        bits: Bits allocated and stored per pixel.
         frame_uid: Frame of reference UID: files that share it have positions of one coordinate system.
         padding: Least and greatest stored value that means "outside the scanned circle", or None.
         phase: Values of :data:`PHASE_KEYS` that the file as a whole has.
@@ -107,8 +107,8 @@ class Plane:
         origin: Centre of the first pixel in LPS mm (ImagePositionPatient).
         axes: Direction of a row and of a column in LPS (ImageOrientationPatient).
         spacing: Distance between rows and between columns in mm (PixelSpacing).
-        slope: Rescale slope, None where not told.
-        intercept: Rescale intercept, None where not told.
+        slope: Rescale slope, None if unknown.
+        intercept: Rescale intercept, None if unknown.
         instance: Instance number, or the place of the frame.
         phase: Values of :data:`PHASE_KEYS`.
         thickness: Slice thickness in mm.
@@ -155,7 +155,7 @@ def read_header(path: Path, *, descriptions: bool = False) -> tuple[FileHeader, 
         cut = any("end of file" in str(w.message).lower() for w in met)
     except Broken:
         raise
-    except Exception as error:  # pydicom raises whatever a broken element makes it raise
+    except Exception as error:  # a broken element makes pydicom raise errors of any kind
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the system; those that pydicom raises for what it cannot parse have no number
         raise Broken(odd_encoding(path) or f"its header is broken ({type(error).__name__})") from None

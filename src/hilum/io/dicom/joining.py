@@ -1,4 +1,4 @@
-"""Series of one slice each that are one scan: some anonymisers and archives give every file its own UIDs."""
+"""Join single-slice series that form one scan: some anonymisers give every file its own UIDs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.frame_types import Kind, kind_of
 from hilum.io.dicom.geometry import lay_out
 from hilum.io.dicom.headers import PHASE_KEYS, Plane
-from hilum.io.dicom.kinds import Kind, kind_of
 
 __all__ = ["join"]
 
@@ -32,7 +32,7 @@ def join(series: Sequence[Members]) -> list[tuple[Members, Notes]]:
         series: Images of each series, in the order in which they are wanted.
 
     Returns:
-        Images of each series and what is to be said about them; a joined one takes the place of its first.
+        Images of each series and the findings about them; a joined one takes the place of its first.
     """
     alike: dict[tuple[object, ...], list[int]] = {}
     for n, members in enumerate(series):

@@ -1,4 +1,4 @@
-"""How sharp a convolution kernel is, by its name.
+"""Sharpness of a convolution kernel, from its name.
 
 A sharp kernel raises noise and edges and with them every density measure of the lung (Boedeker 2004;
 Gierada 2010), so hilum prefers the softest. The scale is that of the Siemens numbers, 10 (soft) to 90

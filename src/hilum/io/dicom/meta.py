@@ -62,7 +62,7 @@ def inflates_beyond_reason(stream: BinaryIO) -> bool:
         try:
             size += len(inflater.decompress(data, _CHUNK))
         except zlib.error:
-            return False  # whoever parses it says so
+            return False  # the parser reports it
         data = inflater.unconsumed_tail or stream.read(_CHUNK)
     return size > allowed
 

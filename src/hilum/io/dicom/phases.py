@@ -2,7 +2,7 @@
 
 Two breath holds, time points or cardiac phases often come in one series. Their images lie on top of each
 other, or interleave where the table or the reconstruction was moved in between. Blending them would make a
-chest that never was, so they are told apart by what their headers say, or the series is refused.
+chest that does not exist, so they are separated by their headers, or the series is refused.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _WORDS = {
     "trigger": "trigger times",
     "time": "acquisition times",
 }
-#: What differs between scans of one stretch. Kernel, image type and thickness tell reconstructions apart,
+#: What differs between scans of one stretch. Kernel, image type and thickness separate reconstructions,
 #: which share their places, so that they cannot interleave.
 _MOMENTS = ("temporal", "acquisition", "cardiac", "trigger", "time")
 #: Times differ between the slices of one scan as well, so that every part must be a scan.
 _TIMES = ("trigger", "time")
-#: A part of fewer slices is no scan: a number that is different for each image divides nothing.
+#: A part of fewer slices is not a scan: a number that differs in every image does not separate scans.
 _LEAST = 3
-#: Acquisitions that follow each other may share so many places, or this part of the shorter one.
+#: Acquisitions that follow each other may share this many places, or this part of the shorter one.
 _SHARED, _SHARED_PART = 2, 0.05
 #: Combs are even to this part of their step; slices of two combs overlap where they are thicker than their
 #: least distance by this factor.
@@ -51,8 +51,8 @@ class Division:
 
     Attributes:
         parts: Images of each part.
-        reason: What tells the parts apart, in words; empty where there is one part.
-        findings: What is to be said about each part.
+        reason: What separates the parts, in words; empty if there is one part.
+        findings: Findings about each part.
     """
 
     parts: tuple[tuple[Plane, ...], ...]
@@ -156,7 +156,7 @@ def _side_by_side(parts: Sequence[Sequence[Plane]], *, may_miss: bool) -> bool:
 def _combs(grid: Grid) -> int:
     """Return how many even combs (at most 4) an uneven stack is made of; 0 where it is not.
 
-    Slices that overlap tell two scans from one protocol that takes slices in groups with gaps in between.
+    Overlapping slices distinguish two scans from one protocol that takes groups of slices with gaps.
     """
     apart = np.diff(grid.places)
     thickness = grid.planes[0].thickness or 0.0
@@ -180,7 +180,7 @@ def _by_ranks(planes: Sequence[Plane]) -> Division | None:
             columns = [sorted(members, key=order) for members in places]
             ranks = tuple(tuple(rank) for rank in zip(*columns, strict=True))
             return Division(ranks, f"{words} at the same places")
-    return None  # copies of the same images, or scans that nothing tells apart
+    return None  # copies of the same images, or scans that cannot be separated
 
 
 def _distinct(members: Sequence[Plane], order: Callable[[Plane], Any]) -> bool:
@@ -210,7 +210,7 @@ def _by(planes: Sequence[Plane], key: Callable[[Plane], Any]) -> list[tuple[Plan
         parts.setdefault(key(plane), []).append(plane)
 
     def order(value: Any) -> tuple[float, bool, Any]:
-        # The order of the files must not matter, so that equal numbers are told apart by the value itself.
+        # The order of the files must not matter, so equal numbers are ordered by the value itself.
         return min(_or_inf(p.instance) for p in parts[value]), value is not None, value
 
     return [tuple(parts[value]) for value in sorted(parts, key=order)]

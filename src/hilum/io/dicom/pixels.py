@@ -1,4 +1,4 @@
-"""From stored pixels to HU, slice by slice into one array."""
+"""Convert stored pixels to HU, slice by slice into one array."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pixels:
     Attributes:
         hu: Shape (k, j, i): slices, rows, columns; C-contiguous, int16 or, where a rescale is not whole,
             float32.
-        findings: What was met.
+        findings: Findings.
     """
 
     hu: npt.NDArray[Any]

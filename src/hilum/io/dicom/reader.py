@@ -1,4 +1,4 @@
-"""From a DICOM file or folder to a Volume."""
+"""Read a DICOM file or folder into a Volume."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hilum.core.errors import GeometryError, InputError
 from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume
+from hilum.io.checks import RawImage, check_size, to_volume
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.duplicates import compare_duplicates
 from hilum.io.dicom.findings import Effect, Finding
@@ -21,7 +22,6 @@ from hilum.io.dicom.resample import resample as resample_stack
 from hilum.io.dicom.scan import Scan, Source, scan
 from hilum.io.dicom.select import choose
 from hilum.io.dicom.stacks import Stack, build_stacks
-from hilum.io.finish import RawImage, check_size, finish
 from hilum.io.names import scan_name
 
 __all__ = ["read_dicom", "read_found", "stacks_of"]
@@ -153,7 +153,7 @@ def _all_unreadable(found: Scan) -> InputError:
 def _refuse_unreadable(stack: Stack, found: Scan) -> None:
     """Raise where a file that cannot be read is most likely a slice of the stack.
 
-    It lies beside the slices and its name ends as theirs do. At an end of the scan nothing else would tell
+    It lies beside the slices and its name ends as theirs do. At an end of the scan nothing else would show
     that it is missing.
     """
     kin = {(p.head.path.parent, p.head.path.suffix.lower()) for p in stack.planes}
@@ -167,7 +167,7 @@ def _refuse_unreadable(stack: Stack, found: Scan) -> None:
                 name=lost[0].name,
                 why=why,
             ),
-            "Change their permissions, copy them again, or take away what is no slice.",
+            "Change their permissions, copy them again, or remove the files that are not slices.",
         )
 
 
@@ -187,10 +187,10 @@ def _refuse(stack: Stack, found: Scan, resample: bool) -> None:
 
 
 def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding]:
-    """Say what else lay there: images left out, broken files."""
+    """Report what else was found: images left out, broken files."""
     notes = []
     if found.index:
-        sentence = "A DICOMDIR was given: the folder in which it lies was read, whatever the index lists."
+        sentence = "A DICOMDIR was given: its folder was read, not only the files that it lists."
         notes.append(Finding(FlagCode.INDEX_GIVEN, sentence))
     others: dict[str, int] = {}
     for s in stacks:
@@ -199,7 +199,7 @@ def _company(found: Scan, stacks: Sequence[Stack], stack: Stack) -> list[Finding
     if others:
         what = ", ".join(f"{n} of kind {kind!r}" for kind, n in sorted(others.items()))
         notes.append(
-            Finding(FlagCode.IMAGES_LEFT_OUT, f"Images that are no CT slices were left out: {what}.")
+            Finding(FlagCode.IMAGES_LEFT_OUT, f"Images that are not CT slices were left out: {what}.")
         )
     if found.broken:
         shown = "; ".join(f"{name}: {why}" for name, why in found.broken[:_LISTED])
@@ -240,7 +240,7 @@ def _assemble(name: str, stack: Stack, grid: Grid, notes: list[Finding], decoder
         notes=tuple((FlagCode.of(f.code), f.sentence) for f in notes),
     )
     # (k, j, i) in memory, so that a slice is written in one piece; seen as (i, j, k).
-    return finish(RawImage(hu.transpose(2, 1, 0), affine, meta))
+    return to_volume(RawImage(hu.transpose(2, 1, 0), affine, meta))
 
 
 def _check_memory(stack: Stack, grid: Grid) -> None:

@@ -43,7 +43,7 @@ def resample(hu: npt.NDArray[Any], grid: Grid) -> Resampled:
     and what no slice covers is -1024 HU.
 
     Args:
-        hu: Shape (k, j, i), one plane a slice of ``grid``.
+        hu: Shape (k, j, i), one plane per slice of ``grid``.
         grid: Where they lie.
     """
     shifts = grid.shifts / np.array(grid.spacing)  # pixels along i and j

@@ -50,7 +50,7 @@ class Scan:
 def scan(path: Source, *, descriptions: bool = False) -> Scan:
     """Read the headers of a file, of several files, or of all DICOM files in a folder of any depth.
 
-    Hidden files are passed over; links to folders are followed (see
+    Hidden files are skipped; links to folders are followed (see
     :func:`hilum.io.dicom.files.regular_files`). A DICOMDIR is not used, since what counts is the files
     themselves; where one is given, the folder in which it lies is read.
 
@@ -59,7 +59,7 @@ def scan(path: Source, *, descriptions: bool = False) -> Scan:
         descriptions: Also read series descriptions, which may identify the patient.
 
     Raises:
-        InputError: The path does not exist, a file that was named is no DICOM, the only one may not be read,
+        InputError: The path does not exist, a file that was named is not DICOM, the only one may not be read,
             or none was named.
     """
     found = Scan()

@@ -53,7 +53,7 @@ CARRIED = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
-#: What highdicom looks at besides and does not pass on.
+#: Further attributes that highdicom reads but does not copy.
 _LOOKED_AT = (
     "SeriesInstanceUID",
     "SOPClassUID",
@@ -80,7 +80,7 @@ def write_dicom_seg(
     series_number: int = 900,
     algorithm: str = "hilum",
 ) -> Path:
-    """Write a label map as a binary DICOM SEG with one segment a label.
+    """Write a label map as a binary DICOM SEG with one segment per label.
 
     **The file carries the identifying tags of the source** that are in :data:`CARRIED` (name, patient ID,
     birth date, sex, study), and no other: DICOM demands them, so that an archive can file it with the scan.

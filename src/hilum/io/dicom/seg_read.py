@@ -16,9 +16,9 @@ from pydicom.dataset import Dataset
 from hilum.core.errors import GeometryError, InputError
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, check_affine
+from hilum.io.checks import check_size
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.headers import read_header
-from hilum.io.finish import check_size
 from hilum.io.mask import Mask
 from hilum.io.mask_names import lung_of_code
 from hilum.io.mask_segments import merge, no_lung, note_of
@@ -45,7 +45,7 @@ class _Frames:
     """Where the frames of a segmentation lie.
 
     Attributes:
-        segments: Number of the segment of each frame; 0 where the pixels tell it.
+        segments: Number of the segment of each frame; 0 where the pixels hold it.
         slices: Index of the slice of each frame.
         affine: Voxel (column, row, slice) to RAS mm.
         count: Number of slices from the first to the last frame.
@@ -64,10 +64,10 @@ def load_dicom_seg(path: Path, labels: LabelMap | None = None) -> Mask:
 
     Args:
         path: The file.
-        labels: Meaning of segments by their number or label, where neither codes nor labels tell.
+        labels: Meaning of segments by their number or label, where neither codes nor labels are known.
 
     Raises:
-        InputError: It is no segmentation, is fractional, or no segment is a lung.
+        InputError: It is not a segmentation, is fractional, or no segment is a lung.
         GeometryError: Its frames do not lie on one grid.
     """
     try:
@@ -75,7 +75,7 @@ def load_dicom_seg(path: Path, labels: LabelMap | None = None) -> Mask:
             warnings.simplefilter("ignore")  # pydicom quotes odd values, which may be names
             ds = pydicom.dcmread(path, force=True)
             if str(ds.get("SOPClassUID", "")) not in _SEG:
-                modality = str(ds.get("Modality") or "modality not told")[:20]
+                modality = str(ds.get("Modality") or "modality unknown")[:20]
                 raise InputError(
                     Sentence(
                         "{file:path} is DICOM, but no segmentation ({modality}).",
@@ -118,7 +118,7 @@ def _load(ds: Dataset, path: Path, labels: LabelMap) -> Mask:
     array = merge(segments(), (columns, rows, frames.count), path.name)
     note = note_of({titles[number]: part for number, part in parts.items()})
     meta = ScanMeta(source_format="dicom", stored_shape=array.shape)
-    return Mask(array, frames.affine, meta, cropped=True, told=True, notes=(note,))
+    return Mask(array, frames.affine, meta, cropped=True, mapped=True, notes=(note,))
 
 
 def _part_of(item: Dataset) -> int | None:
@@ -141,7 +141,7 @@ def _pixels(ds: Dataset, path: Path) -> npt.NDArray[Any]:
         if not ((pixels == 0) | (pixels == most)).all():
             raise InputError(
                 Sentence(
-                    "{file:path} is a fractional segmentation: it holds probabilities, no label map.",
+                    "{file:path} is a fractional segmentation: it holds probabilities, not labels.",
                     path=path.name,
                 ),
                 "Export it as a binary segmentation.",
@@ -210,12 +210,12 @@ def _frames(ds: Dataset) -> _Frames:
     return _Frames(segments, whole.tolist(), affine, int(whole.max()) + 1)
 
 
-def _step(heights: npt.NDArray[np.float64], told: float) -> float:
-    """Distance of slices: the least distance of two frames, of which the told one may be a whole part."""
+def _step(heights: npt.NDArray[np.float64], stated: float) -> float:
+    """Distance of slices: the least distance of two frames, or the stated one if it divides that."""
     places = np.unique(np.round(heights, 3))
     least = float(np.diff(places).min()) if places.size > 1 else 0.0
-    if told > 0 and (least == 0.0 or (least / told > 1 - _STEP_TOLERANCE and _is_whole(least / told))):
-        return told if least == 0.0 else least / round(least / told)
+    if stated > 0 and (least == 0.0 or (least / stated > 1 - _STEP_TOLERANCE and _is_whole(least / stated))):
+        return stated if least == 0.0 else least / round(least / stated)
     return least or 1.0
 
 

@@ -1,8 +1,8 @@
-"""Which of several series is read.
+"""Select the series to read.
 
 The rules, in this order; each keeps what passes it, and the first that leaves one decides:
 
-1. CT volumes: no localizers, projections, secondary captures, colour or 8-bit pictures, other modalities.
+1. CT volumes: no localizers, projections, secondary captures, colour or 8-bit images, other modalities.
 2. Axial (within 37 degrees) before other planes.
 3. Not named as another part of the body (BodyPartExamined), where others are not.
 4. At least 100 mm along the patient, so that a chest fits in, before shorter ones.
@@ -16,7 +16,7 @@ What is wrong with a series (a missing slice, say) does not count: a damaged ser
 a sentence, and never silently replaced by another one.
 
 The rules choose within one study. Several studies may be several patients, so one of them is never picked:
-:func:`choose` refuses and names them, :func:`choose_each` gives one stack a study.
+:func:`choose` refuses and names them, :func:`choose_each` gives one stack per study.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def choose(stacks: Sequence[Stack], series: str | None = None) -> Choice:
 
     Raises:
         UsageError: ``series`` fits nothing, or more than one series; or there are several studies with CT.
-        InputError: There is no CT volume, or the one that was asked for is none.
+        InputError: There is no CT volume, or the one that was asked for is not CT.
     """
     if series is not None:
         stacks = _asked_for(stacks, series)
@@ -86,7 +86,7 @@ def choose_each(stacks: Sequence[Stack], series: str | None = None) -> list[Choi
             does not fit are left out.
 
     Returns:
-        One choice a study, empty where no stack is a CT volume.
+        One choice per study, empty where no stack is a CT volume.
 
     Raises:
         UsageError: ``series`` fits nothing, or more than one series of a study.

@@ -1,4 +1,4 @@
-"""From loose image planes to stacks: one stack is one volume that could be read."""
+"""Group image planes into stacks; one stack is one volume that could be read."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from math import inf
 
 from hilum.core.flags import FlagCode
 from hilum.io.dicom.findings import Effect, Finding
+from hilum.io.dicom.frame_types import Kind, kind_of, left_out
 from hilum.io.dicom.geometry import Grid, lay_out
 from hilum.io.dicom.headers import PHASE_KEYS, FileHeader, Plane
 from hilum.io.dicom.joining import join
-from hilum.io.dicom.kinds import Kind, kind_of, left_out
 from hilum.io.dicom.phases import divide
 from hilum.io.dicom.values import pixel_findings
 
@@ -29,8 +29,8 @@ class Stack:
     Attributes:
         planes: All planes, duplicates included, in no particular order.
         kind: What it is.
-        grid: Where the slices lie; None where that is unknown or the stack is no CT.
-        findings: What is to be said about it.
+        grid: Where the slices lie; None if that is unknown or the stack is not CT.
+        findings: Findings about it.
         part: Number of this stack within its series, from 1.
         parts: How many stacks the series holds.
     """
@@ -54,7 +54,7 @@ class Stack:
 
     @property
     def readable(self) -> bool:
-        """Whether somebody would expect to read it as a CT volume, whatever is wrong with it."""
+        """Whether somebody would expect to read it as a CT volume, even if something is wrong with it."""
         return not any(f.effect is Effect.LEFT_OUT for f in self.findings)
 
     @property

@@ -1,4 +1,4 @@
-"""Whether the stored values of a stack can be decoded and turned into HU, judged by the headers alone."""
+"""Whether the stored values of a stack can be decoded and turned into HU, from the headers alone."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hilum.io.dicom.meta import as_uid
 
 __all__ = ["pixel_findings"]
 
-#: Beyond these a rescale gives no HU, whatever is stored: one step is then more than all of CT's 16 bits, or
+#: Beyond these a rescale cannot give HU: one step is then more than all of CT's 16 bits, or
 #: the values lie beyond 32 bits.
 _MAX_SLOPE, _MAX_INTERCEPT = 2.0**16, 2.0**32
 _AGAIN = "Export the original series again, without changes."
 
 
 def pixel_findings(planes: Sequence[Plane]) -> list[Finding]:
-    """Return what is to be said about the pixels of a stack.
+    """Return the findings about the pixels of a stack.
 
     Args:
         planes: At least one.
@@ -67,7 +67,7 @@ def _decodable(syntax: str) -> bool:
 
 
 def _rescale(planes: Sequence[Plane]) -> Iterator[Finding]:
-    """Judge slopes and intercepts. Without an intercept it is not told where 0 HU lies."""
+    """Check slopes and intercepts. Without an intercept the value of 0 HU is unknown."""
     lacking = [p for p in planes if p.intercept is None]
     if len(lacking) == len(planes):
         yield _no_rescale(planes)
@@ -100,10 +100,10 @@ def _no_rescale(planes: Sequence[Plane]) -> Finding:
 
 
 def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
-    """Judge a stack in which some images have an intercept and some have none."""
+    """Check a stack in which only some images have an intercept."""
     which = f"{len(lacking)} of {len(planes)} images"
-    told = {(p.slope, p.intercept) for p in planes if p.intercept is not None}
-    if told <= {(1.0, 0.0), (None, 0.0)} and all(p.slope in (None, 1.0) for p in lacking):
+    rescales = {(p.slope, p.intercept) for p in planes if p.intercept is not None}
+    if rescales <= {(1.0, 0.0), (None, 0.0)} and all(p.slope in (None, 1.0) for p in lacking):
         return Finding(
             FlagCode.NO_RESCALE, f"{which} have no rescale; it was taken as that of the others, 1 and 0."
         )
@@ -119,7 +119,7 @@ def _mixed(planes: Sequence[Plane], lacking: Sequence[Plane]) -> Finding:
 
 
 def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
-    """Judge missing slopes beside intercepts: CT has slope 1 as a rule, and another one is always written."""
+    """Check intercepts without a slope: CT usually has slope 1, and any other is always written."""
     lacking = [p for p in planes if p.slope is None]
     others = {p.slope for p in planes} - {None, 1.0}
     which = f"{len(lacking)} of {len(planes)} images"
@@ -132,5 +132,5 @@ def _slopes(planes: Sequence[Plane]) -> Iterator[Finding]:
         )
         yield Finding(Refusal.MIXED_RESCALE, sentence, Effect.INPUT, _AGAIN)
     elif lacking:
-        note = f"{which} have a rescale intercept but no slope; slope 1 was taken, as CT has as a rule."
+        note = f"{which} have a rescale intercept but no slope; slope 1 was assumed, which is usual for CT."
         yield Finding(FlagCode.SLOPE_ASSUMED, note)

@@ -10,7 +10,7 @@ from hilum.core.labels import LUNGS, Side
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slice_svg import plate
-from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, choose, obliquity, picture
+from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, choose, obliquity, slice_image
 from hilum.drawing.survey import Survey, survey
 from hilum.drawing.svg import hex_colour
 from hilum.measures import Measures
@@ -76,7 +76,7 @@ def _plane_figures(found: Survey, plane: Plane) -> list[Figure]:
     marks = [(index, str(n)) for n, index in enumerate(chosen.get(Plane.AXIAL, ()), start=1)]
     out = []
     for n, index in enumerate(chosen.get(plane, ()), start=1):
-        shown = picture(found, plane, index)
+        shown = slice_image(found, plane, index)
         number, count = shown.number
         name = plane.value.capitalize() + (f" {n}" if plane is Plane.AXIAL and len(marks) > 1 else "")
         caption = (

@@ -1,4 +1,4 @@
-"""What every reader does last: check that the voxels are numbers with a place in space, in HU."""
+"""The last step of every reader: check that the voxels are HU and that their geometry is usable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hilum.core.volume import ScanMeta, Volume, check_affine
 from hilum.io.memory import free_memory
 from hilum.io.units import check_units
 
-__all__ = ["MAX_VOXELS", "HuBuffer", "RawImage", "check_size", "finish", "narrow", "spatial_shape"]
+__all__ = ["MAX_VOXELS", "HuBuffer", "RawImage", "check_size", "narrow", "spatial_shape", "to_volume"]
 
 #: 1024 x 1024 x 2048: more than the largest chest CT (1024 x 1024 x 1500); above it a header is broken.
 MAX_VOXELS = 2**31
@@ -23,22 +23,22 @@ MAX_VOXELS = 2**31
 MAX_PACKED_VOXELS = 2**29
 #: Above it, the most that a file may unpack by. CT packs by 2 to 5 times, and a large one is never that even.
 MAX_LARGE_RATIO = 200
-#: deflate cannot shrink data by more than this factor (zlib manual), so a header that asks for more lies.
+#: deflate cannot shrink data by more than this factor (zlib manual), so a header that asks for more is wrong.
 MAX_DEFLATE_RATIO = 1032
-_LEAST_BYTES = 2  # a voxel, once it is read
-_SLAB = 4 * 2**20  # voxels a slab: small beside a scan, large beside the overhead of a call
+_LEAST_BYTES = 2  # per voxel, once it is read
+_BLOCK = 4 * 2**20  # voxels per block: small beside a scan, large beside the overhead of a call
 _SPACING_MM = (0.01, 100.0)
 _INT16 = np.iinfo(np.int16)
 
 
 @dataclass(frozen=True, eq=False)
 class RawImage:
-    """An array with geometry as a file gave it, before anything is said about its intensities.
+    """An array with the geometry of its file; its intensities are not checked yet.
 
     Attributes:
         array: Three axes, int16 or float32, file order i, j, k.
         affine: 4 x 4, voxel to RAS millimetres.
-        meta: What the file told.
+        meta: What the file says.
     """
 
     array: npt.NDArray[Any]
@@ -46,8 +46,8 @@ class RawImage:
     meta: ScanMeta
 
 
-def finish(raw: RawImage) -> Volume:
-    """Check geometry and intensities of what a reader found and make it a :class:`Volume`.
+def to_volume(raw: RawImage) -> Volume:
+    """Check the geometry and intensities of a raw image and convert it to a :class:`Volume`.
 
     Raises:
         InputError: Voxels that are not numbers, a constant image, or intensities that are not HU.
@@ -102,7 +102,7 @@ def check_size(shape: Sequence[int], itemsize: int, file_bytes: int, *, compress
 
     Args:
         shape: Shape the header gives.
-        itemsize: Bytes a voxel.
+        itemsize: Bytes per voxel.
         file_bytes: Bytes of the file that can be voxels.
         compressed: Whether they may be packed.
 
@@ -153,14 +153,14 @@ def narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return array.astype(np.int16, order="K")
     if array.dtype.kind in "iu" and array.min() >= _INT16.min and array.max() <= _INT16.max:
         return array.astype(np.int16, order="K")
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite and is reported by finish()
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite and is reported by to_volume()
         return array.astype(np.float32, order="K")
 
 
 class HuBuffer:
-    """Takes voxels slab by slab: int16 as long as they are whole and fit, float32 from the first that is not.
+    """Collects voxels block by block: int16 while all are whole and fit, else float32.
 
-    Peak memory is the result plus a slab; where int16 has to be given up, one and a half results.
+    Peak memory is the result plus a block; one and a half results if int16 has to be given up.
 
     Args:
         voxels: Number of voxels to come.
@@ -171,7 +171,7 @@ class HuBuffer:
         self._filled = 0
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Append a flat slab of real numbers."""
+        """Append a flat block of real numbers."""
         if self._data.dtype == np.int16 and not _fits_int16(values):
             wide = np.empty(self._data.size, np.float32)
             wide[: self._filled] = self._data[: self._filled]
@@ -205,8 +205,8 @@ def _check_spacing(affine: npt.NDArray[np.float64]) -> None:
 def _count_not_finite(array: npt.NDArray[Any]) -> int:
     flat = array.ravel(order="K")
     return sum(
-        int(np.count_nonzero(~np.isfinite(flat[start : start + _SLAB])))
-        for start in range(0, flat.size, _SLAB)
+        int(np.count_nonzero(~np.isfinite(flat[start : start + _BLOCK])))
+        for start in range(0, flat.size, _BLOCK)
     )
 
 

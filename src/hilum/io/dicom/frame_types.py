@@ -1,4 +1,4 @@
-"""What sort of image a DICOM file holds, judged by its header."""
+"""Which kind of image a DICOM file holds, from its header."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Kind", "kind_of", "left_out"]
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 _CT_CLASSES = {_CT, f"{_CT}.1", f"{_CT}.2"}  # classic, enhanced, legacy converted enhanced
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-#: Values of ImageType that name a picture made from a volume, whose pixels are no HU of a place.
+#: Values of ImageType that name an image derived from a volume, whose pixels are not HU of one position.
 _PROJECTIONS = {
     "MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VOLUME_RENDER", "VRT", "SSD", "SURFACE_RENDER",
     "VOLREN", "CURVED_MPR", "COLLAGE", "SCREEN SAVE", "SCREENSHOT", "DOSE_INFO", "PERFUSION", "SUBTRACTION",
@@ -39,7 +39,7 @@ class Kind(Enum):
 
 
 def kind_of(plane: Plane) -> Kind:
-    """Judge one image plane; a CT plane counts as :attr:`Kind.VOLUME` until its stack is known."""
+    """Classify one image plane; a CT plane counts as :attr:`Kind.VOLUME` until its stack is known."""
     head = plane.head
     if not is_ct(head):
         return Kind.OTHER
@@ -56,7 +56,7 @@ def kind_of(plane: Plane) -> Kind:
 
 
 def _may_be_hu(rescale_type: str) -> bool:
-    """Whether a RescaleType names HU, in whatever spelling, or nothing.
+    """Whether a RescaleType names HU, in any spelling, or is empty.
 
     Examples:
         >>> [_may_be_hu(name) for name in ("HU", "Hounsfield Units", "[hnsf'U]", "unspecified", "", "MGML")]
@@ -87,7 +87,7 @@ def left_out(kind: Kind, head: FileHeader) -> Finding:
         return Finding(Refusal.LOCALIZER, sentence, Effect.LEFT_OUT, "Give the axial CT series.")
     if kind is Kind.PROJECTION:
         sentence = (
-            "The image type says that it is a picture made from a volume (such as a MIP), not CT slices."
+            "The image type says that it was derived from a volume (such as a MIP), so it is not CT slices."
         )
         return Finding(
             Refusal.PROJECTION, sentence, Effect.LEFT_OUT, "Give the series that it was made from."
@@ -103,7 +103,7 @@ def _not_hu(head: FileHeader) -> Finding:
     if head.samples > 1:
         return Finding(Refusal.COLOUR, "The images are in colour, so they hold no HU.", Effect.LEFT_OUT, hint)
     if 0 < min(head.bits) <= 8:
-        sentence = "The images are 8-bit windowed pictures: HU cannot be recovered from them."
+        sentence = "The images are 8-bit and windowed: HU cannot be recovered from them."
         return Finding(Refusal.EIGHT_BIT, sentence, Effect.LEFT_OUT, hint)
     sentence = f"The values are given in {head.rescale_type[:16]}, not in HU (such as a material map)."
     return Finding(Refusal.NOT_HU, sentence, Effect.LEFT_OUT, hint)

@@ -1,6 +1,6 @@
 """Draw docs/img/lungs.png: digital chests with disease, the truth and what the models find.
 
-python docs/make_lungs_pictures.py
+python docs/make_lungs_image.py
 """
 
 from __future__ import annotations

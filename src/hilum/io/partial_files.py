@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows: what a killed process left stays
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["HIDDEN", "part_of"]
+__all__ = ["HIDDEN", "partial_file"]
 
 #: Start of the names of all files and folders that are not complete yet.
 HIDDEN = ".hilum-"
@@ -28,7 +28,7 @@ _TRIES = 10  # a name can be taken in the moment between a look and a grip
 
 
 @contextmanager
-def part_of(path: Path, *, private: bool = False) -> Iterator[Path]:
+def partial_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Make an empty file beside ``path`` for what ``path`` will hold, and lock it while the block runs.
 
     ``private`` lets only its owner read it.

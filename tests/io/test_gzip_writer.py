@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from isal import igzip
 
-from hilum.io.squeeze import write_gzip
+from hilum.io.gzip_writer import write_gzip
 
 
 def squeezed(blocks) -> bytes:
@@ -30,7 +30,7 @@ def test_the_bytes_do_not_depend_on_the_cores(monkeypatch):
     blocks = [np.arange(50_000, dtype=np.uint16).tobytes(), b"", bytes(10_000), b"lung" * 999]
     found = set()
     for cores in (1, 2, 3, 64):
-        monkeypatch.setattr("hilum.io.squeeze.thread_count", lambda cores=cores: cores)
+        monkeypatch.setattr("hilum.io.gzip_writer.thread_count", lambda cores=cores: cores)
         found.add(squeezed(blocks))
     assert len(found) == 1
 
