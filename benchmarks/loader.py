@@ -29,10 +29,10 @@ import hilum
 from hilum.datasets.prepare import prepare
 from hilum.results import write_phantoms
 from hilum.training.config import TrainConfig, load_config
-from hilum.training.slices.bare_step import BareStep
 from hilum.training.slices.data import TrainingBatches
 from hilum.training.slices.fit import train
 from hilum.training.slices.module import LungModule
+from hilum.training.slices.step_timer import StepTimer
 
 HERE = Path(__file__).parent
 WARM_UP = 5
@@ -41,7 +41,7 @@ WARM_UP = 5
 class Clock(Callback):
     """Seconds of the parts of each step, by the hooks that Lightning calls between them."""
 
-    def __init__(self, bare: BareStep) -> None:
+    def __init__(self, bare: StepTimer) -> None:
         self._bare = bare
         self.bare: list[float] = []
         self.parts: dict[str, list[float]] = defaultdict(list)
@@ -102,7 +102,7 @@ def make_dataset(folder: Path) -> Path:
 
 
 def measure(dataset: Path, run: Path, config: TrainConfig) -> dict[str, Any]:
-    clock = Clock(BareStep(config))
+    clock = Clock(StepTimer(config))
     read, vary, mean = (
         TrainingBatches.__getitem__,
         LungModule.on_after_batch_transfer,

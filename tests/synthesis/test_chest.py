@@ -55,11 +55,11 @@ def test_same_seed_same_injuries() -> None:
     assert not (first.nodules.radii == other.nodules.radii).all()
 
 
-def test_bytes_do_not_depend_on_the_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     from hilum.synthesis.phantoms import render as module
 
     first = coarse(kernel="soft")
-    monkeypatch.setattr(module, "SLAB_POINTS", 300_000)
+    monkeypatch.setattr(module, "CHUNK_POINTS", 300_000)
     second = coarse(kernel="soft")
     # Coordinates are rounded to float32 from another origin, so a value may fall on the other side of .5.
     assert np.abs(first.volume.hu.astype(int) - second.volume.hu).max() <= 1

@@ -21,14 +21,14 @@ from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.config import Variation
 from hilum.training.volumes.augment import vary
-from hilum.training.volumes.export import export_volumes, halve, halve_file
+from hilum.training.volumes.export import export_volumes, round_file_to_float16, round_to_float16
 from hilum.training.volumes.initial import load_initial
-from hilum.training.volumes.layers import use_onednn_layers
+from hilum.training.volumes.net2net import init_from_narrower, network_of
 from hilum.training.volumes.networks import LungNet3d, depth_to_space, space_to_depth
+from hilum.training.volumes.onednn import use_onednn_layers
 from hilum.training.volumes.pleura import label_pleura
 from hilum.training.volumes.pool import LocalPool
 from hilum.training.volumes.sources import case_of
-from hilum.training.volumes.widen import init_from_narrower, network_of
 
 FIELDS = list(Variation.model_fields)
 SIZE = (32, 32, 32)
@@ -86,7 +86,7 @@ def test_a_mirror_image_swaps_the_sides_and_keeps_fluid_and_gas(case):
 
 def test_a_training_goes_on_from_an_exported_network(tmp_path):
     torch.manual_seed(3)
-    network = halve(LungNet3d((4, 8), soft_tissue=(-0.2, 0.2)))
+    network = round_to_float16(LungNet3d((4, 8), soft_tissue=(-0.2, 0.2)))
     torch.nn.init.normal_(network.soft_tissue_branch[2].weight)
     path = export_volumes(network, tmp_path / "net.onnx")
     again = load_initial(path, (-0.2, 0.2))
@@ -169,7 +169,7 @@ def test_half_the_file_and_the_same_answer(tmp_path):
 
     network = LungNet3d((8, 16), soft_tissue=(-0.2, 0.5)).eval()
     torch.nn.init.normal_(network.soft_tissue_branch[2].weight, 0, 0.1)
-    rounded = halve(network)
+    rounded = round_to_float16(network)
     whole, packed = (export_volumes(n, tmp_path / f"{i}.onnx") for i, n in enumerate((network, rounded)))
     assert packed.stat().st_size < 0.7 * whole.stat().st_size
     x = torch.rand(1, 1, 16, 24, 32) * 2 - 1
@@ -177,7 +177,7 @@ def test_half_the_file_and_the_same_answer(tmp_path):
         expected = torch.softmax(rounded(x), 1).numpy()
     assert np.abs(open_session(packed).run(x.numpy()) - expected).max() < 1e-4
     before = open_session(whole).run(x.numpy())
-    halve_file(whole)
+    round_file_to_float16(whole)
     assert whole.stat().st_size < 1.05 * packed.stat().st_size
     after = open_session(whole).run(x.numpy())
     assert 0 < np.abs(after - before).max() < 5e-3  # rounded, and nearly the same

@@ -33,7 +33,7 @@ from hilum.imaging.blocks import Reduced, reduce_volume
 from hilum.imaging.morphology import Mask, bounding_box, depth, erode
 from hilum.imaging.working import WorkingGrid
 
-__all__ = ["RULES", "Classic", "Scan", "ScanRules", "picture_plane", "require_chest", "threshold_lungs"]
+__all__ = ["RULES", "Classic", "Scan", "ScanRules", "require_chest", "slice_plane", "threshold_lungs"]
 
 
 #: Takes block means on the scale of true HU and their size, as soon as both are known.
@@ -79,7 +79,7 @@ class ScanRules:
 RULES = ScanRules()
 
 
-def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
+def slice_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
     """Return the voxels with the plane to work in as the first two axes.
 
     That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
@@ -138,14 +138,14 @@ class Classic:
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`."""
-        tell = progress or (lambda fraction, what: None)
-        tell(0.0, "reducing")
+        report_progress = progress or (lambda fraction, what: None)
+        report_progress(0.0, "reducing")
         scan = Scan.of(volume.canonical())
-        tell(0.3, "finding lungs")
+        report_progress(0.3, "finding lungs")
         lungs, dense, exclusion_mask = threshold_lungs(scan, FILL.closing_mm)
-        tell(0.6, "refining the surface")
+        report_progress(0.6, "refining the surface")
         labels = scan.refined(lungs, dense, exclusion_mask)
-        tell(1.0, "done")
+        report_progress(1.0, "done")
         return Segmentation(
             LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks()
         )
@@ -197,11 +197,11 @@ class Scan:
         """Reduce a scan and find the air in it.
 
         Args:
-            canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
+            canonical: The scan in canonical order; see :func:`slice_plane` for what is raised.
             early: Is given the block means, on the scale of true HU, and their spacing as soon as they are
                 known, to begin with work that needs no more; in a child twice, the second time for good.
         """
-        voxels, spacing, order = picture_plane(canonical)
+        voxels, spacing, order = slice_plane(canonical)
         scan = cls._analyse(voxels, WorkingGrid.of(spacing), order, early)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
         if (

@@ -15,14 +15,14 @@ from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.datasets.volumes import load_volumes
 from hilum.io import write_map, write_volume
 from hilum.models.registry import find_model
-from hilum.synthesis.lesions import Injured, add_dome
+from hilum.synthesis.lesions import Injured, add_diaphragm
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.recipes.lungs import extrude as extruding
 from hilum.training.recipes.lungs.__main__ import main, recipe_config
 from hilum.training.recipes.lungs.bowel import add_bowel
 from hilum.training.recipes.lungs.calibration import corrupt, fit_logistic
 from hilum.training.recipes.lungs.extrude import block_means, extrude, read_slice, slices_of
-from hilum.training.recipes.lungs.fresh import fresh_cases
+from hilum.training.recipes.lungs.heldout import heldout_cases
 from hilum.training.recipes.lungs.prepare import prepare_data
 from hilum.training.recipes.lungs.ship import ship_volumes
 from hilum.training.recipes.lungs.source import SHARES, RecipeSource
@@ -79,7 +79,7 @@ def test_an_extruded_slice_has_right_on_the_right(tmp_path, monkeypatch):
     assert 250 < out.shape[0] * STEP_MM < 520
     # The same slice at the level of a dome has less lung.
     monkeypatch.setattr(extruding, "random_injury", lambda hu, mask, *_: Injured(hu, mask, 0.0, {}))
-    domed = add_dome(hu[:, :, None], sides[:, :, None], (0.7,) * 3, np.random.default_rng(5))
+    domed = add_diaphragm(hu[:, :, None], sides[:, :, None], (0.7,) * 3, np.random.default_rng(5))
     less, whole = ((made(s, h)[1] > 0).mean() for h, s in ((domed[0][..., 0], domed[1][..., 0]), (hu, sides)))
     assert 0 < less < 0.98 * whole
 
@@ -135,7 +135,7 @@ def test_fluid_and_gas_come_from_injury(data):
 
 
 def test_fresh_cases_are_of_validation_patients_and_other_phantoms(data):
-    cases = list(fresh_cases(data, slabs=1, phantoms=1))
+    cases = list(heldout_cases(data, extruded=1, phantoms=1))
     assert [case.group for case in cases] == ["phantom", *["extruded", "dome"] * (len(cases) // 2)]
     assert all(set(np.unique(case.lungs)) <= {0, 1, 2} for case in cases)
 

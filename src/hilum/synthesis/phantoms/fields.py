@@ -93,7 +93,7 @@ class Lattice:
         start = np.array([i.start, j.start, k.start])
         shape = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
         cropped = Lattice(self.matrix, self.origin + self.matrix @ start, shape)
-        # Views of the coordinates that are here already: thousands of small crops a slab are made.
+        # Views of the coordinates that are here already: thousands of small crops a chunk are made.
         views = [
             c[tuple(w if n > 1 else slice(None) for w, n in zip(window, c.shape, strict=True))]
             for c in self.coordinates

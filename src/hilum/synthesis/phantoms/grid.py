@@ -48,7 +48,7 @@ class Grid:
         a, b, c = np.maximum(1, np.rint(spacing / FINEST_MM)).astype(int)
         return int(a), int(b), int(c)
 
-    def slab(self, first: int, last: int, size: float) -> Lattice:
+    def chunk(self, first: int, last: int, size: float) -> Lattice:
         """Sub-points of slices ``first`` to ``last`` (exclusive) in the frame of a chest of size 1."""
         order = list(self.order)
         factors = np.array(self.factors())

@@ -1,4 +1,4 @@
-"""How sure the network must be before dense lung is added: chosen on cases that it has not learned from.
+"""Probability from which the network adds dense lung: chosen on held-out cases.
 
     python -m hilum.training.recipes.lungs.thresholds --data DATA [--weights FOLDER]
 
@@ -22,31 +22,39 @@ from hilum.imaging.overlap import dice
 from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import CLOSING_MM, LearnedLungs
 from hilum.tasks.lungs.shape import Rules, join_lungs
-from hilum.training.recipes.lungs.fresh import FreshCase, arguments_of, fresh_cases
+from hilum.training.recipes.lungs.heldout import HeldoutCase, arguments_of, heldout_cases
 
 #: Rules that are tried; see :class:`hilum.tasks.lungs.shape.Rules`.
 SMALL, LARGE = (0.5, 0.6), (0.5, 0.65, 0.8, 0.88)
 SURELY_NOT = (0.1, 0.2, 0.35)
 
 
-def look(case: FreshCase, model: LearnedLungs) -> tuple[Any, ...] | None:
-    """Return what the join needs, and the truth; None where there is no chest."""
+def inputs_of(case: HeldoutCase, model: LearnedLungs) -> tuple[Any, ...] | None:
+    """Return the inputs of the join, and the truth; None where there is no chest."""
     hu, labels = case.hu, case.lungs
     scan = Scan.of(Volume(hu.astype(np.int16), np.diag([STEP_MM] * 3 + [1.0])).canonical())
-    opinion = model.ask(scan)
+    prediction = model.ask(scan)
     try:
-        aerated, _, keep_out = threshold_lungs(scan, CLOSING_MM)
+        aerated, _, exclusion_mask = threshold_lungs(scan, CLOSING_MM)
     except NotAChestError:
         return None
-    return aerated, opinion.right, opinion.left, keep_out, scan.reduced.spacing, scan.hu, labels > 0
+    return (
+        aerated,
+        prediction.right,
+        prediction.left,
+        exclusion_mask,
+        scan.reduced.spacing,
+        scan.hu,
+        labels > 0,
+    )
 
 
 def main() -> None:
     """Try all and print the Dice of each."""
     arguments = arguments_of(__doc__)
     model = LearnedLungs(open_model(arguments.weights / "lungs.onnx"))
-    found = fresh_cases(arguments.data)
-    seen = [(case.group, look(case, model)) for case in found]
+    found = heldout_cases(arguments.data)
+    seen = [(case.group, inputs_of(case, model)) for case in found]
     cases = [(group, s) for group, s in seen if s is not None]
     groups = sorted({group for group, _ in cases})
     print(f"{len(cases)} of {len(seen)} cases")
