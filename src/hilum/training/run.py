@@ -175,7 +175,7 @@ class _AtomicCheckpoints(WeightsOnly):
 
 
 def checkpoints(folder: Path) -> list[Callback]:
-    """Return the callbacks that write the best weights, and ``last.ckpt`` to resume from, after each validation.
+    """Return the callbacks that write best weights and ``last.ckpt`` (to resume) after each validation.
 
     Two callbacks, because one with ``save_last`` writes ``last.ckpt`` only when there is a new best.
     """

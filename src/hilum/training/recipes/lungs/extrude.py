@@ -87,7 +87,7 @@ def sides_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
 
 
 def block_means(values: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
-    """Return means of blocks of ``factor`` x ``factor`` pixels; an incomplete block at the border is dropped."""
+    """Return means of blocks of ``factor`` x ``factor`` pixels; incomplete blocks are dropped."""
     x, y = (n // factor for n in values.shape)
     part = values[: x * factor, : y * factor].astype(np.float32)
     out: npt.NDArray[np.float32] = part.reshape(x, factor, y, factor).mean(axis=(1, 3))

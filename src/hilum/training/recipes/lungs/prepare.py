@@ -1,4 +1,4 @@
-"""Prepare the data of the recipe once: labelled scans, slices, negatives and abdomen slices, each on its grid.
+"""Prepare the data of the recipe once: labelled scans, slices, negatives and abdomen slices on their grids.
 
     python -m hilum.training.recipes.lungs.prepare --volumes SCANS --labels LABELS --slices SLICES --out DATA
 
