@@ -129,7 +129,7 @@ def _part(inside: _Mask, volume: Volume) -> tuple[_Mask, bool] | None:
     """Split a mask (axes RAS, cropped to itself) into two lungs.
 
     Returns:
-        The right part, and whether the border is sure; None where it is no two lungs.
+        The right part, and whether the border is sure; None if it is not two lungs.
     """
     pieces, counts = components(inside)
     pair = _two(counts)

@@ -176,7 +176,7 @@ def load_config(
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                f"'{shown(setting)}' is no setting, expected key=value such as learning_rate=0.001."
+                f"'{shown(setting)}' is not a setting, expected key=value such as learning_rate=0.001."
             )
         _put(data, key.strip(), _value(text.strip()))
     data.update({key: value for key, value in (overrides or {}).items() if value is not None})
@@ -243,7 +243,7 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     for name in tables:
         inner = data.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"{shown(key)} is no setting: {shown(name)} holds one value, not several.")
+            raise UsageError(f"{shown(key)} is not a setting: {shown(name)} holds one value, not several.")
         data = inner
     data[last] = value
 

@@ -155,7 +155,7 @@ class Variation(Strict):
     Lengths in mm, intensities in HU. ``elastic_mm`` is the bend along x, y and z: along z the diaphragm rises
     and sinks the most. ``raised_mm`` is how far one half of the diaphragm is drawn up or down at most.
     ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off. ``contrast``
-    is the chance of contrast medium, which dense lung takes up and fluid does not.
+    is the probability of contrast medium, which dense lung takes up and fluid does not.
     """
 
     zoom: float = Field(default=0.30, ge=0, le=1)
@@ -186,7 +186,7 @@ class Cases(Strict):
         injury: Share of examples that come from a case with synthetic injury; the others from scans as they
             are.
         workers: Processes that make cases; 0 makes them in the training process. With 0 a training is a
-            function of its seed, and one that was stopped goes on to the same weights. Processes work side by
+            function of its seed, and one that was stopped resumes to the same weights. Processes work side by
             side with the network, and which cases are at hand at a step hangs on their speed.
         pool: Cases that are kept to be drawn again.
         reuse: How often a case is drawn on average, where ``workers`` is 0; it sets how many are made.

@@ -18,7 +18,7 @@ FIELD_MM = np.array([400.0, 312.0, 344.0])
 CENTRE_MM = np.array([0.0, -12.0, -31.0])
 #: Sub-points are about this far apart, in mm; a voxel is the mean over its sub-points.
 FINEST_MM = 1.75
-#: More voxels than this are taken for a slip of the pen.
+#: Larger grids are refused as typing errors.
 MOST_VOXELS = 1_500_000_000
 
 

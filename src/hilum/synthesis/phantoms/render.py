@@ -1,4 +1,4 @@
-"""From continuous geometry to voxels, chunk by chunk."""
+"""Rendering of continuous geometry to voxels, chunk by chunk."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is true of a phantom: volumes, air and mass of its continuous lungs.
+"""Exact truth of a phantom: volume, air and mass of its continuous lungs.
 
-The integrals run over a lattice of their own, the same for every rendering, so they know nothing of the
-voxels, kernel, noise or orientation of the scan that is made of the phantom.
+The integrals run over a separate lattice, the same for every rendering, so they do not depend on the
+voxels, kernel, noise or orientation of the rendered scan.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Truth:
 
     Attributes:
         regions: The continuous lungs: ``right_lung``, ``left_lung``, ``lungs``.
-        labelled: What the same continuous tissue amounts to inside the voxels that the label map marks,
+        labelled: The same measures of the continuous tissue inside the voxels that the label map marks,
             before kernel and noise. It differs from ``regions`` by partial volume: a voxel that is 60 %
             lung is marked as a whole. None for a truth without a rendering.
         tissues_ml: Volume in mL of airways, vessels and injuries; effusion and pneumothorax lie outside
