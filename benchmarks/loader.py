@@ -1,13 +1,13 @@
-"""How near a training comes to the bare step of its network, and where the rest of the time goes.
+"""Loader overhead: time of a training step beside the step of the network alone, and its parts.
 
-The bare step is forward, loss, backward, clipping and AdamW on one batch that is in memory already. It is
-done once after each step of the training, so that both meet the same machine, whatever else that does. The
-training is ``hilum train`` with reading, augmentation, running mean and bookkeeping. The first steps, which
-warm up, and validation, which the bare step does not have either, are not counted.
+The step alone is forward, loss, backward, clipping and AdamW on one batch in memory. It runs once after
+each training step, so that both run under the same load. The
+training is ``hilum train`` with reading, augmentation, EMA and bookkeeping. The first steps, which
+warm up, and validation, which the step alone lacks, are not counted.
 
     python benchmarks/loader.py [DATASET] [--model unet] [--steps 60]
 
-Without a data set, a few digital chests are made. Prints a table and writes ``benchmarks/out/loader.json``.
+Without a dataset, a few phantoms are made. Prints a table and writes ``benchmarks/out/loader.json``.
 """
 
 from __future__ import annotations
