@@ -271,7 +271,7 @@ def test_injuries_are_seen_in_the_tissue_map() -> None:
         assert (hurt.labels[hurt.tissue == Tissue[injury.upper()]] > 0).mean() > 0.97, injury
 
 
-def test_fluid_and_air_in_the_pleura_are_no_lung(plain: Phantom) -> None:
+def test_fluid_and_air_in_the_pleura_are_not_lung(plain: Phantom) -> None:
     hurt = coarse(injury={"effusion": 0.8, "pneumothorax": 0.6}, noise_hu=0.0)
     fluid, air = hurt.tissue == Tissue.EFFUSION, hurt.tissue == Tissue.PNEUMOTHORAX
     assert not hurt.labels[fluid].any()

@@ -31,7 +31,7 @@ def test_there_are_48_orientations() -> None:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_affine_says_what_was_asked_for(orientation: str) -> None:
+def test_the_affine_is_the_requested_one(orientation: str) -> None:
     import nibabel as nib
 
     grid = make_grid(**{**DEFAULTS, "orientation": orientation, "spacing": (2.0, 3.0, 4.0)})

@@ -93,7 +93,7 @@ def test_the_grams_added_are_those_measured_and_grow_with_severity(kind: Patholo
         result = add_injury(hu, mask, SPACING, kind=kind, severity=severity, seed=2)
         measured = tissue_grams(result.hu, mask) - before
         assert measured == pytest.approx(result.grams_added, rel=0.02)
-        if kind is not Pathology.MASS:  # masses are few, their places chance
+        if kind is not Pathology.MASS:  # masses are few, their positions random
             assert measured > last
         last = measured
 
@@ -171,15 +171,15 @@ def test_dome_is_tissue_taken_out_of_one_lung(chest: tuple[Array, Array]) -> Non
         assert np.median(np.abs(new - hu)[kept]) < 1
 
 
-def test_half_of_the_domes_hold_what_lies_below_the_lungs(chest: tuple[Array, Array]) -> None:
+def test_half_of_the_domes_show_an_abdomen_slice(chest: tuple[Array, Array]) -> None:
     hu, labels = chest
-    bellies = abdomen_slices(hu, labels, SPACING[2])
+    abdomens = abdomen_slices(hu, labels, SPACING[2])
     low = int(np.flatnonzero(labels.any(axis=(0, 1)))[0])
-    assert 0 < len(bellies) <= low
-    assert all((belly > -300).mean() > 0.5 for belly in bellies)  # cut to the body
+    assert 0 < len(abdomens) <= low
+    assert all((abdomen > -300).mean() > 0.5 for abdomen in abdomens)  # cut to the body
     assert abdomen_slices(hu[:, :, low:], labels[:, :, low:], SPACING[2]) == []
     flat = [a[:, :, a.shape[2] // 2, None] for a in chest]
-    marked = [np.full_like(belly, 300) for belly in bellies]
+    marked = [np.full_like(abdomen, 300) for abdomen in abdomens]
     seen = 0
     for seed in range(12):
         new, mask = add_diaphragm(*flat, SPACING, np.random.default_rng(seed), marked)
