@@ -1,7 +1,7 @@
 """Does the model know when it fails? Area under the ROC for "Dice below 0.95" on held-out scans.
 
 Scans with hand-made masks that no model was trained on, as they are, injured, and broken on purpose. Refused
-scans are counted apart: a refusal is no silent failure. Writes benchmarks/out/confidence.json.
+scans are counted apart: a refusal is not a silent failure. Writes benchmarks/out/confidence.json.
 
     python benchmarks/confidence.py
 """
@@ -32,14 +32,14 @@ SCANS = ("imlab-001", "imlab-002", "imlab-003", "elastix-hemithorax")
 
 
 def area_under_roc(score: np.ndarray, failed: np.ndarray) -> float:
-    """Chance that a failure scores higher than a success (Mann-Whitney)."""
+    """Probability that a failure scores higher than a success (Mann-Whitney)."""
     bad, good = score[failed], score[~failed]
     wins = (bad[:, None] > good[None]).sum() + 0.5 * (bad[:, None] == good[None]).sum()
     return float(wins / (bad.size * good.size))
 
 
 def finding_failures(dice: np.ndarray, score: np.ndarray) -> dict[str, float]:
-    """How well a chance of failure finds what has a Dice below FAILED_BELOW."""
+    """How well a probability of failure detects a Dice below FAILED_BELOW."""
     failed, flagged = dice < FAILED_BELOW, score >= UNCERTAIN
     return {
         "failures": int(failed.sum()),

@@ -8,7 +8,7 @@ input that did not end well, with what happened, into a folder from which it can
     python benchmarks/fuzz.py --replay benchmarks/out/fuzz/other-exception/text-run-0-17
     python benchmarks/fuzz.py --number 17 --family text --seed 0      # one case by its number, kept in --out
 
-Refused and accepted are both good: whether values that were accepted are right is not judged here.
+Refused and accepted are both good: whether accepted values are right is not checked here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
     os.environ.setdefault(_threads, "1")  # before the libraries load: threads and forking do not mix
 
-from fuzzing.pool import CLASSES, Outcome, judge, run_cases, save  # noqa: E402
+from fuzzing.pool import CLASSES, Outcome, run_case, run_cases, save  # noqa: E402
 from fuzzing.seeds import FAMILIES, make_seeds  # noqa: E402
 
 OUT = Path(__file__).parent / "out" / "fuzz"
@@ -98,9 +98,9 @@ def replay(place: Path) -> int:
     """Read a kept input again in this process, so that a debugger sees it."""
     folder = next((p for p in (place, *place.parents) if (p / ".kind").is_file()), None)
     if folder is None:
-        raise SystemExit(f"{place} is no input that was kept: there is no .kind beside it.")
+        raise SystemExit(f"{place} is not an input that was kept: it has no .kind file.")
     outcome = Outcome("", 0)
-    judge(outcome, folder)
+    run_case(outcome, folder)
     print(f"{outcome.result}: {outcome.said}")
     return int(outcome.failed)
 

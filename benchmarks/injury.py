@@ -55,7 +55,7 @@ def scan_and_lungs(name: str) -> tuple[hilum.Volume, Any]:
 
 
 def sides_of(volume: hilum.Volume, own: Any) -> Any:
-    """Side of each voxel of a mask that tells none: that of the nearest lung found in the healthy scan."""
+    """Side of each voxel of a mask without sides: that of the nearest lung found in the healthy scan."""
     return np.where(own, nearest_side(load_model("lungs")(volume).labels.data, volume.spacing), 0)
 
 

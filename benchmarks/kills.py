@@ -149,7 +149,7 @@ def digest_results(folder: Path) -> Digest:
 
 
 def digest_run(folder: Path) -> Digest:
-    """Hash what a training is judged by."""
+    """Hash the results of a training."""
     names = ("model.onnx", "split.json", "config.toml")
     out = {name: _hash((folder / name).read_bytes()) for name in names if (folder / name).is_file()}
     return out | {"card": "there" if (folder / "card.json").is_file() else "missing"}
@@ -256,7 +256,7 @@ def try_once(
         process.send_signal(number)
     _, said = process.communicate()
     code = process.returncode
-    told = said.strip().splitlines()
+    lines = said.strip().splitlines()
     # The interpreter itself was still starting: it knows nothing of the program's handlers.
     early = number != signal.SIGKILL and code == -number and "hilum/cli" not in said
     if ended or code == 0 or early:
@@ -266,8 +266,8 @@ def try_once(
     if number != signal.SIGKILL:
         if code != 128 + number:
             faults.append("exit code")
-        if told != [f"hilum: {ENDING[number]}, nothing was left half-written."] and not _only_lines(
-            told, number
+        if lines != [f"hilum: {ENDING[number]}, nothing was left half-written."] and not _only_lines(
+            lines, number
         ):
             faults.append("sentence")
         if left:
@@ -290,13 +290,13 @@ def try_once(
     return Trial(True, code, tuple(faults), tuple(left), tuple(stays), said)
 
 
-def _only_lines(told: list[str], number: signal.Signals) -> bool:
+def _only_lines(lines: list[str], number: signal.Signals) -> bool:
     """Whether stderr holds what the program says while it works, and the sentence last."""
     progress = ("step ", "fcnn: ")
     return (
-        bool(told)
-        and told[-1].startswith(f"hilum: {ENDING[number]},")
-        and all(line.startswith(progress) for line in told[:-1])
+        bool(lines)
+        and lines[-1].startswith(f"hilum: {ENDING[number]},")
+        and all(line.startswith(progress) for line in lines[:-1])
     )
 
 
@@ -310,9 +310,9 @@ def _finish(process: subprocess.Popen[str]) -> str:
 
 
 def run(
-    name: str, task: Task, work: Path, counts: dict[str, int], chance: random.Random
+    name: str, task: Task, work: Path, counts: dict[str, int], rng: random.Random
 ) -> list[dict[str, object]]:
-    """Make trials of one task until so many of each kind hit the program at work; return one row a kind."""
+    """Run trials of one task until enough of each kind hit the running program; return one row a kind."""
     place = Place(work / name)
     expected, length = measure(task, place)
     length = min(length, measure(task, place)[1])  # without the first reading from the disk
@@ -320,9 +320,9 @@ def run(
     for kind, wanted in counts.items():
         trials: list[Trial] = []
         while sum(t.counted for t in trials) < wanted and len(trials) < 3 * wanted + 3:
-            number = signal.SIGKILL if kind == "kill" else chance.choice(list(ENDING))
-            over = task.over and chance.random() < 0.3
-            trials.append(try_once(task, place, number, chance.uniform(0.1, 1.05) * length, expected, over))
+            number = signal.SIGKILL if kind == "kill" else rng.choice(list(ENDING))
+            over = task.over and rng.random() < 0.3
+            trials.append(try_once(task, place, number, rng.uniform(0.1, 1.05) * length, expected, over))
         hits = [t for t in trials if t.counted]
         row = {
             "task": name,
@@ -354,7 +354,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        inputs, chance = Path(name) / "inputs", random.Random(arguments.seed)
+        inputs, rng = Path(name) / "inputs", random.Random(arguments.seed)
         inputs.mkdir()
         make_inputs(inputs)
         print(f"{'task':<14} {'kind':<7} {'hits':>4} {'trials':>7} {'hidden*':>8}   faults")
@@ -365,7 +365,7 @@ def main() -> None:
                 "kill": round(arguments.kills * task.share),
                 "signal": round(arguments.signals * task.share),
             }
-            rows += run(task_name, task, Path(name), counts, chance)
+            rows += run(task_name, task, Path(name), counts, rng)
     out = HERE / "out" / "kills.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps({"seed": arguments.seed, "rows": rows}, indent=2) + "\n", "utf-8")

@@ -1,13 +1,13 @@
-"""How near a training comes to the bare step of its network, and where the rest of the time goes.
+"""Loader overhead: time of a training step beside the step of the network alone, and its parts.
 
-The bare step is forward, loss, backward, clipping and AdamW on one batch that is in memory already. It is
-done once after each step of the training, so that both meet the same machine, whatever else that does. The
-training is ``hilum train`` with reading, augmentation, running mean and bookkeeping. The first steps, which
-warm up, and validation, which the bare step does not have either, are not counted.
+The step alone is forward, loss, backward, clipping and AdamW on one batch in memory. It runs once after
+each training step, so that both run under the same load. The
+training is ``hilum train`` with reading, augmentation, EMA and bookkeeping. The first steps, which
+warm up, and validation, which the step alone lacks, are not counted.
 
     python benchmarks/loader.py [DATASET] [--model unet] [--steps 60]
 
-Without a data set, a few digital chests are made. Prints a table and writes ``benchmarks/out/loader.json``.
+Without a dataset, a few phantoms are made. Prints a table and writes ``benchmarks/out/loader.json``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ import hilum
 from hilum.datasets.prepare import prepare
 from hilum.results import write_phantoms
 from hilum.training.config import TrainConfig, load_config
-from hilum.training.slices.bare_step import BareStep
 from hilum.training.slices.data import TrainingBatches
 from hilum.training.slices.fit import train
 from hilum.training.slices.module import LungModule
+from hilum.training.slices.step_timer import StepTimer
 
 HERE = Path(__file__).parent
 WARM_UP = 5
@@ -41,7 +41,7 @@ WARM_UP = 5
 class Clock(Callback):
     """Seconds of the parts of each step, by the hooks that Lightning calls between them."""
 
-    def __init__(self, bare: BareStep) -> None:
+    def __init__(self, bare: StepTimer) -> None:
         self._bare = bare
         self.bare: list[float] = []
         self.parts: dict[str, list[float]] = defaultdict(list)
@@ -102,7 +102,7 @@ def make_dataset(folder: Path) -> Path:
 
 
 def measure(dataset: Path, run: Path, config: TrainConfig) -> dict[str, Any]:
-    clock = Clock(BareStep(config))
+    clock = Clock(StepTimer(config))
     read, vary, mean = (
         TrainingBatches.__getitem__,
         LungModule.on_after_batch_transfer,

@@ -1,6 +1,6 @@
-"""Single slices: axial slices of held-out scans, each judged by itself, as they are and with injuries.
+"""Single slices: axial slices of held-out scans, each evaluated by itself, as they are and with injuries.
 
-The levels of a whole scan are there: apices, hila, the domes of the diaphragm, bases, and what lies below.
+They cover the levels of a whole scan: apices, hila, the dome of the diaphragm, bases, and the abdomen.
 Prints one line a disease and writes benchmarks/out/lone_slices.json, summed over slices.
 
     python benchmarks/lone_slices.py [--every 10]
@@ -29,23 +29,25 @@ KINDS = (None, Pathology.CONSOLIDATION, Pathology.ATELECTASIS, Pathology.EFFUSIO
 SEVERITY, SEED = 0.5, 100
 #: An abdomen with bowel gas; its uppermost slices show the lungs' bases and are left out, mm.
 ABDOMEN, LEFT_OUT_MM = "abdomen-ts.nii.gz", 25.0
-#: Slices with less lung than this count as slices without, cm2.
+#: Slices with less lung than this count as slices without lung, cm2.
 LEAST_CM2 = 15.0
 
 
-def judge(model: Segmenter, scan: hilum.Volume, truth: np.ndarray, every_mm: float) -> list[dict[str, float]]:
-    """Return area, Dice, false area (cm2) and the chance of failure of each slice."""
+def score_slices(
+    model: Segmenter, scan: hilum.Volume, truth: np.ndarray, every_mm: float
+) -> list[dict[str, float]]:
+    """Return area, Dice, false area (cm2) and the probability of failure of each slice."""
     rows = []
     pixel = scan.spacing[0] * scan.spacing[1] / 100.0
     for z in range(0, scan.shape[2], max(1, round(every_mm / scan.spacing[2]))):
         part = slice(z, z + 1)
         true = truth[:, :, part]
-        chance = float("nan")
+        failure = float("nan")
         try:
             result = model(hilum.Volume(np.ascontiguousarray(scan.hu[:, :, part]), scan.affine))
             found = result.labels.data > 0
             if result.confidence is not None:
-                chance = result.confidence.failure
+                failure = result.confidence.failure
         except NotAChestError:
             found = np.zeros(true.shape, bool)
         both = 2 * float((found & true).sum()) / max(1, int(found.sum() + true.sum()))
@@ -54,7 +56,7 @@ def judge(model: Segmenter, scan: hilum.Volume, truth: np.ndarray, every_mm: flo
                 "area": float(true.sum()) * pixel,
                 "dice": both,
                 "false": float((found & ~true).sum()) * pixel,
-                "chance": chance,
+                "failure": failure,
             }
         )
     return rows
@@ -78,7 +80,7 @@ def summary(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def refused(model: Segmenter, scan: hilum.Volume, every_mm: float) -> tuple[int, int]:
     """Return how many slices of a scan without lungs there are, and how many were refused."""
-    rows = judge(model, scan, np.zeros(scan.shape, bool), every_mm)
+    rows = score_slices(model, scan, np.zeros(scan.shape, bool), every_mm)
     return len(rows), sum(r["false"] == 0 for r in rows)
 
 
@@ -99,7 +101,7 @@ def main() -> None:
                 hu, truth = made.hu, made.mask > 0
             scan = hilum.Volume(hu, ras.affine, ras.meta)
             word = "as it is" if kind is None else kind.value
-            table.setdefault(word, []).extend(judge(model, scan, truth, arguments.every))
+            table.setdefault(word, []).extend(score_slices(model, scan, truth, arguments.every))
     out: dict[str, object] = {}
     for word, rows in table.items():
         out[word] = row = summary(rows)
@@ -108,16 +110,18 @@ def main() -> None:
             f"worst {row['worst']:.3f}, below {FAILED_BELOW} {100 * row['below']:.0f} %  largest false area "
             f"{row['false_cm2_worst']:.0f} cm2  without lung {row['empty']}: {row['false_cm2_empty']:.1f} cm2"
         )
-    belly = hilum.read(DATA / ABDOMEN).canonical()
-    top = belly.shape[2] - round(LEFT_OUT_MM / belly.spacing[2])
-    belly = hilum.Volume(np.ascontiguousarray(belly.hu[:, :, :top]), belly.affine)
-    count, good = refused(model, belly, arguments.every)
+    abdomen = hilum.read(DATA / ABDOMEN).canonical()
+    top = abdomen.shape[2] - round(LEFT_OUT_MM / abdomen.spacing[2])
+    abdomen = hilum.Volume(np.ascontiguousarray(abdomen.hu[:, :, :top]), abdomen.affine)
+    count, good = refused(model, abdomen, arguments.every)
     out["abdomen"] = {"slices": count, "refused": good}
     print(f"abdomen with bowel gas: {good} of {count} slices refused")
-    told = [r for rows in table.values() for r in rows if r["area"] >= LEAST_CM2 and np.isfinite(r["chance"])]
-    if told:
-        dice, chance = (np.array([r[key] for r in told]) for key in ("dice", "chance"))
-        out["confidence"] = {"slices": len(told), **finding_failures(dice, chance)}
+    scored = [
+        r for rows in table.values() for r in rows if r["area"] >= LEAST_CM2 and np.isfinite(r["failure"])
+    ]
+    if scored:
+        dice, failure = (np.array([r[key] for r in scored]) for key in ("dice", "failure"))
+        out["confidence"] = {"slices": len(scored), **finding_failures(dice, failure)}
         print("confidence", json.dumps(out["confidence"]))
     (HERE / "out").mkdir(exist_ok=True)
     (HERE / "out" / "lone_slices.json").write_text(json.dumps(out, indent=1), "utf-8")

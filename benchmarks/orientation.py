@@ -1,8 +1,8 @@
-"""Orientation: is a scan whose header is wrong about an axis told, and is one that is right left alone?
+"""Orientation: is a scan flagged whose header is wrong about an axis, and is a correct one not flagged?
 
 Each real scan is taken in its eight mirror images, by turning the voxels and keeping the header. The lungs
-are found anew in each image. Scans that the weights were learned from are judged by weights learned without
-their patient. Prints counts and writes benchmarks/out/orientation.json, summed over scans.
+are segmented again in each image. Training scans are predicted with weights learned without their
+patient. Prints counts and writes benchmarks/out/orientation.json, summed over scans.
 
     python benchmarks/orientation.py DATA [--model lungs] [--work FOLDER] [--few 8]
 """
@@ -108,12 +108,12 @@ def main() -> None:
             if labels is None:
                 count[f"{key} | {kind} | refused"] += 1
                 continue
-            count[f"{key} | {kind} | judged"] += 1
+            count[f"{key} | {kind} | evaluated"] += 1
             found = flagged(volume, labels, own)
             for axis in found:
                 right = "caught" if axis in axes else "false"
                 count[f"{key} | {kind} | {NAMES[axis]} {right}"] += 1
-            count[f"{key} | {kind} | all axes told"] += int(found == set(axes))
+            count[f"{key} | {kind} | all axes flagged"] += int(found == set(axes))
     for line in count:
         print(f"{line}: {count[line]}")
     out = HERE / "out"

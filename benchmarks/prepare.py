@@ -108,14 +108,14 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def kill_again_and_again(pairs: Path, folder: Path, workers: int, kills: int, seed: int) -> dict[str, object]:
-    """Kill a run ``kills`` times and tell whether it ends with the bytes of one that ran through."""
+    """Kill a run ``kills`` times; return whether its bytes equal those of an uninterrupted run."""
     begin = time.monotonic()
     subprocess.run(command(pairs, folder / "whole", workers), check=True)
     length = time.monotonic() - begin
-    chance, out, moments, anew = random.Random(seed), folder / "killed", [], 0
+    rng, out, moments, anew = random.Random(seed), folder / "killed", [], 0
     while len(moments) < kills:
         running = subprocess.Popen(command(pairs, out, workers), stderr=subprocess.DEVNULL)
-        moment = chance.uniform(0.05, 0.9) * length
+        moment = rng.uniform(0.05, 0.9) * length
         try:
             running.wait(moment)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Whatever the scanner, its settings and the patient: accuracy on scans that were changed on purpose.
+"""Robustness to scanner, settings and patient: accuracy on scans that were changed on purpose.
 
 Scans with hand-made masks that no model was trained on, and digital chests, as they are and as another
 scanner, field of view, posture or size of patient would have given them. Prints a line a change and writes
@@ -235,7 +235,7 @@ def main() -> None:
         if not (dice[how] or refused[how]):
             continue
         scores = np.array(dice[how])
-        row = {"change": how, "judged": scores.size, "refused": refused[how], "flagged": flagged[how]}
+        row = {"change": how, "evaluated": scores.size, "refused": refused[how], "flagged": flagged[how]}
         if scores.size:
             row |= {"dice": float(np.median(scores)), "worst": float(scores.min())}
             row["failed"] = int((scores < FAILED_BELOW).sum())

@@ -1,7 +1,7 @@
 """The study from end to end on digital chests: pairs, data set, intensities, three networks, comparison.
 
 Each step is a command of the program and is printed before it runs; what is here only calls them. Steps that
-are done are passed over, so a study that was stopped goes on with the same command.
+are done are skipped, so a study that was stopped resumes with the same command.
 
     python examples/phantom_study.py -o study             # 18 chests, about a quarter of an hour on two cores
     python examples/phantom_study.py -o smoke --quick     # 5 small chests, few steps: does it run at all?
@@ -35,7 +35,7 @@ class Plan:
     size: str = "[192, 192]"
     #: Length of each training in steps: two to four minutes each on two cores.
     steps: tuple[tuple[str, int], ...] = (("fcnn", 2000), ("resnet", 600), ("unet", 600))
-    #: A training is validated, and can go on after it was stopped, so many times.
+    #: Number of validations of a training; it can resume from each.
     validations: int = 6
 
 

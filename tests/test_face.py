@@ -23,7 +23,7 @@ def test_importing_hilum_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize("package", ["", ".io", ".evaluation", ".datasets", ".quality"])
-def test_no_name_of_a_package_is_called_like_a_module_in_it(package: str) -> None:
+def test_no_name_of_a_package_equals_that_of_a_module_in_it(package: str) -> None:
     code = f"""
 import hilum{package} as package, pkgutil
 print(*{{module.name for module in pkgutil.iter_modules(package.__path__)}} & set(package.__all__))
@@ -56,7 +56,7 @@ def test_every_public_name_stands_for_something() -> None:
     assert {"LabelSet", "LabelVolume", "Measures", "Phantom", "SegmentOptions", "write_result"} <= set(names)
 
 
-def test_the_command_line_starts_without_what_only_a_scan_needs() -> None:
+def test_the_command_line_starts_without_the_libraries_of_a_scan() -> None:
     heavy = ("pydantic", "scipy", "nibabel", "openvino", "jinja2")
     code = f"import sys, hilum.cli.app, hilum.api; print([m for m in {heavy} if m in sys.modules])"
     assert python(code) == "[]\n"

@@ -51,7 +51,7 @@ def test_the_pipeline_gives_label_map_measure_and_flag_of_a_new_task(scan) -> No
     assert "ball_seen" in {flag.code for flag in result.flags}
 
 
-def test_what_is_written_names_the_task_and_only_what_was_asked_for(scan, tmp_path) -> None:
+def test_outputs_name_the_task_and_hold_only_what_was_requested(scan, tmp_path) -> None:
     folder = run(scan, OPTIONS).save(tmp_path / "out")
     names = ["ball-uncertainty.nii.gz", "ball.nii.gz", "measures.csv", "measures.json", "report.html"]
     assert sorted(path.name for path in folder.iterdir()) == [*names, "run.json"]

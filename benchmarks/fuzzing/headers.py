@@ -1,4 +1,4 @@
-"""Mutations of the headers of images and archives, knowing where their fields lie."""
+"""Structure-aware mutations of the headers of images and archives."""
 
 from __future__ import annotations
 

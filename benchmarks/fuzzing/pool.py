@@ -195,7 +195,7 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
             sys.stderr.flush()
             os.ftruncate(sink, 0)  # what pydicom said while the case was made is not hilum's
             _limit_time()
-            judge(outcome, folder)
+            run_case(outcome, folder)
             sys.stdout.flush()
             sys.stderr.flush()
             outcome.lines = lines.read_bytes()[:2000].decode("utf-8", "replace")
@@ -212,7 +212,7 @@ def _work(end: int, home: Path, seeds: Path, seed: int, cases: list[tuple[str, i
         os._exit(code)
 
 
-def judge(outcome: Outcome, folder: Path) -> None:
+def run_case(outcome: Outcome, folder: Path) -> None:
     """Read an input and note what happened."""
     target = TARGETS[kind_of(folder)[0]]
     try:
@@ -257,4 +257,4 @@ def save(outcome: Outcome, folder: Path, out: Path, seed: int) -> Path:
     return place
 
 
-__all__ = ["CLASSES", "Outcome", "build", "judge", "run_cases", "save"]
+__all__ = ["CLASSES", "Outcome", "build", "run_case", "run_cases", "save"]

@@ -1,4 +1,4 @@
-"""Mutations of bytes, without knowing what they mean."""
+"""Mutations of bytes, independent of their meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutations of JSON, TOML, CSV and other text, knowing its numbers, lines and trees."""
+"""Structure-aware mutations of JSON, TOML, CSV and other text: numbers, lines and trees."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from hilum.quality.orientation import HATS, Weights, even_slope, evidence_of, od
 
 OUT = Path(__file__).parents[2] / "src" / "hilum" / "quality" / "orientation.json"
 #: Strength of the penalty on squared weights, and the weight of a scan against that of a slice; on patients
-#: left out strengths of 1 to 10 and weights of 8 to 30 made no difference worth telling.
+#: left out strengths of 1 to 10 and weights of 8 to 30 made no relevant difference.
 PENALTY, SCAN_WEIGHT = 3.0, 8.0
 _ROUNDS, _FOLDS = 3, 10
 Float = npt.NDArray[np.floating[Any]]
@@ -75,7 +75,7 @@ def upright(samples: list[Sample]) -> list[Sample]:
 def learnable(data: Path, work: Path) -> list[Sample]:
     """Return all samples as the body lies."""
     samples = gather(data, work)
-    displayed = [s for s in samples if s.patient.startswith("ID_")]  # files that tell no position
+    displayed = [s for s in samples if s.patient.startswith("ID_")]  # files that state no position
     return [*upright(displayed), *(s for s in samples if not s.patient.startswith("ID_"))]
 
 

@@ -1,4 +1,4 @@
-"""What tells the orientation is learned from: planes of scans and single slices, with the patient of each."""
+"""Training samples of the orientation check: planes of scans and single slices, with the patient of each."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _squeezed(data: Path) -> Iterator[Sample]:
 
 
 def _blocks(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return means of blocks of a picture."""
+    """Return block means of a slice."""
     values = values[..., 0] if values.ndim == 3 else values
     a, b = (n // _BLOCK for n in values.shape)
     whole = values[: a * _BLOCK, : b * _BLOCK].astype(np.float32)

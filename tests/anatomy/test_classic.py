@@ -161,7 +161,7 @@ def test_lung_cut_by_a_tight_crop_is_kept(chest):
     ],
     ids=["air", "water", "noise"],
 )
-def test_what_is_no_chest_is_refused(hu):
+def test_a_scan_that_is_not_a_chest_is_refused(hu):
     with pytest.raises(NotAChestError):
         Classic()(Volume(hu, np.diag([5.0, 5, 5, 1])))
 

@@ -1,4 +1,4 @@
-"""Masks with one label for both lungs: sides are mapped where they are sure, and withheld elsewhere."""
+"""Masks with one label for both lungs: sides are assigned where they are certain, and withheld elsewhere."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_lungs_that_grow_together_are_measured_together_and_their_sides_withheld
     assert "not sure" in volume["right_lung"].reason
 
 
-def test_sides_are_withheld_where_the_scan_does_not_tell_how_the_patient_lies(chest):
+def test_sides_are_withheld_where_the_orientation_is_unknown(chest):
     scan = replace(chest.volume, meta=replace(chest.volume.meta, orientation_known=False))
     result = hilum.measure(scan, (chest.lungs > 0).astype(np.uint8))
     assert "sides_unknown" in codes(result.flags)
@@ -91,7 +91,7 @@ def test_sides_are_withheld_where_the_scan_does_not_tell_how_the_patient_lies(ch
     assert result.measures["lungs"]["volume"].value > 0
 
 
-def test_one_lung_stays_the_one_that_its_label_says(chest):
+def test_a_single_lung_keeps_the_side_of_its_label(chest):
     right = (chest.lungs == 1).astype(np.uint8)
     labels, flags = part_sides(right, chest.volume, mapped=False)
     assert labels is right
@@ -100,14 +100,14 @@ def test_one_lung_stays_the_one_that_its_label_says(chest):
     assert result.measures["left_lung"]["volume"].value > 0
 
 
-def test_one_lung_on_the_other_side_than_its_label_says_is_withheld(chest):
+def test_a_single_lung_on_the_wrong_side_is_withheld(chest):
     result = hilum.measure(chest.volume, (chest.lungs == 2).astype(np.uint8))
     assert "left_right_suspect" in codes(result.flags)
     assert result.measures["right_lung"]["volume"].value is None
 
 
-def test_what_is_said_to_be_both_is_never_one_side(chest):
-    """Half of a mask is no lung of its own: the sum stands, the sides and the thirds do not."""
+def test_a_label_for_both_lungs_is_never_assigned_to_one_side(chest):
+    """Half of a mask is not a lung: the sum is measured, the sides and the thirds are withheld."""
     right = (chest.lungs == 1).astype(np.uint8)
     result = hilum.measure(chest.volume, right, labels="both")
     assert "sides_unknown" in codes(result.flags)
@@ -117,8 +117,8 @@ def test_what_is_said_to_be_both_is_never_one_side(chest):
     assert result.measures["right_lung"]["volume"].value is None
 
 
-def test_one_lung_in_half_a_picture_stays_the_one_that_its_label_says(chest):
-    """Where the picture was cropped to one side, its middle is not the body's."""
+def test_a_single_lung_in_a_cropped_slice_keeps_the_side_of_its_label(chest):
+    """If the slice was cropped to one side, its middle is not that of the body."""
     half = chest.volume.shape[0] // 2 - 2
     volume = Volume(chest.volume.hu[half:], chest.volume.affine, chest.volume.meta)
     labels, flags = part_sides((chest.lungs[half:] == 1).astype(np.uint8), volume, mapped=False)
@@ -126,7 +126,7 @@ def test_one_lung_in_half_a_picture_stays_the_one_that_its_label_says(chest):
     assert flags == ()
 
 
-def test_a_label_of_a_side_stays_where_another_tells_none(chest):
+def test_a_label_of_a_side_stays_beside_a_label_without_side(chest):
     mixed = chest.lungs.copy()
     mixed[:, :, 20:][mixed[:, :, 20:] > 0] = BOTH
     labels, flags = part_sides(mixed, chest.volume, mapped=True)
@@ -148,7 +148,7 @@ def test_two_parts_of_one_lung_are_not_two_lungs(chest):
     assert flags == ()
 
 
-def test_the_sides_of_a_single_slice_are_told_too(chest):
+def test_the_sides_of_a_single_slice_are_assigned_too(chest):
     k = chest.lungs.shape[2] // 2
     scan = Volume(chest.volume.hu[:, :, k : k + 1], chest.volume.affine, chest.volume.meta)
     labels, flags = part_sides((chest.lungs[:, :, k : k + 1] > 0).astype(np.uint8), scan, mapped=False)

@@ -50,7 +50,7 @@ def test_counts_masks_and_sizes_are_by_region() -> None:
 
 
 @pytest.mark.parametrize(("value", "known"), [(3, (1, 2)), (2, (1, 3)), (-1, (1, 2))])
-def test_a_value_that_is_no_label_is_refused(value, known) -> None:
+def test_a_value_that_is_not_a_label_is_refused(value, known) -> None:
     with pytest.raises(UsageError, match=r"labels holds .*expected 0, 1"):
         LabelVolume(np.full((2, 2, 2), value), GRID, label_set(*known))
 

@@ -16,7 +16,7 @@ COMMAND_LINE = re.compile(
     r"\s-[a-z]\b|(?<![\w-])--[a-z]|"
     r"\bhilum (segment|measure|check|inspect|demo|phantom|prepare|explore|train|evaluate|compare)\b"
 )
-#: Text that is no message: it names options of other programs, or is written into a file for the user of
+#: Text that is not a message: it names options of other programs, or is written into a file for the user of
 #: the command line.
 NO_MESSAGES = ("one file for all structures (--ml)", "`hilum evaluate` gives those", "# Made by hilum train;")
 
@@ -86,7 +86,7 @@ def test_a_sentence_survives_pickling() -> None:
 
 
 @pytest.mark.parametrize(("module", "tree"), _library(), ids=lambda v: v if isinstance(v, str) else "")
-def test_the_library_says_nothing_of_the_command_line(module: str, tree: ast.Module) -> None:
+def test_library_texts_name_no_command_line_option(module: str, tree: ast.Module) -> None:
     found = [
         (node.lineno, node.value)
         for node in _texts(tree)
@@ -100,7 +100,7 @@ def test_each_place_of_a_sentence_can_be_filled(module: str, tree: ast.Module) -
     for call in _sentences(tree):
         template = call.args[0]
         if not isinstance(template, ast.Constant):
-            assert module in ("core/errors.py", "io/atomic.py"), f"{module}:{call.lineno} is no constant"
+            assert module in ("core/errors.py", "io/atomic.py"), f"{module}:{call.lineno} is not a constant"
             continue
         fields = {keyword.arg for keyword in call.keywords}
         used = set()

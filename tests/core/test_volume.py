@@ -82,7 +82,7 @@ def test_an_affine_that_cannot_be_used(affine, text):
 @pytest.mark.parametrize(
     "hu", [np.zeros((4, 4)), np.zeros((0, 4, 4), np.int16), np.zeros((4, 4, 4), np.uint8)], ids=str
 )
-def test_an_array_that_is_no_volume(hu):
+def test_an_array_that_is_not_a_volume(hu):
     with pytest.raises(InputError):
         Volume(hu, np.eye(4))
 

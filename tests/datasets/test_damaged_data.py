@@ -118,7 +118,7 @@ RECORDS = [
 ]
 
 
-def test_a_damaged_record_is_named_and_made_again_where_its_pair_is_given(dataset: Path, pairs: Path) -> None:
+def test_a_corrupted_record_is_named_and_made_again_if_its_pair_is_given(dataset: Path, pairs: Path) -> None:
     file = dataset / "records" / "1.json"
     whole = file.read_text("utf-8")
     for place, value in RECORDS:
@@ -147,7 +147,7 @@ def test_damaged_parameters_of_a_data_set(text: str, dataset: Path, pairs: Path)
     "text",
     ["[" * 50_000, "[]", "5", '{"-1": "a"}', '{"0": ["a"]}', '{"0": ""}', f'{{"{LONG}": "a"}}', '{"²": "a"}'],
 )
-def test_what_is_no_dictionary_of_subjects(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_dictionary_of_subjects(text: str, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text(text, "utf-8")
     with pytest.raises(InputError) as caught:
         read_dictionary(tmp_path / "s.json")

@@ -44,7 +44,7 @@ def names(found) -> list[tuple[str, str | None, str | None]]:
 )
 def test_names_tell_image_from_mask(tmp_path, image, mask, subject):
     touch(tmp_path, image, mask)
-    if subject is None:  # two files of one name and nothing that tells them apart
+    if subject is None:  # two files of one name that cannot be distinguished
         with pytest.raises(InputError, match="twice"):
             find_pairs(tmp_path)
         return
@@ -57,7 +57,7 @@ def test_subjects_come_in_natural_order(tmp_path):
     assert natural_key("a2") < natural_key("a10") < natural_key("b1")
 
 
-def test_half_pairs_are_told(tmp_path):
+def test_incomplete_pairs_are_reported(tmp_path):
     touch(tmp_path, "a_ct.nii", "a_mask.nii", "b_ct.nii", "c_mask.nii")
     problems = {s.name: s.pairs[0].problem for s in find_pairs(tmp_path)}
     assert problems["a"] == ""
@@ -135,7 +135,7 @@ def test_a_dataset_json_of_nnunet_alone_says_what_is_missing(tmp_path):
         (None, None),
     ],
 )
-def test_a_dataset_json_tells_what_its_labels_are(tmp_path, labels, expected):
+def test_a_dataset_json_states_its_labels(tmp_path, labels, expected):
     table = nnunet(tmp_path, labels=labels)
     found = labels_of(table)
     assert (found and found.describe()) == expected
@@ -190,7 +190,7 @@ def test_backslashes_in_a_csv_are_named(tmp_path):
     assert "/" in caught.value.hint
 
 
-def test_csv_pictures_of_a_subject_stay_together_and_volumes_may_not(tmp_path):
+def test_csv_slices_of_a_subject_stay_together_and_volumes_may_not(tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("image,mask,subject\n1.tif,1.png,A\n2.tif,2.png,A\n")
     assert len(find_pairs(table)[0].pairs) == 2
@@ -219,7 +219,7 @@ def test_broken_tables(tmp_path, name, text, words):
         find_pairs(tmp_path / name)
 
 
-def test_nothing_there(tmp_path):
+def test_an_empty_source(tmp_path):
     with pytest.raises(InputError, match="No pair"):
         find_pairs(tmp_path)
     with pytest.raises(InputError, match="no file or folder"):

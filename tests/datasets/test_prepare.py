@@ -79,7 +79,7 @@ def test_orientation_of_the_file_does_not_matter(tmp_path, write_pair, plane, co
         assert np.nonzero(drawn == 1)[1].max() < np.nonzero(drawn == 2)[1].min()
 
 
-def test_index_tells_files_and_hashes(tmp_path, pairs):
+def test_the_index_lists_files_and_hashes(tmp_path, pairs):
     prepare(pairs, tmp_path / "ds")
     records = load_index(tmp_path / "ds")
     assert [r.subject for r in records] == sorted(r.subject for r in records)
@@ -119,7 +119,7 @@ def test_adding_subjects_keeps_the_old_numbers(tmp_path, pairs, write_pair, tree
     assert prepare(tmp_path / "more", tmp_path / "ds").subjects == 5  # those not given now stay
 
 
-def test_changed_source_is_made_anew_without_leftovers(tmp_path, write_pair):
+def test_a_changed_source_is_prepared_again_without_leftovers(tmp_path, write_pair):
     write_pair(tmp_path / "in", "x", 1)
     prepare(tmp_path / "in", tmp_path / "ds", plane="axial")
 
@@ -148,7 +148,7 @@ def test_same_bytes_with_one_and_two_processes(tmp_path, pairs, tree):
     ],
     ids=["no /dev/shm", "no right to it", "no semaphores", "no more processes"],
 )
-def test_where_the_system_gives_no_processes_one_does_all(tmp_path, pairs, tree, monkeypatch, place, error):
+def test_without_worker_processes_one_process_does_all(tmp_path, pairs, tree, monkeypatch, place, error):
     from multiprocessing import context, process
 
     prepare(pairs, tmp_path / "whole")
@@ -165,7 +165,7 @@ def test_where_the_system_gives_no_processes_one_does_all(tmp_path, pairs, tree,
     assert tree(tmp_path / "ds") == tree(tmp_path / "whole")
 
 
-def test_one_process_instead_of_several_is_told(tmp_path, pairs, monkeypatch, capsys):
+def test_a_fallback_to_one_process_is_reported(tmp_path, pairs, monkeypatch, capsys):
     from multiprocessing import context
 
     from hilum.cli.app import run
@@ -195,7 +195,7 @@ prepare(sys.argv[1], sys.argv[2])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs kill -9")
-def test_no_hidden_file_of_a_killed_run_stays_in_or_beside_the_data_set(tmp_path, pairs, tree):
+def test_no_hidden_file_of_a_killed_run_stays_in_or_beside_the_dataset(tmp_path, pairs, tree):
     for killed_at in ("subjects.json", ".parquet"):
         words = [sys.executable, "-c", _KILLED_AT, str(pairs), str(tmp_path / "place" / "ds"), killed_at]
         assert subprocess.run(words, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
@@ -217,14 +217,14 @@ def test_killed_runs_end_with_the_same_bytes(tmp_path, write_pair, tree):
     prepare(tmp_path / "in", tmp_path / "whole")
     script = tmp_path / "run.py"
     script.write_text(_RUN)
-    chance = random.Random(7)
+    rng = random.Random(7)
     command = [sys.executable, str(script), str(tmp_path / "in"), str(tmp_path / "ds")]
     begin = time.monotonic()
     subprocess.run([*command[:-1], str(tmp_path / "timed")], check=True)
     length = time.monotonic() - begin
     for _ in range(3):
         running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        time.sleep(length * chance.uniform(0.4, 1.0))
+        time.sleep(length * rng.uniform(0.4, 1.0))
         running.send_signal(signal.SIGKILL)
         running.wait()
         for image in (tmp_path / "ds").glob("images/*.tiff"):
@@ -233,7 +233,7 @@ def test_killed_runs_end_with_the_same_bytes(tmp_path, write_pair, tree):
     assert tree(tmp_path / "ds") == tree(tmp_path / "whole")
 
 
-def test_stopped_after_one_subject_goes_on(tmp_path, pairs, tree, monkeypatch):
+def test_a_run_stopped_after_one_subject_resumes(tmp_path, pairs, tree, monkeypatch):
     prepare(pairs, tmp_path / "whole")
     from hilum.datasets import prepare as module
 
@@ -264,7 +264,7 @@ def test_lost_or_cut_files_are_made_again(tmp_path, pairs, tree):
     assert tree(tmp_path / "ds") == before
 
 
-def test_full_disk_is_one_sentence_and_goes_on(tmp_path, pairs, tree, monkeypatch):
+def test_a_full_disk_is_one_sentence_and_the_run_resumes(tmp_path, pairs, tree, monkeypatch):
     real, written = Path.write_bytes, []
 
     def full(self, data):
@@ -318,7 +318,7 @@ def test_resampled_pixels_keep_volume_and_density(tmp_path, phantom, spacing, ex
     assert subject.notes[0][0] == "pixels_resampled"
 
 
-def test_pictures_without_scale(tmp_path):
+def test_slices_without_scale(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / "in" / folder).mkdir(parents=True)
     rng = np.random.default_rng(1)

@@ -112,11 +112,11 @@ def test_labels_of_nnunet_are_read_from_its_dataset_json(tmp_path, write_pair):
         (tmp_path / "raw" / folder).mkdir(parents=True)
         (tmp_path / "in" / f"{old}.nii.gz").rename(tmp_path / "raw" / folder / f"{new}.nii.gz")
     table = tmp_path / "raw" / "dataset.json"
-    told = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
-    table.write_text(json.dumps({**told, "labels": {"background": 0, "right lung": 4, "liver": 9}}))
+    fields = {"channel_names": {"0": "CT"}, "file_ending": ".nii.gz"}
+    table.write_text(json.dumps({**fields, "labels": {"background": 0, "right lung": 4, "liver": 9}}))
     data = load_dataset(prepare(table, tmp_path / "ds").dataset)
     assert sum(int(data.mask(r).sum()) for r in data.slices) == np.count_nonzero(labels == 4)
-    table.write_text(json.dumps({**told, "labels": {"background": 0, "lung": 4}}))
+    table.write_text(json.dumps({**fields, "labels": {"background": 0, "lung": 4}}))
     with pytest.raises(InputError, match=r"values that dataset.json does not name \(9\)"):
         prepare(table, tmp_path / "other")
 
@@ -139,7 +139,7 @@ def test_a_mask_that_would_lose_its_lung_is_not_resampled(tmp_path, write_pair):
     assert "resample" not in caught.value.hint
 
 
-def test_what_was_done_to_a_mask_is_said_on_the_screen(tmp_path, write_pair, capsys):
+def test_changes_of_a_mask_are_printed(tmp_path, write_pair, capsys):
     from hilum.cli.app import run
 
     other_grid(tmp_path / "in", write_pair)
@@ -156,7 +156,7 @@ def test_maps_that_cannot_be_read(tmp_path, pairs, text):
         prepare(pairs, tmp_path / "ds", labels=text)
 
 
-def test_refused_pairs_are_listed_without_names_and_the_rest_goes_on(tmp_path, pairs, write_pair):
+def test_refused_pairs_are_listed_without_names_and_the_rest_continues(tmp_path, pairs, write_pair):
     write_pair(pairs, "clara", 5, change=values((1, 0), (2, 0)))
     (pairs / "dora_ct.nii.gz").write_bytes((pairs / "berta_ct.nii.gz").read_bytes())
     (pairs / "emil_ct.nii.gz").write_bytes(b"\x1f\x8bnot gzip")

@@ -69,7 +69,7 @@ def test_pleural_fluid_is_a_label_beside_the_lungs(dataset: Path) -> None:
     assert fluid[1] == int((data.mask(data.volumes[1]) == LABELS["pleural_fluid"]).sum()) > 20
 
 
-def test_the_same_command_goes_on_and_gives_the_same_bytes(
+def test_the_same_command_resumes_and_gives_the_same_bytes(
     pairs: Path, dataset: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "volumes"
@@ -84,7 +84,7 @@ def test_the_same_command_goes_on_and_gives_the_same_bytes(
     assert not (again / "images" / "7_0_ct.nii").exists()
 
 
-def test_no_name_of_a_subject_is_in_the_data_set(dataset: Path) -> None:
+def test_the_dataset_holds_no_name_of_a_subject(dataset: Path) -> None:
     for file in (p for p in dataset.rglob("*") if p.is_file()):
         assert b"p0_" not in file.read_bytes()
 
@@ -138,7 +138,7 @@ def test_a_damaged_data_set_is_one_sentence(damage: str, pairs: Path, tmp_path: 
 
 
 def test_the_grid_of_the_affine_is_that_of_the_voxels() -> None:
-    """A dense cube is where the affine says it is, whichever way the axes of the scan run."""
+    """A dense cube lies where the affine says, for any order and direction of the axes."""
     hu = np.full((40, 50, 30), -1000, np.int16)
     hu[10:20, 20:30, 5:15] = 50
     affine = np.array([[-2.0, 0, 0, 60], [0, 3.0, 0, -70], [0, 0, 4.0, 10], [0, 0, 0, 1]])

@@ -54,7 +54,7 @@ def test_every_verb_has_a_section_and_every_package_a_page(site):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium here")
+@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
 def test_a_browser_asks_no_host_that_the_site_names(site, tmp_path):
     """Chromium itself asks hosts of its maker, so only those that stand in the site count."""
     log = tmp_path / "net.json"

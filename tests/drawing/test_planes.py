@@ -1,4 +1,4 @@
-"""Where things lie in the pictures."""
+"""Positions of structures in the slices shown."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_right_is_left_front_and_head_are_up(marked, axcodes):
     axial = slice_image(found, Plane.AXIAL, 10).grey
     left, right = np.array_split(axial, 2, axis=1)
     dark_left, dark_right = int(left.min()), int(right.min())
-    assert dark_left == windowed(np.array([-800]))[0], "the patient's right lung is on the picture's left"
+    assert dark_left == windowed(np.array([-800]))[0], "the patient's right lung is on the left of the slice"
     assert dark_right == windowed(np.array([-600]))[0]
     lung = axial[:, axial.min(axis=0) == dark_left]
     front = np.flatnonzero((lung == windowed(np.array([100]))[0]).any(axis=1))
@@ -89,7 +89,7 @@ def test_outlines_lie_on_the_voxel_borders(boxes, axcodes):
         assert loop[:, 1].max() == pytest.approx((box[1].stop - 6) * SPACING[1])
 
 
-def test_pictures_have_the_size_of_the_body(boxes):
+def test_slices_are_cropped_to_the_body(boxes):
     found = survey_of(boxes)
     sides = [(part.stop - part.start) * step for part, step in zip(shown_box(found), SPACING, strict=True)]
     assert slice_image(found, Plane.AXIAL, 10).size_mm == (sides[0], sides[1])
@@ -121,16 +121,14 @@ def test_chosen_slices_pass_through_the_lungs(chest):
     assert [len(chosen[plane]) for plane in (Plane.AXIAL, Plane.CORONAL, Plane.SAGITTAL)] == [3, 2, 2]
     for plane in (Plane.AXIAL, Plane.CORONAL):
         for index in chosen[plane]:
-            assert all(slice_image(found, plane, index).outlines.values()), (
-                "both lungs are in the slice_image"
-            )
+            assert all(slice_image(found, plane, index).outlines.values()), "both lungs are in the slice"
     right, left = chosen[Plane.SAGITTAL]
     assert slice_image(found, Plane.SAGITTAL, right).outlines[Lung.RIGHT]
     assert slice_image(found, Plane.SAGITTAL, left).outlines[Lung.LEFT]
     assert list(chosen[Plane.AXIAL]) == sorted(chosen[Plane.AXIAL], reverse=True), "from the apex down"
 
 
-def test_one_lung_has_one_sagittal_picture(chest, make_result):
+def test_one_lung_has_one_sagittal_slice(chest, make_result):
     labels = np.where(chest.segmentations["lungs"].labels.data == Lung.LEFT, 2, 0).astype(np.uint8)
     found = survey_of(make_result(chest.volume, labels))
     (index,) = choose(found)[Plane.SAGITTAL]

@@ -26,9 +26,9 @@ def noisy(make_result):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("kind", [np.int16, np.float32])
-@pytest.mark.parametrize("slab", [1, 3000, 10**9])
-def test_sums_match_numpy(noisy, monkeypatch, order, kind, slab):
-    monkeypatch.setattr(module, "_BLOCK_VOXELS", slab)
+@pytest.mark.parametrize("chunk", [1, 3000, 10**9])
+def test_sums_match_numpy(noisy, monkeypatch, order, kind, chunk):
+    monkeypatch.setattr(module, "_BLOCK_VOXELS", chunk)
     hu = np.asarray(noisy.volume.hu, dtype=kind, order=order)
     found = survey_of(replace(noisy, volume=replace(noisy.volume, hu=hu)))
     plain = noisy.volume.hu[::-1, ::-1].astype(float)
@@ -69,7 +69,7 @@ def test_metal_does_not_overflow(boxes):
     assert found.tissue[Lung.RIGHT][30, 10] == pytest.approx(19 * 0.2 + 31.0)
 
 
-def test_voxels_that_are_no_number_are_left_out(boxes):
+def test_voxels_that_are_not_numbers_are_left_out(boxes):
     hu = boxes.volume.hu.astype(np.float32)
     hu[30, 10, 10], hu[30, 11, 10], hu[30, 12, 10] = np.nan, np.inf, -np.inf
     found = survey_of(replace(boxes, volume=replace(boxes.volume, hu=hu)))

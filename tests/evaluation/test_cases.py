@@ -29,7 +29,7 @@ EMPTY = np.zeros(SHAPE, np.uint8)
 AIR = np.full(SHAPE, -1000, np.int16)
 
 
-def judge(prediction, reference, grid=GRID, hu=None, sides=SideChoice.AUTO):
+def score(prediction, reference, grid=GRID, hu=None, sides=SideChoice.AUTO):
     return evaluate_case(Case("7", "7", prediction, reference, grid, hu, sides)).values
 
 
@@ -38,7 +38,7 @@ def numbers(values):
 
 
 def test_equal_masks_are_perfect():
-    values = numbers(judge(TEN, TEN, hu=AIR + 500)[LUNGS])
+    values = numbers(score(TEN, TEN, hu=AIR + 500)[LUNGS])
     assert values == {
         "dice": 1,
         "iou": 1,
@@ -58,7 +58,7 @@ def test_equal_masks_are_perfect():
 
 def test_shifted_cube_has_the_overlap_of_a_shifted_cube():
     moved = np.roll(TEN, 3, axis=2)
-    values = numbers(judge(moved, TEN, hu=np.full(SHAPE, -700, np.int16))[LUNGS])
+    values = numbers(score(moved, TEN, hu=np.full(SHAPE, -700, np.int16))[LUNGS])
     assert values["dice"] == pytest.approx(0.7)
     assert values["iou"] == pytest.approx(700 / 1300)
     assert values["sensitivity"] == values["precision"] == pytest.approx(0.7)
@@ -69,13 +69,13 @@ def test_shifted_cube_has_the_overlap_of_a_shifted_cube():
 def test_errors_are_signed_in_ml_and_g():
     larger = labels((1, (5, 5, 5), (15, 15, 17)))
     grid = Grid((2.0, 2.0), 2.5, 0.01)
-    values = judge(larger, TEN, grid, np.full(SHAPE, -800, np.int16))[LUNGS]
+    values = score(larger, TEN, grid, np.full(SHAPE, -800, np.int16))[LUNGS]
     assert values["volume_error"].value == pytest.approx(200 * 0.01)
     assert values["volume_error_percent"].value == pytest.approx(20)
     assert values["mass_error"].value == pytest.approx(200 * 0.01 * 0.2)
     assert values["mass_error_percent"].value == pytest.approx(20)
     assert (values["volume_error"].unit, values["mass_error"].unit) == ("mL", "g")
-    smaller = judge(TEN, larger, grid, np.full(SHAPE, -800, np.int16))[LUNGS]
+    smaller = score(TEN, larger, grid, np.full(SHAPE, -800, np.int16))[LUNGS]
     assert smaller["volume_error"].value == pytest.approx(-2)
 
 
@@ -92,7 +92,7 @@ def test_mass_is_that_of_hilum_measures():
         compute(volume, LabelVolume.on_grid_of(volume, mask), ())["lungs"]["volume"].value
         for mask in (prediction, reference)
     ]
-    values = judge(prediction, reference, Grid((0.7, 0.7), 2.0, volume.voxel_volume_ml), hu)[LUNGS]
+    values = score(prediction, reference, Grid((0.7, 0.7), 2.0, volume.voxel_volume_ml), hu)[LUNGS]
     assert values["mass_error"].value == pytest.approx(masses[0] - masses[1], rel=1e-4)
     assert values["volume_error"].value == pytest.approx(volumes[0] - volumes[1], rel=1e-4)
     table = np.maximum(hu.astype(float), -1000) + 1000
@@ -103,12 +103,12 @@ def test_mass_is_that_of_hilum_measures():
 def test_float_scan_with_holes():
     hu = np.full(SHAPE, -500, np.float32)
     hu[6, 6, 6] = np.nan
-    values = judge(TEN, TEN, hu=hu)[LUNGS]
+    values = score(TEN, TEN, hu=hu)[LUNGS]
     assert values["mass_error"].value == 0
 
 
-def test_both_empty_has_no_value_and_says_why():
-    values = judge(EMPTY, EMPTY, hu=AIR)[LUNGS]
+def test_two_empty_masks_have_no_value_and_a_reason():
+    values = score(EMPTY, EMPTY, hu=AIR)[LUNGS]
     for metric in ("dice", "iou", "sensitivity", "precision", "hd95", "assd", "surface_dice_1"):
         assert values[metric].value is None
         assert values[metric].reason == "neither mask holds a lung"
@@ -117,7 +117,7 @@ def test_both_empty_has_no_value_and_says_why():
 
 
 def test_empty_prediction_is_zero_where_that_is_known():
-    values = judge(EMPTY, TEN, hu=AIR + 500)[LUNGS]
+    values = score(EMPTY, TEN, hu=AIR + 500)[LUNGS]
     assert [values[m].value for m in ("dice", "iou", "sensitivity", "surface_dice_1")] == [0, 0, 0, 0]
     assert values["precision"].value is None
     assert values["hd95"].value is None
@@ -127,7 +127,7 @@ def test_empty_prediction_is_zero_where_that_is_known():
 
 
 def test_empty_reference():
-    values = judge(TEN, EMPTY, hu=AIR + 500)[LUNGS]
+    values = score(TEN, EMPTY, hu=AIR + 500)[LUNGS]
     assert [values[m].value for m in ("dice", "iou", "precision", "surface_dice_2")] == [0, 0, 0, 0]
     for metric in ("sensitivity", "hd95", "dense_recall", "volume_error_percent", "mass_error_percent"):
         assert values[metric].value is None
@@ -140,15 +140,15 @@ def test_empty_reference():
 @pytest.mark.parametrize("grid", [GRID, Grid(None), Grid((1.0, 1.0))])
 @pytest.mark.parametrize("hu", [None, AIR])
 def test_every_value_is_a_number_or_has_a_reason(prediction, reference, grid, hu):
-    values = judge(prediction, reference, grid, hu)[LUNGS]
+    values = score(prediction, reference, grid, hu)[LUNGS]
     assert list(values) == list(METRICS)
     for entry in values.values():
         assert (entry.value is None) == bool(entry.reason)
         assert entry.value is None or np.isfinite(entry.value)
 
 
-def test_unknown_spacing_is_measured_in_voxels_and_says_so():
-    values = judge(np.roll(TEN, 2, 0), TEN, Grid(None), AIR + 900)[LUNGS]
+def test_unknown_spacing_is_measured_in_voxels_and_stated():
+    values = score(np.roll(TEN, 2, 0), TEN, Grid(None), AIR + 900)[LUNGS]
     assert (values["hd95"].value, values["hd95"].unit) == (2, "voxel")
     assert values["surface_dice_2"].unit == "at 2 voxel"
     assert values["volume_error"].value is None
@@ -157,12 +157,12 @@ def test_unknown_spacing_is_measured_in_voxels_and_says_so():
     assert values["dense_recall"].reason == "the voxel size is not known"
 
 
-def test_single_picture_is_measured_in_its_plane():
+def test_a_single_slice_is_measured_in_its_plane():
     one, two = (mask[10:11] for mask in (np.roll(TEN, 3, 2), TEN))
-    values = judge(one, two, Grid((0.5, 2.0)))[LUNGS]
+    values = score(one, two, Grid((0.5, 2.0)))[LUNGS]
     assert (values["hd95"].value, values["hd95"].unit) == (6, "mm")
     assert values["volume_error"].value is None
-    pixels = judge(one, two, Grid(None))[LUNGS]
+    pixels = score(one, two, Grid(None))[LUNGS]
     assert (pixels["hd95"].value, pixels["hd95"].unit) == (3, "px")
 
 
@@ -173,10 +173,10 @@ def test_dense_recall_counts_deep_dense_voxels_only():
     prediction = TEN.copy()
     prediction[5] = 0
     prediction[:, :, 11:] = 0
-    values = judge(prediction, TEN, hu=hu)[LUNGS]
+    values = score(prediction, TEN, hu=hu)[LUNGS]
     # deeper than 3 mm: columns 8 to 11 (the wall is 4 mm from column 8 and from column 11)
     assert values["dense_recall"].value == pytest.approx(3 / 4)
-    assert judge(TEN, TEN, hu=hu)[LUNGS]["dense_recall"].value == 1
+    assert score(TEN, TEN, hu=hu)[LUNGS]["dense_recall"].value == 1
 
 
 def test_depth_does_not_count_the_edge_of_the_scan():
@@ -184,7 +184,7 @@ def test_depth_does_not_count_the_edge_of_the_scan():
     hu = np.zeros((9, 9, 9), np.int16)
     half = reference.copy()
     half[:, :, 4:] = 0
-    assert judge(half, reference, GRID, hu)[LUNGS]["dense_recall"].value == pytest.approx(4 / 9)
+    assert score(half, reference, GRID, hu)[LUNGS]["dense_recall"].value == pytest.approx(4 / 9)
 
 
 def test_cropping_to_the_masks_changes_nothing():
@@ -192,10 +192,10 @@ def test_cropping_to_the_masks_changes_nothing():
     random = np.random.default_rng(1)
     hu = random.integers(-900, 100, SHAPE).astype(np.int16)
     prediction = np.roll(TEN, 1, 1)
-    near = judge(prediction, TEN, GRID, hu)[LUNGS]
+    near = score(prediction, TEN, GRID, hu)[LUNGS]
     padded = [np.pad(a, 20) for a in (prediction, TEN, hu)]
     assert padded[0].shape == wide
-    far = judge(padded[0], padded[1], GRID, padded[2])[LUNGS]
+    far = score(padded[0], padded[1], GRID, padded[2])[LUNGS]
     assert numbers(near) == pytest.approx(numbers(far))
 
 
@@ -204,19 +204,19 @@ def test_views_in_any_memory_order_give_the_same():
     masks = [np.asfortranarray(random.integers(0, 2, SHAPE).astype(np.uint8))[:, ::-1] for _ in range(2)]
     plain = [np.ascontiguousarray(mask) for mask in masks]
     grid = Grid((0.7, 0.8), 2.0, 0.001)
-    assert numbers(judge(*masks, grid)[LUNGS]) == pytest.approx(numbers(judge(*plain, grid)[LUNGS]))
+    assert numbers(score(*masks, grid)[LUNGS]) == pytest.approx(numbers(score(*plain, grid)[LUNGS]))
 
 
-def test_sides_are_told_where_both_masks_tell_them():
+def test_sides_are_evaluated_where_both_masks_have_them():
     both = labels((1, (5, 5, 3), (15, 15, 11)), (2, (5, 5, 15), (15, 15, 23)))
     swapped = np.where(both > 0, 3 - both, 0).astype(np.uint8)
-    values = judge(swapped, both)
+    values = score(swapped, both)
     assert values[LUNGS]["dice"].value == 1
     assert values[Side.RIGHT]["dice"].value == values[Side.LEFT]["dice"].value == 0
-    assert list(judge((both > 0).astype(np.uint8), both)) == [LUNGS]
-    assert list(judge(both, both, sides=SideChoice.NO)) == [LUNGS]
+    assert list(score((both > 0).astype(np.uint8), both)) == [LUNGS]
+    assert list(score(both, both, sides=SideChoice.NO)) == [LUNGS]
     only_right = np.where(both == 1, 1, 0).astype(np.uint8)
-    values = judge(only_right, only_right, sides=SideChoice.YES)
+    values = score(only_right, only_right, sides=SideChoice.YES)
     assert values[Side.RIGHT]["dice"].value == 1
     assert values[Side.LEFT]["dice"].reason == "neither mask holds a lung"
 
@@ -231,12 +231,12 @@ _seeds = st.integers(0, 2**31)
 
 @settings(max_examples=30, deadline=None)
 @given(_seeds, _seeds, st.floats(0.05, 0.95))
-def test_what_swapping_does(one, other, share):
+def test_swapping_the_masks_swaps_the_metrics(one, other, share):
     a, b = ((np.random.default_rng(s).random((5, 6, 7)) < share).astype(np.uint8) for s in (one, other))
     if not (a.any() and b.any()):
         return
     hu = np.random.default_rng(one).integers(-1000, 100, a.shape).astype(np.int16)
-    ab, ba = (numbers(judge(*pair, GRID, hu)[LUNGS]) for pair in ((a, b), (b, a)))
+    ab, ba = (numbers(score(*pair, GRID, hu)[LUNGS]) for pair in ((a, b), (b, a)))
     for metric in ("dice", "iou", "hd95", "assd", "surface_dice_1", "surface_dice_2"):
         assert ab[metric] == pytest.approx(ba[metric])
     assert ab["sensitivity"] == pytest.approx(ba["precision"])
@@ -250,7 +250,7 @@ def test_overlap_is_that_of_monai():
     metrics = pytest.importorskip("monai.metrics")
     random = np.random.default_rng(4)
     a, b = ((random.random((6, 7, 8)) < 0.5).astype(np.uint8) for _ in range(2))
-    values = numbers(judge(a, b)[LUNGS])
+    values = numbers(score(a, b)[LUNGS])
     p, r = torch.tensor(a)[None, None], torch.tensor(b)[None, None]
     assert values["dice"] == pytest.approx(float(metrics.compute_dice(p, r)))
     assert values["iou"] == pytest.approx(float(metrics.compute_iou(p, r)))

@@ -168,7 +168,7 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
         ({}, ["--ct", "x"], 2, "ct is for masks"),
     ],
 )
-def test_what_does_not_fit_is_told(hilum_cli, make_dataset, make_run, capsys, change, arguments, code, words):
+def test_a_mismatch_is_reported(hilum_cli, make_dataset, make_run, capsys, change, arguments, code, words):
     data = make_dataset()
     run = make_run("net", data, **change)
     assert hilum_cli("evaluate", run, data, *arguments) == code
@@ -187,7 +187,7 @@ def test_unfinished_and_damaged_runs(hilum_cli, make_dataset, make_run, capsys):
     assert "has not ended" in capsys.readouterr().err
 
 
-def test_compare_evaluates_what_is_not_yet(hilum_cli, make_dataset, make_run, tmp_path, capsys):
+def test_compare_evaluates_what_was_not_evaluated(hilum_cli, make_dataset, make_run, tmp_path, capsys):
     data = make_dataset(subjects=8, slices=3)
     parts = {"train": [], "validation": [], "test": list(range(8))}
     good, bad = make_run("good", data, parts=parts), make_run("bad", data, extra=2, parts=parts)

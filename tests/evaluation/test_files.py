@@ -171,7 +171,7 @@ def test_masks_on_two_grids_are_refused(tmp_path):
         evaluate_masks(tmp_path / "a.nii.gz", tmp_path / "c.nii.gz")
 
 
-def test_values_that_mean_nothing_are_refused_until_a_map_is_given(tmp_path):
+def test_values_without_a_meaning_are_refused_until_a_map_is_given(tmp_path):
     scan = volume()
     write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
     write_map(tmp_path / "b.nii.gz", 40 * lungs(scan), scan, "lungs")
@@ -181,7 +181,7 @@ def test_values_that_mean_nothing_are_refused_until_a_map_is_given(tmp_path):
     assert found.row("dice", Side.LEFT).mean == 1
 
 
-def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
+def test_each_mask_has_its_own_vocabulary(tmp_path):
     """A vocabulary that fits the prediction must not wipe out the reference."""
     scan = volume()
     write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
@@ -204,7 +204,7 @@ def test_each_mask_has_a_vocabulary_of_its_own(tmp_path):
         evaluate_masks(tmp_path / "ref.nii.gz", tmp_path / "ts.nii.gz", ref_labels="nonsense")
 
 
-def test_an_empty_reference_is_no_dice_of_nought(tmp_path):
+def test_an_empty_reference_has_no_dice(tmp_path):
     scan = volume()
     write_labels(tmp_path / "a.nii.gz", LabelVolume.on_grid_of(scan, lungs(scan)), scan)
     write_labels(tmp_path / "b.nii.gz", LabelVolume.on_grid_of(scan, 0 * lungs(scan)), scan)
@@ -234,7 +234,7 @@ def test_a_folder_of_structures_is_one_mask(tmp_path):
     assert one.row("dice", Side.LEFT).mean == 1
 
 
-def test_one_label_for_both_lungs_is_judged_as_both_and_by_sides_only_where_they_are_sure(tmp_path):
+def test_one_label_for_both_lungs_is_evaluated_by_sides_only_where_they_are_certain(tmp_path):
     scan = volume((30, 18, 12))
     true = np.zeros(scan.shape, np.uint8)
     true[3:12, 4:14, 2:10], true[18:27, 4:14, 2:10] = 1, 2  # the first axis grows to the left
@@ -243,8 +243,8 @@ def test_one_label_for_both_lungs_is_judged_as_both_and_by_sides_only_where_they
     files = tmp_path / "one.nii.gz", tmp_path / "ref.nii.gz"
     assert evaluate_masks(*files).sides == (Side.LUNGS,)
     assert evaluate_masks(*files, labels="both").row("dice").mean == 1
-    told = evaluate_masks(*files, sides="yes")
-    assert [told.row("dice", side).mean for side in Side] == [1, 1, 1]
+    by_side = evaluate_masks(*files, sides="yes")
+    assert [by_side.row("dice", side).mean for side in Side] == [1, 1, 1]
     grown = np.zeros_like(true)
     grown[3:27, 4:14, 2:10] = 1
     write_labels(tmp_path / "one.nii.gz", LabelVolume.on_grid_of(scan, grown), scan)
@@ -260,7 +260,7 @@ def test_one_bad_case_is_named(folders):
         evaluate_masks(folders / "pred", folders / "ref")
 
 
-def test_pictures_without_spacing(tmp_path):
+def test_slices_without_spacing(tmp_path):
     from PIL import Image
 
     y, x = np.indices((30, 40))

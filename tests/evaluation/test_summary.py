@@ -58,12 +58,12 @@ def test_millimetres_and_pixels_are_not_mixed():
     assert {r.unit: (r.n, r.mean) for r in rows} == {"mm": (2, 3), "px": (1, 100)}
 
 
-def test_one_case_has_no_spread():
+def test_a_single_case_has_no_spread():
     found = row([case("a", dice=0.9)], "dice")
     assert (found.sd, found.low, found.high) == (None, None, None)
 
 
-def test_nothing_known_is_no_number():
+def test_cases_without_values_have_no_mean():
     found = next(r for r in summarise([case("a")]) if r.metric == "dice")
     assert (found.n, found.mean, found.worst, found.reason) == (0, None, None, "not given (1)")
 
@@ -78,7 +78,7 @@ def test_interval_is_that_of_the_normal_for_many_subjects():
 
 
 def test_subjects_are_drawn_not_slices():
-    """Ten copies of each slice tell no more than one: the interval must stay as wide."""
+    """Ten copies of each slice add no information: the interval must stay as wide."""
     values = np.random.default_rng(1).normal(size=30)
     names = [str(n) for n in range(30)]
     once = bootstrap_mean(values, names)
@@ -133,7 +133,7 @@ def test_slices_of_a_subject_are_one_observation():
     assert test.p > 0.1
 
 
-def test_equal_models_have_no_test():
+def test_equal_models_have_no_p_value():
     (test,) = paired_tests(models([0.9, 0.8], [0.9, 0.8]))
     assert (test.p, test.p_holm, test.better, test.reason) == (None, None, None, "no subject differs")
     (test,) = paired_tests(models([0.9], [0.8]))

@@ -1,4 +1,4 @@
-"""Going to cubes and back keeps places."""
+"""Resampling to isotropic voxels and back keeps positions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def test_a_ramp_in_mm_stays_a_ramp(spacing: tuple[float, float, float]) -> None:
     for axis in range(3):
         at = (np.arange(shape[axis]) - (shape[axis] - 1) / 2) * spacing[axis]
         ramp = np.broadcast_to(at.reshape([-1 if a == axis else 1 for a in range(3)]), shape)
-        cubes = grid.to_iso(ramp.astype(np.float32))
-        assert cubes.shape == grid.size
+        isotropic = grid.to_iso(ramp.astype(np.float32))
+        assert isotropic.shape == grid.size
         expected = (np.arange(grid.size[axis]) - (grid.size[axis] - 1) / 2) * 2.5
-        line = cubes.mean(axis=tuple(a for a in range(3) if a != axis))
+        line = isotropic.mean(axis=tuple(a for a in range(3) if a != axis))
         inner = np.abs(expected) <= at[-1]
         assert np.allclose(line[inner], expected[inner], atol=1e-3)
-        back = grid.from_iso(cubes)
+        back = grid.from_iso(isotropic)
         assert back.shape == shape
         middle = np.abs(at) <= min(at[-1], expected[-1]) - 2.5
         assert np.allclose(

@@ -18,7 +18,7 @@ def test_few_neighbours_and_distances_agree(spacing: tuple[float, float, float],
     assert np.array_equal(erode(mask, radius, spacing), depth(mask, spacing) > radius)
 
 
-def test_the_rim_of_the_array_is_no_edge() -> None:
+def test_the_border_of_the_array_is_not_an_edge() -> None:
     full = np.ones((5, 5, 5), bool)
     assert erode(full, 2.1, (2, 2, 2)).all()
     assert not dilate(~full, 2.1, (2, 2, 2)).any()

@@ -35,7 +35,7 @@ def test_no_corner_and_no_direction_is_special():
     assert areas[turned] == pytest.approx(areas)
 
 
-def test_picture_elements_are_lengths():
+def test_elements_in_a_slice_are_lengths():
     lengths = element_areas((3.0, 4.0))
     assert lengths[0b0001] == pytest.approx(2.5)
     assert lengths[0b0011] == pytest.approx(3.0)  # inside at low columns: the line runs along rows
@@ -64,7 +64,7 @@ def test_shifted_box_is_as_far_as_it_was_shifted(spacing, axis):
 
 
 def test_thin_plates_are_one_distance_apart():
-    """Two parallel plates: all distances are known, so all metrics are."""
+    """Two parallel faces: all distances are known, so all metrics are."""
     near, far = np.zeros((30, 40, 40), bool), np.zeros((30, 40, 40), bool)
     near[:10], far[:14] = True, True
     found = surface_distances(near[:, 5:-5, 5:-5], far[:, 5:-5, 5:-5], (0.5, 1.0, 1.0))

@@ -171,7 +171,7 @@ def test_a_data_set_of_one_subject(tmp_path: Path, capsys: Any) -> None:
         ("dataset", "dataset", 3, "no masks"),
     ],
 )
-def test_evaluate_what_is_not_there(
+def test_evaluate_a_missing_file(
     first: str, second: str, code: int, words: str, dataset: Path, capsys: Any
 ) -> None:
     folder = dataset.parent

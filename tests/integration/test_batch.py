@@ -56,7 +56,7 @@ def cut(path: Path, chest) -> Path:
     return path
 
 
-def test_every_failure_is_told_and_the_code_is_that_of_the_first(chest, tmp_path, capsys):
+def test_every_failure_is_reported_and_the_exit_code_is_that_of_the_first(chest, tmp_path, capsys):
     good = save(chest, tmp_path / "good.nii.gz")
     water = save(hilum.Volume(np.zeros_like(chest.hu), chest.affine), tmp_path / "water.nii.gz")
     bad = [cut(tmp_path / "cut.nii.gz", chest), tmp_path / "absent.nii.gz", water]
@@ -72,7 +72,7 @@ def test_every_failure_is_told_and_the_code_is_that_of_the_first(chest, tmp_path
     assert folders(tmp_path / "out") == ["good"]
 
 
-def test_quiet_still_tells_of_failures(chest, tmp_path, capsys):
+def test_quiet_still_reports_failures(chest, tmp_path, capsys):
     good = save(chest, tmp_path / "good.nii.gz")
     assert segment(good, tmp_path / "no.nii", "-o", tmp_path / "out", "-q") == 3
     said = capsys.readouterr()
@@ -164,7 +164,7 @@ def test_results_never_lie_inside_those_of_another_scan(chest, other, tmp_path):
     assert folders(again) == ["p1", "p3"]
 
 
-def test_a_folder_of_volumes_gives_all_of_them_and_says_what_it_leaves_out(chest, other, tmp_path, capsys):
+def test_a_folder_of_volumes_gives_all_and_reports_what_is_left_out(chest, other, tmp_path, capsys):
     save(chest, tmp_path / "in" / "a" / "ct.nii.gz")
     save(other, tmp_path / "in" / "b.nii.gz")
     save(other, tmp_path / "in" / "b_lungs.nii.gz")
@@ -173,7 +173,7 @@ def test_a_folder_of_volumes_gives_all_of_them_and_says_what_it_leaves_out(chest
     assert "in: 1 file named as a mask was left out (b_lungs.nii.gz)." in said.err
     assert "2 scans: 2 measured, 0 failed" in said.out
     assert folders(tmp_path / "in" / "out") == ["a/ct", "b"]
-    assert segment(tmp_path / "in", "-o", tmp_path / "in" / "out", "-q") == 0  # results are no input
+    assert segment(tmp_path / "in", "-o", tmp_path / "in" / "out", "-q") == 0  # results are not input
     assert folders(tmp_path / "in" / "out") == ["a/ct", "b"]
 
 
@@ -218,7 +218,7 @@ def test_the_series_uid_is_written_in_the_clear_on_request_only(chest, tmp_path)
         assert key in json.loads(text)["input"]
 
 
-def test_studies_in_one_flat_folder_or_zip_are_told_apart_by_a_salted_hash(chest, other, tmp_path):
+def test_studies_in_one_flat_folder_or_zip_are_distinguished_by_a_salted_hash(chest, other, tmp_path):
     flat, out = tmp_path / "flat", tmp_path / "out"
     for name, volume in (("a", chest), ("b", other)):
         write_series(tmp_path / name, volume)
@@ -298,7 +298,7 @@ def test_a_link_to_a_folder_is_followed_and_an_index_stands_for_its_folder(chest
     )
 
 
-def test_damaged_files_that_belong_to_no_study_are_told(chest, other, tmp_path, capsys):
+def test_corrupted_files_of_no_study_are_reported(chest, other, tmp_path, capsys):
     for name, volume in (("A", chest), ("B", other), ("C", other)):
         write_series(tmp_path / "root" / name, volume)
     for file in (tmp_path / "root" / "C").iterdir():

@@ -31,7 +31,7 @@ def kills() -> ModuleType:
 
 
 def test_killed_and_started_again_gives_the_same_bytes_and_leaves_nothing(kills, tmp_path):
-    chance = random.Random(1)
+    rng = random.Random(1)
     kills.make_inputs(tmp_path)
     for name, numbers in (
         ("segment-zip", (signal.SIGKILL, signal.SIGTERM)),
@@ -40,5 +40,5 @@ def test_killed_and_started_again_gives_the_same_bytes_and_leaves_nothing(kills,
         task, place = kills.tasks(tmp_path)[name], kills.Place(tmp_path / "trial")
         expected, length = kills.measure(task, place)
         for number in numbers:
-            trial = kills.try_once(task, place, number, chance.uniform(0.3, 0.9) * length, expected)
+            trial = kills.try_once(task, place, number, rng.uniform(0.3, 0.9) * length, expected)
             assert not trial.faults, trial

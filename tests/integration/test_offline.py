@@ -51,7 +51,7 @@ def inputs(tmp_path_factory) -> Path:
 
 
 class Away:
-    """Runs Python where nobody answers, in an empty home, and tells what it tried."""
+    """Runs Python without a network, in an empty home, and returns what it tried."""
 
     def __init__(self, folder: Path) -> None:
         self.home, self.folder, self._log = folder / "home", folder, folder / "attempts"
@@ -119,7 +119,7 @@ if __name__ == "__main__":
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_a_command_calls_nobody_and_leaves_nothing_at_home(away, inputs, arguments):
+def test_a_command_opens_no_connection_and_writes_nothing_to_home(away, inputs, arguments):
     given = [str(inputs / word) if word.endswith(".gz") else word for word in arguments]
     done = away.python("-m", "hilum", *given)
     assert done.returncode == 0, done.stderr
@@ -130,7 +130,7 @@ def test_a_command_calls_nobody_and_leaves_nothing_at_home(away, inputs, argumen
 @pytest.mark.slow
 @NEEDS_TRAINING
 @NEEDS_OPENVINO
-def test_training_calls_nobody_and_leaves_nothing_at_home(away, tmp_path):
+def test_training_opens_no_connection_and_writes_nothing_to_home(away, tmp_path):
     for seed in range(4):
         chest = build_chest(spacing=(9.0, 9.0, 30.0), noise=8.0 + seed)
         nib.save(nib.Nifti1Image(chest.volume.hu, chest.volume.affine), tmp_path / f"s{seed}_ct.nii.gz")

@@ -63,7 +63,7 @@ def test_measures_json_holds_the_contract(done, chest):
     assert written["tasks"]["lungs"]["regions"]["lungs"]["volume"]["value"] == pytest.approx(true, rel=0.03)
 
 
-def test_csv_says_what_json_says(done):
+def test_csv_and_json_hold_the_same_values(done):
     written = json.loads((done / "measures.json").read_text())
     with (done / "measures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -75,7 +75,7 @@ def test_csv_says_what_json_says(done):
             assert float(row["value"]) == pytest.approx(value)
 
 
-def test_run_json_tells_how_it_came_to_be(done):
+def test_run_json_states_the_provenance(done):
     written = json.loads((done / "run.json").read_text())
     assert written["tasks"]["lungs"]["model"]["name"] == "lungs"
     assert written["arguments"]["source"] == "chest one.nii.gz"

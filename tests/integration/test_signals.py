@@ -134,12 +134,12 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path, temporary):
     process = start(words, temporary, patch, ignored=[signal.SIGHUP])
     wait_until_here(process)
     process.send_signal(signal.SIGHUP)
-    process.communicate("go on\n", timeout=60)
+    process.communicate("continue\n", timeout=60)
     assert process.returncode == 77
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
-def test_processes_of_prepare_end_with_it_and_say_nothing(number, tmp_path, temporary):
+def test_processes_of_prepare_end_with_it_silently(number, tmp_path, temporary):
     from hilum.io import write_labels, write_volume
 
     for seed in range(4):
@@ -160,7 +160,7 @@ def test_processes_of_prepare_end_with_it_and_say_nothing(number, tmp_path, temp
 
 
 @pytest.mark.slow
-def test_processes_of_a_training_and_those_that_load_slices_end_with_it_and_say_nothing(tmp_path, short):
+def test_processes_of_a_training_and_its_loaders_end_with_it_silently(tmp_path, short):
     for package in ("lightning", "monai", "onnxscript"):
         pytest.importorskip(package)
     from hilum.datasets.prepare import prepare
@@ -247,7 +247,7 @@ def test_a_second_signal_does_not_interrupt_what_the_first_one_began(installed):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_what_native_code_makes_of_a_signal_is_told_as_the_signal(installed, capsys):
+def test_an_error_of_native_code_at_a_signal_is_reported_as_the_signal(installed, capsys):
     with pytest.raises(signals.Stopped):
         signal.raise_signal(signal.SIGTERM)
     with pytest.raises(signals.Stopped):  # one scan of many: the others are not begun
@@ -265,7 +265,7 @@ def test_a_child_that_was_forked_leaves_ctrl_c_to_its_parent(installed):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 143
 
 
-def test_an_interrupt_where_python_keeps_its_handlers_is_told_too(monkeypatch, capsys):
+def test_an_interrupt_under_the_handlers_of_python_is_reported_too(monkeypatch, capsys):
     import hilum
 
     def interrupt(*_args, **_kwargs):

@@ -19,7 +19,7 @@ from support.dicom_series import write_series
 from support.plain_chest import build_chest
 
 #: A colour, a title of the window (ended by BEL and by ST), CSI as one C1 byte, a forged line, a turn of
-#: direction, a line separator, a byte of a file name that is no text.
+#: direction, a line separator, a byte of a file name that is not text.
 NASTY = "a\x1b[31mb\x1b]0;title\x07\x9b2Jc\r\nhilum: error: forged\u202etxt.\u2028d\x7f\udcff"
 HARMLESS = r"a\x1b[31mb\x1b]0;title\x07\x9b2Jc\r\nhilum: error: forged\u202etxt.\u2028d\x7f\xff"
 
@@ -136,7 +136,7 @@ def test_a_full_stdout_is_one_sentence(words, scan):
 
 @needs_shell
 @pytest.mark.parametrize("redirect", ["2>&-", ">&-", "<&- >&- 2>&-"])
-def test_closed_streams_end_nothing(redirect, scan):
+def test_closed_streams_do_not_end_a_command(redirect, scan):
     assert program(["inspect", str(scan)], redirect).returncode == 0
     assert program(["inspect", "missing.nii"], redirect).returncode == 3
 
@@ -155,7 +155,7 @@ def test_a_closed_stderr_is_no_place_for_a_file_that_is_opened_later(tmp_path):
 
 
 @needs_shell
-def test_a_reader_that_goes_away_is_no_fault_and_the_work_goes_on(tmp_path):
+def test_a_closed_pipe_is_not_an_error_and_the_work_continues(tmp_path):
     result = tmp_path / "result"
     code = (
         "import pathlib; from hilum.cli.console import flush, say, say_json; say('a'); say_json(['b']);"

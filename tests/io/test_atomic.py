@@ -29,7 +29,7 @@ def tree(folder: Path) -> list[str]:
 
 
 def start(out: Path, body: str) -> subprocess.Popen[str]:
-    """Run a process that enters OutputFolder, says so, and goes on with ``body``."""
+    """Run a process that enters OutputFolder, says so, and continues with ``body``."""
     code = f"""
         import signal, sys
         from hilum.io import OutputFolder, write_text, write_json
@@ -189,7 +189,7 @@ def test_working_directory_is_written_in_place(tmp_path, monkeypatch):
 
 
 def test_parent_that_cannot_be_written(tmp_path, monkeypatch):
-    """As a container sees a mounted folder. No permission stops root, so access() is told to say no."""
+    """As a container sees a mounted folder. No permission stops root, so access() is replaced."""
     out = tmp_path / "out"
     out.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
@@ -278,7 +278,7 @@ def test_a_library_that_cannot_write_into_the_folder(tmp_path):
 
 
 def test_other_errors_of_the_system_pass_unchanged(tmp_path):
-    """A file that cannot be read is no trouble of the output."""
+    """A file that cannot be read is not an error of the output."""
 
     def work():
         with OutputFolder(tmp_path / "out"):

@@ -179,7 +179,7 @@ def test_a_folder_of_packed_files(tmp_path, name):
         assert "Unpack them" in caught.value.hint
 
 
-def test_an_old_dicom_called_img_is_no_volume(tmp_path):
+def test_an_old_dicom_file_called_img_is_not_a_volume(tmp_path):
     from hilum.io.dispatch import refuse_folder_without_dicom
 
     (tmp_path / "a.img").write_bytes(b"\0" * 128 + b"DICM")

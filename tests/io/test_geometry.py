@@ -1,4 +1,4 @@
-"""Whatever way the axes of a scan run, its labels lie where they were drawn, and on its own grid."""
+"""For any order and direction of the axes, labels lie where they were drawn, on the grid of the scan."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_the_bytes_do_not_depend_on_the_cores(monkeypatch):
     assert len(found) == 1
 
 
-def test_what_goes_wrong_comes_out():
+def test_errors_of_a_worker_are_raised():
     def broken():
         yield b"good"
         raise RuntimeError("no more")

@@ -59,7 +59,7 @@ def codes(volume):
     return {code for code, _ in volume.meta.notes}
 
 
-# -- one judge that shares no code ---------------------------------------------------------------------
+# -- an independent reader as reference ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", ["nrrd", "nhdr", "mha", "mhd"])
@@ -265,12 +265,12 @@ def test_skips_before_the_data(nrrd, chest):
 
 
 @pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, zlib.MAX_WBITS + 16])
-@pytest.mark.parametrize("told", [True, False])
-def test_packed_metaimages(meta, chest, wbits, told):
+@pytest.mark.parametrize("stated", [True, False])
+def test_packed_metaimages(meta, chest, wbits, stated):
     """The size of the packed data may be left out, which makes ITK return what was in memory."""
     packer = zlib.compressobj(6, zlib.DEFLATED, wbits)
     body = packer.compress(chest().tobytes(order="F")) + packer.flush()
-    size = f"CompressedDataSize = {len(body)}\n" if told else ""
+    size = f"CompressedDataSize = {len(body)}\n" if stated else ""
     np.testing.assert_array_equal(read(meta(f"{SPACED}CompressedData = True\n{size}", body=body)).hu, chest())
     damaged = bytearray(body)
     damaged[len(body) // 2] ^= 255

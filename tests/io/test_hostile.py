@@ -45,7 +45,7 @@ def test_damaged_files_end_in_one_sentence(path, capfd):
 
 
 @pytest.mark.parametrize("axes", ["2147483647", "-1", "0", "17", "3.5", "nan", "x", "", "1e99"])
-def test_numbers_of_axes_that_no_image_has(tmp_path, axes):
+def test_impossible_numbers_of_axes(tmp_path, axes):
     for path in (
         meta(tmp_path / "a.mha", f"NDims = {axes}\nDimSize = 2 2 2\n"),
         nrrd(tmp_path / "a.nrrd", f"sizes: {axes} 2 2\nencoding: raw\n"),
@@ -59,7 +59,7 @@ def test_numbers_of_axes_that_no_image_has(tmp_path, axes):
     "sizes", ["-2 2 2", "0 2 2", "2 2", "2 2 2 2", "1e30 1 1", "4611686018427387904 2 2"]
 )
 @pytest.mark.parametrize("kind", ["nrrd", "mha"])
-def test_sizes_that_no_image_has(tmp_path, kind, sizes):
+def test_impossible_sizes(tmp_path, kind, sizes):
     if kind == "mha":
         path = meta(tmp_path / "a.mha", f"DimSize = {sizes}\n", body=bytes(64))
     else:
@@ -78,7 +78,7 @@ def test_very_long_lines(tmp_path, field):
         read(path)
 
 
-# -- what is no file -----------------------------------------------------------------------------------
+# -- not a file -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -199,13 +199,13 @@ def test_data_behind_the_image_do_not_take_memory(tmp_path, chest):
         "print(load_itk(Path(sys.argv[1])).array.shape)"
     )
     if not Path("/proc/self/statm").exists():
-        pytest.skip("this system does not tell the memory of a process")
+        pytest.skip("this system does not report the memory of a process")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "(9, 8, 7)", done.stderr
     np.testing.assert_array_equal(load_itk(path).array, array)
 
 
-def test_a_strip_of_a_tiff_that_unpacks_to_more_than_the_picture(tmp_path, chest):
+def test_a_strip_of_a_tiff_that_unpacks_to_more_than_the_image(tmp_path, chest):
     import tifffile
 
     path = tmp_path / "a.tif"

@@ -87,7 +87,7 @@ def test_sheared_grid_keeps_its_shear(chest, tmp_path):
     assert vol.voxel_volume_ml == pytest.approx(0.002)
 
 
-def test_what_the_header_leaves_out_is_told(chest, tmp_path):
+def test_what_the_header_lacks_is_noted(chest, tmp_path):
     vol = read(nrrd(tmp_path / "a.nrrd", chest(), ""))
     assert codes(vol) == {"orientation_unknown", "spacing_unknown"}
     assert not vol.meta.orientation_known
@@ -97,7 +97,7 @@ def test_what_the_header_leaves_out_is_told(chest, tmp_path):
     assert vol.meta.spacing_known
 
 
-def test_picture_of_two_axes(chest, tmp_path):
+def test_an_image_of_two_axes(chest, tmp_path):
     vol = read(save(chest((9, 8)), tmp_path / "a.mha"))
     assert vol.shape == (9, 8, 1)
     assert vol.meta.stored_shape == (9, 8)

@@ -91,7 +91,7 @@ def test_spacing_still_counts_where_only_orientation_is_unknown(labels, save_nif
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_pictures(tmp_path, chest, suffix):
+def test_masks_as_png_or_tiff(tmp_path, chest, suffix):
     tifffile.imwrite(tmp_path / "ct.tif", chest((40, 30)))
     mask = np.random.default_rng(0).integers(0, 3, (40, 30), np.uint8)
     path = tmp_path / f"mask{suffix}"
@@ -106,8 +106,8 @@ def test_pictures(tmp_path, chest, suffix):
 
 
 def test_colour_png(tmp_path):
-    picture = sitk.GetImageFromArray(np.zeros((4, 5, 3), np.uint8), isVector=True)
-    sitk.WriteImage(picture, str(tmp_path / "a.png"))
+    image = sitk.GetImageFromArray(np.zeros((4, 5, 3), np.uint8), isVector=True)
+    sitk.WriteImage(image, str(tmp_path / "a.png"))
     with pytest.raises(InputError, match="colour"):
         read_labels(tmp_path / "a.png")
 
@@ -121,7 +121,7 @@ def test_broken_png(tmp_path):
 @pytest.mark.parametrize(
     ("value", "match"), [(0.5, "whole"), (np.nan, "whole"), (-1, "-1 to"), (256, "to 256"), (1e9, "1e")]
 )
-def test_values_that_are_no_labels(save_nifti, value, match):
+def test_values_that_are_not_labels(save_nifti, value, match):
     array = np.zeros((9, 8, 7), np.float32)
     array[3, 3, 3] = value
     with pytest.raises(InputError, match=match):

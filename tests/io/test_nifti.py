@@ -58,7 +58,7 @@ def test_types(chest, save_nifti, dtype, expected):
 
 def test_integers_beyond_int16_become_float32_without_loss(chest, save_nifti):
     array = chest().astype(np.int32)
-    array[-1, -1, -1] = 40_000  # in the last slab, so that what was read before has to be widened
+    array[-1, -1, -1] = 40_000  # in the last chunk, so that the earlier ones have to be widened
     vol = read(save_nifti(array))
     assert vol.hu.dtype == np.float32
     np.testing.assert_array_equal(vol.hu, array)
@@ -83,7 +83,7 @@ def test_slope_and_intercept(chest, save_nifti, slope, inter, dtype):
     np.testing.assert_array_equal(vol.hu, hu)
 
 
-def test_sform_wins_and_disagreement_is_told(chest, save_nifti):
+def test_sform_wins_and_disagreement_is_noted(chest, save_nifti):
     other = LPS @ np.diag([-1, 1, 1, 1])
 
     def edit(header):
@@ -127,7 +127,7 @@ def test_qform_is_used_without_sform(chest, save_nifti):
     assert vol.meta.orientation_known
 
 
-def test_no_orientation_is_told_and_matches_nibabel(chest, save_nifti):
+def test_a_missing_orientation_is_noted_and_matches_nibabel(chest, save_nifti):
     def edit(header):
         header.set_sform(None, 0)
         header.set_qform(None, 0)
@@ -149,7 +149,7 @@ def test_units_are_converted(chest, save_nifti, unit, factor):
     assert codes(vol) == {"units_converted"}
 
 
-def test_pixdim_against_sform_is_told(chest, save_nifti):
+def test_pixdim_against_sform_is_noted(chest, save_nifti):
     path = patch(save_nifti(chest()), 80, struct.pack("<f", 1.4))
     patch(path, 252, struct.pack("<h", 0))  # no qform, which takes its size from pixdim
     vol = read(path)
@@ -248,7 +248,7 @@ def test_gzip_magic_and_nothing_behind(tmp_path):
         read(path)
 
 
-def test_no_gzip_though_the_name_says_so(tmp_path):
+def test_a_gz_name_without_gzip_content(tmp_path):
     path = tmp_path / "a.nii.gz"
     path.write_bytes(b"certainly no image" * 50)
     with pytest.raises(InputError, match="not NIfTI"):
@@ -290,7 +290,7 @@ def test_four_dimensions(chest, save_nifti):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers(chest, save_nifti, value):
+def test_values_that_are_not_numbers(chest, save_nifti, value):
     array = chest().astype(np.float32)
     array[1, 2, 3] = array[4, 5, 6] = value
     with pytest.raises(InputError, match="2 of 504 voxels"):

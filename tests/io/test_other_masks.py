@@ -132,7 +132,7 @@ def test_a_folder_that_hilum_wrote_is_read_by_its_lungs(tmp_path, scan):
     np.testing.assert_array_equal(read_lungs(tmp_path, scan).labels, truth())
 
 
-def test_folders_that_are_no_mask_are_refused(tmp_path, scan):
+def test_folders_that_are_not_masks_are_refused(tmp_path, scan):
     with pytest.raises(InputError, match="no mask that hilum reads"):
         read_lungs(tmp_path, scan)
     save(tmp_path / "liver.nii.gz", truth())
@@ -172,7 +172,7 @@ def save_slicer(path: Path, array: np.ndarray, segments: list[dict[str, str]], s
     return path
 
 
-def test_slicer_segments_are_read_by_name_whatever_their_values(tmp_path, scan):
+def test_slicer_segments_are_read_by_name_for_any_values(tmp_path, scan):
     array = np.array([0, 7, 4], np.uint8)[truth()]
     array[0, 0, 0] = 9
     segments = [
@@ -235,7 +235,7 @@ def test_layers_of_slicer_are_read_by_name(tmp_path, scan):
         read_lungs(save_slicer(tmp_path / "u.seg.nrrd", layers, unnamed), scan)
 
 
-def test_numbers_that_no_segment_has_are_passed_over(tmp_path, scan):
+def test_segments_with_impossible_label_values_are_ignored(tmp_path, scan):
     segments = [{"Name": "right lung", "LabelValue": "9" * 5000}, {"Name": "left lung", "LabelValue": "x"}]
     path = save_slicer(tmp_path / "s.seg.nrrd", truth(), segments)
     assert not read_lungs(path, scan).mapped
@@ -263,7 +263,7 @@ def test_probability_maps_are_refused_by_that_word(tmp_path, scan):
     assert "0.5" in caught.value.hint
 
 
-def test_a_mask_that_lost_its_affine_is_told_so(tmp_path, scan):
+def test_a_mask_that_lost_its_affine_is_reported(tmp_path, scan):
     for name, affine in (("n.nii", np.eye(4)), ("s.nii", np.diag([-1.0, -1.0, 1.0, 1.0]))):
         with pytest.raises(GeometryError, match="lost the affine") as caught:
             read_lungs(save(tmp_path / name, truth(), affine), scan)

@@ -24,7 +24,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def other_process(home: Path) -> subprocess.Popen[str]:
-    """Start a process that holds a temporary folder with a file until it is told to go on."""
+    """Start a process that holds a temporary folder with a file until its input continues."""
     code = (
         "import sys; from hilum.io.temporary import temporary_folder\n"
         "with temporary_folder() as folder:\n"
@@ -59,7 +59,7 @@ def test_only_their_owner_may_look_into_them(home):
         assert os.name != "posix" or stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_what_only_looks_alike_is_not_touched(home):
+def test_similar_names_are_not_touched(home):
     (home / "hilum-tmp-mine").mkdir()
     (home / "hilum-demo").mkdir()
     (home / "outside").mkdir()
@@ -123,7 +123,7 @@ def test_an_interrupt_while_a_folder_is_removed_does_not_keep_it(home, monkeypat
     assert list(home.iterdir()) == []
 
 
-def test_no_place_for_temporary_files_is_one_sentence(home, monkeypatch):
+def test_a_missing_temporary_folder_is_one_sentence(home, monkeypatch):
     (home / "file").touch()
     monkeypatch.setattr(tempfile, "tempdir", str(home / "file"))
     with pytest.raises(OutputError, match="folder of temporary files cannot be written"):

@@ -1,4 +1,4 @@
-"""Text files from anywhere: what is beyond the bounds is one sentence, whatever it is read for."""
+"""Untrusted text files: content beyond the bounds is one sentence, for every reader."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_text_that_cannot_be_used_is_one_sentence_in_the_kind_of_error_asked_f
         ("loop", "cannot be read"),
     ],
 )
-def test_a_pipe_a_device_and_a_folder_are_no_text(
+def test_a_pipe_a_device_and_a_folder_are_not_text_files(
     reader: Callable[..., Any], kind: str, words: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "some.txt"
@@ -135,7 +135,7 @@ def test_a_file_may_not_be_larger_than_its_reader_allows(tmp_path: Path) -> None
         read_json(file)
 
 
-def test_what_is_within_the_bounds_is_read_as_it_is(tmp_path: Path) -> None:
+def test_text_within_the_bounds_is_read_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     value = {"ü": [1, -2.5, True, None, "😀 \\u0000", 2**64], "deep": 0}
     deep: Any = 1
@@ -149,7 +149,7 @@ def test_what_is_within_the_bounds_is_read_as_it_is(tmp_path: Path) -> None:
     assert parse_toml("a.b = [0.5, inf]\r\nc = 'x'\r\n") == {"a": {"b": [0.5, float("inf")]}, "c": "x"}
 
 
-def test_rows_are_told_with_their_lines_and_fields_may_hold_lines(tmp_path: Path) -> None:
+def test_rows_are_named_by_their_lines_and_fields_may_hold_lines(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes('\ufeffa;b;c,d\r\n\r\n"1\n2";x\u2028y;3\n'.encode())
     assert read_rows(file, delimiters=",;") == [(1, ["a", "b", "c,d"]), (4, ["1\n2", "x\u2028y", "3"])]
@@ -166,7 +166,7 @@ def test_values_in_messages_are_short_and_printable() -> None:
     assert shown(nested) == "list"
 
 
-def test_a_run_json_that_is_no_json_is_no_result_of_hilum(tmp_path: Path) -> None:
+def test_a_run_json_that_is_not_json_is_not_a_result_of_hilum(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "run.json").write_bytes(b"[" * 100_000)
     with pytest.raises(HilumError, match="no result of hilum"), OutputFolder(tmp_path / "out"):

@@ -96,7 +96,7 @@ def test_bare_tiff(chest, tmp_path):
     [
         ((12.5, 10.0), "CENTIMETER", (1.0, 0.8)),
         ((25.4, 25.4), "INCH", (1.0, 1.0)),
-        ((72, 72), "INCH", None),  # what picture programs write for "no idea"
+        ((72, 72), "INCH", None),  # what image programs write for "no idea"
         ((10.0, 10.0), "NONE", None),
         ((0.01, 0.01), "CENTIMETER", None),  # a pixel of 1 m
     ],
@@ -120,7 +120,7 @@ def test_imagej(chest, tmp_path):
     assert vol.meta.spacing_known
 
 
-def test_foreign_json_with_our_name_is_no_geometry(chest, tmp_path):
+def test_foreign_json_with_our_name_is_not_a_geometry(chest, tmp_path):
     text = json.dumps({"schema": "hilum-ct-slice", "plane": "diagonal"})
     tifffile.imwrite(tmp_path / "a.tif", chest((40, 30)), description=text, metadata=None)
     assert not read(tmp_path / "a.tif").meta.spacing_known
@@ -131,8 +131,8 @@ def test_foreign_json_with_our_name_is_no_geometry(chest, tmp_path):
 
 @pytest.mark.parametrize("shape", [(40, 30), (40, 30, 3)])
 def test_eight_bit_and_colour(tmp_path, shape):
-    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="rgb" if len(shape) == 3 else "minisblack")
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb" if len(shape) == 3 else "minisblack")
     with pytest.raises(InputError, match="window"):
         read(tmp_path / "a.tif")
 

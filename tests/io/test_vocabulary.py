@@ -61,7 +61,7 @@ def test_cip_keeps_the_region_in_the_low_byte_and_the_type_in_the_high_byte():
     assert cip.meaning(2 + (4 << 8)) == 1  # emphysema in the right lung
     assert cip.meaning(3 + (3 << 8)) == 2  # a vessel in the left lung
     assert cip.meaning(2 << 8) == 0  # an airway in no region
-    assert cip.meaning(3 + (39 << 8)) == 0  # a main bronchus is no lung
+    assert cip.meaning(3 + (39 << 8)) == 0  # a main bronchus is not lung
     assert cip.meaning(99) is None
 
 
@@ -126,7 +126,7 @@ def test_names_in_the_file_are_believed_more_than_a_vocabulary():
     assert meaning_of([5, 10, 12], names, "m") == ({5: 0, 10: 2, 12: 1}, True)
 
 
-def test_names_that_say_nothing_leave_the_label_contract():
+def test_names_without_meaning_leave_the_label_contract():
     assert meaning_of([1, 2], {1: "Segment_1", 2: "Segment_2"}, "m") == ({1: 1, 2: 2}, False)
     with pytest.raises(InputError, match=r"none of them is a lung \(liver, spleen\)"):
         meaning_of([1, 2], {1: "liver", 2: "spleen"}, "m")

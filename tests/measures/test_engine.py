@@ -281,7 +281,7 @@ def test_a_third_of_metal_only_has_a_volume_and_no_density(two_lungs):
     assert "metal" in part["mean_hu"].reason
 
 
-def test_bone_and_calcium_are_no_metal(two_lungs):
+def test_bone_and_calcium_are_not_metal(two_lungs):
     volume, labels = two_lungs
     hu = volume.hu.copy()
     hu[12:14, 4:6, 3:6] = 3000

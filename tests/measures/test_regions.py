@@ -37,7 +37,7 @@ def test_thirds_lie_where_they_are_named():
     assert apart["right_lung_middle"] == pytest.approx(apart["right_lung_basal"])
 
 
-def test_each_lung_has_thirds_of_its_own_extent():
+def test_each_lung_is_divided_into_thirds_by_its_own_extent():
     labels = np.zeros((4, 12, 12), np.uint8)
     labels[0:2, :, 0:3] = 2
     labels[2:4, 3:9, 3:12] = 1

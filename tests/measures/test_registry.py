@@ -89,7 +89,7 @@ def test_shape_of_the_histogram():
     assert value("kurtosis_hu", *hu) == pytest.approx(stats.kurtosis(hu))
 
 
-def test_undefined_is_none_and_has_a_reason():
+def test_undefined_values_are_null_with_a_reason():
     for measure, hu in (("skewness_hu", -800), ("kurtosis_hu", -800), ("air_tissue_ratio", -1010),
                         ("aeration_non_mass", -1000)):  # fmt: skip
         assert value(measure, hu, hu) is None

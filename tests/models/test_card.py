@@ -1,4 +1,4 @@
-"""Model cards from anybody: what does not fit is told by its field, and nothing is measured."""
+"""Untrusted model cards: a value that does not fit is named by its field, and nothing is measured."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def refusal(card: dict[str, Any], folder: Path) -> str:
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))
-def test_a_value_that_is_not_allowed_is_told_by_its_field(name: str, tmp_path: Path) -> None:
+def test_a_value_that_is_not_allowed_is_named_by_its_field(name: str, tmp_path: Path) -> None:
     field, value = HOSTILE[name]
     said = refusal(changed(slice_card(data={}, training={}, figures={}), field, value), tmp_path)
     assert field in said
@@ -158,7 +158,7 @@ def test_the_text_of_the_least_card_leaves_out_what_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-1e999", "9" * 5000])
-def test_a_number_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
+def test_a_value_that_is_not_a_number_is_refused(text: str, tmp_path: Path) -> None:
     content = json.dumps(slice_card(threshold=12345)).replace("12345", text)
     (tmp_path / "card.json").write_text(content)
     with pytest.raises(ModelError, match="The card of the model net"):
@@ -168,7 +168,7 @@ def test_a_number_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "schema", ["hilum.model/1", "hilum.weights/1", None, "\x1b[31m", ["x"] * 1000, {"a": 1}]
 )
-def test_another_version_is_told_in_short_and_printable(schema: Any, tmp_path: Path) -> None:
+def test_another_version_is_reported_short_and_printable(schema: Any, tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(json.dumps(slice_card(schema=schema)))
     with pytest.raises(ModelError, match="another version of hilum") as caught:
         read_card(tmp_path / "card.json", "net")

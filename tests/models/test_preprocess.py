@@ -1,4 +1,4 @@
-"""Pictures into the input of a network and back."""
+"""Slices into the input of a network and back."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_map_comes_back_to_its_place() -> None:
     hu = (np.where(disc, -800, 40)[None]).astype(np.int16)
     fit = fit_picture((120, 90), (64, 64))
     inside = to_input(hu, fit, WINDOW) < -380
-    # What is filled up is air, and only where there is no picture.
+    # The padding is air, and only outside of the slice.
     fit_cols = slice(fit.offset[1], fit.offset[1] + fit.inner[1])
     assert inside[0, :, : fit.offset[1]].all()
     only = np.zeros_like(inside)
@@ -60,7 +60,7 @@ def test_a_map_comes_back_to_its_place() -> None:
     assert 2 * (back & (disc > 0)).sum() / (back.sum() + disc.sum()) > 0.97
 
 
-def test_what_lies_outside_of_the_window_does_not_bleed() -> None:
+def test_values_outside_of_the_window_do_not_bleed() -> None:
     hu = np.full((1, 64, 64), -1000, np.int16)
     low, high = hu.copy(), hu.copy()
     low[0, ::2] = -3000
@@ -70,7 +70,7 @@ def test_what_lies_outside_of_the_window_does_not_bleed() -> None:
     assert to_input(high, fit, WINDOW).max() == pytest.approx(-300, abs=0.1)
 
 
-def test_no_number_counts_as_air() -> None:
+def test_voxels_that_are_not_numbers_count_as_air() -> None:
     hu = np.full((1, 32, 32), np.nan, np.float32)
     np.testing.assert_array_equal(to_input(hu, fit_picture((32, 32), (32, 32)), WINDOW), WINDOW[0])
 

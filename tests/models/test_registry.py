@@ -30,7 +30,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_ships_is_found_by_name() -> None:
+def test_shipped_models_are_found_by_name() -> None:
     assert shipped_models() == ("lungs", "lungs-slices")
     for name in shipped_models():
         files = find_model(name)
@@ -58,7 +58,7 @@ def test_weights_of_another_model_are_refused_at_once(copy: Path) -> None:
             open_model(source)
 
 
-def test_what_is_no_model_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="There is no model lungz") as caught:
         open_model("lungz")
     assert "lungs-slices" in caught.value.hint
@@ -71,7 +71,7 @@ def test_what_is_no_model_is_told(tmp_path: Path) -> None:
         find_model(tmp_path / "lungs")
 
 
-def test_a_network_runs_as_what_its_card_says_only() -> None:
+def test_a_network_runs_only_as_its_card_states() -> None:
     slices, volumes = open_model("lungs-slices", threads=1), open_model("lungs", threads=1)
     with pytest.raises(ModelError, match="takes volumes, not slices"):
         SliceModel(volumes)
@@ -81,7 +81,7 @@ def test_a_network_runs_as_what_its_card_says_only() -> None:
         VolumeModel(volumes, ("right_lung", "pleural_fluid"))
 
 
-def test_a_gpu_that_is_not_there_is_told_when_the_model_opens() -> None:
+def test_a_missing_gpu_is_reported_when_the_model_opens() -> None:
     with pytest.raises(ModelError, match="No GPU"):
         open_model("lungs", device=Device.GPU)
 
@@ -108,7 +108,7 @@ def test_a_hostile_card_ends_the_command_before_the_scan_is_read(tmp_path: Path,
 
 
 def network(tmp_path: Path, build: str) -> Path:
-    """Write a run whose network is a few nodes of ONNX, with the SHA-256 that its card tells."""
+    """Write a run whose network is a few nodes of ONNX, with the SHA-256 that its card states."""
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper
 
@@ -184,7 +184,7 @@ def test_a_small_network_runs(tmp_path: Path) -> None:
         *("two outputs", "two inputs", "fails while it runs", "data outside", "cut off", "empty"),
     ],
 )
-def test_a_network_that_is_not_what_its_card_says_is_one_sentence(
+def test_a_network_that_does_not_match_its_card_is_one_sentence(
     build: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(engine)
@@ -203,7 +203,7 @@ def _absent(*_: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder", "a pipe"])
-def test_weights_that_are_no_file(kind: str, tmp_path: Path) -> None:
+def test_weights_that_are_not_a_file(kind: str, tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(json.dumps(slice_card()))
     if kind == "a folder":
         (tmp_path / "model.onnx").mkdir()
@@ -220,7 +220,7 @@ def test_probabilities_may_pass_one_by_rounding_only() -> None:
             check_probabilities(np.array(values, np.float32), (1, 2), "net")
 
 
-def test_the_shipped_networks_are_what_their_cards_say() -> None:
+def test_the_shipped_networks_match_their_cards() -> None:
     for name in shipped_models():
         card = find_model(name).card
         shape = (1, 1, *card.input.size) if isinstance(card.input, SliceInput) else (1, 1, 16, 32, 48)

@@ -17,7 +17,7 @@ SPACING = (4.0, 4.0, 5.0)
 
 @dataclass(frozen=True, eq=False)
 class Chest:
-    """HU (RAS), labels and what is told about them."""
+    """HU (RAS), labels and their metadata."""
 
     hu: np.ndarray
     labels: np.ndarray
@@ -35,7 +35,7 @@ class Chest:
             LabelVolume.on_grid_of(self.volume, self.labels), ModelInfo("given", ""), self.landmarks
         )
 
-    def told(self, **meta):
+    def with_meta(self, **meta):
         return replace(self, meta=replace(self.meta, **meta))
 
     def crop(self, *box):

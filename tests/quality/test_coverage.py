@@ -39,7 +39,7 @@ def test_cut_at_an_end(chest, code, box):
 
 
 def test_cut_at_one_side(chest):
-    """The picture ends in the right lung, which is on the high side of the axis to the patient's right."""
+    """The slice ends in the right lung, which is on the high side of the axis to the patient's right."""
     cut = chest.crop(slice(0, 70), ALL, ALL)
     assert ("cut_side", Severity.ERROR, "right_lung") in found(cut)
     assert not any(side == "left_lung" and code == "cut_side" for code, _, side in found(cut))
@@ -60,7 +60,7 @@ def test_cut_by_the_scanners_circle(chest, padding):
     assert found(cut) == [("cut_side", Severity.ERROR, "right_lung")]
 
 
-def test_dark_noise_is_no_padding(chest):
+def test_dark_noise_is_not_padding(chest):
     rng = np.random.default_rng(0)
     specks = rng.random(chest.hu.shape) < 0.05
     assert found(chest.changed(hu=np.where(specks, -1100, chest.hu))) == []
@@ -91,12 +91,12 @@ def test_orientation_does_not_matter(chest):
     assert {f.code for f in flags} == {"cut_top"}
 
 
-def test_nothing_is_said_of_the_ends_of_a_slice(chest):
+def test_the_ends_of_a_slice_are_not_flagged(chest):
     assert found(chest.crop(ALL, ALL, slice(20, 21))) == []
 
 
-def test_nothing_is_said_of_areas_without_a_scale(chest):
-    cut = chest.crop(ALL, ALL, slice(0, 35)).told(spacing_known=False)
+def test_areas_without_a_scale_are_not_flagged(chest):
+    cut = chest.crop(ALL, ALL, slice(0, 35)).with_meta(spacing_known=False)
     assert not any(code.startswith("cut_") for code, _, _ in found(cut))
 
 

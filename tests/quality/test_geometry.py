@@ -16,32 +16,32 @@ def flags(chest, labels=True):
     return {f.code: f for f in check_volume(chest.volume, chest.segmentation if labels else None)}
 
 
-def test_no_spacing(chest):
-    found = flags(chest.told(spacing_known=False))
+def test_unknown_spacing(chest):
+    found = flags(chest.with_meta(spacing_known=False))
     assert found["spacing_unknown"].severity is Severity.ERROR
     assert found["spacing_unknown"].forbids == ("volume", "mass")
 
 
-def test_no_spacing_is_said_once(chest):
+def test_unknown_spacing_is_flagged_once(chest):
     note = ("slice_thickness_unknown", "No thickness.")
-    found = check_volume(chest.told(spacing_known=False, notes=(note,)).volume)
+    found = check_volume(chest.with_meta(spacing_known=False, notes=(note,)).volume)
     assert [f.code for f in found] == ["slice_thickness_unknown"]
     assert found[0].forbids == ("volume", "mass")
     assert found[0].message.startswith("No thickness. ")
 
 
 @pytest.mark.parametrize("spacing", [(0.05, 0.05, 0.1), (11.0, 11.0, 6.0), (0.4, 0.4, 6.0)])
-def test_spacing_of_no_chest(chest, spacing):
+def test_spacing_that_no_chest_can_have(chest, spacing):
     found = flags(replace(chest, spacing=spacing), labels=False)
     assert found["spacing_implausible"].severity is Severity.ERROR
     assert "volume" in found["spacing_implausible"].forbids
 
 
-def test_why_no_lungs_were_found_is_told_with_what_is_wrong_with_the_scan(chest):
+def test_the_error_without_lungs_names_the_flags_of_the_scan(chest):
     from hilum.core.errors import NotAChestError
     from hilum.quality.explain import explain_no_lungs
 
-    mouse = replace(chest, spacing=(0.2, 0.2, 0.3)).told(
+    mouse = replace(chest, spacing=(0.2, 0.2, 0.3)).with_meta(
         notes=(("series_chosen", "Series 3 of 56 CT stacks is read."), ("padding", "Some padding."))
     )
     error = explain_no_lungs(NotAChestError("No lung.", "Check it."), mouse.volume)
@@ -63,7 +63,7 @@ def test_why_no_lungs_were_found_is_told_with_what_is_wrong_with_the_scan(chest)
     (7.0, None, "thick_slices"), (2.5, 8.0, "thick_slices"), (3.0, 1.0, "slice_gaps"),
 ])  # fmt: skip
 def test_slices(chest, spacing, thickness, code):
-    scan = replace(chest, spacing=(4.0, 4.0, spacing)).told(slice_thickness=thickness)
+    scan = replace(chest, spacing=(4.0, 4.0, spacing)).with_meta(slice_thickness=thickness)
     found = flags(scan)
     assert list(found) == ([code] if code else [])
 
@@ -76,9 +76,9 @@ def test_slice_direction_is_that_of_the_patient(chest):
 
 
 @pytest.mark.parametrize(("axis", "along"), [(0, "from right to left"), (1, "from front to back")])
-def test_slices_of_a_sagittal_or_coronal_series_are_judged_along_their_own_axis(chest, axis, along):
+def test_slices_of_a_sagittal_or_coronal_series_are_checked_along_their_own_axis(chest, axis, along):
     """Slices of 4 mm without gaps and rows 6 mm apart: neither gaps nor thick slices."""
-    scan = replace(chest, spacing=(4.0, 4.0, 6.0)).told(slice_thickness=4.0)
+    scan = replace(chest, spacing=(4.0, 4.0, 6.0)).with_meta(slice_thickness=4.0)
     order = [n for n in range(3) if n != axis] + [axis]
 
     def acquired(scan, **meta):
@@ -128,9 +128,9 @@ def test_oblique(chest):
 
 
 def test_unknown_orientation(chest):
-    assert flags(chest.told(orientation_known=False))["orientation_unknown"].severity is Severity.WARNING
-    told = chest.told(orientation_known=False, notes=(("orientation_assumed", "Taken as axial."),))
-    assert set(flags(told)) == {"orientation_assumed"}
+    assert flags(chest.with_meta(orientation_known=False))["orientation_unknown"].severity is Severity.WARNING
+    noted = chest.with_meta(orientation_known=False, notes=(("orientation_assumed", "Taken as axial."),))
+    assert set(flags(noted)) == {"orientation_assumed"}
 
 
 @pytest.mark.parametrize(("kernel", "sharp"), [
@@ -153,8 +153,8 @@ def test_kernels(kernel, sharp):
     ({"patient_position": "HFS", "body_part": "CHEST", "modality": "CT", "contrast": False}, None),
     ({"body_part": "CHESTABDPELVIS"}, None),
 ])  # fmt: skip
-def test_what_the_header_tells(chest, meta, code):
-    assert list(flags(chest.told(**meta))) == ([code] if code else [])
+def test_flags_of_the_header(chest, meta, code):
+    assert list(flags(chest.with_meta(**meta))) == ([code] if code else [])
 
 
 def test_notes_of_the_reader_are_shown():

@@ -79,8 +79,8 @@ def test_crop_without_room_air(chest):
     assert not [f for f in check_volume(seen.volume, seen.segmentation) if "calibration" in f.code]
 
 
-def test_lung_cut_by_the_picture_is_not_room_air(chest):
-    """A crop through both lungs: lung at the picture's edge must not be read as bright room air."""
+def test_lung_cut_by_the_slice_is_not_room_air(chest):
+    """A crop through both lungs: lung at the edge of the slice must not be read as bright room air."""
     tight = chest.crop(slice(30, 70), slice(25, 50), slice(None))
     assert calibration(tight.volume).outside_air is None
 

@@ -1,4 +1,4 @@
-"""A header that is wrong about an axis is told, by axis; one that is right is left alone."""
+"""A header that is wrong about an axis is flagged, by axis; a correct one is not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def chest():
 
 
 @pytest.mark.parametrize("axes", IMAGES)
-def test_each_axis_that_is_wrong_is_told_and_no_other(chest, axes):
+def test_each_wrong_axis_is_flagged_and_no_other(chest, axes):
     found = suspects(*turned(chest.volume, chest.labels, axes))
     assert set(found) == {AXES[axis] for axis in axes}
     for code, flag in found.items():
@@ -76,14 +76,14 @@ def test_other_bodies_under_a_right_header_are_left_alone(kind):
 
 @pytest.mark.parametrize("side", [1, 2])
 @pytest.mark.parametrize("marked", [True, False])
-def test_a_removed_lung_is_no_mirrored_scan(chest, side, marked):
+def test_a_removed_lung_is_not_flagged_as_mirrored(chest, side, marked):
     """Fluid where a lung was, whether the mask holds it or not."""
     hu = np.where(chest.labels == side, np.int16(20), chest.volume.hu)
     labels = chest.labels if marked else np.where(chest.labels == side, 0, chest.labels).astype(np.uint8)
     assert suspects(replace(chest.volume, hu=hu), labels) == {}
 
 
-def test_a_single_slice_tells_front_from_back_only(chest):
+def test_a_single_slice_shows_only_front_from_back(chest):
     middle = chest.labels.shape[2] // 2
     part = (slice(None), slice(None), slice(middle, middle + 1))
     volume, labels = Volume(chest.volume.hu[part], chest.volume.affine), chest.labels[part]
@@ -93,7 +93,7 @@ def test_a_single_slice_tells_front_from_back_only(chest):
 
 
 @pytest.mark.parametrize("side", [1, 2])
-def test_a_lung_cut_by_the_side_of_the_scan_is_no_mirrored_scan(chest, side):
+def test_a_lung_cut_by_the_side_of_the_scan_is_not_flagged_as_mirrored(chest, side):
     """The grid round what is left of the lungs stands askew, as if the heart had moved."""
     across = np.flatnonzero((chest.labels == side).any((1, 2)))
     middle = int(across[across.size // 2])
@@ -103,17 +103,17 @@ def test_a_lung_cut_by_the_side_of_the_scan_is_no_mirrored_scan(chest, side):
     assert set(suspects(*turned(volume, chest.labels[part], (2,)))) == {"head_foot_suspect"}
 
 
-def test_nothing_is_said_where_the_file_tells_no_orientation(chest):
+def test_no_flag_without_a_known_orientation(chest):
     volume, labels = turned(chest.volume, chest.labels, (0, 1, 2))
     assert suspects(replace(volume, meta=replace(volume.meta, orientation_known=False)), labels) == {}
 
 
-def test_check_tells_an_upside_down_mirror_image(chest):
+def test_check_flags_an_upside_down_mirror_image(chest):
     volume, _ = turned(chest.volume, chest.labels, (0, 2))
     assert {f.code for f in hilum.check(volume)} >= {AXES[0], AXES[2]}
 
 
-def test_features_change_sign_with_the_picture(chest):
+def test_features_change_sign_with_the_image(chest):
     planes = look(chest.volume.hu, chest.labels > 0, SPACING)
     across, back = odd_across(planes.cells, planes.height), odd_back(planes.cells)
     assert np.allclose(odd_across(planes.cells[:, :, ::-1], planes.height), -across, atol=1e-6)
@@ -122,7 +122,7 @@ def test_features_change_sign_with_the_picture(chest):
     assert shipped_weights().right_left.shape == across.shape[1:]
 
 
-def test_too_little_lung_says_nothing():
+def test_too_little_lung_gives_no_flag():
     lungs = np.zeros((30, 30, 30), bool)
     lungs[5:7, 5:7, 5:7] = True
     assert look(np.zeros(lungs.shape, np.int16), lungs, SPACING) is None
@@ -131,7 +131,7 @@ def test_too_little_lung_says_nothing():
 @pytest.mark.real
 @needs_data
 @pytest.mark.parametrize("name", ["imlab-001", "imlab-002", "imlab-003"])
-def test_real_scans_that_nothing_was_learned_from(name):
+def test_held_out_real_scans(name):
     folder = DATA / "volumes"
     scan = read(folder / f"{name}.nii.gz")
     own = read_labels(folder / f"{name}_lungs.nii.gz", scan)

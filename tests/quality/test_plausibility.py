@@ -42,7 +42,7 @@ def test_swapped_labels(chest):
     assert measures["lungs"]["volume"].value is not None
 
 
-def test_volumes_of_no_person(chest):
+def test_volumes_that_no_person_can_have(chest):
     found = flags(replace(chest, spacing=(8.0, 8.0, 9.0)))
     assert found["volume_implausible"].severity is Severity.ERROR
     assert "no person" in found["volume_implausible"].message
@@ -54,7 +54,7 @@ def test_small_lungs(chest):
 
 
 def test_sizes_need_a_scale(chest):
-    assert flags(replace(chest, spacing=(1.0, 1.0, 2.0)).told(spacing_known=False)) == {}
+    assert flags(replace(chest, spacing=(1.0, 1.0, 2.0)).with_meta(spacing_known=False)) == {}
 
 
 def test_one_lung_much_smaller(chest):
@@ -74,7 +74,7 @@ def test_pieces(chest):
 
 
 @pytest.mark.parametrize("shift", [-160, 640])
-def test_density_of_no_lung(chest, shift):
+def test_density_that_no_lung_can_have(chest, shift):
     assert "lung_hu_implausible" in flags(chest.changed(hu=chest.hu + np.int16(shift)))
 
 

@@ -15,14 +15,14 @@ pytestmark = [
 ]
 
 
-def spoilt(volume):
+def off_scale(volume):
     return any(f.code == "calibration_off" and f.severity is Severity.ERROR for f in check_volume(volume))
 
 
 def test_squeezed_slices_are_found():
     files = sorted((DATA / "slices" / "images").glob("*.tif"))
     assert files
-    missed = [file.name for file in files if not spoilt(read(file))]
+    missed = [file.name for file in files if not off_scale(read(file))]
     assert len(missed) <= 0.02 * len(files)
 
 
@@ -32,5 +32,5 @@ def test_scans_in_hu_are_not_accused():
     assert files
     for file in files:
         volume = read(file)
-        assert not spoilt(volume), file.name
+        assert not off_scale(volume), file.name
         assert abs(calibration(volume).air_deviation or 0.0) < 60

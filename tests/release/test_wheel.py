@@ -86,7 +86,7 @@ def test_a_scan_is_segmented(bare, tmp_path):
     assert "right_lung,volume," in measures.replace("lungs,right_lung", "right_lung")
 
 
-def test_nothing_heavy_comes_along(bare, tmp_path):
+def test_no_heavy_library_is_imported(bare, tmp_path):
     listed = json.loads(run(bare / "python", "-m", "pip", "list", "--format", "json", cwd=tmp_path))
     names = {package["name"].lower() for package in listed}
     assert not names & {"torch", "matplotlib", "simpleitk", "onnxruntime"}

@@ -131,7 +131,7 @@ def test_values_are_text(document, chest):
     assert f" {weight} " in document.text
 
 
-def test_pictures(document):
+def test_the_report_shows_slices_and_projections(document):
     assert len(document.of_class("plate")) == 7
     assert len(document.of_class("projection")) == 3
     assert len(document.of_class("scale")) == 7
@@ -140,7 +140,7 @@ def test_pictures(document):
 
 
 def test_scale_bar_has_its_length(html):
-    # The unit of a picture is one millimetre, so a bar of n cm is drawn 10 n long.
+    # The unit of a slice image is one millimetre, so a bar of n cm is drawn 10 n long.
     bars = re.findall(r'data-cm="([\d.]+)"', html)
     drawn = re.findall(r'<g class="scale"|<path d="M[\d. ]+v[\d.]+m0 -[\d.]+h([\d.]+)m0', html)
     lengths = [float(length) for length in drawn if length]
@@ -165,7 +165,7 @@ def test_flags_come_worst_first_with_icon_and_word(boxes, make_result):
     assert "No quality flag." not in text
 
 
-def test_no_flag_is_said(document):
+def test_a_report_without_flags(document):
     assert "No quality flag." in document.text
 
 
@@ -194,7 +194,7 @@ def test_hostile_text_is_shown_not_run(boxes, make_result):
     assert "{{ 7*7 }}" in html
 
 
-def test_nothing_that_could_name_a_patient(boxes, make_result):
+def test_the_report_holds_nothing_that_could_identify_a_patient(boxes, make_result):
     meta = ScanMeta(name="scan", series_uid="1.2.840.99.1", files=("/home/a/Doe_Jane/1.dcm",))
     html = render_report(
         make_result(replace(boxes.volume, meta=meta), boxes.segmentations["lungs"].labels.data)
@@ -203,7 +203,7 @@ def test_nothing_that_could_name_a_patient(boxes, make_result):
     assert "Doe_Jane" not in html
 
 
-def test_single_slice_has_one_picture(boxes, make_result):
+def test_a_single_slice_has_one_image(boxes, make_result):
     meta = ScanMeta(name="slice", spacing_known=False, orientation_known=False, stored_shape=(40, 32))
     volume = Volume(boxes.volume.hu[:, :, 10:11], boxes.volume.affine, meta)
     html = render_report(make_result(volume, boxes.segmentations["lungs"].labels.data[:, :, 10:11]))
@@ -218,7 +218,7 @@ def test_single_slice_has_one_picture(boxes, make_result):
     assert "too few slices" in document.text
 
 
-def test_projections_do_not_show_what_is_withheld(boxes, make_result):
+def test_projections_are_withheld_without_hu(boxes, make_result):
     labels = boxes.segmentations["lungs"].labels.data
     no_hu = Flag("not_hu", Severity.ERROR, "Not HU.", (), ("mass", "density"))
     assert not Document(render_report(make_result(boxes.volume, labels, (no_hu,)))).of_class("projection")

@@ -13,7 +13,7 @@ from hilum.report import render_report
 from hilum.report.page import POLICY
 
 SOURCE = Path(hilum.__file__).parent
-#: Escape sequences, C1, DEL, a turn of the writing direction, half a surrogate pair, a byte that is no UTF-8.
+#: Escape sequences, C1, DEL, a turn of the writing direction, half a surrogate pair, a byte not in UTF-8.
 HOSTILE = "a\x1b[31mb\x9b2Jc\x7fd\u202ee\ud800f\udcfcg\x00"
 
 

@@ -74,11 +74,11 @@ def gradient_stack(plane: str, sided: bool = False) -> Stack:
     labels = np.where(right, 1, np.where(lung, 2, 0)).astype(np.uint8)
     hu[lung] = (np.where(x > 30, -900, -800) + 30 * (y < 16) + 3 * (z < 12))[lung]
     order = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}[plane]
-    pictures, masks = (np.transpose(a, order)[:, ::-1, ::-1] for a in (hu, labels))
+    images, masks = (np.transpose(a, order)[:, ::-1, ::-1] for a in (hu, labels))
     from hilum.core.planes import Plane
 
     drawn = masks if sided else (masks > 0).astype(np.uint8)
-    return Stack(Plane(plane), list(pictures), list(drawn), list(range(len(pictures))), (1.0, 1.0), sided)
+    return Stack(Plane(plane), list(images), list(drawn), list(range(len(images))), (1.0, 1.0), sided)
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
@@ -96,7 +96,7 @@ def test_parts_of_the_lungs_lie_where_they_should(plane, sided):
     assert sum(found.histograms[r].sum() for r in (Region.APEX, Region.MIDDLE, Region.BASE)) == total
 
 
-def test_few_slices_say_nothing_along_the_stack():
+def test_few_slices_give_no_evidence_along_the_stack():
     stack = gradient_stack("axial")
     short = Stack(stack.plane, stack.hu[10:12], stack.labels[10:12], [10, 11], stack.spacing, False)
     found = survey(0, short)

@@ -1,4 +1,4 @@
-"""Command lines of hilum in forked, bounded processes: whatever an input does, the tests go on.
+"""Command lines of hilum in forked, bounded processes: no input can stop the tests.
 
 Run as a program, because a test process has threads, which do not go with forking: reads JSON on stdin, a
 list of argument lists, and writes one JSON object a line: exit status, signal, and what was printed.

@@ -1,4 +1,4 @@
-"""Where the real scans lie; they are no part of the project, and tests that need them are skipped without."""
+"""Folder of the real scans; they are not part of the project, and tests that need them skip without it."""
 
 from __future__ import annotations
 

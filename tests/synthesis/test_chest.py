@@ -55,11 +55,11 @@ def test_same_seed_same_injuries() -> None:
     assert not (first.nodules.radii == other.nodules.radii).all()
 
 
-def test_bytes_do_not_depend_on_the_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     from hilum.synthesis.phantoms import render as module
 
     first = coarse(kernel="soft")
-    monkeypatch.setattr(module, "SLAB_POINTS", 300_000)
+    monkeypatch.setattr(module, "CHUNK_POINTS", 300_000)
     second = coarse(kernel="soft")
     # Coordinates are rounded to float32 from another origin, so a value may fall on the other side of .5.
     assert np.abs(first.volume.hu.astype(int) - second.volume.hu).max() <= 1
@@ -271,7 +271,7 @@ def test_injuries_are_seen_in_the_tissue_map() -> None:
         assert (hurt.labels[hurt.tissue == Tissue[injury.upper()]] > 0).mean() > 0.97, injury
 
 
-def test_fluid_and_air_in_the_pleura_are_no_lung(plain: Phantom) -> None:
+def test_fluid_and_air_in_the_pleura_are_not_lung(plain: Phantom) -> None:
     hurt = coarse(injury={"effusion": 0.8, "pneumothorax": 0.6}, noise_hu=0.0)
     fluid, air = hurt.tissue == Tissue.EFFUSION, hurt.tissue == Tissue.PNEUMOTHORAX
     assert not hurt.labels[fluid].any()

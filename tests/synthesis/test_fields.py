@@ -22,7 +22,7 @@ def lattice(step: float, half: float = 12.0) -> Lattice:
 
 @pytest.mark.parametrize("radius", [0.4, 0.7, 1.0, 2.0, 5.0])
 @pytest.mark.parametrize("step", [0.7, 1.0, 1.5])
-def test_tube_keeps_its_volume_whatever_the_cell(radius: float, step: float) -> None:
+def test_a_tube_keeps_its_volume_for_any_cell_size(radius: float, step: float) -> None:
     # An oblique tube much longer than the lattice, so that no cap is inside.
     grid = lattice(step)
     direction = np.array([0.36, 0.48, 0.8])

@@ -31,7 +31,7 @@ def test_there_are_48_orientations() -> None:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_affine_says_what_was_asked_for(orientation: str) -> None:
+def test_the_affine_is_the_requested_one(orientation: str) -> None:
     import nibabel as nib
 
     grid = make_grid(**{**DEFAULTS, "orientation": orientation, "spacing": (2.0, 3.0, 4.0)})
@@ -40,13 +40,13 @@ def test_affine_says_what_was_asked_for(orientation: str) -> None:
     assert orientation[grid.slices] in "IS"
 
 
-@pytest.mark.parametrize("slabs", [[0, 5], [0, 2, 5]])
-def test_sub_points_average_to_the_voxel_centre(slabs: list[int]) -> None:
+@pytest.mark.parametrize("chunks", [[0, 5], [0, 2, 5]])
+def test_sub_points_average_to_the_voxel_centre(chunks: list[int]) -> None:
     grid = make_grid(
         **{**DEFAULTS, "shape": (3, 4, 5), "oblique_deg": (5.0, 10.0, -4.0), "spacing": (1.0, 2.6, 5.0)}
     )
-    for first, last in itertools.pairwise(slabs):
-        lattice = grid.slab(first, last, size=1.0)
+    for first, last in itertools.pairwise(chunks):
+        lattice = grid.chunk(first, last, size=1.0)
         x, y, z = (np.broadcast_to(c, lattice.shape) for c in lattice.coordinates)
         a, b, c = grid.factors()
         # The order is slices, rows, columns: k, j, i for LPS.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from hilum.core.errors import UsageError
-from hilum.synthesis.lesions import add_dome, add_injury, belly_of, random_injury
+from hilum.synthesis.lesions import abdomen_slices, add_diaphragm, add_injury, random_injury
 from hilum.synthesis.lesions.kinds import RECIPES
 from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms import make_phantom
@@ -93,7 +93,7 @@ def test_the_grams_added_are_those_measured_and_grow_with_severity(kind: Patholo
         result = add_injury(hu, mask, SPACING, kind=kind, severity=severity, seed=2)
         measured = tissue_grams(result.hu, mask) - before
         assert measured == pytest.approx(result.grams_added, rel=0.02)
-        if kind is not Pathology.MASS:  # masses are few, their places chance
+        if kind is not Pathology.MASS:  # masses are few, their positions random
             assert measured > last
         last = measured
 
@@ -158,8 +158,8 @@ def test_wrong_arguments_are_named(change: dict[str, Any], chest: Any) -> None:
 def test_dome_is_tissue_taken_out_of_one_lung(chest: tuple[Array, Array]) -> None:
     hu, labels = (a[:, :, chest[0].shape[2] // 2, None] for a in chest)
     for seed in range(12):
-        new, mask = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
-        again, _ = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
+        new, mask = add_diaphragm(hu, labels, SPACING, np.random.default_rng(seed))
+        again, _ = add_diaphragm(hu, labels, SPACING, np.random.default_rng(seed))
         assert np.array_equal(new, again)
         gone = (labels > 0) & (mask == 0)
         assert len(np.unique(labels[gone])) == 1
@@ -171,18 +171,18 @@ def test_dome_is_tissue_taken_out_of_one_lung(chest: tuple[Array, Array]) -> Non
         assert np.median(np.abs(new - hu)[kept]) < 1
 
 
-def test_half_of_the_domes_hold_what_lies_below_the_lungs(chest: tuple[Array, Array]) -> None:
+def test_half_of_the_domes_show_an_abdomen_slice(chest: tuple[Array, Array]) -> None:
     hu, labels = chest
-    bellies = belly_of(hu, labels, SPACING[2])
+    abdomens = abdomen_slices(hu, labels, SPACING[2])
     low = int(np.flatnonzero(labels.any(axis=(0, 1)))[0])
-    assert 0 < len(bellies) <= low
-    assert all((belly > -300).mean() > 0.5 for belly in bellies)  # cut to the body
-    assert belly_of(hu[:, :, low:], labels[:, :, low:], SPACING[2]) == []
+    assert 0 < len(abdomens) <= low
+    assert all((abdomen > -300).mean() > 0.5 for abdomen in abdomens)  # cut to the body
+    assert abdomen_slices(hu[:, :, low:], labels[:, :, low:], SPACING[2]) == []
     flat = [a[:, :, a.shape[2] // 2, None] for a in chest]
-    marked = [np.full_like(belly, 300) for belly in bellies]
+    marked = [np.full_like(abdomen, 300) for abdomen in abdomens]
     seen = 0
     for seed in range(12):
-        new, mask = add_dome(*flat, SPACING, np.random.default_rng(seed), marked)
+        new, mask = add_diaphragm(*flat, SPACING, np.random.default_rng(seed), marked)
         gone = (flat[1] > 0) & (mask == 0)
         seen += bool(gone.sum() > 50 and np.median(new[gone]) > 250)
     assert 3 <= seen <= 9
@@ -192,6 +192,6 @@ def test_no_dome_without_room() -> None:
     hu, mask = np.full((40, 40, 1), 30, np.int16), np.zeros((40, 40, 1), np.uint8)
     for size in (0, 3):  # no lung, and one of 9 mm
         mask[10 : 10 + size, 10 : 10 + size] = 1
-        new, same = add_dome(hu, mask, (3.0, 3.0, 3.0), np.random.default_rng(0))
+        new, same = add_diaphragm(hu, mask, (3.0, 3.0, 3.0), np.random.default_rng(0))
         assert np.array_equal(new, hu)
         assert np.array_equal(same, mask)

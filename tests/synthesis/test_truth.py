@@ -41,7 +41,7 @@ def test_truth_has_converged_to_the_limit() -> None:
 
 def test_air_and_tissue_fill_the_lung(healthy: Phantom) -> None:
     for region in healthy.truth.regions.values():
-        # Tissue denser than water weighs more than its volume: blood of 42 HU adds 4 % of the vessels.
+        # The mass of tissue denser than water exceeds its volume: blood of 42 HU adds 4 % of the vessels.
         assert region.air_ml + region.mass_g == pytest.approx(region.volume_ml, rel=5e-3)
         assert region.air_ml + region.mass_g >= region.volume_ml
 

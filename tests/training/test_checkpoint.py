@@ -51,7 +51,7 @@ def good() -> dict[str, Any]:
 
 
 def flip(file: Path) -> None:
-    """Change one bit of the largest part of a checkpoint, where only the checksum tells."""
+    """Change one bit of the largest part of a checkpoint, which only the checksum detects."""
     with zipfile.ZipFile(file) as parts:
         part = max(parts.infolist(), key=lambda info: info.file_size)
     data = bytearray(file.read_bytes())
@@ -65,9 +65,7 @@ def flip(file: Path) -> None:
     "damage",
     ["cut off", "empty", "text", "flipped", "code", "old format", "a list", "no weights", "missing", "pipe"],
 )
-def test_a_checkpoint_that_cannot_be_used_is_one_sentence_and_runs_no_code(
-    damage: str, tmp_path: Path
-) -> None:
+def test_an_unusable_checkpoint_is_one_sentence_and_runs_no_code(damage: str, tmp_path: Path) -> None:
     file, mark = tmp_path / "last.ckpt", tmp_path / "mark"
     torch.save(good(), file)
     if damage == "cut off":
@@ -203,7 +201,7 @@ def test_a_run_that_was_damaged_is_not_gone_on_with(
     assert not (folder / "card.json").exists()
 
 
-def test_a_damaged_cache_is_made_again_and_the_run_is_finished(
+def test_a_corrupted_cache_is_made_again_and_the_run_is_finished(
     dataset: Path, stopped: Path, tmp_path: Path, capsys: Any
 ) -> None:
     folder = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""The exported model gives the numbers of the trained one, also where pictures are nearly constant."""
+"""The exported model gives the numbers of the trained one, also on nearly constant slices."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_slices_of_air_keep_their_digits(tmp_path: Path) -> None:
                 parameter.mul_(2)
     path = export_onnx(network, tmp_path / "model.onnx", SIZE)
     assert check_parity(network, path, air(1)).max_probability_difference < 2e-5
-    assert b".py" not in path.read_bytes()  # no lines of code, which tell where it was made
+    assert b".py" not in path.read_bytes()  # no lines of code, which would show paths of the machine
 
 
 def test_another_network_is_not_taken_for_the_exported_one(tmp_path: Path) -> None:

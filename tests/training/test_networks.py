@@ -21,7 +21,7 @@ SMALL = Networks(
 
 
 def dense_reference(net: Fcnn, x: torch.Tensor) -> torch.Tensor:
-    """Judge each pixel by dense layers on its patch and place, as a fully connected network is defined."""
+    """Predict each pixel by dense layers on its patch and place, as a fully connected network is defined."""
     height, width = x.shape[-2:]
     outside = torch.nn.functional.pad(x, [net.reach] * 4, value=-1.0)
     first = torch.nn.Linear(net.patch**2 + 2, net.look.out_channels)

@@ -15,7 +15,7 @@ def tree(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
 
 
-def test_a_run_that_was_killed_before_its_first_file_goes_on(tmp_path):
+def test_a_run_that_was_killed_before_its_first_file_resumes(tmp_path):
     begin(tmp_path / "run")
     (tmp_path / "run" / ".setup.lock").touch()
     (tmp_path / "run" / ".hilum-0123456789ab-0.toml").touch()

@@ -115,7 +115,7 @@ def test_each_validation_is_a_row_also_the_last_short_one(unet_run: Path) -> Non
     assert all(0 <= float(row["val_dice"]) <= 1 for row in rows)
 
 
-def test_the_model_runs_without_torch_on_pictures_of_any_size(unet_run: Path) -> None:
+def test_the_model_runs_without_torch_on_slices_of_any_size(unet_run: Path) -> None:
     model = SliceModel(open_model(unet_run))
     slices = np.full((3, 50, 81), -1000, np.int16)
     out = model.probabilities(slices, (1.0, 0.5))
@@ -173,7 +173,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["fcnn", "resnet"])
-def test_other_kinds_train_and_the_same_seed_gives_the_same(
+def test_other_networks_train_and_the_same_seed_gives_the_same_weights(
     model: str, dataset: Path, tmp_path: Path
 ) -> None:
     runs = [train(dataset, tmp_path / name, choices(model, 2)) for name in ("one", "two")]

@@ -58,7 +58,7 @@ def test_a_model_must_be_named() -> None:
         load_config()
 
 
-def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("model unet", "utf-8")
     with pytest.raises(InputError, match="not valid TOML"):
@@ -73,7 +73,7 @@ def test_configuration_cannot_be_changed() -> None:
         config.seed = 3  # type: ignore[misc]
 
 
-def test_parts_share_no_subject_and_hold_all() -> None:
+def test_the_parts_are_disjoint_and_complete() -> None:
     split = split_subjects(range(100), seed=3)
     assert [len(p) for p in (split.train, split.validation, split.test)] == [65, 15, 20]
     assert sorted([*split.train, *split.validation, *split.test]) == list(range(100))

@@ -100,7 +100,7 @@ class _StopAt(Callback):
             raise _Stop
 
 
-def test_a_stopped_training_goes_on_to_the_same_weights(run: Path, dataset: Path, tmp_path: Path) -> None:
+def test_a_stopped_training_resumes_to_the_same_weights(run: Path, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(_Stop):
         train_volumes(dataset, tmp_path / "cut", choices(5), callbacks=[_StopAt(3)])
     train_volumes(dataset, tmp_path / "cut", choices(5))

@@ -21,14 +21,14 @@ from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.config import Variation
 from hilum.training.volumes.augment import vary
-from hilum.training.volumes.export import export_volumes, halve, halve_file
+from hilum.training.volumes.export import export_volumes, round_file_to_float16, round_to_float16
 from hilum.training.volumes.initial import load_initial
-from hilum.training.volumes.layers import use_onednn_layers
+from hilum.training.volumes.net2net import init_from_narrower, network_of
 from hilum.training.volumes.networks import LungNet3d, depth_to_space, space_to_depth
+from hilum.training.volumes.onednn import use_onednn_layers
 from hilum.training.volumes.pleura import label_pleura
 from hilum.training.volumes.pool import LocalPool
 from hilum.training.volumes.sources import case_of
-from hilum.training.volumes.widen import init_from_narrower, network_of
 
 FIELDS = list(Variation.model_fields)
 SIZE = (32, 32, 32)
@@ -41,7 +41,7 @@ def case():
     return case_of(*to_isotropic(phantom.volume, phantom.labels))
 
 
-def test_a_case_knows_where_its_lungs_lie(case):
+def test_a_case_holds_the_extents_of_its_lungs(case):
     assert case.hu.dtype == np.int16
     x = np.flatnonzero((case.labels == 1).any(axis=(1, 2)))
     assert case.extents[1][0] == (x[0], x[-1])
@@ -63,7 +63,7 @@ def test_an_example_is_a_function_of_its_seed(case):
     assert torch.allclose(target.sum(0), torch.ones(()), atol=1e-5)
 
 
-def test_nothing_varied_gives_the_scan(case):
+def test_without_augmentation_the_scan_is_unchanged(case):
     size = [n + 64 for n in case.hu.shape]  # off by the draw of the middle, so that all of it is inside
     image, target = vary(case, size, STEP_MM, STILL, torch.Generator().manual_seed(0))
     assert target[1].sum().item() == pytest.approx(float((case.labels == 1).sum()), rel=0.02)
@@ -84,9 +84,9 @@ def test_a_mirror_image_swaps_the_sides_and_keeps_fluid_and_gas(case):
     assert torch.equal(mirrored[1][3], plain[1][3].flip(0))
 
 
-def test_a_training_goes_on_from_an_exported_network(tmp_path):
+def test_a_training_starts_from_an_exported_network(tmp_path):
     torch.manual_seed(3)
-    network = halve(LungNet3d((4, 8), soft_tissue=(-0.2, 0.2)))
+    network = round_to_float16(LungNet3d((4, 8), soft_tissue=(-0.2, 0.2)))
     torch.nn.init.normal_(network.soft_tissue_branch[2].weight)
     path = export_volumes(network, tmp_path / "net.onnx")
     again = load_initial(path, (-0.2, 0.2))
@@ -169,7 +169,7 @@ def test_half_the_file_and_the_same_answer(tmp_path):
 
     network = LungNet3d((8, 16), soft_tissue=(-0.2, 0.5)).eval()
     torch.nn.init.normal_(network.soft_tissue_branch[2].weight, 0, 0.1)
-    rounded = halve(network)
+    rounded = round_to_float16(network)
     whole, packed = (export_volumes(n, tmp_path / f"{i}.onnx") for i, n in enumerate((network, rounded)))
     assert packed.stat().st_size < 0.7 * whole.stat().st_size
     x = torch.rand(1, 1, 16, 24, 32) * 2 - 1
@@ -177,7 +177,7 @@ def test_half_the_file_and_the_same_answer(tmp_path):
         expected = torch.softmax(rounded(x), 1).numpy()
     assert np.abs(open_session(packed).run(x.numpy()) - expected).max() < 1e-4
     before = open_session(whole).run(x.numpy())
-    halve_file(whole)
+    round_file_to_float16(whole)
     assert whole.stat().st_size < 1.05 * packed.stat().st_size
     after = open_session(whole).run(x.numpy())
     assert 0 < np.abs(after - before).max() < 5e-3  # rounded, and nearly the same
@@ -222,7 +222,7 @@ def test_weights_with_old_names_and_fewer_classes_go_over():
         network_of({"weight": torch.zeros(2)}, None)
 
 
-def test_what_an_injury_takes_from_the_lung_is_fluid_or_gas():
+def test_voxels_that_an_injury_removes_from_the_lung_are_fluid_or_gas():
     before = np.zeros((20, 20, 20), np.uint8)
     before[4:16, 4:16, 4:16] = 1
     after, hu = before.copy(), np.where(before, -850, 50)
@@ -257,13 +257,13 @@ def test_a_pool_in_the_training_process_gives_each_example_its_case():
     assert whole[::2] == list(range(20))  # each case is new once
     assert all(n // 2 - 3 < case <= n // 2 for n, case in enumerate(whole))
     source = _Numbered()
-    assert _draw(LocalPool(source, 3, 2), range(25, 40)) == whole[25:]  # as a training that goes on
+    assert _draw(LocalPool(source, 3, 2), range(25, 40)) == whole[25:]  # as in a resumed training
     assert min(source.asked) >= 10
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a process of Windows keeps the number of its parent")
 def test_a_worker_ends_with_the_training_that_it_works_for(tmp_path):
-    """Also where that was killed and told nobody."""
+    """Also if the training was killed without notice."""
     script = tmp_path / "killed.py"
     script.write_text(
         "import os, signal\n"
@@ -286,4 +286,4 @@ def test_a_worker_ends_with_the_training_that_it_works_for(tmp_path):
             return
         time.sleep(0.1)
     psutil.Process(worker).kill()
-    pytest.fail("the worker goes on")
+    pytest.fail("the worker still runs")

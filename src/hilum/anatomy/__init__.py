@@ -1,4 +1,4 @@
-"""The chest without learned weights: body, airways' trunk, sides, and lungs by thresholds."""
+"""Anatomy of the chest without learned weights: body, central airways, sides, lungs by threshold."""
 
 from hilum.anatomy.model import Classic
 

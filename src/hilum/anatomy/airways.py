@@ -1,4 +1,4 @@
-"""Trachea and main bronchi: found from above, followed to the hilum, taken out of the lungs."""
+"""Trachea and main bronchi: detected, tracked to the hilum, and excluded from the lungs."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ __all__ = ["AIRWAYS", "AirwayRules", "CentralAirways", "find_central_airways", "
 
 @dataclass(frozen=True)
 class AirwayRules:
-    """Where the trachea is, and how far its lumen is followed.
+    """Rules for detecting the trachea and segmenting its lumen.
 
-    Chosen by hand while looking at the 214 slices of docs/results/classic.md, so not held out; none was
-    searched for or ablated. Where nothing else is said a value is the order of magnitude of what it
-    describes. Lengths and volumes are in working mm, cm2 and mL, HU on the scale of true HU.
+    Chosen by hand on the 214 slices of docs/results/classic.md, so not held out; no value was searched for or
+    ablated. Unless stated otherwise a value is the order of magnitude of what it describes. Lengths and
+    volumes are in working mm, cm2 and mL, HU on the scale of true HU.
 
     Attributes:
         area_mm2: (From, to) lumen of a trachea in an axial slice: children to tracheomegaly.
         lumen_hu: Below this a pocket of air may be the trachea: between lung and air.
         thresholds_hu: HU tried in turn, the brightest first, until the lumen no longer leaks into the lung.
         largest_ml: Largest plausible volume of trachea and bronchi; beyond it is a leak.
-        wide_mm2: Area of the lumen from which ``largest_ml`` holds; below, the limit falls as the cube of the
-            trachea's width.
-        least_slices: Fewer slices show no trachea.
-        elongated: Largest ratio of a pocket's sides, give or take a block.
+        wide_mm2: Area of the lumen from which ``largest_ml`` holds; below, the limit scales with
+            the cube of the tracheal diameter.
+        least_slices: Least number of slices in which a trachea is searched for.
+        elongated: Largest ratio of a pocket's sides, plus one block.
         round: Least share of its box that a pocket fills; an ellipse fills 0.79.
-        off_centre_mm: Farthest from the middle of the slice.
-        ring: Blocks from the pocket within which tissue lies all round; the first is mixed and left out.
-        wall_hu: Above this is tissue.
-        walled: Least share of tissue in the ring.
-        longest_mm: Length beyond which a chain scores no more: that of a trachea.
-        off_centre_weight: Score that a mm off the middle costs, mm.
-        low_penalty_mm: Score that a chain in the lower half of the scan costs: gas of the bowel.
+        off_centre_mm: Largest distance from the middle of the slice.
+        ring: Width in blocks of the ring of tissue round a pocket; the first block is mixed and left out.
+        wall_hu: Threshold of tissue.
+        walled: Least share of tissue in that ring.
+        longest_mm: Length up to which a chain scores: that of a trachea.
+        off_centre_weight: Penalty per mm off the middle, mm.
+        low_penalty_mm: Penalty of a chain in the lower half of the scan, mm: bowel gas.
         low: Share of the scan's height below which a chain is low.
         chain_slices, chain_mm: Least length of a chain.
         wall_mm: Thickness of the wall, at least a block.
@@ -72,11 +72,11 @@ AIRWAYS = AirwayRules()
 
 @dataclass(frozen=True, eq=False)
 class CentralAirways:
-    """Trachea and bronchi as far as their lumen is darker than lung.
+    """Trachea and bronchi, as far as their lumen is darker than lung.
 
     Attributes:
         lumen: Mask of the lumen on the working grid.
-        trachea: The part of it above the carina, as it was tracked slice by slice.
+        trachea: The part above the carina, tracked slice by slice.
     """
 
     lumen: Mask
@@ -98,7 +98,7 @@ def find_central_airways(
         spacing: Block size.
 
     Returns:
-        The airways; None where no trachea is seen.
+        The airways; None if no trachea is found.
     """
     trachea = _trachea(hu, inner, spacing)
     if trachea is None:
@@ -130,7 +130,7 @@ def _trachea(hu: npt.NDArray[np.float32], inner: Mask, spacing: WorkingSpacing) 
 def _round_pockets(
     hu: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], count: int, spacing: WorkingSpacing
 ) -> npt.NDArray[np.bool_]:
-    """Say of each 2-D pocket whether it could be a slice of the trachea."""
+    """Return, for each 2-D pocket, whether it could be a section of the trachea."""
     from scipy import ndimage
 
     area_mm2 = spacing[0] * spacing[1]
@@ -165,8 +165,8 @@ def _longest_chain(
 ) -> npt.NDArray[np.int64] | None:
     """Follow pockets from slice to slice; return the labels of the best chain.
 
-    Chains are scored by length, less the distance from the middle, and those high in the scan are
-    preferred to gas in the bowel, which lies low.
+    The score is the length minus penalties for the distance from the middle and for a low position, which
+    suggests bowel gas.
     """
     depth = labels.shape[2]
     kept = np.where(good[labels], labels, 0)
@@ -196,5 +196,5 @@ def _longest_chain(
 
 
 def wall_of(airways: CentralAirways, spacing: WorkingSpacing) -> Mask:
-    """Return the lumen with a wall of about 2 mm."""
+    """Return the lumen dilated by a wall of about 2 mm."""
     return dilate(airways.lumen, max(AIRWAYS.wall_mm, AIRWAYS.block_slack * min(spacing[:2])), spacing)

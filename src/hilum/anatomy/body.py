@@ -1,4 +1,4 @@
-"""Where the body is, and which air lies in it."""
+"""Segmentation of the body and of the air inside it."""
 
 from __future__ import annotations
 
@@ -27,47 +27,47 @@ __all__ = [
 
 @dataclass(frozen=True)
 class BodyRules:
-    """Where the body is, and which air the room holds.
+    """Rules that separate the body, its air and the room air.
 
     HU are on the scale of true HU unless said otherwise, lengths and volumes in working mm, cm2 and mL.
-    Chosen by hand while looking at the 214 slices of docs/results/classic.md and at plain chests of the
-    tests, so none is held out; none was searched for or ablated. Where nothing else is said a value is the
-    order of magnitude of what it describes.
+    Chosen by hand on the 214 slices of docs/results/classic.md and on plain chests of the tests, so not held
+    out; no value was searched for or ablated. Unless stated otherwise a value is the order of magnitude of
+    what it describes.
 
     Attributes:
         air_hu: Air of a scan in true HU.
-        tissue_hu: Soft tissue that a scan in true HU is taken to have.
+        tissue_hu: Soft tissue assumed for a scan in true HU.
         darkest_percent: Percentile of the HU that stands for the darkest air, above single outliers.
         true_scale_hu: A scan whose darkest air is below this is in true HU.
         dark_hu: Darker than this is air or lung, half-way from air to tissue and a little.
-        least_dark: Least share of dark blocks for telling the scale from them.
-        tissue_search_hu: HU between which the commonest value is soft tissue.
-        tissue_bin_hu: Width of the bins that are counted.
-        rim: Share of the slice's width at each side where the room's air is looked for.
-        least_rim_blocks: Fewer dark blocks at the rim give no median.
-        rim_above_dark_hu: The room's air lies at most this far above the median of all that is dark, else
+        least_dark: Least share of dark blocks from which the scale can be estimated.
+        tissue_search_hu: Range of HU in which the mode is soft tissue.
+        tissue_bin_hu: Bin width of that histogram.
+        rim: Share of the slice's width at each side where room air is searched for.
+        least_rim_blocks: Least number of dark blocks at the rim for a median.
+        rim_above_dark_hu: Room air lies at most this far above the median of all dark blocks; otherwise
             lung is at the rim.
-        air_percentile: Percentile of the dark blocks that is air where the rim holds none.
-        brightest_air_hu: Air never lies above this, in the scan's own values.
-        brightest_tissue_hu: Soft tissue never lies above this, in the scan's own values.
+        air_percentile: Percentile of the dark blocks that counts as air where the rim has no air.
+        brightest_air_hu: Upper limit of air, in the scan's own values.
+        brightest_tissue_hu: Upper limit of soft tissue, in the scan's own values.
         highest_hu: Values are clipped here once scaled; lung lies far below.
-        threshold_hu: Range that the optimal threshold is looked for in, above padding and below bone.
-        threshold_bin_hu: Width of the bins that are counted for it.
-        threshold_start_hu: Where the search starts, and the answer where there is only air or only tissue.
-        threshold_steps: Most steps of the search; it ends after fewer than ten as a rule.
+        threshold_hu: Range in which the optimal threshold is searched for, above padding and below bone.
+        threshold_bin_hu: Bin width of its histogram.
+        threshold_start_hu: Start of the search, and the result where there is only air or only tissue.
+        threshold_steps: Most iterations of the search; it usually converges in fewer than ten.
         threshold_ends_hu: The threshold is kept in this range: half-way between lung and tissue in any scan.
-        same_value: Share of the corners and sides of the slices that hold one exact value, from which this
-            value is what was not scanned.
-        room_hu: A piece of air with a mean below this is the room's: lung is brighter.
-        room_by_furniture: A piece with more than this share of its surface against table or cushion is.
-        room_by_edge: So is one that lies along the border with more than this share.
-        held_by_body: A piece with more than this share of its surface against the body is the body's own.
-        furniture_ml: A loose piece of tissue larger than this is no vessel: table, cushion, arm.
+        same_value: Share of the corners and sides of the slices with one exact value, from which this value
+            is unscanned padding.
+        room_hu: Air whose mean is below this is room air: lung is brighter.
+        room_by_furniture: So is air with more than this share of its surface against table or cushion.
+        room_by_edge: So is air with more than this share of its surface along the border.
+        held_by_body: Air with more than this share of its surface against the body is air inside it.
+        furniture_ml: A loose piece of tissue larger than this is not a vessel but table, cushion or arm.
         furniture_cm2: The same in a single slice.
-        core_mm: The body is eroded by this much, so that table and clothes part from it.
-        regrow_mm: The core is grown by this much, inside tissue, to be the whole body again.
-        least_blocks: A slice narrower than this many blocks is not eroded: nothing would be left.
-        padding_rim: Blocks round padding that mix it with air, so their HU mean nothing.
+        core_mm: Radius of the erosion that separates table and clothes from the body.
+        regrow_mm: Radius of the dilation, inside tissue, that restores the body from its core.
+        least_blocks: Slices narrower than this many blocks are not eroded: nothing would be left.
+        padding_rim: Blocks round padding that mix it with air, so their HU are not used.
         large_section: Slices with more than this share of the largest section give the body's diameter.
         least_whole: Least share of those slices that must show the body whole.
         section_percentile: Percentile of the sections that the diameter is taken of.
@@ -115,13 +115,13 @@ BODY = BodyRules()
 
 @dataclass(frozen=True)
 class Levels:
-    """HU of air and of soft tissue as this scan has them."""
+    """HU of air and of soft tissue in this scan."""
 
     air: float
     tissue: float
 
 
-#: Those of a scan in true HU.
+#: Levels of a scan in true HU.
 _TRUE = Levels(BODY.air_hu, BODY.tissue_hu)
 
 
@@ -131,9 +131,9 @@ class BodyAir:
 
     Attributes:
         inner: Air inside the body.
-        outside: Air of the room, and what was not scanned.
+        outside: Room air, and what was not scanned.
         filled: The body with its air.
-        border: The outermost of what was scanned, at the sides, front and back.
+        border: Outermost scanned blocks at the sides, front and back.
     """
 
     inner: Mask
@@ -142,9 +142,9 @@ class BodyAir:
     border: Mask
 
     def diameter(self, spacing: WorkingSpacing) -> float | None:
-        """Return the diameter, mm, of a circle as large as the body's cross-section.
+        """Return the diameter, mm, of a circle with the area of the body's cross-section.
 
-        That of the larger slices; None unless half of them show the body whole.
+        It is measured on the larger slices; None unless half of them show the whole body.
         """
         areas = self.filled.sum(axis=(0, 1)) * (spacing[0] * spacing[1])
         large = areas > BODY.large_section * areas.max(initial=0.0)
@@ -155,14 +155,14 @@ class BodyAir:
 
 
 def find_levels(hu: npt.NDArray[np.float32]) -> Levels:
-    """Read off where air and soft tissue lie.
+    """Estimate the HU of air and of soft tissue.
 
     A scan in true HU has its darkest voxels near -1000 and is taken as it is; only one whose darkest
     voxels are far from that (an image with a compressed range) is rescaled, for finding the lungs only.
     """
     from scipy import ndimage
 
-    # Blocks at the rim of the padding mix it with air, so they mean nothing.
+    # Blocks at the rim of the padding mix it with air, so they are not used.
     padding = hu <= PADDING_HU
     if padding.any():
         padding = ndimage.binary_dilation(padding, iterations=BODY.padding_rim)
@@ -225,14 +225,14 @@ def _side_border(shape: tuple[int, ...], share: float = 0.0) -> Mask:
 
 
 def not_scanned(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
-    """Mark what was not scanned: padding, and what a circle or a turned grid left empty, of one value.
+    """Mark what was not scanned: padding, and constant values outside a circular or rotated field of view.
 
-    Real air has noise: blocks of one exact value that reach the sides of a slice are not air. Blocks at the
-    rim that are as dark as gas mix it with what was scanned, and are taken in.
+    Real air has noise: blocks of one exact value that reach the sides of a slice are not air. Blocks at
+    the rim that are as dark as gas mix it with what was scanned, and are included.
 
     Args:
         hu: Block means in the scan's own values.
-        threshold: HU below which a block may be such.
+        threshold: HU below which a block may be unscanned.
     """
     empty = hu <= PADDING_HU
     corners, counts = np.unique(
@@ -246,7 +246,7 @@ def not_scanned(hu: npt.NDArray[np.float32], threshold: float) -> Mask:
 
 
 def _beside_in_plane(mask: Mask) -> Mask:
-    """Mark what lies beside ``mask``, or in it, in the same slice."""
+    """Dilate ``mask`` by one block within each slice."""
     out = mask.copy()
     out[1:] |= mask[:-1]
     out[:-1] |= mask[1:]
@@ -256,7 +256,7 @@ def _beside_in_plane(mask: Mask) -> Mask:
 
 
 def _reached_in_plane(region: Mask, start: Mask) -> Mask:
-    """Return the parts of ``region`` that touch ``start``, slice by slice."""
+    """Return the 2-D components of ``region`` that overlap ``start``."""
     labels, count = components_2d(region)
     hit = np.zeros(count + 1, bool)
     hit[labels[start & region]] = True
@@ -267,11 +267,10 @@ def _reached_in_plane(region: Mask, start: Mask) -> Mask:
 def _partition_air(
     hu: npt.NDArray[np.float32], air: Mask, body: Mask, furniture: Mask, border: Mask
 ) -> tuple[Mask, Mask]:
-    """Partition air into the room's, which reaches the border of what was scanned, and the body's.
+    """Partition air into room air, which reaches the border of what was scanned, and air in the body.
 
-    The room's air is darker on the mean, or, where blankets brighten it, it lies against a table or another
-    thing that is not body, or along much of the border. A lung that the crop cuts is bright and has the body
-    all round it.
+    Room air is darker on average or, where blankets brighten it, touches the table or other objects outside
+    the body, or follows much of the border. A lung that the crop cuts is brighter and surrounded by the body.
     """
     labels, count = components_2d(air)
     sizes = np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
@@ -290,7 +289,7 @@ def _partition_air(
 
 
 def _furniture(loose: Mask, spacing: WorkingSpacing) -> Mask:
-    """Return the pieces of what is not body that are too large for a vessel in the lung: table, cushion."""
+    """Return the components outside the body that are too large for a vessel in the lung: table, cushion."""
     labels, counts = components(loose)
     flat = loose.shape[2] == 1
     size = counts * (spacing[0] * spacing[1] / 100.0 if flat else float(np.prod(spacing)) / 1000.0)
@@ -314,8 +313,8 @@ def find_inner_air(hu: npt.NDArray[np.float32], reduced: Reduced, threshold: flo
     """Find the air inside the body.
 
     Outside air is flooded from the border of what was scanned slice by slice, so that an open mouth, a cut at
-    the neck or a lung at the edge of the field of view does not let it in. Table and blankets fall away
-    because only the largest piece of tissue is the body.
+    the neck or a lung at the edge of the field of view does not let it in. Table and blankets are
+    excluded because only the largest component of tissue is the body.
 
     Args:
         hu: Normalised block means.

@@ -1,4 +1,4 @@
-"""From aerated lung to whole lung: vessels, nodules and what lies enclosed are put back."""
+"""From aerated lung to whole lung: vessels, nodules and enclosed islands are included."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["FILL", "FillRules", "cut_airways", "fill_enclosed", "fill_lungs"]
 
 @dataclass(frozen=True)
 class FillRules:
-    """What is put back into aerated lungs.
+    """Rules for closing and filling aerated lungs.
 
-    Chosen by hand while looking at the 214 slices of docs/results/classic.md, so not held out; none was
-    searched for or ablated. Where nothing else is said a value is the order of magnitude of what it
-    describes. Lengths and volumes are in working mm, cm2 and mL, HU on the scale of true HU.
+    Chosen by hand on the 214 slices of docs/results/classic.md, so not held out; no value was searched for or
+    ablated. Unless stated otherwise a value is the order of magnitude of what it describes. Lengths and
+    volumes are in working mm, cm2 and mL, HU on the scale of true HU.
 
     Attributes:
         closing_mm: Notches up to twice this wide belong to the lung: vessels at its surface, nodules at the
             pleura.
         island_cm2: In a single slice an enclosed island up to this size is a vessel or a mass; a larger one
             is liver or heart.
-        wall: Blocks round the central airways that are their wall.
+        wall: Width in blocks of the wall of the central airways.
     """
 
     closing_mm: float = 8.0
@@ -51,11 +51,11 @@ def fill_lungs(
     spacing: WorkingSpacing,
     closing_mm: float = FILL.closing_mm,
 ) -> npt.NDArray[np.uint8]:
-    """Close each lung by itself, so that heart and mediastinum are not swallowed, and fill what is enclosed.
+    """Close each lung separately, so that heart and mediastinum are not included, and fill enclosed holes.
 
     Args:
         sides: Aerated lung, labels of :class:`hilum.core.labels.Lung`.
-        exclusion_mask: What may never become lung: central airways, air outside the body, the body's own gas.
+        exclusion_mask: Voxels that never become lung: central airways, air outside the body, bowel gas.
         spacing: Block size.
         closing_mm: Radius of the closing.
 
@@ -97,8 +97,8 @@ def fill_enclosed(mask: Mask, spacing: WorkingSpacing) -> Mask:
 def cut_airways(lungs: npt.NDArray[np.uint8], lumen: Mask, spacing: WorkingSpacing) -> Mask:
     """Return the part of the airways that lies outside the lungs: trachea, main bronchi, with their walls.
 
-    A bronchus counts as inside where lung lies all round it, that is, where closing the lung without it
-    covers it again; what stays uncovered is central.
+    A bronchus counts as inside where lung surrounds it, that is, where closing the lung covers it; the rest
+    is central.
     """
     central = lumen & (lungs == 0)
     labels, counts = components(central)

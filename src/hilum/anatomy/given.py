@@ -1,8 +1,8 @@
-"""Lungs that somebody else marked: which is right and which is left, where the mask has one label for both.
+"""Masks from elsewhere: assigns right and left where the mask has one label for both lungs.
 
-Sides are assigned only where they are sure: the patient's orientation is known, the mask falls into two
-pieces of like size (or hangs together where the lungs touch, by too little to matter), and one lies on each
-side of the body's middle. Otherwise both lungs together are measured and the sides are withheld.
+Sides are assigned only where they are certain: the orientation is known, the mask has two components of
+similar size (or one with a narrow bridge where the lungs touch), and one lies on each side of the body's
+middle. Otherwise both lungs together are measured and the sides are withheld.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _Box = tuple[slice, slice, slice]
 
 @dataclass(frozen=True)
 class GivenRules:
-    """When a mask with one label is two lungs, and which of them is the right one.
+    """Rules that split a mask with one label into right and left lung.
 
-    Judgements, made so that a side in doubt is withheld and not guessed; none was searched for. Shares are of
-    voxels. Lengths are those of the patient: masks of children are not magnified.
+    Chosen by hand so that an uncertain side is withheld and not guessed; no value was searched for. Shares
+    are of voxels. Lengths are those of the patient: masks of children are not magnified.
 
     Attributes:
-        grid_mm: Blocks on which touching lungs are parted.
-        least: The smaller of two pieces has this share of the larger, else no side is looked for.
-        alike: And this share, else no side is sure.
-        rest: Share that may lie outside of the two largest pieces: islands of an outline.
+        grid_mm: Block size on which touching lungs are separated.
+        least: Least size of the smaller piece as a share of the larger; otherwise no side is assigned.
+        alike: And least share from which the sides are certain.
+        rest: Largest share outside of the two largest pieces: islands of an outline.
         doubtful: Where two lungs touch, their border may lie as far off as the mask was eroded; the volume in
             question is at most this share of the smaller lung.
         apart: Share of a lung that lies beside the other; the front edges of two lungs may overlap.
-        one_side: Share of a single lung on the left of the body's middle that makes it no right lung.
-        spans: Share of a mask on the smaller side of the body's middle that makes it more than one lung.
-        body_hu: Above this is body.
+        one_side: Share of a single lung on the left of the body's middle from which it is not the right lung.
+        spans: Share of a mask on the smaller side of the body's middle from which it is more than one lung.
+        body_hu: Threshold of the body.
         rows: Step in rows for finding the body's middle.
         cut: How much more of the body one side of the scan may cut than the other, as a share of its largest
             section.
@@ -80,7 +80,7 @@ def given_segmentation(labels: npt.NDArray[np.uint8], volume: Volume, *, mapped:
             both lungs.
 
     Returns:
-        The segmentation, with flags that say what was done about the sides.
+        The segmentation, with flags that state how the sides were assigned.
     """
     sides, flags = part_sides(labels, volume, mapped=mapped)
     return Segmentation(LabelVolume.on_grid_of(volume, sides), ModelInfo("given", ""), flags=flags)
@@ -89,10 +89,10 @@ def given_segmentation(labels: npt.NDArray[np.uint8], volume: Volume, *, mapped:
 def part_sides(
     labels: npt.NDArray[np.uint8], volume: Volume, *, mapped: bool
 ) -> tuple[npt.NDArray[np.uint8], tuple[Flag, ...]]:
-    """Return labels of 1 and 2 only, and what is to be said about them; see :func:`given_segmentation`.
+    """Return labels of 1 and 2 only, and flags about them; see :func:`given_segmentation`.
 
-    Where the flag ``sides_unknown`` comes back, the labels part the lungs so that they can be counted, and
-    the flag withholds right and left.
+    Where the flag ``sides_unknown`` comes back, the labels split the lungs so that they can be measured
+    together, and the flag withholds right and left.
     """
     present = [value for value in (1, 2, BOTH) if (labels == value).any()]
     if BOTH not in present and (mapped or len(present) != 1):
@@ -108,12 +108,12 @@ def part_sides(
         if on_right is None or min(on_right, 1 - on_right) < _RULES.spans:
             return labels, _wrong_side(on_right, volume, Lung(present[0]))
     if parted is None:
-        right, doubt = _half(inside), "The mask does not fall into two lungs."
+        right, doubt = _half(inside), "The mask does not split into two lungs."
     else:
         right, sure = parted
         doubt = _doubt(right, inside & ~right, sure, box, volume)
     if not doubt and len(present) > 1:
-        doubt = "Only a part of it tells its side."
+        doubt = "Only a part of it states its side."
     out = np.zeros(canonical.shape, np.uint8, order="F")
     out[box][right], out[box][inside & ~right] = Lung.RIGHT, Lung.LEFT
     for side in LUNGS if BOTH in present else ():  # sides that were given stay
@@ -126,10 +126,10 @@ def part_sides(
 
 
 def _part(inside: _Mask, volume: Volume) -> tuple[_Mask, bool] | None:
-    """Part a mask (axes RAS, cropped to itself) into two lungs.
+    """Split a mask (axes RAS, cropped to itself) into two lungs.
 
     Returns:
-        The right part, and whether the border is sure; None where it is no two lungs.
+        The right part, and whether the border is sure; None if it is not two lungs.
     """
     pieces, counts = components(inside)
     pair = _two(counts)
@@ -198,7 +198,7 @@ def _ordered(one: _Mask, other: _Mask) -> tuple[_Mask, _Mask] | None:
 
 
 def _with_rest(mask: _Mask, right: _Mask, left: _Mask) -> _Mask:
-    """Give what belongs to neither piece to the nearer one; return the right part."""
+    """Assign the rest to the nearer piece; return the right part."""
     middle = (_centre(right) + _centre(left)) / 2
     out: _Mask = right | (mask & ~left & (np.arange(mask.shape[0]) > middle)[:, None, None])
     return out
@@ -217,18 +217,18 @@ def _centre(mask: _Mask) -> float:
     return float(np.arange(line.size) @ line) / max(int(line.sum()), 1)
 
 
-# -- what is to be said -----------------------------------------------------------------------------------
+# -- flags -------------------------------------------------------------------------------------------------
 
 
 def _doubt(right: _Mask, left: _Mask, sure: bool, box: _Box, volume: Volume) -> str:
-    """Why two parts of a mask cannot be called right and left lung; empty where they can."""
+    """Return why two parts of a mask cannot be assigned to right and left; empty if they can."""
     if not volume.meta.orientation_known:
-        return "The scan does not tell how the patient lies."
+        return "The scan does not state how the patient lies."
     if not sure:
         return "The lungs touch, and where one ends cannot be seen in the mask."
     sizes = sorted((np.count_nonzero(right), np.count_nonzero(left)))
     if sizes[0] < _RULES.alike * sizes[1]:
-        return "One part is far smaller than the other, so it may be no lung."
+        return "One part is far smaller than the other, so it may not be a lung."
     middle = _body_middle(box, volume)
     if middle is not None and not _centre(left) < middle < _centre(right):
         return "Both parts lie on one side of the body's middle."
@@ -238,8 +238,7 @@ def _doubt(right: _Mask, left: _Mask, sure: bool, box: _Box, volume: Volume) -> 
 def _body_middle(box: _Box, volume: Volume) -> float | None:
     """Middle of the body in the slices of the lungs, as an index in the box.
 
-    None where there is no body, or where the scan holds one side of it only: then its middle is not the
-    body's.
+    None if there is no body, or if the scan holds only one side of it.
     """
     slices = volume.canonical().hu[:, :: _RULES.rows, box[2]] > _RULES.body_hu
     line = np.count_nonzero(slices, axis=(1, 2))

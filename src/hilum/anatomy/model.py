@@ -32,15 +32,15 @@ from hilum.imaging.blocks import Reduced, reduce_volume
 from hilum.imaging.morphology import Mask, bounding_box, depth, erode
 from hilum.imaging.working import WorkingGrid
 
-__all__ = ["RULES", "Classic", "Scan", "ScanRules", "picture_plane", "require_chest", "threshold_lungs"]
+__all__ = ["RULES", "Classic", "Scan", "ScanRules", "require_chest", "slice_plane", "threshold_lungs"]
 
 
 @dataclass(frozen=True)
 class ScanRules:
-    """When a scan is a chest, when it is magnified, and where air is read off.
+    """Rules that accept a chest, set the magnification, and measure air.
 
-    Chosen by hand, the shares while looking at the 214 slices of docs/results/classic.md (not held out), the
-    diameters on children of the tests; none was searched for or ablated.
+    Chosen by hand, the shares on the 214 slices of docs/results/classic.md (not held out), the diameters on
+    phantoms of children in the tests; no value was searched for or ablated.
 
     Attributes:
         least_share: A chest has an axial slice with at least this share of lung.
@@ -49,12 +49,12 @@ class ScanRules:
             an abdomen.
         child_mm: A body whose section is that of a smaller circle, mm in the patient, is a child's.
         adult_mm: It is magnified to this diameter, since lungs of all ages have much the same shape.
-        most_magnification: But at most by this factor.
+        most_magnification: Largest magnification.
         room_margin_mm: Air nearer to the body than this, working mm, is left out of the median of the room's.
         lumen_blocks, lumen_depth: Air of the trachea is read this many blocks, and this share of the greatest
             depth, from its wall, which brightens what is beside it.
-        most_samples: As many voxels give a median to a fraction of a HU.
-        least_samples: Fewer give none.
+        most_samples: Number of voxels that gives a median to a fraction of a HU.
+        least_samples: Least number of voxels for a median.
     """
 
     least_share: float = 0.08
@@ -74,11 +74,11 @@ class ScanRules:
 RULES = ScanRules()
 
 
-def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
-    """Return the voxels with the plane to work in as the first two axes.
+def slice_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[int, int, int]]:
+    """Return the voxels with the in-plane axes first.
 
-    That is the axial plane, but for a single coronal slice its own. Where the file has no scale, the spacing
-    is that of a slice of usual width; the guess serves the rules of shape only, never a measure.
+    The plane is axial, or coronal for a single coronal slice. Where the file has no scale, the spacing
+    is that of a slice of usual width; the assumed spacing serves the rules of shape only, never a measure.
 
     Args:
         volume: The scan in canonical order.
@@ -106,7 +106,7 @@ def picture_plane(volume: Volume) -> tuple[npt.NDArray[Any], TrueSpacing, tuple[
 
 
 def require_chest(lungs: Mask, filled: Mask, least_share: float = RULES.least_share) -> None:
-    """Raise :class:`NotAChestError` where what looks like lung is bowel gas or the lungs' tips only."""
+    """Raise :class:`NotAChestError` if the candidate lungs are bowel gas or only the tips of the lungs."""
     share = share_of_body(lungs, filled)
     planes = np.flatnonzero(lungs.any(axis=(0, 1)))
     height = lungs.shape[2]
@@ -121,26 +121,26 @@ def require_chest(lungs: Mask, filled: Mask, least_share: float = RULES.least_sh
 
 
 class Classic:
-    """Finds lungs by their air.
+    """Segments lungs by their air.
 
     The order is that of Hu, Hoffman and Reinhardt (2001): optimal threshold, air inside the body, trachea
     and main bronchi removed, right and left parted, vessels closed; on a grid of about 2 mm, with the
-    surface taken from the native voxels at the end. It sees aerated lung: where a lung is consolidated or
-    collapsed over more than a vessel's width it is missed.
+    surface taken from the native voxels at the end. It finds aerated lung only: lung that is consolidated
+    or collapsed over more than the width of a vessel is missed.
     """
 
     info = ModelInfo("classic", "1")
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`."""
-        tell = progress or (lambda fraction, what: None)
-        tell(0.0, "reducing")
+        report_progress = progress or (lambda fraction, what: None)
+        report_progress(0.0, "reducing")
         scan = Scan.of(volume.canonical())
-        tell(0.3, "finding lungs")
+        report_progress(0.3, "finding lungs")
         lungs, dense, exclusion_mask = threshold_lungs(scan, FILL.closing_mm)
-        tell(0.6, "refining the surface")
+        report_progress(0.6, "refining the surface")
         labels = scan.refined(lungs, dense, exclusion_mask)
-        tell(1.0, "done")
+        report_progress(1.0, "done")
         return Segmentation(
             LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks()
         )
@@ -148,11 +148,11 @@ class Classic:
 
 @dataclass(frozen=True, eq=False)
 class Scan:
-    """What the models know of a scan: block means on the scale of true HU, and the air in the body.
+    """A scan prepared for all models: block means on the scale of true HU, and the air in the body.
 
     Attributes:
-        voxels: Native HU, with the plane to work in as the first two axes.
-        grid: Voxel size of ``voxels``, for the rules and in the patient; a guess where the file has no scale.
+        voxels: Native HU, with the in-plane axes first.
+        grid: Voxel size of ``voxels``, for the rules and in the patient; assumed if the file lacks it.
         order: Order of the canonical axes in ``voxels``, its own inverse.
         reduced: Block means in the scan's own values.
         levels: Air and soft tissue in the scan's own values.
@@ -189,12 +189,12 @@ class Scan:
 
     @classmethod
     def of(cls, canonical: Volume) -> Scan:
-        """Reduce a scan and find the air in it.
+        """Reduce a scan and segment the air in it.
 
         Args:
-            canonical: The scan in canonical order; see :func:`picture_plane` for what is raised.
+            canonical: The scan in canonical order; see :func:`slice_plane` for what is raised.
         """
-        voxels, spacing, order = picture_plane(canonical)
+        voxels, spacing, order = slice_plane(canonical)
         scan = cls._analyse(voxels, WorkingGrid.of(spacing), order)
         small = scan.found.diameter(spacing=scan.reduced.spacing)
         if (
@@ -225,7 +225,7 @@ class Scan:
     def refined(
         self, lungs: npt.NDArray[np.uint8], dense: Mask, exclusion_mask: Mask
     ) -> npt.NDArray[np.uint8]:
-        """Bring lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""
+        """Resample lungs on blocks to the native voxels, in canonical order; see :func:`refine`."""
         air, tissue = self.levels.air, self.levels.tissue
         native = air + (self.threshold + 1000.0) * (tissue - air) / 1000.0
         return refine(self.voxels, self.reduced, lungs, dense, exclusion_mask, native).transpose(self.order)
@@ -262,7 +262,7 @@ def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float 
 
 
 def threshold_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8], Mask, Mask]:
-    """Find both lungs by their air, and close them over what is narrow.
+    """Segment both lungs by threshold, and close narrow notches.
 
     Args:
         scan: The scan.
@@ -272,7 +272,7 @@ def threshold_lungs(scan: Scan, closing_mm: float) -> tuple[npt.NDArray[np.uint8
         Lung labels; the part of them that is not aerated; the exclusion mask; all on the blocks.
 
     Raises:
-        NotAChestError: There is no aerated lung, or no chest.
+        NotAChestError: No aerated lung was found, or the scan is not a chest.
     """
     hu, found, airways, spacing = scan.hu, scan.found, scan.airways, scan.reduced.spacing
     air = remove_gas_bubbles(hu, found.inner, spacing)

@@ -1,4 +1,4 @@
-"""Bring the lungs back to the native grid: the surface follows the native voxels."""
+"""Resampling of the lungs to the native grid: the surface follows the native voxels."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["REFINE", "RefineRules", "refine"]
 
 @dataclass(frozen=True)
 class RefineRules:
-    """How far the surface on native voxels may lie from that of the blocks.
+    """Rules for moving the surface from blocks to native voxels.
 
-    Chosen by hand: a surface of blocks is right to about one block. None was searched for or ablated. Widths
-    are in blocks in the plane.
+    Chosen by hand: a surface of blocks is accurate to about one block. No value was searched for or ablated.
+    Widths are in blocks in the plane.
 
     Attributes:
         unscanned_hu: Voxels below this beside the exclusion mask are unscanned padding; elsewhere the
             undershoot of a sharp kernel can be as low.
         inside: Every voxel this deep in the lungs is lung.
-        outside: An aerated voxel this far outside of them still is, as a share of ``inside``.
+        outside: So is an aerated voxel this far outside of them, as a share of ``inside``.
         beyond: Slices with nothing nearer than this are left out, as a multiple of ``inside``.
         dense: A dense voxel inside is lung where at least this share of its surroundings is dense on purpose.
         excluded: No voxel is lung where at least this share of its surroundings is excluded.
@@ -60,7 +60,7 @@ def refine(
 ) -> npt.NDArray[np.uint8]:
     """Move the surface of coarse lungs onto the native voxels.
 
-    Deep inside the coarse lungs every voxel is lung, far outside none. In between, an aerated voxel
+    Deep inside the coarse lungs every voxel is lung, far outside no voxel is. In between, an aerated voxel
     (below ``threshold``, half-way between lung and tissue) is lung, and a dense one only where the coarse
     lungs hold dense tissue on purpose (a vessel at the hilum, a nodule at the pleura).
 

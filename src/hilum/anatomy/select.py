@@ -1,4 +1,4 @@
-"""Which pieces of inner air are lung: not bowel, not stomach, not a pocket in a cushion."""
+"""Selection of the components of inner air that are lung, not bowel, stomach or a pocket in a cushion."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ __all__ = [
     "share_of_body",
 ]
 
-#: As dark as this all through: free gas, not lung, which holds vessels and tissue in every block.
+#: Blocks darker than this are free gas; lung has vessels and tissue in every block.
 GAS_HU = -955.0
 
 
 @dataclass(frozen=True)
 class SelectRules:
-    """Which pieces of air are lung, and which bowel, stomach or a fold.
+    """Rules that separate lung from bowel, stomach and folds.
 
-    Chosen by hand while looking at the 214 slices of docs/results/classic.md, so not held out; none was
-    searched for or ablated. Where nothing else is said a value is the order of magnitude of what it
-    describes. Lengths and volumes are in working mm, cm2 and mL, HU on the scale of true HU.
+    Chosen by hand on the 214 slices of docs/results/classic.md, so not held out; no value was searched for or
+    ablated. Unless stated otherwise a value is the order of magnitude of what it describes. Lengths and
+    volumes are in working mm, cm2 and mL, HU on the scale of true HU.
 
-    Pairs are (from, to) or (medium, large) as the text says; values with ``cm2`` hold in a single slice.
+    Pairs are (from, to) or (medium, large) as stated; values with ``cm2`` hold in a single slice.
 
     Attributes:
-        bubble_opening_mm: Gas is opened by this radius, so that bubbles part from dark lung beside them.
-        bubble_ml: Smaller bubbles stay: they pull no surface along.
+        bubble_opening_mm: Radius of the opening that separates bubbles from dark lung beside them.
+        bubble_ml: Smaller bubbles stay: they do not distort the surface.
         bubble_box_mm: Margin round a bubble that is analysed.
-        bubble_rim: A bubble with its rim of mixed blocks ends this many blocks from it.
-        bubble_shell: The tissue that encloses it ends this many blocks from it.
-        soft_hu: Above this is soft tissue, below it air and what mixes with air.
+        bubble_rim: Width in blocks of the rim of mixed blocks round a bubble.
+        bubble_shell: Outer radius in blocks of the shell in which enclosing tissue is measured.
+        soft_hu: Threshold of soft tissue; below it are air and mixed blocks.
         enclosed: Share of the shell that is soft tissue round gas of bowel and stomach; a bulla has less.
-        piece_ml, piece_cm2: Smaller pieces are no lung and are not described.
+        piece_ml, piece_cm2: Smaller pieces are not lung and are not described.
         piece_box_mm: Margin round a piece that is analysed.
         inner: Its inner blocks lie this many blocks from its border.
         size_ml, size_cm2: (Medium, large) pieces.
@@ -58,7 +58,7 @@ class SelectRules:
         gas_beside_lung: The same of a medium or large piece beside a lung that was found: an inflated lobe.
         radius_mm: Least depth of a lung; folds of fat and cushions are thinner.
         median_hu: (From, to) median HU of a lung: above free gas, below dense tissue.
-        main_ml, main_cm2: Least size of the largest piece, else there is no lung.
+        main_ml, main_cm2: Least size of the largest piece; otherwise no lung is found.
         reach_mm: Other pieces lie at most this far above or below the largest.
         least_part: They hold at least this share of it.
         whole_section: Slices with less than this share of the largest section of the body do not count for
@@ -115,11 +115,11 @@ class Piece:
 
 
 def remove_gas_bubbles(hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingSpacing) -> Mask:
-    """Take out free gas that soft tissue encloses: stomach and bowel.
+    """Remove free gas that soft tissue encloses: stomach and bowel.
 
-    A bubble that touches the lung through a thin diaphragm would else pull the lung's mask along. A bulla
-    is as dark, but it has lung on one side at least, or lies high. In a single slice no bubble is taken
-    out of a larger piece: there is no telling it from a bulla.
+    A bubble that touches the lung through a thin diaphragm would otherwise be merged into its mask. A bulla
+    is as dark, but it borders on lung or lies high. In a single slice bubbles are never removed from a larger
+    piece, because they cannot be distinguished from bullae.
     """
     if air.shape[2] == 1:
         return air
@@ -152,7 +152,7 @@ def remove_gas_bubbles(hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingS
 def pieces_of(
     hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingSpacing
 ) -> tuple[npt.NDArray[np.uint32], list[Piece]]:
-    """Split the air into connected pieces and describe each that is large enough to matter."""
+    """Split the air into connected components and compute the features of those that are large enough."""
     flat = air.shape[2] == 1
     unit = spacing[0] * spacing[1] / 100.0 if flat else float(np.prod(spacing)) / 1000.0
     labels, counts = components(air)
@@ -183,18 +183,18 @@ def pieces_of(
 
 
 def _sizes(flat: bool) -> tuple[float, float]:
-    """From where a piece is of medium size, and large: mL, in a single slice cm2."""
+    """Least sizes of a medium and of a large piece: mL, in a single slice cm2."""
     return SELECT.size_cm2 if flat else SELECT.size_ml
 
 
 def most_gas(size: float, flat: bool) -> float:
-    """Share of free gas from which a piece is bowel or stomach: the larger, the more emphysema is allowed."""
+    """Share of free gas from which a piece is bowel or stomach; larger pieces may hold more emphysema."""
     medium, large = _sizes(flat)
     return SELECT.gas[0 if size < medium else 1 if size < large else 2]
 
 
 def _like_lung(piece: Piece, flat: bool, beside_lung: bool = False) -> bool:
-    """Whether a piece could be lung by itself, or beside a lung that was found already.
+    """Whether a piece could be lung, alone or beside a lung that was found already.
 
     Free gas is uniformly dark; a lung has vessels and tissue in every voxel, and even one destroyed by
     emphysema is not dark throughout. It is also thick, where folds of fat or cushions are thin. Where there
@@ -212,7 +212,7 @@ def _like_lung(piece: Piece, flat: bool, beside_lung: bool = False) -> bool:
 def select_lungs(
     hu: npt.NDArray[np.float32], air: Mask, spacing: WorkingSpacing
 ) -> tuple[npt.NDArray[np.uint32], list[Piece]]:
-    """Choose the pieces that are lung.
+    """Select the pieces that are lung.
 
     Args:
         hu: Normalised block means.
@@ -220,7 +220,7 @@ def select_lungs(
         spacing: Block size.
 
     Returns:
-        The component map and the chosen pieces, largest first; an empty list where there is no lung.
+        The component map and the chosen pieces, largest first; an empty list if no lung is found.
     """
     flat = air.shape[2] == 1
     labels, pieces = pieces_of(hu, air, spacing)

@@ -1,4 +1,4 @@
-"""Right and left: also where the lungs touch in front, and where only one is in the scan."""
+"""Right and left lung, also where they touch in front, or where only one is in the scan."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from hilum.imaging.morphology import Mask, components, depth
 
 __all__ = ["PARTING_MM", "SIDES", "SideRules", "assign_sides", "grow_back", "midline"]
 
-#: How deep two lungs that touch are eroded, working mm, until they part: from the thin front line where they
-#: meet to a broad bridge. The steps grow, as the border is no surer than the depth. Not tuned.
+#: Radii of erosion that separate two touching lungs, working mm: from the thin anterior junction line to
+#: a broad bridge. The steps grow, because the border is no more certain than the radius. Not tuned.
 PARTING_MM = (1.5, 2.5, 3.5, 5.0, 7.0, 9.0, 12.0, 16.0, 20.0, 25.0)
 
 
 @dataclass(frozen=True)
 class SideRules:
-    """Which piece is the right lung and which the left, and where the body's middle is.
+    """Rules that assign right and left, and locate the body's middle.
 
-    Chosen by hand while looking at the 214 slices of docs/results/classic.md, so not held out; none was
-    searched for or ablated. Where nothing else is said a value is the order of magnitude of what it
-    describes. Lengths and volumes are in working mm, cm2 and mL, HU on the scale of true HU.
+    Chosen by hand on the 214 slices of docs/results/classic.md, so not held out; no value was searched for or
+    ablated. Unless stated otherwise a value is the order of magnitude of what it describes. Lengths and
+    volumes are in working mm, cm2 and mL, HU on the scale of true HU.
 
     Attributes:
         spans: (From, to) share of a piece on the right of the middle that makes it both lungs.
         least_core: Least size of the smaller of two cores as a share of the larger, where a piece is cut.
         smooth_mm: Width over which the lungs' profile is averaged.
-        middle: (From, to) share of the lungs, from the left, between which the valley is looked for.
-        valley: The valley is lower than this share of the lower of both peaks, else only one lung is seen.
+        middle: (From, to) share of the lungs, from the left, in which the valley is searched for.
+        valley: The valley is lower than this share of the lower peak; otherwise only one lung is visible.
         least_side: And each side of it holds at least this share of the lungs.
-        bone_hu: Above this is bone.
+        bone_hu: Threshold of bone.
         spine_columns: Columns of blocks over which bone is summed: about the width of a vertebra.
         growth: Most steps of growing back, in blocks; more than a lung is wide.
     """
@@ -60,10 +60,10 @@ def assign_sides(
     pieces: list[Piece],
     spacing: WorkingSpacing,
 ) -> npt.NDArray[np.uint8]:
-    """Give each chosen piece to the right or the left lung; cut one that spans both.
+    """Assign each piece to the right or the left lung; split a piece that spans both.
 
     Args:
-        hu: Normalised block means, RAS: +x is the patient's right... see :class:`hilum.core.volume.Volume`.
+        hu: Normalised block means in RAS order; see :class:`hilum.core.volume.Volume`.
         labels: Component map.
         pieces: The pieces that are lung, largest first.
         spacing: Block size.
@@ -89,8 +89,8 @@ def assign_sides(
 def midline(hu: npt.NDArray[np.float32], lungs: Mask, spacing: WorkingSpacing) -> float:
     """Return the body's middle as an x index.
 
-    Where both lungs are seen it is the valley between them in the projection onto x; else it is the spine,
-    the densest column of bone behind the lungs.
+    With both lungs visible it is the valley between them in the projection onto x; otherwise it is the
+    spine, the densest column of bone behind the lungs.
     """
     profile = lungs.sum(axis=(1, 2)).astype(float)
     total = profile.sum()
@@ -124,7 +124,7 @@ def _spine(hu: npt.NDArray[np.float32], lungs: Mask, index: npt.NDArray[np.int64
 
 
 def _split(mask: Mask, spacing: WorkingSpacing, middle: float) -> tuple[Mask, Mask] | None:
-    """Cut a piece that spans both sides at its narrowest: erode until two cores part, then grow back."""
+    """Split a piece that spans both sides at its narrowest: erode until two cores separate, grow back."""
     deep = depth(mask, spacing)
     for radius in PARTING_MM:
         labels, counts = components(deep > radius)
@@ -141,7 +141,7 @@ def _split(mask: Mask, spacing: WorkingSpacing, middle: float) -> tuple[Mask, Ma
 
 
 def grow_back(mask: Mask, first: Mask, second: Mask) -> tuple[Mask, Mask]:
-    """Grow two seeds inside ``mask`` step by step until they meet; rests go to the nearer in x."""
+    """Grow two seeds inside ``mask`` step by step until they meet; the rest goes to the nearer one in x."""
     owner = np.zeros(mask.shape, np.uint8)
     owner[first], owner[second] = 1, 2
     free = mask & (owner == 0)

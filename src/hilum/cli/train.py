@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback
 
     from hilum.training.config import TrainConfig
-    from hilum.training.watch import Report, TrainState
+    from hilum.training.monitor import Report, TrainState
 
 __all__ = ["command"]
 

@@ -1,1 +1,1 @@
-"""Arrays with millimetres: blocks, interpolation, morphology, surfaces. It knows no files and no lungs."""
+"""Arrays in millimetres: blocks, interpolation, morphology, surfaces. Independent of files and of lungs."""

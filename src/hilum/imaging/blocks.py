@@ -1,4 +1,4 @@
-"""Working on a coarser grid, and coming back to the native one.
+"""Resampling to a coarser grid of block means, and back to the native grid.
 
 A lung's shape is decided on a grid of about 2 mm; only its surface needs the native voxels.
 """
@@ -19,7 +19,7 @@ from hilum.imaging.interpolation import Interpolation
 
 __all__ = ["Reduced", "block_factor", "block_share", "native_planes", "reduce_volume"]
 
-#: Block means are of HU clipped to this range: padding stays below air, metal weighs no more than bone.
+#: Block means are of HU clipped to this range: padding stays below air, metal counts no more than bone.
 _CLIP = (-1100, 700)
 #: Side of a block in mm.
 BLOCK_MM = 2.2
@@ -54,7 +54,7 @@ def reduce_volume(
 
     Args:
         hu: Native HU, shape (x, y, z), any strides.
-        spacing: Native spacing in the mm that blocks are to be measured in.
+        spacing: Native spacing, in working or true mm like ``target_mm``.
         target_mm: Wanted block size; an axis that is coarser already stays as it is.
 
     Returns:
@@ -95,7 +95,7 @@ def block_share(
 
     ``mask`` may hold shares itself.
     """
-    # Times 500: block means lose nothing to the rounding of whole numbers.
+    # Scaled by 500: the means of whole numbers are then exact.
     whole = mask.astype(np.int16) * np.int16(500) if mask.dtype == bool else np.rint(mask * 500)
     return reduce_volume(whole.astype(np.int16), spacing).hu / np.float32(500)
 

@@ -64,7 +64,7 @@ class Interpolation:
 
 
 def along_axis(values: _Floats, axis: int, at: npt.NDArray[np.floating[Any]]) -> _Floats:
-    """Interpolate along one axis at the given positions; the same array where they are its own points."""
+    """Interpolate along one axis at the given positions; the same array if they are its grid points."""
     size = values.shape[axis]
     if len(at) == size and np.allclose(at, np.arange(size), atol=1e-6):
         return values

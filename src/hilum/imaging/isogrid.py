@@ -1,4 +1,4 @@
-"""A grid of equal spacing along all axes for the network, and the way back to the block means."""
+"""Resampling to isotropic voxels for the network, and back to the block means."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Float = npt.NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class IsoGrid:
-    """Two grids over the same box: ``shape`` voxels of ``spacing`` mm, and cubes of ``step`` mm.
+    """Two grids over the same box: ``shape`` voxels of ``spacing`` mm, and isotropic voxels of ``step`` mm.
 
-    Both are centred on the box; the cubes may reach beyond it by less than one cube.
+    Both are centred on the box; the isotropic grid may exceed it by less than one voxel.
     """
 
     shape: tuple[int, int, int]
@@ -28,7 +28,7 @@ class IsoGrid:
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """Number of cubes along x, y, z."""
+        """Number of isotropic voxels along x, y, z."""
         x, y, z = (
             max(1, int(np.ceil(n * s / self.step - 1e-6)))
             for n, s in zip(self.shape, self.spacing, strict=True)
@@ -36,14 +36,14 @@ class IsoGrid:
         return x, y, z
 
     def to_iso(self, values: Float) -> Float:
-        """Interpolate linearly from the voxels to the cubes; outside, the border is repeated."""
+        """Interpolate linearly to the isotropic voxels; outside, the border is repeated."""
         for axis, (n, s, m) in enumerate(zip(self.shape, self.spacing, self.size, strict=True)):
             at = ((np.arange(m) - (m - 1) / 2) * self.step) / s + (n - 1) / 2
             values = along_axis(values, axis, at)
         return values
 
     def from_iso(self, values: Float) -> Float:
-        """Interpolate linearly from the cubes to the voxels. Leading axes, such as classes, are kept."""
+        """Interpolate linearly from the isotropic voxels. Leading axes, such as classes, are kept."""
         lead = values.ndim - 3
         for axis, (n, s, m) in enumerate(zip(self.shape, self.spacing, self.size, strict=True)):
             at = ((np.arange(n) - (n - 1) / 2) * s) / self.step + (m - 1) / 2

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Mask = npt.NDArray[np.bool_]
-#: Up to so many neighbours are visited one by one; for more the distances are computed.
+#: Up to this number of neighbours a mask is shifted; for more the distance transform is faster.
 _MOST_NEIGHBOURS = 18
 Spacing = tuple[float, float, float]
 
@@ -33,7 +33,7 @@ Spacing = tuple[float, float, float]
 def depth(mask: Mask, spacing: tuple[float, ...]) -> npt.NDArray[np.float32]:
     """Distance of each voxel of ``mask`` to the nearest one outside, in the unit of ``spacing``.
 
-    The rim of the array is no edge; 1e6 everywhere where all of it is marked. Two or three axes.
+    The border of the array is not an edge; 1e6 everywhere if the whole array is marked. Two or three axes.
     """
     out: npt.NDArray[np.float32] = edt.edt(
         mask, anisotropy=spacing, black_border=False, parallel=thread_count()
@@ -44,7 +44,7 @@ def depth(mask: Mask, spacing: tuple[float, ...]) -> npt.NDArray[np.float32]:
 
 
 def distance_to(mask: Mask, spacing: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """Distance of each voxel to the nearest voxel of ``mask``, 0 inside; 1e6 everywhere where it is empty."""
+    """Distance of each voxel to the nearest voxel of ``mask``, 0 inside; 1e6 everywhere if it is empty."""
     return depth(~mask, spacing)
 
 
@@ -75,7 +75,7 @@ def touching(mask: Mask) -> Mask:
 
 
 def _ball(radius: float, spacing: Spacing) -> list[tuple[int, int, int]] | None:
-    """Steps to the neighbours within ``radius`` mm; None where so many that distances are quicker."""
+    """Steps to the neighbours within ``radius`` mm; None if the distance transform is faster."""
     x, y, z = (int(radius / s) for s in spacing)
     if 8 * (x + 0.5) * (y + 0.5) * (z + 0.5) > 4 * _MOST_NEIGHBOURS:
         return None
@@ -99,17 +99,17 @@ def _reached(mask: Mask, steps: list[tuple[int, int, int]]) -> Mask:
 
 
 def open_(mask: Mask, radius: float, spacing: Spacing) -> Mask:
-    """Remove what is narrower than ``2 * radius`` mm."""
+    """Opening: remove structures narrower than ``2 * radius`` mm."""
     return dilate(erode(mask, radius, spacing), radius, spacing)
 
 
 def close_(mask: Mask, radius: float, spacing: Spacing) -> Mask:
-    """Fill what is narrower than ``2 * radius`` mm; beyond the array each border voxel goes on as it is."""
+    """Closing: fill gaps narrower than ``2 * radius`` mm; the array is edge-padded."""
     box = bounding_box(mask, pad_mm=radius + max(spacing), spacing=spacing)
     out = mask.copy()
     if box is None:
         return out
-    # Where the box ends at the array's rim it was cut short: wall or lung goes on there.
+    # Where the box ends at the border of the array, pad it with the border voxels.
     rims = [
         ((b.start == 0) * wide, (b.stop == n) * wide)
         for b, n, wide in zip(box, mask.shape, (int(radius / s) + 2 for s in spacing), strict=True)

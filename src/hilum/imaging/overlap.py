@@ -1,4 +1,4 @@
-"""How much two masks have in common, counted in voxels."""
+"""Overlap of two masks, counted in voxels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Overlap", "count_overlap", "dice"]
 class Overlap:
     """Voxels of two masks.
 
-    A ratio whose denominator is zero is None: it has no value, and zero or one would be an invention.
+    A ratio whose denominator is zero is None: it is undefined, and neither zero nor one would be right.
 
     Attributes:
         common: Voxels in both masks.
@@ -63,7 +63,7 @@ def count_overlap(prediction: npt.NDArray[np.bool_], reference: npt.NDArray[np.b
 
 
 def dice(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_], empty: float = 1.0) -> float:
-    """Return the Dice coefficient of two boolean masks of one shape; ``empty`` where both are."""
+    """Return the Dice coefficient of two boolean masks of one shape; ``empty`` if both are empty."""
     value = count_overlap(one, other).dice
     return empty if value is None else value
 

@@ -2,9 +2,9 @@
 
 Definition: Nikolov et al. 2018 (arXiv:1809.04430; J Med Internet Res 2021;23:e26151). The surface of a mask
 runs between voxels. Each block of 2 x 2 x 2 neighbouring voxels (2 x 2 in a slice) that is cut by the
-surface is one surface element; it lies at the middle of the block and weighs as much as the piece of the
-marching-cubes surface in it. Counting border voxels instead, as many programs do, weighs a slanted face more
-than a straight one and depends on the direction of the grid.
+surface is one surface element; it lies at the middle of the block, and its weight is the area of the
+marching-cubes surface in it. Counting border voxels instead, as many programs do, gives a slanted face more
+weight than a straight one and depends on the direction of the grid.
 
 Beyond the edge of the array there is background: a lung cut by the scan's edge has surface there.
 """
@@ -29,7 +29,7 @@ _SLACK = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """What each surface element of one mask is away from the nearest one of the other.
+    """Distance of each surface element of one mask to the nearest one of the other.
 
     Attributes:
         to_reference: Distance of each element of the prediction to the reference's surface, shape (p,).
@@ -107,7 +107,7 @@ def element_areas(spacing: tuple[float, ...]) -> _Floats:
 
     Returns:
         Shape (256,) or (16,). Bit ``n`` of a code is set where corner ``n`` is inside; along axis ``a`` the
-        corner number grows by ``2 ** a``. Blocks wholly inside or outside have none.
+        corner number grows by ``2 ** a``. Blocks wholly inside or outside have area 0.
     """
     axes = len(spacing)
     steps = np.asarray(spacing, np.float64)

@@ -13,7 +13,7 @@ __all__ = ["WorkingGrid"]
 
 @dataclass(frozen=True)
 class WorkingGrid:
-    """Voxel size in working millimetres, and what they are in the patient.
+    """Voxel size in working millimetres, and in the patient.
 
     Attributes:
         working: Voxel size along x, y, z for the rules of shape.
@@ -44,14 +44,14 @@ class WorkingGrid:
         return x, y, z
 
     def blocks(self, factors: tuple[int, int, int]) -> WorkingGrid:
-        """Return the grid of blocks of so many voxels along x, y, z."""
+        """Return the grid of blocks of ``factors`` voxels along x, y, z."""
         x, y, z = (WorkingMm(s * f) for s, f in zip(self.working, factors, strict=True))
         return WorkingGrid((x, y, z), self.magnification)
 
     def working_ml(self, voxels: int) -> WorkingMl:
-        """Volume of so many voxels for the rules of shape."""
+        """Volume of a number of voxels for the rules of shape."""
         return WorkingMl(float(voxels * np.prod(self.working)) / 1000.0)
 
     def true_ml(self, voxels: int) -> TrueMl:
-        """Volume of so many voxels in the patient."""
+        """Volume of a number of voxels in the patient."""
         return TrueMl(self.working_ml(voxels) / self.magnification**3)

@@ -1,1 +1,1 @@
-"""Digital chests with exact truth, and lesions for real lungs."""
+"""Synthesis: digital chests with exact truth, and lesions in real lungs."""

@@ -1,4 +1,4 @@
-"""What a lung can have: one list for phantoms and for lesions in real lungs."""
+"""Pathologies that can be synthesised: one list for phantoms and for lesions in real lungs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Pathology"]
 
 
 class Pathology(str, Enum):
-    """A pathology that can be synthesised; each of the two back ends says which of them it makes.
+    """A pathology that can be synthesised; each of the two back ends lists those that it supports.
 
     :data:`hilum.synthesis.phantoms.injury.IN_PHANTOMS` are painted into digital chests with exact truth,
     :data:`hilum.synthesis.lesions.kinds.RECIPES` into the real lungs of a scan.

@@ -30,7 +30,7 @@ __all__ = ["OPSET", "make_card", "package_versions", "slice_card"]
 
 #: Version of the ONNX operators that networks are exported with.
 OPSET = 18
-#: The version of a trained model is so much of its weights' SHA-256: enough to tell runs apart, characters.
+#: Characters of the SHA-256 of the weights that are the version of a model: enough to distinguish runs.
 _VERSION_CHARACTERS = 12
 
 _LIMITS = (
@@ -62,7 +62,7 @@ def make_card(
     figures: Figures,
     task: str = "lungs",
 ) -> ModelCard:
-    """Put the card of a trained network together; its version is the start of the SHA-256 of its weights.
+    """Build the card of a trained network; its version is the start of the SHA-256 of its weights.
 
     Args:
         name: What the model is called.
@@ -122,7 +122,7 @@ def slice_card(
     figures: Figures,
     minutes: float,
 ) -> ModelCard:
-    """Put the card of a network of slices together; nothing in it names a subject or a folder."""
+    """Build the card of a slice network; it names no subject and no folder."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     return make_card(
         name=name,

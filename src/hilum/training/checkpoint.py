@@ -1,4 +1,4 @@
-"""Reading checkpoints that may be damaged or come from anybody: weights only, checked, no code is run."""
+"""Reading checkpoints that may be corrupted or untrusted: weights only, checked, no code is run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BEGIN_ANEW = "Delete the checkpoints of this run, and the same command begins th
 
 
 def read_checkpoint(file: Path, run: str, hint: str = BEGIN_ANEW) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU, and compare its checksums: to torch a flipped bit is another weight.
+    """Read a checkpoint onto the CPU and verify its checksums: torch itself accepts flipped bits.
 
     Args:
         file: The checkpoint.
@@ -31,7 +31,7 @@ def read_checkpoint(file: Path, run: str, hint: str = BEGIN_ANEW) -> dict[str, A
         hint: What to do where it is damaged.
 
     Raises:
-        ModelError: It is no checkpoint, damaged, or holds more than plain data and tensors.
+        ModelError: It is not a checkpoint, is corrupted, or holds more than plain data and tensors.
     """
     damaged = ModelError(f"The checkpoint {file.name} of the run {shown(run)} is damaged.", hint)
     try:
@@ -54,7 +54,7 @@ def steps_done(checkpoint: Mapping[str, Any], file: Path, run: str) -> int:
     """Return the number of steps after which a checkpoint was written.
 
     Raises:
-        ModelError: The checkpoint does not tell.
+        ModelError: The checkpoint does not state it.
     """
     steps = checkpoint.get("global_step")
     if type(steps) is not int or steps < 0:
@@ -66,7 +66,7 @@ def load_weights_into(module: nn.Module, state: Mapping[str, Any], run: str, hin
     """Fill a module with the weights of a checkpoint.
 
     Raises:
-        ModelError: They are those of another network.
+        ModelError: They belong to another network.
     """
     try:
         module.load_state_dict(dict(state))
@@ -75,19 +75,19 @@ def load_weights_into(module: nn.Module, state: Mapping[str, Any], run: str, hin
 
 
 class WeightsOnly(TorchCheckpointIO):
-    """Reads checkpoints by :func:`read_checkpoint`; Lightning would run what a pickle says."""
+    """Reads checkpoints with :func:`read_checkpoint`; Lightning would run code from the pickle."""
 
     def __init__(self, run: str) -> None:
         super().__init__()
         self.run = run
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: Any = None) -> Any:
-        """Read a checkpoint; what else is given has no effect."""
+        """Read a checkpoint; the other arguments have no effect."""
         return read_checkpoint(Path(path), self.run)
 
 
 class _Begun(Callback):
-    """Whether the training has begun, so that what goes wrong is no more the checkpoint's."""
+    """Whether the training has begun; errors after that do not come from the checkpoint."""
 
     yet = False
 
@@ -97,7 +97,7 @@ class _Begun(Callback):
 
 @contextmanager
 def taking_up(trainer: Trainer, file: Path, run: str) -> Iterator[None]:
-    """Turn what goes wrong while a trainer takes up a checkpoint, before its first step, into one sentence.
+    """Turn errors of a trainer that resumes from a checkpoint, before its first step, into one sentence.
 
     Raises:
         ModelError: The checkpoint can be read, but does not hold what this training needs.

@@ -1,4 +1,4 @@
-"""What all trainings share: the learning rate, the EMA of the weights, and the numbers of the steps."""
+"""What all trainings share: learning-rate schedule, EMA of the weights, and step numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["StepSampler", "mix", "update_ema", "warmup_cosine"]
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
-    """Return what Lightning takes: the rate rises in a line, then falls as a cosine to a hundredth.
+    """Return the optimizer settings for Lightning: linear warm-up, then cosine decay to a hundredth.
 
     Args:
         optimizer: Its rate is the highest one.
@@ -35,13 +35,13 @@ def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -
 
 
 def update_ema(mean: nn.Module, network: nn.Module, ema: float, step: int) -> None:
-    """Move the running mean of a network's weights; in the beginning it forgets faster.
+    """Update the EMA of the weights; the decay ramps up over the first steps.
 
     Args:
-        mean: Changed in place.
-        network: Of the same shape.
-        ema: Share of the old mean that is kept.
-        step: Number of the step that was made.
+        mean: Network that holds the EMA; changed in place.
+        network: The trained network, of the same architecture.
+        ema: Decay: the share of the old mean that is kept.
+        step: Number of training steps so far.
     """
     decay = min(ema, (1 + step) / (10 + step))
     with torch.no_grad():
@@ -55,15 +55,15 @@ def update_ema(mean: nn.Module, network: nn.Module, ema: float, step: int) -> No
 class StepSampler(Sampler[int]):
     """Numbers of the steps of an epoch; an epoch is what lies between two validations.
 
-    It tells no length: Lightning would take the length of the first epoch for that of the last one, which
-    may be shorter, and leave its validation out.
+    It has no ``__len__``: Lightning would assume that the last epoch is as long as the first one. It may be
+    shorter, and its validation would be skipped.
     """
 
     def __init__(self, steps: int, every: int) -> None:
         self.steps, self.every, self.epoch = steps, every, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch but the first, which may be any one of a resumed run."""
+        """Called by Lightning before each epoch except the first of a run or of a resumed run."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:

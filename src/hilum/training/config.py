@@ -1,4 +1,4 @@
-"""Every choice of a training in one validated object, read from and saved as TOML. No torch here."""
+"""All settings of a training in one validated object, read from and saved as TOML. No torch here."""
 
 from __future__ import annotations
 
@@ -67,22 +67,22 @@ class TrainConfig(Strict):
         model: Which network.
         seed: Of the split, the first weights, the order of the examples and the augmentation.
         fold: ``k/n``: the k-th of n folds validates, the test part stays the same; None for one split.
-        test_share: Share of subjects in the test part, which is never looked at here.
+        test_share: Share of subjects in the test part, which a training never reads.
         validation_share: Share of subjects that choose the best weights.
         hu_window: HU are clipped to it and scaled to -1 to 1.
         batch: Slices, or volumes, a step on each device.
         steps: Length of the training in steps; overrides ``minutes``.
         minutes: Length in minutes. The steps it holds are measured at the start and kept with the run, so
-            that a resumed run has as many.
+            that a resumed run has the same number.
         learning_rate: Highest rate of AdamW; warm-up, then cosine to a hundredth.
         warmup: Share of the steps in which the rate rises.
         weight_decay: Of AdamW.
         clip: Largest norm of the gradient.
-        ema: Decay of the running mean of the weights, which is what is validated and exported.
+        ema: Decay of the EMA of the weights; the EMA is what is validated and exported.
         validate_every: Steps from one validation and checkpoint to the next; 0 chooses it from
             ``checkpoint_minutes`` and the measured speed.
         checkpoint_minutes: Longest time between checkpoints when ``validate_every`` is 0.
-        patience: Early stop after so many validations without a better Dice; 0 for never.
+        patience: Validations without a better Dice after which the training stops early; 0 for never.
         precision: ``auto`` takes bfloat16 where a GPU, or for volumes a processor, computes with it, else
             float32.
         workers: Processes that load slices; 0 loads in the training process, which is best for a CPU.
@@ -176,7 +176,7 @@ def load_config(
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                f"'{shown(setting)}' is no setting, expected key=value such as learning_rate=0.001."
+                f"'{shown(setting)}' is not a setting, expected key=value such as learning_rate=0.001."
             )
         _put(data, key.strip(), _value(text.strip()))
     data.update({key: value for key, value in (overrides or {}).items() if value is not None})
@@ -243,7 +243,7 @@ def _put(data: dict[str, Any], key: str, value: Any) -> None:
     for name in tables:
         inner = data.setdefault(name, {})
         if not isinstance(inner, dict):
-            raise UsageError(f"{shown(key)} is no setting: {shown(name)} holds one value, not several.")
+            raise UsageError(f"{shown(key)} is not a setting: {shown(name)} holds one value, not several.")
         data = inner
     data[last] = value
 

@@ -40,7 +40,7 @@ __all__ = [
     "set_up",
 ]
 
-#: Warnings of Lightning on what is meant to be so.
+#: Warnings of Lightning about intended settings.
 _ADVICE = (
     ".*does not have many workers.*",
     ".*smaller than the logging interval.*",
@@ -58,7 +58,7 @@ class Plan:
     Attributes:
         steps: Length of the training.
         every: Steps between validations and checkpoints.
-        bare_step_s: Median seconds of the network's step alone on one batch, None where it was not needed.
+        bare_step_s: Median seconds of a step of the network alone on one batch; None if not needed.
         index_sha256: Of the data set.
         world: Number of processes.
     """
@@ -72,7 +72,7 @@ class Plan:
 
 @contextmanager
 def on_full_disk(folder: Path) -> Iterator[None]:
-    """Say that the disk is full, and what stays; other errors of writing as everywhere."""
+    """Say that the disk is full, and what is kept; other errors of writing are passed on."""
     try:
         with writable(folder):
             yield
@@ -83,7 +83,7 @@ def on_full_disk(folder: Path) -> Iterator[None]:
             raise OutputError(
                 f"The disk of {folder} is full; "
                 + ("the last checkpoint is kept." if begun else "nothing was trained yet."),
-                "Free some space and run the same command again: it goes on.",
+                "Free some space and run the same command again: it resumes.",
             ) from error
         raise
 
@@ -110,7 +110,7 @@ def set_up(
     world: int,
     time_step: Callable[[TrainConfig], float],
 ) -> Plan:
-    """Decide what the run will be, or read what was decided.
+    """Plan a run, or read the plan of a run that is resumed.
 
     Args:
         folder: The run.
@@ -118,7 +118,7 @@ def set_up(
         config: All choices.
         split: Subjects by part.
         world: Number of processes.
-        time_step: Returns the seconds of the network's step alone.
+        time_step: Returns the seconds of a step of the network alone.
 
     Raises:
         UsageError: The run was begun with other choices, on another data set, or with more or fewer
@@ -164,7 +164,7 @@ def _make_plan(
 
 
 class _AtomicCheckpoints(WeightsOnly):
-    """Writes checkpoints whole or not at all, so that a kill leaves the one before; reads weights only."""
+    """Writes checkpoints atomically, so that a kill leaves the previous one; reads weights only."""
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         checkpoint["rng"] = {"torch": torch.get_rng_state()}
@@ -175,7 +175,7 @@ class _AtomicCheckpoints(WeightsOnly):
 
 
 def checkpoints(folder: Path) -> list[Callback]:
-    """The best weights, and in ``last.ckpt`` where to go on, after each validation.
+    """Return the callbacks that write best weights and ``last.ckpt`` (to resume) after each validation.
 
     Two callbacks, because one with ``save_last`` writes ``last.ckpt`` only when there is a new best.
     """

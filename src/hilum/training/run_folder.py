@@ -1,4 +1,4 @@
-"""The folder of a training: whose it is, who may write to it, and what a killed run left in it."""
+"""The folder of a training: ownership, locks, and files that a killed run left in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SETUP_LOCK = ".setup.lock"
 
 
 def begin(folder: Path) -> None:
-    """Make the folder, unless it is somebody else's.
+    """Create the folder, unless it holds other files.
 
     Raises:
         OutputError: It holds other files.

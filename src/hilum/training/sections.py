@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 __all__ = ["MOST_STEPS", "Augment", "Cases", "Networks", "Slices", "Strict", "Variation", "Volumes"]
 
-#: No training is longer; larger numbers are typing errors, and some libraries cannot count so far.
+#: No training is longer; larger numbers are typing errors, and some libraries cannot count that far.
 MOST_STEPS = 10**9
 
 
@@ -17,13 +17,13 @@ class Strict(BaseModel):
 
 
 class Augment(Strict):
-    """How pictures are varied while training. A share is the chance that a picture gets it.
+    """Augmentation of slices. A share is the probability that a slice gets it.
 
-    Values in HU and in shares of the picture; what a CT can meet: another calibration, kernel, dose, field
+    Values in HU and in shares of the slice; what a CT can meet: another calibration, kernel, dose, field
     of view, patient size and position.
     """
 
-    #: Intensities become ``hu * scale + shift``; one picture in ``squeezed`` gets the wide range of scales.
+    #: Intensities become ``hu * scale + shift``; a share ``squeezed`` of slices gets the wide range.
     shift_hu: float = Field(default=60.0, ge=0, le=500)
     scale: tuple[float, float] = (0.94, 1.06)
     squeezed: float = Field(default=0.4, ge=0, le=1)
@@ -85,7 +85,7 @@ class Slices(Strict):
             pulls little; 0 for off.
         robust_from: Share of the steps after which ``robust`` holds: before, everything is wrong.
         without_lung: Share of slices without lung in a batch, where the data set has some.
-        validation_slices: At most so many slices validate, evenly spread over the validation part.
+        validation_slices: Most slices of a validation, evenly spread over the validation part.
         threshold: Probability from which a pixel is lung.
     """
 
@@ -113,8 +113,8 @@ class Volumes(Strict):
         size: Voxels of an example along x, y and z; multiples of ``2 ** len(widths)``.
         widths: Channels of each level of the network.
         soft_tissue_hu: HU that the soft-tissue branch sees stretched; empty for no branch.
-        refinement: Channels of the head that reads the voxels again; 0 for none.
-        dense_weight: Weight of a voxel of lung above -500 HU in the cross-entropy; others weigh 1.
+        refinement: Full-resolution channels of the refinement head; 0 for no head.
+        dense_weight: Weight of a voxel of lung above -500 HU in the cross-entropy; others have weight 1.
         pleura_weight: Weight of the Dice loss of pleural fluid and gas beside that of the lungs.
     """
 
@@ -150,12 +150,12 @@ class Volumes(Strict):
 
 
 class Variation(Strict):
-    """How volumes are varied while training. A share is the chance that an example gets it.
+    """Augmentation of volumes. A share is the probability that an example gets it.
 
     Lengths in mm, intensities in HU. ``elastic_mm`` is the bend along x, y and z: along z the diaphragm rises
     and sinks the most. ``raised_mm`` is how far one half of the diaphragm is drawn up or down at most.
     ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off. ``contrast``
-    is the chance of contrast medium, which dense lung takes up and fluid does not.
+    is the probability of contrast medium, which dense lung takes up and fluid does not.
     """
 
     zoom: float = Field(default=0.30, ge=0, le=1)
@@ -186,7 +186,7 @@ class Cases(Strict):
         injury: Share of examples that come from a case with synthetic injury; the others from scans as they
             are.
         workers: Processes that make cases; 0 makes them in the training process. With 0 a training is a
-            function of its seed, and one that was stopped goes on to the same weights. Processes work side by
+            function of its seed, and one that was stopped resumes to the same weights. Processes work side by
             side with the network, and which cases are at hand at a step hangs on their speed.
         pool: Cases that are kept to be drawn again.
         reuse: How often a case is drawn on average, where ``workers`` is 0; it sets how many are made.

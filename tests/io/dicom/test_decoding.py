@@ -111,7 +111,7 @@ def test_a_decoder_that_does_not_answer_is_ended(dicom, folder, monkeypatch, tmp
         read_dicom(path)
 
 
-def test_a_decoder_that_cannot_be_started_is_told_of(dicom, folder, monkeypatch):
+def test_a_decoder_that_cannot_be_started_is_reported(dicom, folder, monkeypatch):
     path = compressed(dicom, folder, count=1)[0]
     monkeypatch.setattr(sys, "executable", str(folder / "no_python"))
     with pytest.raises(InputError, match="could not be started") as met:
@@ -156,7 +156,7 @@ def test_a_file_that_vanishes_before_its_pixels_are_read_is_named(dicom, folder,
         read_dicom(folder)
 
 
-def test_too_little_memory_is_told_from_a_length_that_no_file_has(dicom, folder, monkeypatch):
+def test_too_little_memory_is_distinguished_from_an_impossible_length(dicom, folder, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 

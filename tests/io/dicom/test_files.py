@@ -116,7 +116,7 @@ def test_pipes_and_sockets_are_never_opened(dicom, folder, monkeypatch):
     assert volume.meta.notes == ()
 
 
-def test_a_folder_of_gzipped_dicom_is_told_from_an_empty_one(dicom, folder):
+def test_a_folder_of_gzipped_dicom_is_not_called_empty(dicom, folder):
     for path in dicom.save_all(dicom.series(3), folder):
         path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
         path.unlink()
@@ -157,7 +157,7 @@ def test_slices_that_may_not_be_read_are_not_left_out(dicom, folder, forbid, err
     assert sum(row.kind == "unreadable file" for row in inspect(folder)) == 4
 
 
-def test_a_file_that_may_not_be_read_and_is_no_slice_by_its_name_and_place_is_told_of(dicom, folder, forbid):
+def test_an_unreadable_file_that_is_not_a_slice_is_reported(dicom, folder, forbid):
     dicom.save_all(dicom.series(8), folder)
     (folder / "notes.txt").write_text("x" * 200)
     other = dicom.save(dicom.base(), folder / "other" / "a.dcm")
@@ -189,7 +189,7 @@ def test_a_study_beside_others_does_not_lose_slices_that_may_not_be_read(dicom, 
     assert read_dicom(second.files).shape[2] == 6
 
 
-def test_a_folder_that_may_not_be_listed_is_told_of(dicom, folder, monkeypatch):
+def test_a_folder_that_may_not_be_listed_is_reported(dicom, folder, monkeypatch):
     dicom.save_all(dicom.series(8), folder / "a")
     dicom.save_all(dicom.series(8), folder / "b")
     listing = os.scandir

@@ -76,9 +76,9 @@ def test_json_and_table_hold_no_identifier(mixed, dicom, has_no_canary):
         has_no_canary(row.row())
         assert "description" not in data
         assert len(row.row()) == 10
-    told = inspect(mixed, descriptions=True)[1]
-    assert told.description == dicom.canary
-    assert told.as_dict()["description"] == dicom.canary
+    entry = inspect(mixed, descriptions=True)[1]
+    assert entry.description == dicom.canary
+    assert entry.as_dict()["description"] == dicom.canary
 
 
 def test_parts_of_a_divided_series(dicom, folder):
@@ -115,7 +115,7 @@ def test_a_nifti_file(dicom, tmp_path):
     json.dumps(row.as_dict())
 
 
-def test_what_is_not_there(tmp_path, folder):
+def test_a_missing_path(tmp_path, folder):
     with pytest.raises(InputError):
         inspect(tmp_path / "nothing")
     with pytest.raises(InputError):

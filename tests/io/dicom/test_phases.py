@@ -1,4 +1,4 @@
-"""Several scans of one chest in one series: told apart by what the headers say, joined, or refused."""
+"""Several scans of one chest in one series: distinguished by their headers, joined, or refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_two_breath_holds_on_top_of_each_other_or_interleaved_are_kept_apart(
 ):
     early, late = two_scans(dicom, offset, first={keyword: values[0]}, second={keyword: values[1]})
     for k, ds in enumerate(late):
-        ds.InstanceNumber = k + 1  # so that instance numbers do not tell
+        ds.InstanceNumber = k + 1  # so that instance numbers do not distinguish them
     dicom.save_all([*late, *early], folder)
     check_parts(dicom, folder, word)
 
@@ -62,7 +62,7 @@ def test_an_interleaved_part_that_lacks_a_slice_is_not_blended_with_the_other(di
 
 
 @pytest.mark.parametrize("resample", [False, True])
-def test_scans_that_interleave_and_that_nothing_tells_apart_are_never_interpolated(dicom, folder, resample):
+def test_indistinguishable_interleaved_scans_are_never_interpolated(dicom, folder, resample):
     early, late = two_scans(dicom, 2.0)
     dicom.save_all([*early, *late], folder)
     with pytest.raises(GeometryError, match="2 even stacks that interleave") as met:
@@ -81,7 +81,7 @@ def test_slices_taken_in_pairs_with_gaps_are_one_scan(dicom, folder):
     assert "resample=True" in met.value.hint
 
 
-def test_an_even_stack_is_one_whatever_its_slices_are_numbered(dicom, folder):
+def test_an_even_stack_is_one_scan_for_any_numbering(dicom, folder):
     slices = dicom.series(12)
     for k, ds in enumerate(slices):
         ds.AcquisitionNumber, ds.AcquisitionTime, ds.TriggerTime = k % 2, f"12{k:02d}00", 100 * (k % 2)
@@ -142,7 +142,7 @@ def test_an_acquisition_number_for_each_image_divides_nothing(dicom, folder):
         read_dicom(folder)
 
 
-def test_scans_on_top_of_each_other_that_nothing_tells_apart_are_counted(dicom, folder):
+def test_indistinguishable_overlapping_scans_are_counted(dicom, folder):
     early, late = two_scans(dicom, 0.0)
     for k, ds in enumerate(late):
         ds.InstanceNumber = k + 1

@@ -39,7 +39,7 @@ def test_each_slice_is_rescaled_by_its_own_slope_and_intercept(dicom, folder):
     np.testing.assert_array_equal(volume.hu, dicom.truth(range(6)) // 2 * 2)
 
 
-def test_a_rescale_that_is_not_whole_gives_float32(dicom, folder):
+def test_a_fractional_rescale_gives_float32(dicom, folder):
     slices = dicom.series(6)
     for k, ds in enumerate(slices):
         dicom.put_hu(ds, dicom.chest(k), slope=0.5, intercept=-1000.25)
@@ -84,7 +84,7 @@ def test_unsigned_without_rescale_is_refused_and_signed_is_taken_as_hu(dicom, fo
     assert volume.hu.min() == -1000
 
 
-def test_unsigned_values_with_a_rescale_that_does_nothing_are_no_hu(dicom, folder):
+def test_unsigned_values_with_an_identity_rescale_are_not_hu(dicom, folder):
     slices = dicom.series(4, PixelRepresentation=0)
     for k, ds in enumerate(slices):
         dicom.put_hu(ds, dicom.chest(k).astype(int) + 1024)
@@ -139,7 +139,7 @@ def test_a_padding_value_amid_tissue_is_not_believed(dicom, folder):
     assert "padding_ignored" in dict(volume.meta.notes)
 
 
-def test_values_beyond_sixteen_bits_are_clipped_and_told(dicom, folder):
+def test_values_beyond_sixteen_bits_are_clipped_and_noted(dicom, folder):
     slices = dicom.series(4)
     for k, ds in enumerate(slices):
         hu = dicom.chest(k)

@@ -25,7 +25,7 @@ def test_series_in_any_file_order_comes_out_from_feet_to_head(dicom, folder):
     assert volume.hu.transpose(2, 1, 0).flags.c_contiguous
 
 
-def test_meta_tells_the_scan_and_not_the_patient(dicom, folder, has_no_canary):
+def test_meta_describes_the_scan_and_not_the_patient(dicom, folder, has_no_canary):
     paths = dicom.save_all(dicom.series(8, ContrastBolusAgent=f"{dicom.canary} 300"), folder)
     meta = read_dicom(folder).meta
     assert (meta.name, meta.source_format, meta.modality) == ("case", "dicom", "CT")
@@ -122,14 +122,14 @@ def test_time_points_in_one_series_are_kept_apart(dicom, folder):
 
 def test_two_acquisitions_that_overlap_are_kept_apart(dicom, folder):
     chest = dicom.series(12, AcquisitionNumber=1)
-    belly = dicom.series(6, AcquisitionNumber=2, origin=(-20.0, -30.0, -106.0))
-    dicom.save_all([*belly, *chest], folder)
+    abdomen = dicom.series(6, AcquisitionNumber=2, origin=(-20.0, -30.0, -106.0))
+    dicom.save_all([*abdomen, *chest], folder)
     volume = read_dicom(folder)
     np.testing.assert_array_equal(volume.hu, dicom.truth(range(12)))
     assert "acquisitions" in dict(volume.meta.notes)["series_divided"]
 
 
-def test_phases_without_any_mark_are_told_by_instance_numbers(dicom, folder):
+def test_phases_without_any_mark_are_distinguished_by_instance_numbers(dicom, folder):
     phases = [dicom.series(6) for _ in range(2)]
     for k in range(6):
         phases[0][k].InstanceNumber, phases[1][k].InstanceNumber = 2 * k + 1, 2 * k + 2
@@ -146,7 +146,7 @@ def test_images_of_another_orientation_in_the_series_are_not_mixed_in(dicom, fol
     assert "series_divided" in dicom.codes(volume)
 
 
-def test_a_coronal_series_says_along_which_axis_its_slices_lie(dicom, folder):
+def test_a_coronal_series_states_the_axis_of_its_slices(dicom, folder):
     dicom.save_all(dicom.series(12, orientation=(1, 0, 0, 0, 0, -1), step=(0, 2, 0)), folder)
     volume = read_dicom(folder)
     assert volume.meta.slice_axis == 2
@@ -174,7 +174,7 @@ def test_files_of_ones_own_choice_are_read_as_if_they_lay_alone_in_a_folder(dico
         read_dicom([*first, *(str(p) for p in other)])
 
 
-def test_a_named_file_that_is_no_dicom_or_not_there_is_refused(dicom, folder):
+def test_a_named_file_that_is_missing_or_not_dicom_is_refused(dicom, folder):
     paths = dicom.save_all(dicom.series(3), folder)
     (folder / "note.txt").write_text("not DICOM " * 50)
     with pytest.raises(InputError, match=r"note\.txt is not a DICOM file"):
@@ -253,7 +253,7 @@ def test_mr_is_refused_by_name(dicom, folder):
         ({"SamplesPerPixel": 3, "PixelData": b"\0" * 32 * 32 * 6, "PlanarConfiguration": 0}, "colour"),
     ],
 )
-def test_pictures_that_hold_no_hu_are_refused(dicom, folder, tags, sentence):
+def test_images_without_hu_are_refused(dicom, folder, tags, sentence):
     dicom.save(dicom.base(**tags), folder / "a.dcm")
     for source in (folder, folder / "a.dcm"):
         with pytest.raises(InputError, match=sentence):
@@ -287,7 +287,7 @@ def test_a_truncated_file_of_the_series_is_named(dicom, folder):
         read_dicom(folder)
 
 
-def test_a_file_with_a_broken_header_is_told_of(dicom, folder):
+def test_a_file_with_a_corrupted_header_is_reported(dicom, folder):
     paths = dicom.save_all(dicom.series(8), folder)
     paths[7].write_bytes(paths[7].read_bytes()[:200])
     volume = read_dicom(folder)

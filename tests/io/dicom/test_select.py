@@ -129,7 +129,7 @@ def test_asking_by_the_beginning_of_a_uid(dicom, folder):
     assert chosen(folder, series="1.7")[0] == "1.7.1"
 
 
-def test_asking_for_what_is_not_there_lists_what_is(dicom, folder):
+def test_a_request_for_a_missing_series_lists_the_existing_ones(dicom, folder):
     save(dicom, folder, {"number": 1}, {"number": 2, "count": 3})
     with pytest.raises(UsageError, match="No series fits '9'") as met:
         read_dicom(folder, series="9")
@@ -143,7 +143,7 @@ def test_asking_for_what_is_not_there_lists_what_is(dicom, folder):
         read_dicom(folder, series="")
 
 
-def test_asking_for_what_is_no_ct(dicom, folder):
+def test_a_request_for_a_series_that_is_not_ct(dicom, folder):
     save(dicom, folder, {"number": 1}, {"number": 2, "Modality": "PT"})
     with pytest.raises(InputError, match="modality is PT"):
         read_dicom(folder, series="2")

@@ -99,7 +99,7 @@ def test_other_units_stay_refused(dicom, folder, name):
         read_dicom(folder)
 
 
-def test_unspecified_units_that_are_no_hu_are_found_by_the_values(dicom, folder):
+def test_unspecified_units_that_are_not_hu_are_detected_by_the_values(dicom, folder):
     slices = dicom.series(3, RescaleType="UNSPECIFIED")
     for k, ds in enumerate(slices):
         dicom.put_hu(ds, dicom.chest(k) // 100 + 12)
@@ -130,7 +130,7 @@ def test_padding_of_unsigned_values_is_not_taken_for_negative_ones(dicom, folder
     np.testing.assert_array_equal(volume.hu[:, 4:], dicom.truth(range(4))[:, 4:])
 
 
-def test_a_transfer_syntax_that_is_no_uid_is_told_by_hilum_alone(dicom, folder, recwarn):
+def test_a_transfer_syntax_that_is_not_a_uid_is_reported_by_hilum_alone(dicom, folder, recwarn):
     for path in dicom.save_all(dicom.series(3), folder):
         path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008..2.1.\0"))
     with pytest.raises(InputError, match="broken"):

@@ -21,7 +21,7 @@ from hilum.imaging.overlap import dice
 from hilum.models.card import ModelCard
 from hilum.models.engine import Device, Session, open_session
 from hilum.models.registry import SHIPPED, Model, open_model
-from hilum.synthesis.lesions import add_dome
+from hilum.synthesis.lesions import add_diaphragm
 from hilum.synthesis.phantoms import Phantom, make_phantom
 from hilum.tasks.lungs.default import VolumeLungs
 from hilum.tasks.lungs.model import LearnedLungs
@@ -144,7 +144,7 @@ def test_the_dome_of_an_organ_in_a_slice_is_no_lung(healthy: Phantom, default: V
     part = slice(middle, middle + 1)
     hu, labels = healthy.volume.hu[:, :, part], healthy.labels[:, :, part]
     for seed in range(3):
-        new, left = add_dome(hu, labels, SPACING, np.random.default_rng(seed))
+        new, left = add_diaphragm(hu, labels, SPACING, np.random.default_rng(seed))
         dome = (labels > 0) & (left == 0)
         found = default(Volume(new.astype(np.int16), healthy.volume.affine, healthy.volume.meta))
         assert (found.labels.data[dome] > 0).mean() < 0.3  # its border is blurred

@@ -15,14 +15,14 @@ from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.datasets.volumes import load_volumes
 from hilum.io import write_map, write_volume
 from hilum.models.registry import find_model
-from hilum.synthesis.lesions import Injured, add_dome
+from hilum.synthesis.lesions import Injured, add_diaphragm
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.recipes.lungs import extrude as extruding
 from hilum.training.recipes.lungs.__main__ import main, recipe_config
 from hilum.training.recipes.lungs.bowel import add_bowel
 from hilum.training.recipes.lungs.calibration import corrupt, fit_logistic
 from hilum.training.recipes.lungs.extrude import block_means, extrude, read_slice, slices_of
-from hilum.training.recipes.lungs.fresh import fresh_cases
+from hilum.training.recipes.lungs.heldout import heldout_cases
 from hilum.training.recipes.lungs.prepare import prepare_data
 from hilum.training.recipes.lungs.ship import ship_volumes
 from hilum.training.recipes.lungs.source import SHARES, RecipeSource
@@ -40,7 +40,7 @@ def test_bowel_lies_below_and_off_the_lungs():
     assert np.array_equal(out, again)
 
 
-def test_no_room_for_bowel_leaves_the_scan_alone():
+def test_without_room_for_bowel_the_scan_is_unchanged():
     hu = np.full((12, 12, 12), -1000, np.float32)
     assert add_bowel(hu, np.zeros(hu.shape, np.uint8), 5.0, np.random.default_rng(0)) is hu
 
@@ -77,9 +77,9 @@ def test_an_extruded_slice_has_right_on_the_right(tmp_path, monkeypatch):
     right, left = (np.nonzero(labels == side)[0].mean() for side in (1, 2))
     assert right > out.shape[0] / 2 > left
     assert 250 < out.shape[0] * STEP_MM < 520
-    # The same slice at the level of a dome has less lung.
+    # The same slice with a diaphragm dome has less lung.
     monkeypatch.setattr(extruding, "random_injury", lambda hu, mask, *_: Injured(hu, mask, 0.0, {}))
-    domed = add_dome(hu[:, :, None], sides[:, :, None], (0.7,) * 3, np.random.default_rng(5))
+    domed = add_diaphragm(hu[:, :, None], sides[:, :, None], (0.7,) * 3, np.random.default_rng(5))
     less, whole = ((made(s, h)[1] > 0).mean() for h, s in ((domed[0][..., 0], domed[1][..., 0]), (hu, sides)))
     assert 0 < less < 0.98 * whole
 
@@ -135,7 +135,7 @@ def test_fluid_and_gas_come_from_injury(data):
 
 
 def test_fresh_cases_are_of_validation_patients_and_other_phantoms(data):
-    cases = list(fresh_cases(data, slabs=1, phantoms=1))
+    cases = list(heldout_cases(data, extruded=1, phantoms=1))
     assert [case.group for case in cases] == ["phantom", *["extruded", "dome"] * (len(cases) // 2)]
     assert all(set(np.unique(case.lungs)) <= {0, 1, 2} for case in cases)
 
@@ -161,11 +161,11 @@ def test_a_scan_is_corrupted_in_ways_that_keep_its_truth():
     hu[4:9] = mask[4:9] = 1
     ways = set()
     for seed in range(40):
-        plain, spoilt = corrupt(hu, mask, np.random.default_rng(seed))
+        plain, corrupted = corrupt(hu, mask, np.random.default_rng(seed))
         assert plain[0] == "as it is"
         assert plain[1] is hu
-        assert spoilt[1].shape == spoilt[2].shape
-        ways.add(spoilt[0])
+        assert corrupted[1].shape == corrupted[2].shape
+        ways.add(corrupted[0])
     assert len(ways) == 9
 
 

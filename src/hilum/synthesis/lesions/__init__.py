@@ -1,6 +1,6 @@
-"""Synthetic injury: disease put into healthy lungs whose mask is known, and the mask that stays right."""
+"""Synthetic injury: disease added to healthy lungs with a known mask, and the mask that remains correct."""
 
-from hilum.synthesis.lesions.dome import add_dome, belly_of
+from hilum.synthesis.lesions.diaphragm import abdomen_slices, add_diaphragm
 from hilum.synthesis.lesions.make import Injured, add_injury, random_injury
 
-__all__ = ["Injured", "add_dome", "add_injury", "belly_of", "random_injury"]
+__all__ = ["Injured", "abdomen_slices", "add_diaphragm", "add_injury", "random_injury"]

@@ -1,4 +1,4 @@
-"""The diseases. Each gives, for one lung, how much of a voxel turns to tissue, gas or fluid."""
+"""The diseases. Each returns, for one lung, the share of a voxel that becomes tissue, gas or fluid."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ COLLAPSED_HU = (25.0, 105.0)
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What becomes of a lung.
+    """Change of a lung by a disease.
 
     Attributes:
         share: Part of each voxel that becomes ``target``, 0 to 1; spreads over the surface's mixed voxels.
         target: HU of what comes in; a number or a map.
-        leaves: Voxels that are no lung any more (fluid, free gas), or None. No vessel is left in them.
+        leaves: Voxels that no longer are lung (fluid, free gas), or None. No vessel is left in them.
     """
 
     share: Float
@@ -37,7 +37,7 @@ class Change:
 
 
 def _patches(lung: LungSpace, severity: float, coarse: float, low: float = 0.6, rim: float = 0.4) -> Float:
-    """Score of places that disease takes first: at random, low down, at the surface."""
+    """Score of places that disease affects first: random, dependent, subpleural."""
     score = lung.field(coarse) + np.float32(0.5) * lung.field(coarse / 3)
     rim_score = np.exp(-lung.deep / np.float32(20.0))
     score = score + np.float32(low * lung.rng.uniform(0, 2.5)) * lung.low
@@ -91,7 +91,7 @@ def _atelectasis(lung: LungSpace, severity: float) -> list[Change]:
 
 
 def _oedema(lung: LungSpace, severity: float) -> list[Change]:
-    """Water everywhere, more where it is low and around the hilum."""
+    """Water everywhere, more in dependent lung and around the hilum."""
     spread = np.float32(0.5) + np.float32(0.6) * lung.low + np.float32(0.15) * lung.field(30.0)
     septa = np.float32(0.15) * lung.sheets(12.0, 0.15) * np.exp(-lung.deep / np.float32(12.0))
     return [Change(np.clip(np.float32(0.5 * severity) * (spread + septa), 0, 0.85), 20.0)]

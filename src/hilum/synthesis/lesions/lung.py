@@ -1,4 +1,4 @@
-"""What a disease needs to know of a lung: how deep, how low, and smooth random fields on its grid."""
+"""Geometry of a lung for synthesis: depth, gravity, and smooth random fields on its grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting disease into a scan."""
+"""Synthesis of disease in a scan."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Plan = tuple[tuple[Pathology, float], ...]
 _MARGIN_MM = 6.0
 #: Outermost millimetres of a lung, where voxels hold wall too.
 _RIM_MM = 3.0
-#: How often each kind is drawn for training.
-_CHANCES = {
+#: Relative frequency of each kind in training.
+_FREQUENCIES = {
     Pathology.GROUND_GLASS: 2.0,
     Pathology.CRAZY_PAVING: 1.0,
     Pathology.CONSOLIDATION: 4.0,
@@ -38,7 +38,7 @@ _CHANCES = {
     Pathology.PNEUMOTHORAX: 1.0,
     Pathology.WHITE_OUT: 0.7,
 }
-#: What empties the lung comes last, over whatever is in it.
+#: Kinds that displace the lung are added last, over all others.
 _LAST = (Pathology.EFFUSION, Pathology.PNEUMOTHORAX)
 
 
@@ -48,8 +48,8 @@ class Injured:
 
     Attributes:
         hu: New HU, shape and dtype of the input.
-        mask: The mask that is right now: fluid and free gas are taken out, dense lung stays.
-        grams_added: Grams that came into the old mask, fluid included: HU / 1000 over its voxels.
+        mask: The corrected mask: fluid and free gas are removed, dense lung stays.
+        grams_added: Mass added in the old mask, fluid included, g: HU / 1000 over its voxels.
         kinds: What was put in, by label of the lung.
     """
 
@@ -103,14 +103,14 @@ def random_injury(
     healthy: float = 0.12,
     gravity: tuple[float, float, float] | None = None,
 ) -> Injured:
-    """Put a random mixture into each lung by itself: none to three diseases of any severity.
+    """Add a random mixture to each lung separately: up to three diseases of any severity.
 
     Args:
         hu: HU, (x, y, z) in RAS order.
         mask: Lung labels of the same shape.
         spacing: Voxel size in mm.
         rng: Source of all draws.
-        healthy: Chance that a lung stays as it is.
+        healthy: Probability that a lung stays unchanged.
         gravity: Direction towards the ground; None draws it: mostly the back, also the front or a side.
     """
     if gravity is None:
@@ -118,14 +118,14 @@ def random_injury(
         gravity = POSTERIOR if choice < 0.75 else (0.0, 1.0, 0.0)
         if choice > 0.9:
             gravity = (1.0 if choice > 0.95 else -1.0, 0.0, 0.0)
-    kinds = list(_CHANCES)
-    chances = np.array([_CHANCES[k] for k in kinds])
+    kinds = list(_FREQUENCIES)
+    frequencies = np.array([_FREQUENCIES[k] for k in kinds])
     plan: dict[int, Plan] = {}
     for label in (int(v) for v in np.unique(mask) if v > 0):
         if rng.random() < healthy:
             continue
         count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
-        drawn = rng.choice(len(kinds), size=count, replace=False, p=chances / chances.sum())
+        drawn = rng.choice(len(kinds), size=count, replace=False, p=frequencies / frequencies.sum())
         found = [(kinds[int(i)], float(rng.beta(1.2, 1.2))) for i in drawn]
         plan[label] = tuple(sorted(found, key=lambda pair: pair[0] in _LAST))
     return _apply(hu, mask, spacing, plan, rng, gravity)
@@ -169,7 +169,7 @@ def _apply(
 
 
 def mix_in(hu: Float, lung: LungSpace, change: Change, noise: float, keep: npt.NDArray[np.bool_]) -> Float:
-    """Let a share of each voxel become the target, with the scan's noise in what is new.
+    """Blend a share of each voxel to the target, with the scan's noise in the new part.
 
     The voxels at the surface hold lung and wall: their lung part changes too, else a dark line would be
     left round the dense lung and give its border away. So the share of the nearest lung voxel is carried

@@ -1,8 +1,8 @@
 """The shape of the chest: rib cage, diaphragm, mediastinum and the two lungs as continuous fields.
 
 All lengths are millimetres in the frame of a chest of size 1, RAS, origin in the middle of the chest a little
-below the carina. Shapes are chosen by eye after normal CT; they claim to look and weigh like a chest, not to
-be an atlas.
+below the carina. Shapes are chosen by eye after normal CT; they resemble a chest in look and mass and are
+not an atlas.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LUNG_BOX = (np.array([-150.0, -108.0, -182.0]), np.array([150.0, 108.0, 128.0]))
 
 @dataclass(frozen=True)
 class Body:
-    """What differs from one phantom to the next.
+    """Parameters that vary between phantoms.
 
     Attributes:
         size: Scale of all lengths.

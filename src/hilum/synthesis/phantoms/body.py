@@ -1,4 +1,4 @@
-"""Everything round the lungs: table, chest wall, bones, mediastinum, abdomen."""
+"""Everything outside the lungs: table, chest wall, bones, mediastinum, abdomen."""
 
 from __future__ import annotations
 
@@ -236,11 +236,11 @@ def _cage_bones(model: ChestModel, lattice: Lattice, hu: Array, cage: Array) -> 
     lerp_into(hu, coverage(rib, w), np.broadcast_to(bone, hu.shape))
     lerp_into(hu, coverage(rib + np.float32(1.5), w), np.broadcast_to(core, hu.shape))
     half = np.where(z > 48, np.float32(25), np.float32(16))
-    plate = np.maximum(np.abs(cage - np.float32(7.5)) - np.float32(5), np.abs(x) - half)
-    plate = np.maximum(plate, np.maximum(-y, np.abs(z - np.float32(2)) - np.float32(74)))
-    plate = np.maximum(plate, np.float32(1.5) - np.abs(z - np.float32(48)))
-    lerp_into(hu, coverage(plate, w), 480.0)
-    lerp_into(hu, coverage(plate + np.float32(1.5), w), 130.0)
+    sternum = np.maximum(np.abs(cage - np.float32(7.5)) - np.float32(5), np.abs(x) - half)
+    sternum = np.maximum(sternum, np.maximum(-y, np.abs(z - np.float32(2)) - np.float32(74)))
+    sternum = np.maximum(sternum, np.float32(1.5) - np.abs(z - np.float32(48)))
+    lerp_into(hu, coverage(sternum, w), 480.0)
+    lerp_into(hu, coverage(sternum + np.float32(1.5), w), 130.0)
 
 
 def _shoulder(model: ChestModel, lattice: Lattice, hu: Array, cage: Array) -> None:

@@ -1,4 +1,4 @@
-"""Make a digital chest with known truth."""
+"""Generation of a digital chest with known truth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Phantom", "make_phantom"]
 
 @dataclass(frozen=True, eq=False)
 class Phantom:
-    """A rendered chest and all that is true of it.
+    """A rendered chest and its exact truth.
 
     Attributes:
         volume: The scan, int16 HU.
@@ -102,7 +102,7 @@ def make_phantom(
     severity = parse_injury(injury)
     seed = int(seed)
     body = Body.draw(seed, float(size), bool(prone), bool(arms_down))
-    # The grid is checked before the long work begins.
+    # The grid is checked before the long computation.
     grid = make_grid(
         spacing=spacing,
         orientation=orientation,
@@ -150,13 +150,13 @@ def make_phantom(
 
 @lru_cache(maxsize=16)
 def _model(body: Body, seed: int, severity: tuple[tuple[Pathology, float], ...]) -> tuple[ChestModel, Truth]:
-    """Build a chest and integrate its truth once for all its renderings."""
+    """Build a chest and integrate its truth, once for all renderings."""
     model = ChestModel(body, seed, dict(severity))
     return model, integrate(model)
 
 
 def _scaled(tree: tuple[Branch, ...], size: float) -> tuple[Branch, ...]:
-    """Bring a tree from the frame of a chest of size 1 to millimetres of the scan."""
+    """Scale a tree from the frame of a chest of size 1 to millimetres of the scan."""
 
     def at(point: tuple[float, float, float]) -> tuple[float, float, float]:
         return point[0] * size, point[1] * size, point[2] * size

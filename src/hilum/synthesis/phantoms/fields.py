@@ -50,7 +50,7 @@ class Lattice:
 
     @cached_property
     def width(self) -> float:
-        """Edge of a cube with the volume of one cell in mm; the width of the ramp at a surface."""
+        """Edge of an isotropic cell of the same volume in mm; the width of the ramp at a surface."""
         return float(abs(np.linalg.det(self.matrix)) ** (1 / 3))
 
     @cached_property
@@ -93,7 +93,7 @@ class Lattice:
         start = np.array([i.start, j.start, k.start])
         shape = (i.stop - i.start, j.stop - j.start, k.stop - k.start)
         cropped = Lattice(self.matrix, self.origin + self.matrix @ start, shape)
-        # Views of the coordinates that are here already: thousands of small crops a slab are made.
+        # Views of the existing coordinates, because each chunk has thousands of small crops.
         views = [
             c[tuple(w if n > 1 else slice(None) for w, n in zip(window, c.shape, strict=True))]
             for c in self.coordinates
@@ -214,7 +214,7 @@ def tube_coverage(distance: Array, radius: float, width: float) -> Array:
 
     A linear ramp round a circle of radius r covers pi (r^2 + width^2 / 12), so the ramp is drawn round the
     smaller circle that covers pi r^2; below r = width / sqrt(3) the ramp is lowered instead. The area, and
-    with it the mass of a vessel, is exact on the mean whatever the cell.
+    with it the mass of a vessel, is exact on the mean for any cell size.
 
     Args:
         distance: Distance from the axis of the tube in mm.

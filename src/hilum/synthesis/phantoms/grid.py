@@ -18,7 +18,7 @@ FIELD_MM = np.array([400.0, 312.0, 344.0])
 CENTRE_MM = np.array([0.0, -12.0, -31.0])
 #: Sub-points are about this far apart, in mm; a voxel is the mean over its sub-points.
 FINEST_MM = 1.75
-#: More voxels than this are taken for a slip of the pen.
+#: Larger grids are refused as typing errors.
 MOST_VOXELS = 1_500_000_000
 
 
@@ -48,7 +48,7 @@ class Grid:
         a, b, c = np.maximum(1, np.rint(spacing / FINEST_MM)).astype(int)
         return int(a), int(b), int(c)
 
-    def slab(self, first: int, last: int, size: float) -> Lattice:
+    def chunk(self, first: int, last: int, size: float) -> Lattice:
         """Sub-points of slices ``first`` to ``last`` (exclusive) in the frame of a chest of size 1."""
         order = list(self.order)
         factors = np.array(self.factors())

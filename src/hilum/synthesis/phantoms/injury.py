@@ -1,6 +1,6 @@
-"""Injuries: what they are, how much of the lung they take, where they lie.
+"""Injuries of phantoms: kinds, extent and position.
 
-Fluid and air in the pleural space are no part of the lung by the label contract: the lung gives way to them.
+Fluid and air in the pleural space are not part of the lung by the label contract: they displace the lung.
 All other injuries change the density of the lung and leave its outline alone. Dependent injuries follow
 gravity, so they lie at the back of a supine and at the front of a prone patient.
 """
@@ -88,7 +88,7 @@ def parse_injury(injury: str | Mapping[str, float] | None) -> dict[Pathology, fl
 
 @dataclass(frozen=True, eq=False)
 class Blobs:
-    """Soft lumps whose union is a patchy injury.
+    """Blobs with soft edges whose union is a patchy injury.
 
     Attributes:
         centres: Centres, (n, 3) mm.
@@ -160,7 +160,7 @@ class Injuries:
             self.nodules = self._nodules(np.random.default_rng([seed, 6]), points)
 
     def _compression(self, side: int) -> float:
-        """How many times denser the lung is because fluid or air takes its place.
+        """Factor by which the lung is denser because fluid or air displaces it.
 
         A lung that gives way keeps its tissue, so its density rises as its volume falls (to 3 times at most).
         """
@@ -226,7 +226,7 @@ class Injuries:
         return np.asarray((self.down(p) - level) * np.float32(1 / np.sqrt(1 + rise * rise)))
 
     def displace(self, lung: Array, p: Coordinates, side: int) -> tuple[Array, Array]:
-        """Let the lung give way to what lies in the pleural space.
+        """Displace the lung by fluid and air in the pleural space.
 
         Returns:
             The field of the lung that is left, and the field of the fluid level (negative above it: what
@@ -234,7 +234,7 @@ class Injuries:
         """
         left: Array = lung
         fluid: Array | None = None
-        # With fluid alone there is no level: all that the lung leaves is fluid.
+        # With fluid alone there is no level: the whole pleural space outside the lung is fluid.
         level: Array = np.full((1, 1, 1), 1e3, np.float32)
         if Pathology.EFFUSION in self.severity:
             # The right side holds more than the left.

@@ -3,7 +3,7 @@
 Both act within a slice, as the filter of a filtered back projection does. The signal is blurred by a point
 spread of unit sum, so that mass is kept; the noise is white noise of one slice, filtered and brought to the
 wanted standard deviation. Each slice draws from its own generator, so the values of a slice do not depend on
-how the volume was cut into slabs.
+how the volume was divided into chunks.
 """
 
 from __future__ import annotations

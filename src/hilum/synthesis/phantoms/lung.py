@@ -1,4 +1,4 @@
-"""What fills a lung: parenchyma, vessels, airways, injuries; evaluated on a lattice."""
+"""Content of a lung: parenchyma, vessels, airways, injuries; evaluated on a lattice."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ChestModel:
         self.injuries = Injuries(self.anatomy, seed, severity)
         vessels = self.trees[Kind.ARTERY] + self.trees[Kind.VEIN]
         airways = self.trees[Kind.AIRWAY]
-        #: What is drawn in each lung, by side; side 0 is what is drawn outside: the first branches only.
+        #: Branches drawn in each lung, by side; side 0 is outside of the lungs: the first branches only.
         self.vessels = {s: Tubes.of([b for b in vessels if b.side == s]) for s in (1, -1)}
         self.airways = {s: Tubes.of([b for b in airways if b.side in (s, 0)]) for s in (1, -1)}
         self.vessels[0] = Tubes.of([b for b in vessels if b.generation <= 2])
@@ -201,7 +201,7 @@ def lung_part(model: ChestModel, lattice: Lattice, side: int) -> LungPart | None
 def _content(
     model: ChestModel, lattice: Lattice, p: Coordinates, side: int
 ) -> tuple[Array, dict[Tissue, Array]]:
-    """HU inside the lung as if the lung went on beyond its surface, and the parts of its tissues."""
+    """HU of the lung, extrapolated beyond its surface, and the parts of its tissues."""
     hu = np.array(np.broadcast_to(model.parenchyma(p), lattice.shape))
     squeeze = np.float32(model.injuries.compression[side])
     if squeeze > 1:
@@ -219,7 +219,7 @@ def _content(
         if blobs is not None:
             weight = blobs.weight(lattice)
             target = PATCHES[kind][1]
-            # Ground glass never thins a part that is denser already.
+            # Ground glass never reduces the density of a denser part.
             value = np.maximum(hu, np.float32(target)) if kind is Pathology.GROUND_GLASS else target
             lerp_into(hu, weight, value)
             injured[Tissue[kind.name]] = weight

@@ -1,4 +1,4 @@
-"""From continuous geometry to voxels, slab by slab."""
+"""Rendering of continuous geometry to voxels, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from hilum.synthesis.phantoms.truth import RegionTruth, Sums
 
 __all__ = ["Rendering", "render"]
 
-#: Sub-points a slab; the working memory is some 20 arrays of this many float32.
-SLAB_POINTS = 2_000_000
+#: Sub-points a chunk; the working memory is some 20 arrays of this many float32.
+CHUNK_POINTS = 2_000_000
 #: Scanners store nothing below this value.
 HIGHEST_HU = 3071
 
@@ -64,10 +64,10 @@ def render(model: ChestModel, grid: Grid, *, seed: int, noise_hu: float, kernel:
     lengths = np.linalg.norm(grid.affine[:3, :3], axis=0)[order]
     spacing = (float(lengths[1]), float(lengths[2]))
     points = int(np.prod(grid.factors())) * shape[1] * shape[2]
-    thick = max(1, SLAB_POINTS // points)
+    thick = max(1, CHUNK_POINTS // points)
     for first in range(0, shape[0], thick):
         last = min(first + thick, shape[0])
-        clean = _slab(model, grid, first, last, labels[first:last], tissue[first:last], sums)
+        clean = _chunk(model, grid, first, last, labels[first:last], tissue[first:last], sums)
         for index in range(first, last):
             image = apply_kernel(clean[index - first], kernel, spacing)
             if noise_hu > 0:
@@ -80,7 +80,7 @@ def render(model: ChestModel, grid: Grid, *, seed: int, noise_hu: float, kernel:
     )
 
 
-def _slab(
+def _chunk(
     model: ChestModel,
     grid: Grid,
     first: int,
@@ -90,7 +90,7 @@ def _slab(
     sums: Sums,
 ) -> Array:
     """Noiseless HU of some slices; fills ``labels`` and ``tissue`` and adds to ``sums``."""
-    lattice = grid.slab(first, last, model.body.size)
+    lattice = grid.chunk(first, last, model.body.size)
     factors = grid.factors()
     hu = surroundings(model, lattice)
     shares: dict[int, Array] = {}

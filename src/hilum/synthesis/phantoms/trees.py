@@ -36,7 +36,7 @@ VEIN_ROOT = {1: (34.0, -12.0, -16.0), -1: (-38.0, -16.0, -14.0)}
 
 
 class Kind(str, Enum):
-    """What flows in a branch."""
+    """Kind of a branch, by its content."""
 
     AIRWAY = "airway"
     ARTERY = "artery"
@@ -54,7 +54,7 @@ class Branch:
         wall: Thickness of the airway wall; 0 for vessels.
         generation: 0 for the root.
         parent: Index of the parent branch in the same tree, -1 for a root.
-        kind: What flows in it.
+        kind: Airway, artery or vein.
         side: 1 right lung, -1 left lung, 0 outside the lungs.
     """
 

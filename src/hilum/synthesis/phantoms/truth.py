@@ -1,7 +1,7 @@
-"""What is true of a phantom: volumes, air and mass of its continuous lungs.
+"""Exact truth of a phantom: volume, air and mass of its continuous lungs.
 
-The integrals run over a lattice of their own, the same for every rendering, so they know nothing of the
-voxels, kernel, noise or orientation of the scan that is made of the phantom.
+The integrals run over a separate lattice, the same for every rendering, so they do not depend on the
+voxels, kernel, noise or orientation of the rendered scan.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["RegionTruth", "Truth", "integrate", "integrate_at"]
 _REGIONS = tuple(region.name for region in LUNGS.regions)
 #: Distances of the points of the two truth lattices in mm, in the frame of a chest of size 1.
 TRUTH_STEPS_MM = (1.5, 2.25)
-#: Points are taken slab by slab, so that memory stays small.
-SLAB = 12
+#: Points are taken chunk by chunk, so that memory stays small.
+CHUNK_PLANES = 12
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Truth:
 
     Attributes:
         regions: The continuous lungs: ``right_lung``, ``left_lung``, ``lungs``.
-        labelled: What the same continuous tissue amounts to inside the voxels that the label map marks,
+        labelled: The same measures of the continuous tissue inside the voxels that the label map marks,
             before kernel and noise. It differs from ``regions`` by partial volume: a voxel that is 60 %
             lung is marked as a whole. None for a truth without a rendering.
         tissues_ml: Volume in mL of airways, vessels and injuries; effusion and pneumothorax lie outside
@@ -149,8 +149,8 @@ def integrate_at(model: ChestModel, step_mm: float) -> Truth:
     tissues: dict[Tissue, float] = dict.fromkeys(Tissue, 0.0)
     # Array order z, y, x: x runs fastest.
     matrix = np.array([[0, 0, step_mm], [0, step_mm, 0], [step_mm, 0, 0]], float)
-    for first in range(0, int(counts[2]), SLAB):
-        height = min(SLAB, int(counts[2]) - first)
+    for first in range(0, int(counts[2]), CHUNK_PLANES):
+        height = min(CHUNK_PLANES, int(counts[2]) - first)
         origin = low + step_mm * np.array([0.5, 0.5, first + 0.5])
         lattice = Lattice(matrix, origin, (height, int(counts[1]), int(counts[0])))
         for side in (1, -1):

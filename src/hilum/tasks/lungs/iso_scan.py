@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.airways import CentralAirways, find_central_airways
 from hilum.anatomy.body import BodyAir, Levels, find_inner_air, find_levels, normalise, not_scanned
-from hilum.anatomy.model import picture_plane
+from hilum.anatomy.model import slice_plane
 from hilum.core.constants import PADDING_HU
 from hilum.core.segmentation import Landmarks
 from hilum.core.units import TrueMl, TrueSpacing, WorkingMm, WorkingSpacing
@@ -76,7 +76,7 @@ class IsoScan:
         Raises:
             InputError: It is a single sagittal slice.
         """
-        voxels, spacing, order = picture_plane(canonical)
+        voxels, spacing, order = slice_plane(canonical)
         if magnification:
             return cls._at(voxels, spacing, order, step_mm, magnification)
         scan = cls._at(voxels, spacing, order, step_mm, 1.0)

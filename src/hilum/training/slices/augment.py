@@ -1,7 +1,7 @@
-"""Varying pictures while training, a batch at a time: what another scanner, patient or table would change.
+"""Augmentation of slices, a batch at a time: other scanners, patients and tables.
 
 All draws come from one generator, so that a batch is a function of its seed. Parameters are drawn on the CPU
-and applied on the device of the pictures.
+and applied on the device of the slices.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from hilum.training.config import Augment
 
 __all__ = ["Augmenter", "Injury"]
 
-#: Puts disease into pictures: (HU, lung, generator) to (HU, lung), all (n, 1, height, width).
+#: Puts disease into slices: (HU, lung, generator) to (HU, lung), all (n, 1, height, width).
 Injury = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 _KERNEL = 5
 
 
 class Augmenter:
-    """Varies pictures and their masks.
+    """Augments slices and their masks.
 
     Args:
         choices: How much.
-        window: HU of the pictures lie in it, before and after.
-        injury: Puts synthetic disease into pictures before all else; None for none.
+        window: Range of the HU, before and after.
+        injury: Puts synthetic disease into slices first; None puts no disease.
     """
 
     def __init__(self, choices: Augment, window: tuple[float, float], injury: Injury | None = None) -> None:
@@ -58,12 +58,12 @@ class Augmenter:
     def _table(self, hu: Tensor, lung: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a bent bar below the patient where there is air."""
         n, _, height, width = hu.shape
-        chance, place, bend, thick, bright = _draws(n, 5, generator, hu.device)
+        draw, place, bend, thick, bright = _draws(n, 5, generator, hu.device)
         cols = torch.linspace(-1, 1, width, device=hu.device)[None, :]
         rows = torch.arange(height, device=hu.device)[None, :, None] / height
         middle = (0.78 + 0.2 * place)[:, None] - (0.12 * bend)[:, None] * cols**2
         bar = (rows - middle[:, None, :]).abs() < (0.004 + 0.012 * thick)[:, None, None]
-        bar &= (chance < self.choices.table)[:, None, None]
+        bar &= (draw < self.choices.table)[:, None, None]
         there = bar[:, None] & (hu < -700) & (lung < 0.05)
         return torch.where(there, (-300 + 500 * bright)[:, None, None, None], hu)
 
@@ -96,8 +96,8 @@ class Augmenter:
     def _crop(self, hu: Tensor, lung: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Cut a strip off one side, as a narrow field of view does."""
         n, _, height, width = hu.shape
-        chance, side, deep = _draws(n, 3, generator, hu.device)
-        edge = torch.where(chance < self.choices.crop, 0.25 * deep, torch.zeros_like(deep))
+        draw, side, deep = _draws(n, 3, generator, hu.device)
+        edge = torch.where(draw < self.choices.crop, 0.25 * deep, torch.zeros_like(deep))
         side = (side * 4).long()
         rows = ((torch.arange(height, device=hu.device) + 0.5) / height)[None, :, None]
         cols = ((torch.arange(width, device=hu.device) + 0.5) / width)[None, None, :]
@@ -108,7 +108,7 @@ class Augmenter:
         return hu.masked_fill(outside, self.window[0]), lung.masked_fill(outside, 0.0)
 
     def _intensity(self, hu: Tensor, generator: torch.Generator) -> Tensor:
-        """Another calibration: scale and shift, now and then far off, as in pictures with squeezed values."""
+        """Another calibration: scale and shift, now and then far off, as in images with squeezed values."""
         c = self.choices
         far, where, shift = _draws(len(hu), 3, generator, hu.device)
         near = c.scale[0] + (c.scale[1] - c.scale[0]) * where
@@ -117,10 +117,10 @@ class Augmenter:
         return hu * scale[:, None, None, None] + ((2 * shift - 1) * c.shift_hu)[:, None, None, None]
 
     def _noise(self, hu: Tensor, generator: torch.Generator) -> Tensor:
-        chance, strength = _draws(len(hu), 2, generator, hu.device)
-        sd = torch.where(chance < self.choices.noise, self.choices.noise_hu * strength**2, 0 * strength)
+        draw, strength = _draws(len(hu), 2, generator, hu.device)
+        sd = torch.where(draw < self.choices.noise, self.choices.noise_hu * strength**2, 0 * strength)
         source = generator
-        if hu.device.type != "cpu":  # as good, and no picture travels
+        if hu.device.type != "cpu":  # equivalent, and no slice is copied between devices
             source = torch.Generator(hu.device)
             source.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
         noise = torch.randn(hu.shape, generator=source, device=hu.device)

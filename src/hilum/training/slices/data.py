@@ -74,14 +74,14 @@ def build_cache(
     """Bring slices to the input's size, or take up what an earlier run made.
 
     Args:
-        dataset: Where the pictures are.
+        dataset: Dataset of the slices.
         records: The slices to take.
         config: Size and window.
         folder: Where to put them: three bytes a pixel.
         progress: Called with the fraction done and a word.
 
     Raises:
-        InputError: A picture is missing or damaged.
+        InputError: A slice is missing or corrupted.
         OutputError: The disk is full.
     """
     key = {
@@ -112,7 +112,7 @@ def build_cache(
 
 
 def _stored(marker: Path) -> object:
-    """Return what a cache was made of; None where that cannot be told, so that it is made again."""
+    """Return what a cache was made of; None if unknown, so that it is made again."""
     with suppress(InputError):
         return read_json(marker)  # type: ignore[no-any-return]
     return None
@@ -126,9 +126,9 @@ def _fill(
     progress: Progress | None,
 ) -> None:
     def one(record: SliceRecord) -> tuple[bytes, bytes]:
-        picture, mask = dataset.image(record), dataset.mask(record)
+        image, mask = dataset.image(record), dataset.mask(record)
         fit = fit_picture((record.rows, record.cols), config.slices.size, record.spacing_mm)
-        hu = to_input(picture[None], fit, config.hu_window)[0]
+        hu = to_input(image[None], fit, config.hu_window)[0]
         share = np.zeros(config.slices.size, np.float32)
         rows, cols = (slice(o, o + i) for o, i in zip(fit.offset, fit.inner, strict=True))
         share[rows, cols] = resize((mask > 0).astype(np.float32), fit.inner)

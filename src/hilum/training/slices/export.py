@@ -1,4 +1,4 @@
-"""From weights to ONNX, and the proof that nothing was lost on the way."""
+"""Export of weights to ONNX, and the check that the exported model agrees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hilum.training.cards import OPSET
 
 __all__ = ["check_parity", "export_onnx", "without_traces"]
 
-#: A model whose numbers differ more than this from torch's is not handed out.
+#: A model whose numbers differ more than this from torch's is not released.
 MOST_DIFFERENCE, LEAST_DICE = 1e-3, 0.999
 
 
@@ -37,10 +37,10 @@ class _Probabilities(nn.Module):
 
 
 class _Centred(nn.Module):
-    """Instance norm of what has its mean taken off already.
+    """Instance norm with the mean subtracted first.
 
-    The same function, but not to a runtime that sums up single-precision means in one go: on a slice of air,
-    where the spread is a thousandth of the mean, OpenVINO loses three digits without it.
+    The same function, but more accurate in runtimes that sum single-precision means in one pass: on a slice
+    of air, where the spread is a thousandth of the mean, OpenVINO loses three digits without it.
     """
 
     def __init__(self, norm: nn.Module) -> None:
@@ -115,7 +115,7 @@ def check_parity(
     Args:
         network: What was exported.
         path: The ONNX file.
-        inputs: Normalised pictures, (n, 1, height, width).
+        inputs: Normalised slices, (n, 1, height, width).
         threshold: Probability from which a pixel is lung.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The end of a training: best weights to ONNX, parity, and the model card."""
+"""End of a training: export of the best weights to ONNX, parity check, and model card."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from hilum.models.preprocess import normalise
 from hilum.training.cards import slice_card
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done
 from hilum.training.config import TrainConfig
+from hilum.training.monitor import TrainingMonitor
 from hilum.training.slices.data import SliceCache, ValidationBatches, as_float
 from hilum.training.slices.export import check_parity, export_onnx
 from hilum.training.slices.module import LungModule, dice_of
 from hilum.training.slices.networks import count_parameters
-from hilum.training.watch import Watch
 
 __all__ = ["finish_run"]
 
@@ -33,7 +33,7 @@ def finish_run(
     config: TrainConfig,
     split: Split,
     plan: dict[str, Any],
-    watch: Watch,
+    monitor: TrainingMonitor,
     cache: SliceCache,
 ) -> None:
     """Export the best weights of a run, check them and write the card, last of all.
@@ -59,7 +59,7 @@ def finish_run(
         if len(inputs) * config.batch < 32:
             inputs.append(x.numpy())
     parity = check_parity(network, onnx, np.concatenate(inputs), config.slices.threshold)
-    figures = _figures(np.concatenate(dice), steps_done(best, file, folder.name), watch, parity)
+    figures = _figures(np.concatenate(dice), steps_done(best, file, folder.name), monitor, parity)
     card = slice_card(
         name=folder.resolve().name,
         dataset=dataset,
@@ -69,14 +69,14 @@ def finish_run(
         parameters=count_parameters(network),
         onnx=onnx,
         figures=figures,
-        minutes=watch.seconds / 60.0,
+        minutes=monitor.seconds / 60.0,
     )
     write_text(folder / "card.md", card_text(card))
     write_json(folder / "card.json", card.as_dict())  # with it the run is complete
     shutil.rmtree(folder / "__pycache__", ignore_errors=True)
 
 
-def _figures(dice: Any, best_step: int, watch: Watch, parity: Parity) -> Figures:
+def _figures(dice: Any, best_step: int, monitor: TrainingMonitor, parity: Parity) -> Figures:
     return Figures(
         validation_dice=DiceFigures(
             mean=round(float(dice.mean()), 5),
@@ -86,7 +86,7 @@ def _figures(dice: Any, best_step: int, watch: Watch, parity: Parity) -> Figures
             grid="of the input",
         ),
         best_step=int(best_step),
-        inputs_per_s=round(watch.throughput, 2) or None,
-        loader_overhead=round(watch.loader_overhead, 4) if watch.throughput else None,
+        inputs_per_s=round(monitor.throughput, 2) or None,
+        loader_overhead=round(monitor.loader_overhead, 4) if monitor.throughput else None,
         parity=parity,
     )

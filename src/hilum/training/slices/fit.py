@@ -25,10 +25,10 @@ from hilum.datasets.split import Split, split_subjects
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done, taking_up
 from hilum.training.common import StepSampler
 from hilum.training.config import TrainConfig
+from hilum.training.monitor import Report, TrainingMonitor
 from hilum.training.run import Plan, checkpoints, make_trainer, on_full_disk, quiet, require_same, set_up
 from hilum.training.run_folder import alone, begin, setting_up, tidy
 from hilum.training.slices.augment import Injury
-from hilum.training.slices.bare_step import time_bare_step
 from hilum.training.slices.data import (
     SliceCache,
     TrainingBatches,
@@ -36,7 +36,7 @@ from hilum.training.slices.data import (
     build_cache,
 )
 from hilum.training.slices.module import LungModule
-from hilum.training.watch import Report, Watch
+from hilum.training.slices.step_timer import time_step
 
 __all__ = ["train"]
 
@@ -56,19 +56,19 @@ def train(
 ) -> Path:
     """Train a network and leave a run: weights, ONNX, model card, curves.
 
-    A run that was killed goes on from its last checkpoint when the same call is made again, and on a CPU ends
+    A run that was killed resumes from its last checkpoint when the same call is made again, and on a CPU ends
     with the same weights to the bit. A run that is complete is returned as it is.
 
     Args:
         dataset: Folder made by ``hilum prepare``.
-        out: Folder of the run: new, empty, or the one to go on with.
+        out: Folder of the run: new, empty, or of the run to resume.
         config: All choices.
         devices: Processes on this machine: GPUs where there are some, else CPU processes.
         nodes: Machines; each runs the same command under torchrun or Slurm and sees the same folders.
-        injury: Puts synthetic disease into training pictures.
+        injury: Puts synthetic disease into training slices.
         initial: Run of the same kind and sizes whose weights are the first ones.
-        report: Told how the training stands.
-        progress: Told how reading the slices stands.
+        report: Called with the progress of the training.
+        progress: Called with the progress of reading the slices.
         callbacks: More callbacks for Lightning.
 
     Returns:
@@ -100,21 +100,21 @@ def train(
     with quiet(), on_full_disk(folder):
         begin(folder)
         with setting_up(folder):
-            plan = set_up(folder, data.index_sha256, config, split, world, time_bare_step)
+            plan = set_up(folder, data.index_sha256, config, split, world, time_step)
             records = data.of_subjects([*split.train, *split.validation])
             cache = build_cache(data, records, config, folder / "cache", progress)
         with alone(folder):
             module = LungModule(config, plan.steps, injury)
             if initial is not None:
                 _start_from(module, Path(initial))
-            watch = Watch(folder, plan.steps, config.batch * world, report)
-            all_callbacks = [watch, *checkpoints(folder), *callbacks]
+            monitor = TrainingMonitor(folder, plan.steps, config.batch * world, report)
+            all_callbacks = [monitor, *checkpoints(folder), *callbacks]
             trainer = make_trainer(folder, config, plan, all_callbacks, devices, nodes)
             _fit(trainer, module, cache, split, plan, config, folder)
             if trainer.is_global_zero:
                 from hilum.training.slices.finish import finish_run
 
-                finish_run(folder, data, config, split, asdict(plan), watch, cache)
+                finish_run(folder, data, config, split, asdict(plan), monitor, cache)
                 shutil.rmtree(folder / "cache", ignore_errors=True)
             if world > 1:
                 trainer.strategy.barrier("hilum-finished")
@@ -133,15 +133,17 @@ def _start_from(module: LungModule, run: Path) -> None:
 
 
 def _end_quietly(worker: int) -> None:
-    """Let a process that loads slices say nothing where the one it loads for goes away."""
+    """Let a loader process print nothing when its parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     known = sys.excepthook
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def ignore_lost_parent(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
         if not issubclass(kind, (ConnectionError, EOFError)):
             known(kind, error, trace)
 
-    sys.excepthook = hook
+    sys.excepthook = ignore_lost_parent
 
 
 def _fit(
@@ -157,7 +159,7 @@ def _fit(
     sampler = StepSampler(plan.steps, plan.every)
     last = folder / "checkpoints" / "last.ckpt"
     resumed = last.is_file()
-    if resumed:  # Lightning tells a sampler its epoch from the second one on only
+    if resumed:  # Lightning sets the epoch of a sampler from the second one on only
         found = read_checkpoint(last, folder.name)
         sampler.set_epoch(steps_done(found, last, folder.name) // plan.every)
         load_weights_into(module, found["state_dict"], folder.name)

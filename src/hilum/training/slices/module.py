@@ -1,4 +1,4 @@
-"""What happens in a training step and in a validation; the rest is Lightning's."""
+"""Training and validation steps of slice networks, for Lightning."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def dice_of(probability: Tensor, target: Tensor, threshold: float) -> Tensor:
 
 
 class LungModule(LightningModule):
-    """A network, its running mean, and how it learns.
+    """A network, its EMA, and its training steps.
 
     Args:
         config: All choices.
@@ -70,13 +70,13 @@ class LungModule(LightningModule):
         self._dice: list[Tensor] = []
 
     def train(self, mode: bool = True) -> LungModule:
-        """Switch to training; the running mean is only ever used."""
+        """Switch to training mode; the EMA stays in evaluation mode."""
         super().train(mode)
         self.mean.eval()
         return self
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
-        """Vary a training batch by what belongs to its step."""
+        """Augment a training batch, seeded by its step."""
         hu, lung = as_float(batch)
         step = int(batch["step"])
         if step >= 0:
@@ -108,7 +108,7 @@ class LungModule(LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Move the running mean; in the beginning it forgets faster."""
+        """Update the EMA of the weights."""
         update_ema(self.mean, self.network, self.config.ema, self.global_step)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -125,7 +125,7 @@ class LungModule(LightningModule):
         self.log("val_dice", (sums[0] / sums[1].clamp(min=1)).float(), rank_zero_only=False)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov 2019), one cycle: linear rise, then cosine to a hundredth."""
+        """AdamW (Loshchilov 2019): linear warm-up, then cosine decay to a hundredth."""
         c = self.config
         plain = [p for p in self.network.parameters() if p.ndim < 2]
         rest = [p for p in self.network.parameters() if p.ndim >= 2]

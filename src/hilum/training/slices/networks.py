@@ -15,7 +15,7 @@ from hilum.training.config import ModelKind, Networks
 
 __all__ = ["Fcnn", "LungNet", "ResNetFpn", "UNet", "build_network", "count_parameters"]
 
-_AIR = -1.0  # what lies outside of a picture
+_AIR = -1.0  # value outside the slice
 
 
 class LungNet(nn.Module):
@@ -33,12 +33,12 @@ class LungNet(nn.Module):
 
 
 class Fcnn(LungNet):
-    """A fully connected network that judges each pixel by itself.
+    """A fully connected network that predicts each pixel by itself.
 
     Its input is the patch around the pixel (``patch`` x ``patch`` samples, ``dilation`` pixels apart) and the
-    place of the pixel in the picture (row and column, -1 to 1). The first dense layer on all patches at once
+    place of the pixel in the slice (row and column, -1 to 1). The first dense layer on all patches at once
     is a convolution with a kernel of the patch's size plus a map that depends on the place alone; the others
-    are 1 x 1 convolutions. So a picture takes milliseconds, and the numbers are those of dense layers on
+    are 1 x 1 convolutions. So a slice takes milliseconds, and the numbers are those of dense layers on
     patches.
     """
 
@@ -57,14 +57,14 @@ class Fcnn(LungNet):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of every pixel."""
-        return self._judge(x, (0, 0), 1)
+        return self._logits(x, (0, 0), 1)
 
     def supervise(self, x: Tensor, target: Tensor, step: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-        """Yield every fourth row and column, beginning elsewhere each step: pixels are judged one by one."""
+        """Yield every fourth row and column, at another offset each step: pixels are independent."""
         start, every = (step * 7 // 4 % 4, step * 3 % 4), 4
-        yield self._judge(x, start, every), target[:, :, start[0] :: every, start[1] :: every], 1.0
+        yield self._logits(x, start, every), target[:, :, start[0] :: every, start[1] :: every], 1.0
 
-    def _judge(self, x: Tensor, start: tuple[int, int], every: int) -> Tensor:
+    def _logits(self, x: Tensor, start: tuple[int, int], every: int) -> Tensor:
         padded = functional.pad(x, [self.reach] * 4, value=_AIR)[:, :, start[0] :, start[1] :]
         seen = functional.conv2d(
             padded, self.look.weight, self.look.bias, stride=every, dilation=self.dilation
@@ -88,9 +88,9 @@ def _places(x: Tensor) -> Tensor:
 class UNet(LungNet):
     """A U-Net (Ronneberger 2015) with residual blocks, instance norm and deep supervision (Isensee 2021).
 
-    The picture enters as blocks of 2 x 2 pixels in four channels, so that the widest maps have half its side:
-    a quarter of the time, and nothing of the picture is lost. The last layer sees the picture itself again
-    and puts the edge back on single pixels.
+    The slice enters as blocks of 2 x 2 pixels in four channels, so that the widest maps have half its side:
+    a quarter of the time, and no input is lost. The last layer reads the full-resolution slice again and
+    refines the edge to single pixels.
     """
 
     def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 128, 160)) -> None:

@@ -1,4 +1,4 @@
-"""Varying whole chests while training: another patient, posture, field of view, scanner, slice thickness.
+"""Augmentation of volumes: other patients, postures, fields of view, scanners, slice thicknesses.
 
 Every draw comes from one generator, so that a training example is a function of its seed. Parameters are
 drawn on the CPU and applied on the device of the voxels; noise is drawn on that device.
@@ -55,13 +55,13 @@ def vary(
     classes: int = 3,
     device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """Cut an example out of a case, varied.
+    """Cut an augmented example out of a case.
 
     Args:
         case: A whole scan with labels.
         size: Voxels of the example.
         spacing: Voxel size in mm.
-        choices: How much to vary.
+        choices: Strengths of the augmentation.
         generator: Source of all draws, on the CPU.
         classes: Background and labels, in their order.
         device: Where to compute.
@@ -211,7 +211,7 @@ def _smooth(image: Tensor, sigma: float, axes: Sequence[int]) -> Tensor:
 
 
 def _thick(image: Tensor, draw: _Draw) -> Tensor:
-    """Slices of two to four voxels, drawn out again by linear interpolation."""
+    """Slices of two to four voxels, resampled back by linear interpolation."""
     factor = draw(1.6, 4.0)
     planes = max(4, round(image.shape[2] / factor))
     thin = functional.interpolate(image[None, None], [*image.shape[:2], planes], mode="area")

@@ -15,10 +15,10 @@ from hilum.io import atomic_file
 from hilum.training.cards import OPSET
 from hilum.training.volumes.networks import LungNet3d
 
-__all__ = ["export_volumes", "halve", "halve_file"]
+__all__ = ["export_volumes", "round_file_to_float16", "round_to_float16"]
 
 
-#: Smaller tensors are left alone.
+#: Smaller tensors stay float32.
 _LEAST = 256
 
 
@@ -31,8 +31,8 @@ class _Probabilities(nn.Module):
         return torch.softmax(self.network(image), 1)
 
 
-def halve(network: LungNet3d) -> LungNet3d:
-    """Return a copy whose weights are rounded to 16 bits, so that a file of half the size loses nothing."""
+def round_to_float16(network: LungNet3d) -> LungNet3d:
+    """Return a copy whose weights are rounded to 16 bits, so that a float16 file stores them exactly."""
     network = copy.deepcopy(network)
     with torch.no_grad():
         for weight in network.parameters():
@@ -40,7 +40,7 @@ def halve(network: LungNet3d) -> LungNet3d:
     return network
 
 
-def halve_file(path: Path) -> None:
+def round_file_to_float16(path: Path) -> None:
     """Round the weights in an ONNX file to 16 bits, in place, so that it takes half the space.
 
     Other weights change by up to one part in 2000: measure the model again.
@@ -49,7 +49,7 @@ def halve_file(path: Path) -> None:
 
 
 def _pack(path: Path, exactly: bool = True) -> None:
-    """Keep in 16 bits what they hold (exactly); the engine makes 32 of them when it opens the file."""
+    """Store weights as float16 (if ``exactly``, only those it holds exactly); the engine casts them back."""
     model = onnx.load(path)
     graph, casts = model.graph, []
     for tensor in graph.initializer:
@@ -73,7 +73,7 @@ def _pack(path: Path, exactly: bool = True) -> None:
 def export_volumes(network: LungNet3d, path: Path) -> Path:
     """Write the network with its softmax. Sides of the volume must be multiples of ``network.multiple``.
 
-    Weights that 16 bits hold exactly, as those of :func:`halve`, take half the space.
+    Weights that 16 bits hold exactly, as those of :func:`round_to_float16`, take half the space.
     """
     model = _Probabilities(network).cpu().eval()
     with atomic_file(path) as part, warnings.catch_warnings():

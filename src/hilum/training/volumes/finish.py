@@ -26,15 +26,15 @@ from hilum.models.engine import open_session
 from hilum.training.cards import make_card, package_versions
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done
 from hilum.training.config import TrainConfig
+from hilum.training.monitor import TrainingMonitor
 from hilum.training.run import Plan, precision_of
-from hilum.training.volumes.export import export_volumes, halve
+from hilum.training.volumes.export import export_volumes, round_to_float16
 from hilum.training.volumes.module import new_network, predict, scale_hu
 from hilum.training.volumes.networks import LungNet3d
-from hilum.training.watch import Watch
 
 __all__ = ["best_network", "check_parity", "finish_run"]
 
-#: A model whose probabilities differ more than this from torch's is not handed out.
+#: A model whose probabilities differ more than this from torch's is not released.
 MOST_DIFFERENCE = 1e-3
 
 
@@ -53,7 +53,7 @@ def best_network(folder: Path, config: TrainConfig, classes: int) -> tuple[LungN
     }
     network = new_network(config, classes)
     load_weights_into(network, state, folder.name)
-    return halve(network).eval(), steps_done(best, file, folder.name)
+    return round_to_float16(network).eval(), steps_done(best, file, folder.name)
 
 
 def finish_run(
@@ -63,7 +63,7 @@ def finish_run(
     split: Split,
     plan: Plan,
     labels: dict[str, int],
-    watch: Watch,
+    monitor: TrainingMonitor,
     cases: int,
 ) -> None:
     """Export the best weights of a run, check them and write the card, last of all.
@@ -75,7 +75,7 @@ def finish_run(
         split: Subjects by part.
         plan: What was decided at the start.
         labels: Value of each label by its name.
-        watch: Knows how long it took.
+        monitor: Holds the time that the training took.
         cases: How many cases were made.
 
     Raises:
@@ -104,11 +104,11 @@ def finish_run(
             grid=f"of {data.step_mm:g} mm, both lungs together",
         ),
         best_step=best_step,
-        inputs_per_s=round(watch.throughput, 2) or None,
-        loader_overhead=round(watch.loader_overhead, 4) if watch.throughput else None,
+        inputs_per_s=round(monitor.throughput, 2) or None,
+        loader_overhead=round(monitor.loader_overhead, 4) if monitor.throughput else None,
         parity=check_parity(network, onnx, scale_hu(first, config.hu_window)),
     )
-    card = _card(folder, data, config, split, plan, labels, network, figures, watch.seconds / 60.0, cases)
+    card = _card(folder, data, config, split, plan, labels, network, figures, monitor.seconds / 60.0, cases)
     write_text(folder / "card.md", card_text(card))
     write_json(folder / "card.json", card.as_dict())  # with it the run is complete
 
@@ -119,7 +119,7 @@ def check_parity(network: LungNet3d, path: Path, x: torch.Tensor) -> Parity:
     Args:
         network: What was exported.
         path: The ONNX file.
-        x: A volume scaled to -1 to 1, (x, y, z); it is cut to sizes that the network takes.
+        x: A volume scaled to -1 to 1, (x, y, z); it is cut or padded to sizes that the network takes.
 
     Raises:
         ModelError: They differ by more than 0.001 in a probability.

@@ -18,6 +18,7 @@ from hilum.datasets.volumes import LABELS, VolumeDataset, load_volumes
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done, taking_up
 from hilum.training.common import StepSampler
 from hilum.training.config import TrainConfig
+from hilum.training.monitor import Report, TrainingMonitor
 from hilum.training.run import (
     Plan,
     checkpoints,
@@ -33,10 +34,9 @@ from hilum.training.volumes.data import Examples, ValidationVolumes
 from hilum.training.volumes.finish import finish_run
 from hilum.training.volumes.initial import load_initial
 from hilum.training.volumes.module import VolumeModule, scaled_range
+from hilum.training.volumes.net2net import init_from_narrower
 from hilum.training.volumes.pool import CasePool, open_pool
 from hilum.training.volumes.sources import CaseSource, DatasetSource
-from hilum.training.volumes.widen import init_from_narrower
-from hilum.training.watch import Report, Watch
 
 __all__ = ["SourceMaker", "labels_of", "train_volumes"]
 
@@ -47,7 +47,7 @@ SourceMaker = Callable[[VolumeDataset, Split], CaseSource]
 _OVERTIME = 1.15
 #: Steps, and cases, that are timed at the start.
 _TIMED_STEPS, _TIMED_CASES = 4, 3
-#: Indices of cases that a training that goes on leaves free for each step that was done.
+#: Indices of cases that a resumed training skips for each step that was done.
 _INDICES_A_STEP = 64
 
 
@@ -65,13 +65,13 @@ def train_volumes(
 ) -> Path:
     """Train the network of volumes and leave a run: weights, ONNX, model card, curves.
 
-    A run that was killed goes on from its last checkpoint when the same call is made again; on a CPU and with
+    A run that was killed resumes from its last checkpoint when the same call is made again; on a CPU and with
     ``cases.workers`` of 0 it ends with the same weights to the bit. A run that is complete is returned as it
     is.
 
     Args:
         dataset: Folder made by ``hilum prepare --volumes``.
-        out: Folder of the run: new, empty, or the one to go on with.
+        out: Folder of the run: new, empty, or of the run to resume.
         config: All choices; its model is ``volume``.
         devices: Processes on this machine: GPUs where there are some, else CPU processes.
         nodes: Machines; each runs the same command under torchrun or Slurm and sees the same folders.
@@ -79,7 +79,7 @@ def train_volumes(
             injury that ``cases.injury`` says.
         initial: First weights; see :func:`hilum.training.volumes.initial.load_initial`. They may be those
             of a narrower network, or of one with fewer labels.
-        report: Told how the training stands.
+        report: Called with the progress of the training.
         callbacks: More callbacks for Lightning.
 
     Returns:
@@ -116,13 +116,13 @@ def train_volumes(
             module = VolumeModule(config, plan.steps, len(labels) + 1, data.step_mm)
             if initial is not None:
                 _start_from(module, initial, config)
-            watch = Watch(folder, plan.steps, config.batch * devices * nodes, report)
-            more = [] if config.steps is not None else [_EndByClock(watch, config.minutes)]
-            found = [watch, *checkpoints(folder), *more, *callbacks]
+            monitor = TrainingMonitor(folder, plan.steps, config.batch * devices * nodes, report)
+            more = [] if config.steps is not None else [_EndByClock(monitor, config.minutes)]
+            found = [monitor, *checkpoints(folder), *more, *callbacks]
             trainer = make_trainer(folder, config, plan, found, devices, nodes)
             made = _fit(trainer, module, data, split, plan, config, folder, cases)
             if trainer.is_global_zero:
-                finish_run(folder, data, config, split, plan, labels, watch, made)
+                finish_run(folder, data, config, split, plan, labels, monitor, made)
             if devices * nodes > 1:
                 trainer.strategy.barrier("hilum-finished")
     return folder
@@ -182,12 +182,12 @@ def _time_step(config: TrainConfig, classes: int, step_mm: float, source: CaseSo
 class _EndByClock(Callback):
     """Ends a training whose length is given in minutes where its steps became slower than measured."""
 
-    def __init__(self, watch: Watch, minutes: float) -> None:
-        self.watch, self.most_s = watch, 60.0 * minutes * _OVERTIME
+    def __init__(self, monitor: TrainingMonitor, minutes: float) -> None:
+        self.monitor, self.most_s = monitor, 60.0 * minutes * _OVERTIME
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Stop after this step; a validation follows, and the weights are kept."""
-        if self.watch.seconds > self.most_s:
+        if self.monitor.seconds > self.most_s:
             trainer.should_stop = True
 
 
@@ -206,7 +206,7 @@ def _fit(
     sampler = StepSampler(plan.steps, plan.every)
     last = folder / "checkpoints" / "last.ckpt"
     resumed, done = last.is_file(), 0
-    if resumed:  # Lightning tells a sampler its epoch from the second one on only
+    if resumed:  # Lightning sets the epoch of a sampler from the second one on only
         found = read_checkpoint(last, folder.name)
         done = steps_done(found, last, folder.name)
         sampler.set_epoch(done // plan.every)

@@ -15,8 +15,8 @@ from hilum.core.sentences import Sentence
 from hilum.io.text import shown
 from hilum.models.registry import SHIPPED, shipped_models
 from hilum.training.checkpoint import read_checkpoint
+from hilum.training.volumes.net2net import network_of
 from hilum.training.volumes.networks import LungNet3d
-from hilum.training.volumes.widen import network_of
 
 __all__ = ["load_initial", "state_of_onnx"]
 

@@ -1,4 +1,4 @@
-"""What happens in a step of the training of volumes and in its validation; the rest is Lightning's."""
+"""Training and validation steps of the volume network, for Lightning."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hilum.training.common import mix, update_ema, warmup_cosine
 from hilum.training.config import TrainConfig
 from hilum.training.run import precision_of
 from hilum.training.volumes.augment import vary
-from hilum.training.volumes.layers import use_onednn_layers
 from hilum.training.volumes.networks import LungNet3d
+from hilum.training.volumes.onednn import use_onednn_layers
 
 __all__ = ["VolumeModule", "new_network", "predict", "scale_hu", "scaled_range", "volume_loss"]
 
@@ -56,7 +56,7 @@ def volume_loss(
         logits: (n, classes, x, y, z).
         target: Shares of the classes, same shape.
         hu: (n, 1, x, y, z).
-        dense_weight: Weight of a voxel of lung or fluid above -500 HU; others weigh 1.
+        dense_weight: Weight of a voxel of lung or fluid above -500 HU; others have weight 1.
         pleura_weight: Weight of the Dice loss of pleural fluid and gas beside that of the lungs.
     """
     dense = target[:, 1 : 1 + LABELS["pleural_fluid"]].sum(1, keepdim=True)
@@ -77,7 +77,7 @@ def volume_loss(
 
 
 def predict(network: LungNet3d, hu: Tensor, window: tuple[float, float]) -> Tensor:
-    """Return the probabilities of a whole volume, (classes, x, y, z); it is filled up with air.
+    """Return the probabilities of a whole volume, (classes, x, y, z); it is padded with air.
 
     Args:
         network: In any state; its gradients are not kept.
@@ -93,7 +93,7 @@ def predict(network: LungNet3d, hu: Tensor, window: tuple[float, float]) -> Tens
 
 
 class VolumeModule(LightningModule):
-    """The network, its EMA, and how it learns.
+    """The network, its EMA, and its training steps.
 
     Args:
         config: All choices.
@@ -114,7 +114,7 @@ class VolumeModule(LightningModule):
         self._dice: list[Tensor] = []
 
     def train(self, mode: bool = True) -> VolumeModule:
-        """Switch to training; the EMA is only ever used."""
+        """Switch to training mode; the EMA stays in evaluation mode."""
         super().train(mode)
         self.mean.eval()
         return self
@@ -148,7 +148,7 @@ class VolumeModule(LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Move the EMA; in the beginning it forgets faster."""
+        """Update the EMA of the weights."""
         update_ema(self.mean, self.network, self.config.ema, self.global_step)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -169,7 +169,7 @@ class VolumeModule(LightningModule):
         self.log("val_dice", (sums[0] / sums[1].clamp(min=1)).float(), rank_zero_only=False)
 
     def configure_optimizers(self) -> Any:
-        """AdamW (Loshchilov 2019): linear rise, then cosine to a hundredth."""
+        """AdamW (Loshchilov 2019): linear warm-up, then cosine decay to a hundredth."""
         c = self.config
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay

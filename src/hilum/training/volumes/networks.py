@@ -59,11 +59,11 @@ class LungNet3d(nn.Module):
         widths: Channels of each level.
         classes: Output channels, the background included.
         soft_tissue: Part of the input's range, -1 to 1, that a second branch sees stretched to all of it.
-            Pleural fluid and collapsed lung differ by 30 HU, a fiftieth of the whole range. The branch begins
-            with zero, so that weights of a network without it give the same output.
-        refinement: Channels of a head that reads the input voxels again beside the decoder's output; 0 for
-            none. ``widths[0]`` channels for the eight voxels of a block draw the border of dense lung
-            coarsely. The head begins with zero likewise.
+            Pleural fluid and collapsed lung differ by 30 HU, a fiftieth of the whole range. It is
+            zero-initialised, so that weights of a network without it give the same output.
+        refinement: Full-resolution refinement channels, which read the input voxels and the decoder's output;
+            0 for no refinement. Without them ``widths[0]`` channels for the eight voxels of a block outline
+            dense lung coarsely. Zero-initialised likewise.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ __all__ = ["label_pleura"]
 #: Half-way between free gas (-1000 HU) and the densest lung that an injury leaves (0 to 100 HU); fluid lies
 #: above, gas below.
 _FLUID_FROM_HU = -350.0
-#: Noise is averaged over so many voxels along each axis before the border above is applied.
+#: Voxels along each axis over which HU are averaged before the threshold above is applied.
 _SMOOTH_VOXELS = 3
 
 

@@ -18,9 +18,9 @@ __all__ = ["CasePool", "LocalPool", "WorkerPool", "open_pool"]
 
 #: Cases on their way from the workers: enough that none waits while a step is computed.
 _QUEUE = 16
-#: A training begins when so many cases are in the pool, or the pool is full.
+#: Cases in the pool before a training begins, unless the pool is full earlier.
 _FIRST_CASES = 4
-#: No case takes longer to make, s; a worker that is silent for so long has died.
+#: No case takes longer to make, s; a worker that sends nothing for this long has died.
 _SILENCE_S = 600.0
 
 
@@ -47,7 +47,7 @@ class LocalPool:
     """Makes cases in the training process: which case an example gets is a function of its number.
 
     Every ``reuse``-th example takes a new case; the others one of the last ``size`` cases, the same again or
-    made again where a training goes on.
+    made again where a training is resumed.
 
     Args:
         source: Makes the cases.
@@ -81,13 +81,13 @@ class WorkerPool:
     """Worker processes make cases while the network trains; the newest take the place of random older ones.
 
     Worker ``w`` of ``n`` makes the cases ``w``, ``w + n``, ``w + 2 n`` ..., each a function of its index.
-    Which cases are in the pool at a step hangs on the speed of the workers, so two trainings differ.
+    Which cases are in the pool at a step depends on the speed of the workers, so two trainings differ.
 
     Args:
         source: Makes the cases; goes to the workers.
         size: Cases that are kept.
         workers: Number of processes.
-        first: Index of the first case, so that a training that goes on makes new ones.
+        first: Index of the first case, so that a resumed training makes new ones.
     """
 
     def __init__(self, source: CaseSource, size: int, workers: int, first: int = 0) -> None:
@@ -120,7 +120,7 @@ class WorkerPool:
             if not any(process.is_alive() for process in self._processes) or waited > _SILENCE_S:
                 raise ModelError(
                     "The processes that make training cases have ended.",
-                    "Set cases.workers=0, which makes the cases in the training process and tells why.",
+                    "Set cases.workers=0, which makes the cases in the training process and shows the error.",
                 )
             self._stop.wait(0.1)
             waited += 0.1
@@ -164,12 +164,12 @@ def open_pool(source: CaseSource, size: int, reuse: int, workers: int, first: in
 
 
 def _make_cases(source: CaseSource, first: int, step: int, out: Any, stop: Any) -> None:
-    """Run in a worker: make case after case until told to stop; one that cannot be made is passed over."""
+    """Run in a worker: make cases until stopped; one that cannot be made is skipped."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)  # the network goes first
     index, parent = first, os.getppid()
 
-    def wanted() -> bool:  # a training that was killed tells nobody to stop
+    def wanted() -> bool:  # a training that was killed does not set the event
         return not stop.is_set() and os.getppid() == parent
 
     while wanted():

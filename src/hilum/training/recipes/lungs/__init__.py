@@ -1,6 +1,6 @@
 """The recipe of the shipped lung models.
 
-Two commands; each can be stopped and run again, and goes on::
+Two commands; each can be stopped and run again, and resumes::
 
     python -m hilum.training.recipes.lungs.prepare --volumes SCANS --labels LABELS --slices SLICES --out DATA
     python -m hilum.training.recipes.lungs --scans DATA --out RUN --init START.pt --minutes 60

@@ -1,4 +1,4 @@
-"""Train the network of volumes by the recipe; the same command goes on after a stop.
+"""Train the network of volumes by the recipe; the same command resumes it after a stop.
 
     python -m hilum.training.recipes.lungs --scans DATA --out RUN [--init START] [--minutes 60 | --steps 3000]
 
@@ -18,15 +18,15 @@ from hilum.core.cores import thread_count
 from hilum.datasets.split import Split
 from hilum.datasets.volumes import VolumeDataset
 from hilum.training.config import TrainConfig, load_config
+from hilum.training.monitor import TrainState
 from hilum.training.recipes.lungs.source import RecipeSource
 from hilum.training.volumes.fit import train_volumes
 from hilum.training.volumes.sources import CaseSource
-from hilum.training.watch import TrainState
 
 __all__ = ["main", "recipe_config"]
 
-#: A line is printed so often, s.
-_TELL_EVERY_S = 15.0
+#: Seconds between two printed lines.
+_PRINT_EVERY_S = 15.0
 
 
 def recipe_config(
@@ -53,15 +53,15 @@ def recipe_config(
     return load_config(None, chosen, [*recipe, *settings])
 
 
-class _Tell:
-    """Prints where the training stands."""
+class _PrintProgress:
+    """Prints the progress of the training."""
 
     def __init__(self) -> None:
         self._last = 0.0
 
     def __call__(self, state: TrainState) -> None:
         now = time.monotonic()
-        if not state.validated and now - self._last < _TELL_EVERY_S and state.step < state.steps:
+        if not state.validated and now - self._last < _PRINT_EVERY_S and state.step < state.steps:
             return
         self._last = now
         dice = "" if state.val_dice is None else f", validation Dice {state.val_dice:.4f}"
@@ -92,7 +92,7 @@ def main(words: list[str] | None = None) -> Path:
         return RecipeSource(given.scans, split.train, config.seed)
 
     run = train_volumes(
-        given.scans / "scans", given.out, config, source=source, initial=given.init, report=_Tell()
+        given.scans / "scans", given.out, config, source=source, initial=given.init, report=_PrintProgress()
     )
     print(f"run: {run}")
     return run

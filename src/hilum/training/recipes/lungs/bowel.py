@@ -1,4 +1,4 @@
-"""Gas and stool below the diaphragm, at random places: a few patients show too little of it."""
+"""Gas and stool below the diaphragm, at random places: the few training patients show too little of it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def add_bowel(
     """Put one to six loops of bowel into soft tissue that lies low in the scan.
 
     Args:
-        hu: HU, (x, y, z) in RAS order, cubes.
+        hu: HU, (x, y, z) in RAS order, isotropic.
         labels: Lung labels of the same shape; they stay right.
-        step: Side of the cubes in mm.
+        step: Side of a voxel in mm.
         rng: Source of all draws.
     """
     body = ndimage.binary_opening(hu > -300, iterations=1) | (labels > 0)

@@ -1,4 +1,4 @@
-"""Calibration of the model's confidence: cases whose truth is known, many of them broken on purpose."""
+"""Calibration of the model's confidence: cases with known truth, many of them corrupted on purpose."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from hilum.imaging.overlap import dice
 from hilum.io import write_json
 from hilum.models.card import Calibration, read_card
 from hilum.models.registry import Model, open_model
-from hilum.synthesis.lesions import add_dome
+from hilum.synthesis.lesions import add_diaphragm
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs
 from hilum.training.recipes.lungs.extrude import in_ras, slices_of
-from hilum.training.recipes.lungs.fresh import FreshCase, fresh_cases
-from hilum.training.slices.lesions import change_picture
+from hilum.training.recipes.lungs.heldout import HeldoutCase, heldout_cases
+from hilum.training.slices.lesions import change_slice
 
 #: A result below this Dice is a failure.
 FAILED_BELOW = 0.95
@@ -69,7 +69,7 @@ def corrupt(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[
 def score_case(
     model: LearnedLungs, hu: Array, mask: Array, step: float
 ) -> tuple[dict[str, float], float] | None:
-    """Return the signs and the Dice; None where the scan is refused, which is no silent failure."""
+    """Return the features and the Dice; None where the scan is refused, which is not a silent failure."""
     affine = np.diag([step, step, step, 1.0])
     # Arrays here are in the order of RAS space: x grows to the right as hilum's canonical order does.
     volume = Volume(np.clip(hu, -2000, 3000).astype(np.int16), affine)
@@ -81,10 +81,10 @@ def score_case(
     return found.confidence.signs, dice(found.labels.data > 0, mask > 0, empty=0.0)
 
 
-def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
-    """Fit the chance of failure by logistic regression with a ridge; no sign may speak for a result."""
-    names = sorted(signs[0])
-    x = np.array([[np.log10(max(s[n], 0) + 1e-3) for n in names] for s in signs])
+def fit_logistic(features: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
+    """Fit the probability of failure by ridge logistic regression; no weight of a feature is negative."""
+    names = sorted(features[0])
+    x = np.array([[np.log10(max(s[n], 0) + 1e-3) for n in names] for s in features])
     mean, sd = x.mean(0), x.std(0) + 1e-6
     design = np.c_[np.ones(len(x)), (x - mean) / sd]
     y = np.array(failed, float)
@@ -107,37 +107,37 @@ def fit_logistic(signs: list[dict[str, float]], failed: list[bool], ridge: float
 
 
 def corrupted_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-    """Yield HU and mask, (rows, columns), of a slice as it is, with diseases, with domes, and corrupted."""
-    picture = tifffile.imread(file).astype(np.float32)
+    """Yield HU and mask, (rows, columns), of a slice: as it is, with disease, with a dome, corrupted."""
+    image = tifffile.imread(file).astype(np.float32)
     share = np.asarray(Image.open(file.parent.parent / "masks" / f"{file.stem}.png")).astype(np.float32)
-    yield picture, share
-    sick = [change_picture(picture, share, rng) for _ in range(2)]
-    domed = [change_picture(picture, share, rng, add_dome) for _ in range(2)]
-    yield from [*sick, *domed, change_picture(*domed[0], rng)]
+    yield image, share
+    diseased = [change_slice(image, share, rng) for _ in range(2)]
+    with_dome = [change_slice(image, share, rng, add_diaphragm) for _ in range(2)]
+    yield from [*diseased, *with_dome, change_slice(*with_dome[0], rng)]
     kind = int(rng.integers(5))
     if kind == 0:
-        yield picture + rng.uniform(100, 400) * rng.standard_normal(picture.shape), share
+        yield image + rng.uniform(100, 400) * rng.standard_normal(image.shape), share
     elif kind == 1:
-        yield picture * rng.uniform(0.5, 1.5) + rng.uniform(-300, 300), share
+        yield image * rng.uniform(0.5, 1.5) + rng.uniform(-300, 300), share
     elif kind == 2:
-        yield picture.T, share.T
+        yield image.T, share.T
     elif kind == 3:
-        low = int(rng.uniform(0.1, 0.3) * len(picture))
-        yield picture[low:-low], share[low:-low]
+        low = int(rng.uniform(0.1, 0.3) * len(image))
+        yield image[low:-low], share[low:-low]
     else:
-        width = int(rng.uniform(0.5, 0.8) * picture.shape[1])
-        yield picture[:, :width], share[:, :width]
+        width = int(rng.uniform(0.5, 0.8) * image.shape[1])
+        yield image[:, :width], share[:, :width]
 
 
-def as_volume(picture: Array, share: Array) -> tuple[Volume, Array]:
-    """Return a picture, (rows, columns), as a scan of one slice in RAS order, and its mask likewise."""
-    hu, mask = (np.ascontiguousarray(in_ras(a)[:, :, None]) for a in (picture, share))
+def as_volume(image: Array, share: Array) -> tuple[Volume, Array]:
+    """Return a slice, (rows, columns), as a scan of one slice in RAS order, and its mask."""
+    hu, mask = (np.ascontiguousarray(in_ras(a)[:, :, None]) for a in (image, share))
     whole = np.clip(np.rint(hu), -2000, 3000).astype(np.int16)
     return Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
 
 
 def _fitted(rows: list[dict[str, Any]], out: Path) -> Calibration:
-    """Keep what was seen, and fit the chance of failure on it."""
+    """Write the rows and fit the probability of failure on them."""
     write_json(out, rows)
     found = fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
     return Calibration(**found)
@@ -148,8 +148,8 @@ def calibrate_slices(model: Segmenter, slices: list[Path], out: Path, seed: int 
     rows: list[dict[str, Any]] = []
     for number, file in enumerate(slices):
         rng = np.random.default_rng([seed, number])
-        for picture, share in corrupted_slices(file, rng):
-            volume, mask = as_volume(picture, share)
+        for image, share in corrupted_slices(file, rng):
+            volume, mask = as_volume(image, share)
             try:
                 found = model(volume)
             except HilumError:
@@ -160,13 +160,13 @@ def calibrate_slices(model: Segmenter, slices: list[Path], out: Path, seed: int 
     return _fitted(rows, out)
 
 
-def calibrate(model: LearnedLungs, cases: Iterable[FreshCase], out: Path, seed: int = 5) -> Calibration:
-    """Fit on cases that the network has not learned from, as they are and corrupted.
+def calibrate(model: LearnedLungs, cases: Iterable[HeldoutCase], out: Path, seed: int = 5) -> Calibration:
+    """Fit on held-out cases, as they are and corrupted.
 
     Args:
         model: The model.
-        cases: See :func:`hilum.training.recipes.lungs.fresh.fresh_cases`.
-        out: File for what was seen of each.
+        cases: See :func:`hilum.training.recipes.lungs.heldout.heldout_cases`.
+        out: File for the features and the Dice of each.
         seed: Of how they are corrupted.
     """
     rows: list[dict[str, Any]] = []
@@ -179,23 +179,23 @@ def calibrate(model: LearnedLungs, cases: Iterable[FreshCase], out: Path, seed: 
     return _fitted(rows, out)
 
 
-def telling_signs(model: Model, beside: str | None = None) -> Model:
-    """Return a model with a calibration that says nothing yet, so that its results tell their signs."""
+def without_calibration(model: Model, beside: str | None = None) -> Model:
+    """Return a model with an empty calibration, so that its results hold the features."""
     empty = Calibration(bias=0.0, weights={}, beside=beside)
     return replace(model, card=model.card.model_copy(update={"confidence": empty}))
 
 
-def tell_confidence(out: Path, data: Path) -> None:
+def calibrate_confidence(out: Path, data: Path) -> None:
     """Calibrate both models in ``out`` and write it into their cards.
 
     Args:
         out: Folder of the shipped models.
-        data: What :mod:`hilum.training.recipes.lungs.prepare` wrote; what was seen is kept there.
+        data: What :mod:`hilum.training.recipes.lungs.prepare` wrote; features and Dice are kept there.
     """
-    volumes = LearnedLungs(telling_signs(open_model(out / "lungs.onnx")))
+    volumes = LearnedLungs(without_calibration(open_model(out / "lungs.onnx")))
     beside = volumes.info.sha256
-    thin = ThinLungs(telling_signs(open_model(out / "lungs-slices.onnx"), beside), volumes)
-    of_scans = calibrate(volumes, fresh_cases(data), data / "signs.json")
+    thin = ThinLungs(without_calibration(open_model(out / "lungs-slices.onnx"), beside), volumes)
+    of_scans = calibrate(volumes, heldout_cases(data), data / "signs.json")
     of_slices = calibrate_slices(thin, slices_of(data / "slices", "validation"), data / "slice_signs.json")
     of_slices = of_slices.model_copy(update={"beside": beside})
     for name, found in (("lungs", of_scans), ("lungs-slices", of_slices)):

@@ -24,11 +24,11 @@ from hilum.training.volumes.pleura import label_pleura
 
 __all__ = ["PIXEL_MM", "block_means", "extrude", "in_ras", "read_slice", "sides_of", "slices_of"]
 
-#: The files of the study do not tell their pixel size; chests of common size result from these, mm.
+#: The files of the study do not state their pixel size; these give chests of common size, mm.
 PIXEL_MM = (0.62, 0.82)
 #: Number of planes of an extruded slice, from and below: 56 to 196 mm.
 _PLANES = (16, 56)
-#: Noise that is added to the repeated slice, HU: none repeats from plane to plane in a scan.
+#: Noise added to the repeated slice, HU: in a scan noise does not repeat from plane to plane.
 _MOST_NOISE_HU = 15.0
 
 
@@ -87,7 +87,7 @@ def sides_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
 
 
 def block_means(values: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32]:
-    """Return means of blocks of ``factor`` x ``factor`` pixels; a border that fills none is left out."""
+    """Return means of blocks of ``factor`` x ``factor`` pixels; incomplete blocks are dropped."""
     x, y = (n // factor for n in values.shape)
     part = values[: x * factor, : y * factor].astype(np.float32)
     out: npt.NDArray[np.float32] = part.reshape(x, factor, y, factor).mean(axis=(1, 3))
@@ -97,7 +97,7 @@ def block_means(values: npt.NDArray[Any], factor: int) -> npt.NDArray[np.float32
 def _stack(
     maps: list[npt.NDArray[np.float32]], step: float, rng: np.random.Generator
 ) -> list[npt.NDArray[np.float32]]:
-    """Repeat maps along z, each plane a little larger or smaller, on cubes of STEP_MM."""
+    """Repeat maps along z, each plane a little larger or smaller, to isotropic voxels of STEP_MM."""
     count = int(rng.integers(*_PLANES))
     at = np.linspace(0, 1, count)
     zoom = 1 + rng.uniform(-0.25, 0.25) * (at - 0.5) + rng.uniform(-0.15, 0.15) * (at - 0.5) ** 2

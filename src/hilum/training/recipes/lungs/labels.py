@@ -12,12 +12,12 @@ __all__ = ["own_labels"]
 
 #: Notches of the lungs' surface up to twice this wide are closed: everywhere, and at the hilum.
 _SURFACE_MM, _HILUM_MM = 9.0, 18.0
-#: The hilum reaches so far behind, below and above the middle of the main bronchi, mm.
+#: How far the hilum reaches behind, below and above the middle of the main bronchi, mm.
 _BEHIND_MM, _BELOW_MM, _ABOVE_MM = 12.0, 70.0, 25.0
 
 
 def own_labels(volume: Volume) -> npt.NDArray[np.uint8]:
-    """Label a scan of aerated lungs by ``classic``, with the hilum closed to the line that people draw.
+    """Label a scan of aerated lungs with ``classic``, the hilum closed as in hand-made masks.
 
     Large vessels at the hilum are taken in as by hand-made masks: notches up to 36 mm wide are closed where
     the main bronchi enter, not behind them, where the aorta lies against the lung.
@@ -35,7 +35,7 @@ def own_labels(volume: Volume) -> npt.NDArray[np.uint8]:
 
 
 def _hilum(canonical: Volume, scan: Scan) -> npt.NDArray[np.bool_]:
-    """Where the hila can lie, in canonical order; nowhere if no main bronchi are seen."""
+    """Where the hila can lie, in canonical order; empty if no main bronchi are found."""
     airways, spacing = scan.airways, [s / scan.magnification for s in scan.reduced.spacing]
     if airways is None or not (airways.lumen & ~airways.trachea).any():
         return np.zeros(canonical.shape, bool)

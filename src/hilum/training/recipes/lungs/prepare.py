@@ -1,11 +1,11 @@
-"""Prepare the data of the recipe once: scans with labels, slices, negatives and bellies on the right grids.
+"""Prepare the data of the recipe once: labelled scans, slices, negatives and abdomen slices on their grids.
 
     python -m hilum.training.recipes.lungs.prepare --volumes SCANS --labels LABELS --slices SLICES --out DATA
 
 SCANS holds scans as NIfTI. LABELS holds ``NAME.npz`` (an array ``labels`` on the isotropic grid of the scan
 of that name) or ``NAME.nii.gz`` (on the scan's own grid): 1 right, 2 left, 3 pleural fluid, 4 free gas. Scans
 named by --own are aerated and labelled by their air; those named by --negative hold no lung. Run it again
-after a stop or with more labels: what is there is kept.
+after a stop or with more labels: existing files are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hilum.datasets.prepare import prepare
 from hilum.datasets.volume_grid import STEP_MM, isotropic_affine, to_isotropic
 from hilum.datasets.volumes import load_volumes
 from hilum.io import atomic_file, read, write_map, write_volume
-from hilum.synthesis.lesions import belly_of
+from hilum.synthesis.lesions import abdomen_slices
 from hilum.training.recipes.lungs.extrude import block_means, read_slice, slices_of
 from hilum.training.recipes.lungs.labels import own_labels
 from hilum.training.recipes.lungs.scans import NEGATIVE, SAME, SCANS
@@ -35,8 +35,8 @@ from hilum.training.recipes.lungs.source import KEPT_FACTOR
 __all__ = ["prepare_data"]
 
 _LABELS = "1=right,2=left,3=fluid,4=gas"
-#: Distance of the slices of bellies, in voxels: 10 mm.
-_BELLY_STEP = 3
+#: Distance of the abdomen slices, in voxels: 10 mm.
+_ABDOMEN_STEP = 3
 
 
 def prepare_data(
@@ -47,12 +47,12 @@ def prepare_data(
     own: Sequence[str] = SCANS,
     negative: Sequence[str] = NEGATIVE,
 ) -> Path:
-    """Write the data of the recipe; what is there already is kept.
+    """Write the data of the recipe; existing files are kept.
 
     Args:
         volumes: Folder of scans, ``NAME.nii.gz``.
         labels: Folders of labels; see the module.
-        slices: Folder with ``images`` and ``masks`` of single slices; None for none.
+        slices: Folder with ``images`` and ``masks`` of single slices; None for no slices.
         out: Folder of the data.
         own: Names of scans that are aerated and labelled by their air, where ``labels`` has none.
         negative: Names of scans without lung.
@@ -77,7 +77,7 @@ def prepare_data(
         csv.writer(file).writerows([("image", "mask", "subject"), *rows])
     prepare(pairs / "pairs.csv", out / "scans", volumes=True, labels=_LABELS)
     _write_negatives(volumes, negative, out / "negatives.npz")
-    _write_bellies(out / "scans", out / "bellies.npz")
+    _write_abdomen_slices(out / "scans", out / "bellies.npz")
     _write_slices(slices, out)
     return out
 
@@ -120,15 +120,15 @@ def _write_negatives(volumes: Path, names: Sequence[str], file: Path) -> None:
     _save(file, kept)
 
 
-def _write_bellies(scans: Path, file: Path) -> None:
+def _write_abdomen_slices(scans: Path, file: Path) -> None:
     if file.is_file():
         return
     data = load_volumes(scans)
     found = []
     for record in data.volumes:
-        hu, labels = (np.asarray(a)[:, :, ::_BELLY_STEP] for a in (data.image(record), data.mask(record)))
-        found += belly_of(hu, labels, data.step_mm * _BELLY_STEP)
-    _save(file, {f"b{k}": np.rint(belly).astype(np.int16) for k, belly in enumerate(found)})
+        hu, labels = (np.asarray(a)[:, :, ::_ABDOMEN_STEP] for a in (data.image(record), data.mask(record)))
+        found += abdomen_slices(hu, labels, data.step_mm * _ABDOMEN_STEP)
+    _save(file, {f"b{k}": np.rint(abdomen).astype(np.int16) for k, abdomen in enumerate(found)})
 
 
 def _write_slices(slices: Path | None, out: Path) -> None:

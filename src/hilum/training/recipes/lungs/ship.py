@@ -16,9 +16,9 @@ from hilum.models.engine import open_session
 from hilum.models.registry import Model, find_model
 from hilum.models.slices import SliceModel
 from hilum.training.recipes.lungs.extrude import slices_of
-from hilum.training.volumes.export import halve_file
+from hilum.training.volumes.export import round_file_to_float16
 
-__all__ = ["halve_slices", "ship_slices", "ship_volumes"]
+__all__ = ["round_slices_to_float16", "ship_slices", "ship_volumes"]
 
 LICENCE = Licence(code="Apache-2.0", weights="Apache-2.0")
 _SCANS = (
@@ -74,7 +74,7 @@ def ship_slices(run: Path, dataset: Path, out: Path, version: str) -> None:
     """Copy the run's network, its weights in 16 bits, and its card under the names of the shipped model."""
     path = out / "lungs-slices.onnx"
     shutil.copyfile(run / "model.onnx", path)
-    card = halve_slices(path, find_model(run).card, slices_of(dataset, "validation"))
+    card = round_slices_to_float16(path, find_model(run).card, slices_of(dataset, "validation"))
     about = {
         "name": path.stem,
         "version": version,
@@ -84,15 +84,15 @@ def ship_slices(run: Path, dataset: Path, out: Path, version: str) -> None:
     write_json(out / "lungs-slices.json", card.model_copy(update=about).as_dict())
 
 
-def halve_slices(path: Path, card: ModelCard, slices: list[Path]) -> ModelCard:
-    """Round the weights to 16 bits; return the card with what that changes, looked up on some slices."""
+def round_slices_to_float16(path: Path, card: ModelCard, slices: list[Path]) -> ModelCard:
+    """Round the weights to 16 bits; return the card with the differences on some slices."""
 
     def probabilities() -> list[npt.NDArray[np.float32]]:
         model = SliceModel(Model(card, path, open_session(path)))
         return [model.probabilities(tifffile.imread(file)[None]) for file in slices]
 
     before = probabilities()
-    halve_file(path)
+    round_file_to_float16(path)
     after = probabilities()
     difference = max(float(np.abs(a - b).max()) for a, b in zip(before, after, strict=True))
     masks = [(a >= 0.5, b >= 0.5) for a, b in zip(before, after, strict=True)]

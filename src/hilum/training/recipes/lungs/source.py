@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hilum.core.labels import Lung
 from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.datasets.volumes import load_volumes
-from hilum.synthesis.lesions import add_dome, random_injury
+from hilum.synthesis.lesions import add_diaphragm, random_injury
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.recipes.lungs.bowel import add_bowel
 from hilum.training.recipes.lungs.extrude import PIXEL_MM, block_means, extrude
@@ -37,13 +37,13 @@ SHARES: Mapping[str, float] = {
 #: A scan whose lungs are denser than -300 HU in more than this part of them gets no injury on top.
 _MOST_DENSE = 0.15
 _DENSE_HU = -300.0
-#: Chance that an injured scan, and that a negative, gets loops of bowel.
+#: Probability that an injured scan, and that a negative, gets loops of bowel.
 _BOWEL_INJURED, _BOWEL_NEGATIVE = 0.35, 0.7
 #: Slices are kept as means of 2 x 2 pixels; maps for extrusion are means of 2 x 2 of those.
 KEPT_FACTOR, _MAP_FACTOR = 2, 2
-#: Fewer planes than this below or above the lungs are no negative: 42 mm.
+#: Fewer planes than this below or above the lungs are not a negative: 42 mm.
 _LEAST_PLANES = 12
-#: The lowest slice that is extruded lies so far below the lungs, in voxels; the highest at this share.
+#: How far the lowest extruded slice lies below the lungs, in voxels; and the highest, as a share of them.
 _BELOW_BASE, _BASE_SHARE = 3, 0.45
 #: Seeds of the digital chests begin here; those of tests lie below.
 _FIRST_PHANTOM = 100_000
@@ -126,7 +126,7 @@ class RecipeSource:
 
     @cached_property
     def bellies(self) -> list[npt.NDArray[np.float32]]:
-        """Slices of bellies, for domes."""
+        """Abdomen slices, for diaphragm domes."""
         with np.load(self.data / "bellies.npz") as kept:
             return [kept[name].astype(np.float32) for name in kept.files]
 
@@ -176,7 +176,7 @@ class RecipeSource:
         hu = kept.astype(np.float32)
         pixel = float(rng.uniform(*PIXEL_MM)) * KEPT_FACTOR
         if dome:
-            made = add_dome(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng, self.bellies)
+            made = add_diaphragm(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng, self.bellies)
             hu, sides = made[0][:, :, 0], made[1][:, :, 0]
         maps = [block_means(a, _MAP_FACTOR) for a in (hu, sides == Lung.RIGHT, sides == Lung.LEFT)]
         return extrude(maps, pixel * _MAP_FACTOR, rng)

@@ -1,4 +1,4 @@
-"""What a step of a network costs by itself: the measure of a training's length and of its loader."""
+"""Timing of a training step alone, without loading: it sets the length of a training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from hilum.training.config import TrainConfig
 from hilum.training.slices.module import LungModule
 
-__all__ = ["BareStep", "time_bare_step"]
+__all__ = ["StepTimer", "time_step"]
 
 
-class BareStep:
-    """A step of training on one batch that is in memory already: forward, loss, backward, clipping, AdamW.
+class StepTimer:
+    """A training step on one batch in memory: forward, loss, backward, clipping, AdamW; timed.
 
     Args:
         config: Network, batch and size.
@@ -31,7 +31,7 @@ class BareStep:
         """Do one step and return its seconds."""
         start = time.perf_counter()
         self._optimizer.zero_grad(set_to_none=True)
-        # Dice and entropy of noise against noise cost what they always cost.
+        # The time does not depend on the values, so noise will do.
         loss = self._module.loss(self._x * 2 - 1, (self._x > 0.5).float(), self._steps)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._module.network.parameters(), self._clip)
@@ -42,14 +42,14 @@ class BareStep:
         return time.perf_counter() - start
 
 
-def time_bare_step(config: TrainConfig, least_s: float = 4.0) -> float:
-    """Return the median seconds of the network's step alone, on one batch that is there already.
+def time_step(config: TrainConfig, least_s: float = 4.0) -> float:
+    """Return the median seconds of a step of the network alone, on one batch in memory.
 
     Args:
         config: Network, batch and size.
-        least_s: Measure at least so long, after two steps that do not count.
+        least_s: Least seconds of measuring, after two steps of warm-up.
     """
-    step = BareStep(config)
+    step = StepTimer(config)
     times: list[float] = []
     begin = time.perf_counter()
     while len(times) < 5 or (time.perf_counter() - begin < least_s and len(times) < 50):

@@ -1,6 +1,6 @@
-"""Cases that the network has not learned from: slices of validation patients, extruded, and digital chests.
+"""Held-out cases for choosing thresholds: extruded slices of validation patients, and unseen phantoms.
 
-The confidence is calibrated on them, and thresholds are chosen. The test patients' slices are not among them.
+The confidence is calibrated on them as well. Slices of the test patients are not among them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy.typing as npt
 from hilum.core.labels import Lung
 from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.models.registry import SHIPPED
-from hilum.synthesis.lesions import add_dome
+from hilum.synthesis.lesions import add_diaphragm
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.recipes.lungs.extrude import PIXEL_MM, block_means, extrude, read_slice, slices_of
 
-__all__ = ["FreshCase", "arguments_of", "fresh_cases"]
+__all__ = ["HeldoutCase", "arguments_of", "heldout_cases"]
 
-#: Seeds of the digital chests begin here; those of the training lie at 100,000 and above.
+#: First seed of the phantoms; those of the training are 100,000 and above.
 _FIRST_SEED = 3000
-#: Diseases of the digital chests, with their severities, in turn.
+#: Diseases of the phantoms, with their severities, in turn.
 _INJURIES = (
     "",
     "consolidation:0.7",
@@ -45,8 +45,8 @@ _FACTOR = 4
 
 
 @dataclass(frozen=True, eq=False)
-class FreshCase:
-    """A case whose truth is known.
+class HeldoutCase:
+    """A held-out case with known truth.
 
     Attributes:
         name: What it is made of, and its numbers.
@@ -72,27 +72,27 @@ def arguments_of(text: str | None) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fresh_cases(data: Path, slabs: int = 3, phantoms: int = 48, seed: int = 0) -> Iterator[FreshCase]:
-    """Make the cases, one after the other.
+def heldout_cases(data: Path, extruded: int = 3, phantoms: int = 48, seed: int = 0) -> Iterator[HeldoutCase]:
+    """Yield the held-out cases.
 
     Args:
         data: What :mod:`hilum.training.recipes.lungs.prepare` wrote.
-        slabs: Extruded cases of each slice of a validation patient, beside one with a dome.
-        phantoms: Number of digital chests.
+        extruded: Extruded cases of each slice of a validation patient, and one more with a diaphragm dome.
+        phantoms: Number of phantoms.
         seed: Of all draws.
     """
     for index in range(phantoms):
         yield _phantom(index, np.random.default_rng([seed, 1, index]))
     with np.load(data / "bellies.npz") as kept:
-        bellies = [kept[name].astype(np.float32) for name in kept.files]
+        abdomens = [kept[name].astype(np.float32) for name in kept.files]
     for number, file in enumerate(slices_of(data / "slices", "validation")):
-        for k in range(slabs):
+        for k in range(extruded):
             rng = np.random.default_rng([seed, 5, number, k])
             yield _extruded(f"extruded-{number:03d}-{k}", file, rng, None)
-        yield _extruded(f"dome-{number:03d}", file, np.random.default_rng([seed, 7, number]), bellies)
+        yield _extruded(f"dome-{number:03d}", file, np.random.default_rng([seed, 7, number]), abdomens)
 
 
-def _phantom(index: int, rng: np.random.Generator) -> FreshCase:
+def _phantom(index: int, rng: np.random.Generator) -> HeldoutCase:
     phantom = make_phantom(
         seed=_FIRST_SEED + index,
         spacing=(STEP_MM,) * 3,
@@ -103,17 +103,17 @@ def _phantom(index: int, rng: np.random.Generator) -> FreshCase:
         arms_down=bool(rng.random() < 0.3),
         prone=bool(rng.random() < 0.1),
     )
-    return FreshCase(f"phantom-{index:02d}", *to_isotropic(phantom.volume, phantom.labels))
+    return HeldoutCase(f"phantom-{index:02d}", *to_isotropic(phantom.volume, phantom.labels))
 
 
 def _extruded(
-    name: str, file: Path, rng: np.random.Generator, bellies: Sequence[npt.NDArray[Any]] | None
-) -> FreshCase:
+    name: str, file: Path, rng: np.random.Generator, abdomens: Sequence[npt.NDArray[Any]] | None
+) -> HeldoutCase:
     hu, sides = read_slice(file)
     pixel = float(rng.uniform(*PIXEL_MM))
-    if bellies is not None:
-        made = add_dome(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng, bellies)
+    if abdomens is not None:
+        made = add_diaphragm(hu[:, :, None], sides[:, :, None], (pixel,) * 3, rng, abdomens)
         hu, sides = made[0][:, :, 0], made[1][:, :, 0]
     maps = [block_means(a, _FACTOR) for a in (hu, sides == Lung.RIGHT, sides == Lung.LEFT)]
     out, labels = extrude(maps, pixel * _FACTOR, rng)
-    return FreshCase(name, out, np.where(labels <= Lung.LEFT, labels, 0).astype(np.uint8))
+    return HeldoutCase(name, out, np.where(labels <= Lung.LEFT, labels, 0).astype(np.uint8))

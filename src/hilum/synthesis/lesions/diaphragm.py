@@ -1,7 +1,7 @@
-"""Domes: what a single slice shows where it cuts the top of the diaphragm, an organ with lung all round it.
+"""Diaphragm domes: a slice through the top of the diaphragm shows an organ with lung all round it.
 
-Hand-made masks of slices seldom hold one, and in one slice a dome looks much like lung full of disease. Only
-its smooth outline, its even density and its blurred border tell, so they have to be learned.
+Hand-made masks of slices seldom hold one, and in one slice a dome resembles diseased lung. Only its smooth
+outline, even density and blurred border distinguish it, so a network has to learn them.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from hilum.synthesis.lesions.kinds import Change
 from hilum.synthesis.lesions.lung import Float, LungSpace, noise_level, smooth_step
 from hilum.synthesis.lesions.make import POSTERIOR, mix_in
 
-__all__ = ["add_dome", "belly_of"]
+__all__ = ["abdomen_slices", "add_diaphragm"]
 
 #: Liver and spleen without contrast medium, with it, and a fatty liver or fat under the diaphragm, HU; with
-#: how often each is drawn.
+#: the probability of each.
 _ORGANS = (((40.0, 75.0), 0.65), ((80.0, 140.0), 0.2), ((-20.0, 40.0), 0.15))
 _MARGIN_MM = 6.0
-#: A smaller lung in the slice has no room for one, mm from its border to its middle.
+#: Least depth of a lung that has room for a dome, mm from its border to its middle.
 _LEAST_ROOM_MM = 12.0
 
 
-def add_dome(
+def add_diaphragm(
     hu: npt.NDArray[Any],
     mask: npt.NDArray[Any],
     spacing: Sequence[float],
@@ -43,11 +43,11 @@ def add_dome(
         mask: Lung labels of the same shape; each value above 0 is a lung of its own.
         spacing: Voxel size in mm.
         rng: Source of all draws.
-        organs: Slices of bellies from :func:`belly_of`. Half of the domes are then cut out of one of them, as
-            under a diaphragm that stands high: stomach, spleen, bowel, fat.
+        organs: Abdomen slices from :func:`abdomen_slices`. Half of the domes then show one of them, as below
+            a raised diaphragm: stomach, spleen, bowel, fat.
 
     Returns:
-        New HU, and the mask without the dome; both as they were where no lung has room.
+        New HU, and the mask without the dome; both unchanged where no lung has room.
     """
     step = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
     new, labels = hu.astype(np.float32), mask.copy()
@@ -59,12 +59,12 @@ def add_dome(
         lung = LungSpace(mask[box] == label, step, POSTERIOR, rng)
         if float(lung.deep.max()) < _LEAST_ROOM_MM:
             continue
-        belly = bool(organs) and rng.random() < 0.5
-        share = _dome(lung, 1.0 if belly else 0.75)
-        low, high = _ORGANS[int(rng.choice(len(_ORGANS), p=[chance for _, chance in _ORGANS]))][0]
+        from_scan = bool(organs) and rng.random() < 0.5
+        share = _dome(lung, 1.0 if from_scan else 0.75)
+        low, high = _ORGANS[int(rng.choice(len(_ORGANS), p=[probability for _, probability in _ORGANS]))][0]
         target: Float = np.float32(rng.uniform(low, high)) + np.float32(rng.uniform(0, 4)) * lung.field(15.0)
-        if belly:
-            target = _as_here(organs[int(rng.integers(len(organs)))], new, rng)[box]
+        if from_scan:
+            target = _fitted(organs[int(rng.integers(len(organs)))], new, rng)[box]
         gone = (share >= 0.5) & lung.mask
         change = Change(share, target, gone.astype(np.float32))
         others = (mask[box] > 0) & ~lung.mask
@@ -74,8 +74,8 @@ def add_dome(
     return new, labels
 
 
-def belly_of(hu: npt.NDArray[Any], labels: npt.NDArray[Any], step_mm: float) -> list[Float]:
-    """Cut slices of the body out of what a scan shows below the lungs.
+def abdomen_slices(hu: npt.NDArray[Any], labels: npt.NDArray[Any], step_mm: float) -> list[Float]:
+    """Return slices of the abdomen below the lungs of a scan.
 
     Args:
         hu: HU, (x, y, z) in RAS order.
@@ -102,16 +102,16 @@ def _box_of_body(plane: npt.NDArray[Any]) -> tuple[slice, slice] | None:
     return box
 
 
-def _as_here(belly: Float, hu: npt.NDArray[Any], rng: np.random.Generator) -> Float:
-    """Draw a slice of a belly as large as the body in ``hu``, at its place; now and then its mirror image."""
+def _fitted(abdomen: Float, hu: npt.NDArray[Any], rng: np.random.Generator) -> Float:
+    """Resize an abdomen slice to the body in ``hu``, at its place; now and then mirrored."""
     box = _box_of_body(hu[:, :, hu.shape[2] // 2]) or (slice(0, hu.shape[0]), slice(0, hu.shape[1]))
     if rng.random() < 0.4:
-        belly = belly[::-1]
+        abdomen = abdomen[::-1]
     size = [s.stop - s.start for s in box]
     for axis in range(2):
-        belly = along_axis(belly, axis, np.linspace(0, belly.shape[axis] - 1, size[axis]))
+        abdomen = along_axis(abdomen, axis, np.linspace(0, abdomen.shape[axis] - 1, size[axis]))
     out = np.full(hu.shape, 40, np.float32)
-    out[box] = belly[:, :, None]
+    out[box] = abdomen[:, :, None]
     return out
 
 

@@ -1,6 +1,6 @@
-"""Layers that a CPU trains quicker with in 32 bits, one example at a time; weights and answers are the same.
+"""Layers that train faster on a CPU in 32 bits, one example at a time; weights and results are the same.
 
-In bfloat16 PyTorch gives every convolution to oneDNN as it is: filling them up would only cost time there.
+In bfloat16 PyTorch passes every convolution to oneDNN anyway: padding channels would only cost time.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from torch.nn import functional
 
 __all__ = ["use_onednn_layers"]
 
-#: PyTorch gives a single example to oneDNN only where the product of n, channels, x and y exceeds this
-#: (``use_mkldnn`` in aten/src/ATen/native/Convolution.cpp), else to a convolution that takes thrice the time.
+#: PyTorch passes a single example to oneDNN only where the product of n, channels, x and y exceeds this
+#: (``use_mkldnn`` in aten/src/ATen/native/Convolution.cpp); its other convolution takes three times as long.
 _SMALL = 20480
-#: Channels that a picture of few is filled up to.
+#: Inputs with fewer channels are zero-padded to this number.
 _FEW = 16
 
 
 class _Conv3d(nn.Conv3d):
     def forward(self, input: Tensor) -> Tensor:
         n, channels, a, b, _ = input.shape
-        cube = self.kernel_size == (3, 3, 3) and self.padding == (1, 1, 1)
-        if not input.is_cpu or not cube or n * channels * a * b > _SMALL:
+        is_3x3x3 = self.kernel_size == (3, 3, 3) and self.padding == (1, 1, 1)
+        if not input.is_cpu or not is_3x3x3 or n * channels * a * b > _SMALL:
             return super().forward(input)
         weight, padding = self.weight, 1
         if channels < _FEW:
@@ -41,7 +41,7 @@ class _InstanceNorm3d(nn.InstanceNorm3d):
 
 
 def use_onednn_layers(network: nn.Module) -> None:
-    """Let a network's convolutions and norms take the quicker way where there is one; changed in place."""
+    """Replace a network's convolutions and norms by faster equivalents where there are some, in place."""
     for layer in network.modules():
         if type(layer) is nn.Conv3d:
             layer.__class__ = _Conv3d

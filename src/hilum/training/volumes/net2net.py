@@ -1,4 +1,4 @@
-"""Initial weights of a network from a narrower one that was trained: the output is the same at first."""
+"""Initialisation of a network from a narrower, trained one (Net2Net): the output is the same at first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["NEW_CLASS_LOGIT", "init_from_narrower", "network_of"]
 
 #: Parts that a network may lack; they begin with zero.
 _ADDED = ("soft_tissue_branch.", "refinement.")
-#: First logit of a class that the given network lacks: a chance of 2 % beside a background of 0.
+#: First logit of a class that the given network lacks: a probability of 2 % against a background logit of 0.
 NEW_CLASS_LOGIT = -4.0
 #: Random weights of a new class are scaled by this, so that its first logit stays near the one above.
 _NEW_CLASS_SCALE = 0.1

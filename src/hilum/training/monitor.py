@@ -1,4 +1,4 @@
-"""Watching a training: progress for people, the table of metrics, and what each step costs."""
+"""Monitoring a training: progress reports, the table of metrics, and the cost of each step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from hilum.io import atomic_file, write_csv
 
-__all__ = ["MetricsRow", "Report", "TrainState", "Watch", "draw_curves"]
+__all__ = ["MetricsRow", "Report", "TrainState", "TrainingMonitor", "draw_curves"]
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """Where a training stands.
+    """Progress of a training.
 
     Attributes:
         step: Steps done.
@@ -56,14 +56,14 @@ class MetricsRow:
     loader_overhead: float
 
 
-class Watch(Callback):
-    """Counts, tells and writes down. Its rows travel with the checkpoint, so a resumed run has them all.
+class TrainingMonitor(Callback):
+    """Measures, reports and records. Its rows are stored in the checkpoint, so a resumed run keeps them all.
 
     Args:
         folder: The run's folder.
         steps: Length of the training.
         slices: Slices a step over all devices.
-        report: Told after each step that is worth it; None for silence.
+        report: Called with the progress after some of the steps; None reports nothing.
     """
 
     def __init__(self, folder: Path, steps: int, slices: int, report: Report | None = None) -> None:
@@ -116,7 +116,7 @@ class Watch(Callback):
             self._bare.append(now - self._step_began)
         self._step_ended = now
         self._loss.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
-        self._tell(trainer, validated=False)
+        self._report(trainer, validated=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write a row after each validation."""
@@ -139,18 +139,18 @@ class Watch(Callback):
             header = [field.name for field in fields(MetricsRow)]
             write_csv(self.folder / "metrics.csv", header, [list(asdict(r).values()) for r in self.rows])
             draw_curves(self.rows, self.folder / "curves.png")
-        self._tell(trainer, validated=True)
+        self._report(trainer, validated=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Rows and time for the checkpoint."""
         return {"rows": [asdict(row) for row in self.rows], "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the checkpoint was."""
+        """Resume from the checkpoint."""
         self.rows = [MetricsRow(**row) for row in state_dict["rows"]]
         self._before = float(state_dict["seconds"])
 
-    def _tell(self, trainer: Trainer, *, validated: bool) -> None:
+    def _report(self, trainer: Trainer, *, validated: bool) -> None:
         if self.report is None or not trainer.is_global_zero:
             return
         step = trainer.global_step
@@ -162,7 +162,7 @@ class Watch(Callback):
 
 
 def _synchronise(module: LightningModule) -> None:
-    """Wait for a GPU, whose work would else be counted in the wrong place."""
+    """Wait for the GPU; otherwise its work would be counted for another step."""
     if module.device.type == "cuda":
         torch.cuda.synchronize(module.device)
 
