@@ -21,7 +21,7 @@ from hilum.core.errors import GeometryError, InputError, OutputError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.datasets import load_dataset, load_index
-from hilum.datasets.encode import encode_mask, encode_picture
+from hilum.datasets.encode import encode_mask, encode_slice
 from hilum.datasets.index import read_image
 from hilum.datasets.prepare import prepare
 from hilum.io import read, write_hu_tiff, write_labels
@@ -347,7 +347,7 @@ def test_encoders_are_exact_at_the_ends_of_the_range(tmp_path):
 
     rng = np.random.default_rng(0)
     hu = rng.integers(-32768, 32768, (7, 11)).astype(np.int16)
-    (tmp_path / "x.tiff").write_bytes(encode_picture(hu, Plane.SAGITTAL, (0.7, 0.8), 1.5))
+    (tmp_path / "x.tiff").write_bytes(encode_slice(hu, Plane.SAGITTAL, (0.7, 0.8), 1.5))
     from hilum.io.tiff import load_tiff
 
     raw = load_tiff(tmp_path / "x.tiff")

@@ -19,13 +19,13 @@ import tifffile
 
 from hilum.core.planes import Plane
 
-__all__ = ["encode_mask", "encode_picture"]
+__all__ = ["encode_mask", "encode_slice"]
 
 _LEVEL = 1
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_picture(
+def encode_slice(
     hu: npt.NDArray[np.int16],
     plane: Plane,
     spacing: tuple[float, float] | None,

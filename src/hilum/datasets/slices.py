@@ -17,7 +17,7 @@ from hilum.core.planes import Plane
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 
-__all__ = ["Frame", "Spacing", "frame_of", "parse_spacing", "pictures"]
+__all__ = ["Frame", "Spacing", "cut_slices", "frame_of", "parse_spacing"]
 
 #: ``keep``, ``square``, or distance of rows and of columns in mm.
 Spacing = str | tuple[float, float]
@@ -128,7 +128,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
     )
 
 
-def pictures(
+def cut_slices(
     volume: Volume, labels: npt.NDArray[np.uint8], frame: Frame, chosen: Sequence[int] | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]]:
     """Cut a volume and its labels into pictures, one after the other.

@@ -20,12 +20,12 @@ from hilum.core.labels import Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.sentences import Sentence, Unnamed, worded
 from hilum.core.volume import Volume
-from hilum.datasets.encode import encode_mask, encode_picture
+from hilum.datasets.encode import encode_mask, encode_slice
 from hilum.datasets.index import SubjectRecord
 from hilum.datasets.job import IMAGES, MASKS, Job, Outcome, on_full_disk
 from hilum.datasets.pairs import Pair
 from hilum.datasets.record import read_record, record_path
-from hilum.datasets.slices import Frame, frame_of, pictures
+from hilum.datasets.slices import Frame, cut_slices, frame_of
 from hilum.datasets.volume_subject import write_volume_pair
 from hilum.datasets.volumes import VolumeSubject
 from hilum.io import read, write_json
@@ -131,10 +131,10 @@ def _write_pair(
     if not job.sides:
         labels = np.minimum(labels, 1)
     rows = []
-    for number, (hu, mask) in enumerate(pictures(volume, labels, frame), start=first):
+    for number, (hu, mask) in enumerate(cut_slices(volume, labels, frame), start=first):
         image_name, mask_name = f"{job.id}_{number}.tiff", f"{job.id}_{number}.png"
         files = {
-            image_name: encode_picture(hu, frame.plane, frame.spacing, frame.slice_spacing),
+            image_name: encode_slice(hu, frame.plane, frame.spacing, frame.slice_spacing),
             mask_name: encode_mask(mask),
         }
         with on_full_disk(job.root):

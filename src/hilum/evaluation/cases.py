@@ -106,7 +106,7 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
-class _Metre:
+class _DistanceUnit:
     """Spacing to measure distances with, and its unit."""
 
     spacing: tuple[float, ...]
@@ -129,20 +129,20 @@ def evaluate_case(case: Case) -> CaseResult:
     box = _box(case.prediction, case.reference)
     found, drawn = case.prediction[box], case.reference[box]
     hu = None if case.hu is None else case.hu[box]
-    metre = _metre(case.grid, case.reference.shape[0])
+    distance = _distance_unit(case.grid, case.reference.shape[0])
     dense = None
-    if hu is not None and metre.in_mm and drawn.any():
-        flat = tuple(range(found.ndim))[-len(metre.spacing) :]
+    if hu is not None and distance.in_mm and drawn.any():
+        flat = tuple(range(found.ndim))[-len(distance.spacing) :]
         dense = deep_dense(
-            _squeeze(hu, flat), _squeeze(drawn, flat) > 0, metre.spacing, DENSE_DEPTH_MM
+            _squeeze(hu, flat), _squeeze(drawn, flat) > 0, distance.spacing, DENSE_DEPTH_MM
         ).reshape(drawn.shape)
     values: dict[Side, dict[str, Value]] = {}
     for side in _sides(case):
         p, r = _part(found, side), _part(drawn, side)
         values[side] = {
             **_overlap_values(count_overlap(p, r)),
-            **_surface_values(p, r, metre),
-            "dense_recall": _dense_recall(p, r, dense, hu, metre),
+            **_surface_values(p, r, distance),
+            "dense_recall": _dense_recall(p, r, dense, hu, distance),
             **_size_values(p, r, hu, case.grid),
         }
     return CaseResult(
@@ -167,12 +167,14 @@ def _part(labels: npt.NDArray[np.uint8], side: Side) -> _Bools:
     return part
 
 
-def _metre(grid: Grid, slices: int) -> _Metre:
+def _distance_unit(grid: Grid, slices: int) -> _DistanceUnit:
     if slices == 1:
-        return _Metre((1.0, 1.0), "px") if grid.pixel_mm is None else _Metre(grid.pixel_mm, "mm")
+        return (
+            _DistanceUnit((1.0, 1.0), "px") if grid.pixel_mm is None else _DistanceUnit(grid.pixel_mm, "mm")
+        )
     if grid.pixel_mm is None or grid.slice_mm is None:
-        return _Metre((1.0, 1.0, 1.0), "voxel")
-    return _Metre((grid.slice_mm, *grid.pixel_mm), "mm")
+        return _DistanceUnit((1.0, 1.0, 1.0), "voxel")
+    return _DistanceUnit((grid.slice_mm, *grid.pixel_mm), "mm")
 
 
 def _box(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> _Box:
@@ -214,24 +216,24 @@ def _overlap_values(counts: Overlap) -> dict[str, Value]:
     }
 
 
-def _surface_values(p: _Bools, r: _Bools, metre: _Metre) -> dict[str, Value]:
-    axes = (0, 1, 2)[-len(metre.spacing) :]
-    units = {f"surface_dice_{tolerance}": f"at {tolerance} {metre.unit}" for tolerance in TOLERANCES}
+def _surface_values(p: _Bools, r: _Bools, distance: _DistanceUnit) -> dict[str, Value]:
+    axes = (0, 1, 2)[-len(distance.spacing) :]
+    units = {f"surface_dice_{tolerance}": f"at {tolerance} {distance.unit}" for tolerance in TOLERANCES}
     if not (p.any() and r.any()):
         both = not (p.any() or r.any())
         reason = _NO_LUNG if both else _ONE_EMPTY
-        out = {name: Value(None, metre.unit, reason) for name in ("hd95", "assd")}
+        out = {name: Value(None, distance.unit, reason) for name in ("hd95", "assd")}
         for name, unit in units.items():  # no part of the one surface is near the other
             out[name] = Value(None, unit, reason) if both else Value(0.0, unit)
         return out
     box = _box(p.view(np.uint8), r.view(np.uint8))
     found: SurfaceDistances | None = surface_distances(
-        _squeeze(p[box], axes), _squeeze(r[box], axes), metre.spacing
+        _squeeze(p[box], axes), _squeeze(r[box], axes), distance.spacing
     )
     assert found is not None  # both masks hold a voxel
     return {
-        "hd95": Value(found.hausdorff(95), metre.unit),
-        "assd": Value(found.average(), metre.unit),
+        "hd95": Value(found.hausdorff(95), distance.unit),
+        "assd": Value(found.average(), distance.unit),
         **{
             f"surface_dice_{tolerance}": Value(found.dice(tolerance), units[f"surface_dice_{tolerance}"])
             for tolerance in TOLERANCES
@@ -240,11 +242,11 @@ def _surface_values(p: _Bools, r: _Bools, metre: _Metre) -> dict[str, Value]:
 
 
 def _dense_recall(
-    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, metre: _Metre
+    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, distance: _DistanceUnit
 ) -> Value:
     if hu is None:
         return Value(None, "", _NO_CT)
-    if not metre.in_mm:
+    if not distance.in_mm:
         return Value(None, "", _NO_SPACING)
     if dense is None or not r.any():
         return Value(None, "", _NO_REFERENCE)

@@ -19,10 +19,10 @@ from hilum.evaluation.cases import Case
 from hilum.evaluation.evaluate import is_run
 from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
-from hilum.evaluation.pictures import Plate, draw, worst_slice
 from hilum.evaluation.result import Evaluation
 from hilum.evaluation.runs import BATCH, Plan, Run
-from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, plain_pictures
+from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, synthetic_slices
+from hilum.evaluation.worst_cases import SliceFigure, draw, worst_slice
 
 __all__ = ["MODEL_COLUMNS", "TEST_COLUMNS", "Comparison", "ModelRow", "compare"]
 
@@ -78,7 +78,7 @@ class Comparison:
         evaluations: Name to evaluation, on the same cases.
         tests: Paired tests.
         machine: Where the times were measured; empty where none were.
-        plates: Pictures of the worst cases, one a model in each row, worst first.
+        figures: Pictures of the worst cases, one a model in each row, worst first.
         notes: Sentences on what is not there and why.
     """
 
@@ -86,7 +86,7 @@ class Comparison:
     evaluations: Mapping[str, Evaluation]
     tests: tuple[PairedTest, ...]
     machine: str = ""
-    plates: tuple[tuple[Plate, ...], ...] = ()
+    figures: tuple[tuple[SliceFigure, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
@@ -195,7 +195,7 @@ def compare(
     times: dict[str, Speed] = {}
     if speed and runs:
         say(0.85, "times")
-        speeds = measure_speed(runs, *_timed_pictures(entries))
+        speeds = measure_speed(runs, *_timed_slices(entries))
         named = [entry.name for entry in entries if entry.run is not None]
         times = dict(zip(named, speeds, strict=True))
     if dataset is None:
@@ -206,7 +206,7 @@ def compare(
         evaluations={entry.name: entry.evaluation for entry in entries},
         tests=tuple(paired_tests({entry.name: entry.evaluation.cases for entry in entries})),
         machine=machine() if times else "",
-        plates=_worst(entries),
+        figures=_worst(entries),
         notes=tuple(notes),
     )
 
@@ -296,11 +296,11 @@ def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
     )
 
 
-def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, float] | None]:
+def _timed_slices(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, float] | None]:
     """Pictures to measure times on, how many a volume has, and their spacing."""
     plan = next((entry.plan for entry in entries if entry.plan is not None), None)
     if plan is None:
-        return plain_pictures(), VOLUME_SLICES, None
+        return synthetic_slices(), VOLUME_SLICES, None
     longest = max(plan.groups, key=len)
     records = longest if len(longest) > 1 else [group[0] for group in plan.groups]
     size = (records[0].rows, records[0].cols)
@@ -310,7 +310,7 @@ def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, f
     return pictures, len(longest) if len(longest) > 1 else VOLUME_SLICES, records[0].spacing_mm
 
 
-def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:
+def _worst(entries: Sequence[_Entry]) -> tuple[tuple[SliceFigure, ...], ...]:
     """Draw the cases on which any model did worst, with all models.
 
     The worst network runs on the case once more to find the picture, the others on that picture alone.

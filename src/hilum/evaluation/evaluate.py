@@ -11,8 +11,8 @@ from hilum.core.errors import HilumError, UsageError
 from hilum.core.segmentation import Progress
 from hilum.evaluation.cases import Case, SideChoice, evaluate_case
 from hilum.evaluation.files import load_case, match
-from hilum.evaluation.pictures import WorstCases
 from hilum.evaluation.result import Evaluation
+from hilum.evaluation.worst_cases import WorstCases
 
 __all__ = ["evaluate", "evaluate_masks", "evaluate_run", "is_run"]
 
@@ -159,4 +159,4 @@ def _judge(
         results.append(result)
         if progress is not None:
             progress((number + 1) / max(size, 1), case.name)
-    return Evaluation(title, source, tuple(results), worst.plates)
+    return Evaluation(title, source, tuple(results), worst.figures)

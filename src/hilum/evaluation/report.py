@@ -11,13 +11,13 @@ from hilum.core.labels import Side
 from hilum.drawing.numbers import MINUS, format_number
 from hilum.drawing.slices import LEVEL, WINDOW
 from hilum.evaluation.cases import CaseResult
+from hilum.evaluation.charts import strip_chart
 from hilum.evaluation.compare import Comparison, ModelRow
-from hilum.evaluation.figures import strip_chart
 from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import PairedTest
-from hilum.evaluation.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from hilum.evaluation.result import Evaluation
 from hilum.evaluation.summary import DRAWS, SummaryRow
+from hilum.evaluation.worst_cases import PREDICTION_COLOUR, REFERENCE_COLOUR
 from hilum.measures import Value
 from hilum.report.page import render_page
 
@@ -67,7 +67,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
         subjects=len({case.subject for case in evaluation.cases}),
         tables=[(side.words, _summary_table(evaluation.summary, side)) for side in sides],
         charts=charts,
-        plates=[evaluation.plates] if evaluation.plates else [],
+        figures=[evaluation.figures] if evaluation.figures else [],
         case_titles=[METRICS[metric].title for metric in _CASE_METRICS],
         cases=[
             (case.name, [_value_cell(case.values[Side.LUNGS][metric], metric) for metric in _CASE_METRICS])
@@ -99,7 +99,7 @@ def render_comparison(comparison: Comparison) -> str:
         machine=comparison.machine,
         tests=[_test_section(side, comparison.tests) for side in sides],
         charts=charts,
-        plates=comparison.plates,
+        figures=comparison.figures,
         notes=comparison.notes,
     )
 

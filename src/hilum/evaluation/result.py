@@ -22,7 +22,7 @@ from hilum.io.text import read_json
 from hilum.measures import Value
 
 if TYPE_CHECKING:
-    from hilum.evaluation.pictures import Plate
+    from hilum.evaluation.worst_cases import SliceFigure
 
 __all__ = ["CASE_COLUMNS", "SCHEMA", "Evaluation", "read_evaluation"]
 
@@ -77,7 +77,7 @@ class Evaluation:
         title: What was judged.
         source: Where the masks come from, as plain data.
         cases: The metrics of each case.
-        plates: Pictures of the worst cases, worst first. They show patients: they go into the report of the
+        figures: Pictures of the worst cases, worst first. They show patients: they go into the report of the
             user and nowhere else.
         seed: Of the bootstrap.
     """
@@ -85,7 +85,7 @@ class Evaluation:
     title: str
     source: Mapping[str, Any]
     cases: tuple[CaseResult, ...]
-    plates: tuple[Plate, ...] = ()
+    figures: tuple[SliceFigure, ...] = ()
     seed: int = 0
 
     @cached_property

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hilum.evaluation.runs import BATCH, Run
 
-__all__ = ["VOLUME_SLICES", "Speed", "machine", "measure_speed", "plain_pictures"]
+__all__ = ["VOLUME_SLICES", "Speed", "machine", "measure_speed", "synthetic_slices"]
 
 #: Slices of the volume that times are given for, where the data set has no volumes.
 VOLUME_SLICES = 300
@@ -86,7 +86,7 @@ def measure_speed(
     ]
 
 
-def plain_pictures(count: int = 2 * BATCH, size: int = 512) -> npt.NDArray[np.int16]:
+def synthetic_slices(count: int = 2 * BATCH, size: int = 512) -> npt.NDArray[np.int16]:
     """Return pictures of a plain body, for timing where no data set is given."""
     y, x = np.indices((size, size)) / size - 0.5
     picture = np.full((size, size), -1000, np.int16)

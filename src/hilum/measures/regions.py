@@ -21,7 +21,7 @@ FRONT_BACK = ("dorsal", "mid_ap", "ventral")
 HEAD_FOOT = ("basal", "middle", "apical")
 _AXES = (1, 2)  # rows of the affine that those two axes are
 _PARTS = 9  # cells a label: three by three thirds
-_SLAB = 2**20  # voxels a slab: some tens of MB of work space
+_CHUNK_VOXELS = 2**20  # voxels a chunk: some tens of MB of work space
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,14 @@ def collect(volume: Volume, labels: LabelVolume) -> LabelVoxels:
     cuts, split = _thirds(grid, count)
     if grid.hu.dtype.kind == "f":
         parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in range(cells)]
-        for cell, hu in _slabs(grid, cuts):
+        for cell, hu in _chunks(grid, cuts):
             for number in range(cells):
                 parts[number].append(hu[cell == number])
         return LabelVoxels(label_set, None, 0, [np.concatenate(part) for part in parts], split)
     low, high = int(grid.hu.min()), int(grid.hu.max())
     steps = high - low + 1
     total = np.zeros(cells * steps, np.int64)
-    for cell, hu in _slabs(grid, cuts):
+    for cell, hu in _chunks(grid, cuts):
         cell *= steps
         cell += hu
         cell -= low
@@ -177,17 +177,17 @@ class _Grid:
         box = tuple(slice(int(line[0]), int(line[-1]) + 1) for line in found)
         return cls(hu[box], labels[box], volume.affine[list(_AXES)][:, order])
 
-    def slabs(self) -> Iterator[slice]:
-        """Give pieces of the first axis of about ``_SLAB`` voxels."""
-        depth = max(1, _SLAB // (self.labels.shape[1] * self.labels.shape[2]))
+    def chunks(self) -> Iterator[slice]:
+        """Give pieces of the first axis of about ``_CHUNK_VOXELS`` voxels."""
+        depth = max(1, _CHUNK_VOXELS // (self.labels.shape[1] * self.labels.shape[2]))
         for start in range(0, self.labels.shape[0], depth):
             yield slice(start, min(start + depth, self.labels.shape[0]))
 
-    def places(self, axis: int, slab: slice) -> npt.NDArray[np.float32]:
-        """Return where the voxel centres of a slab lie along the patient's axis, in mm."""
+    def places(self, axis: int, chunk: slice) -> npt.NDArray[np.float32]:
+        """Return where the voxel centres of a chunk lie along the patient's axis, in mm."""
         a, b, c = self.rows[axis]
         _, nj, nk = self.labels.shape
-        i, j, k = np.arange(slab.start, slab.stop), np.arange(nj), np.arange(nk)
+        i, j, k = np.arange(chunk.start, chunk.stop), np.arange(nj), np.arange(nk)
         plane = (b * j[:, None] + c * k[None, :]).astype(np.float32)
         out: npt.NDArray[np.float32] = (a * i).astype(np.float32)[:, None, None] + plane
         return out
@@ -198,9 +198,9 @@ def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArr
     low = np.full((2, count), np.inf)
     high = np.full((2, count), -np.inf)
     last = grid.labels.shape[2] - 1
-    for slab in grid.slabs():
+    for chunk in grid.chunks():
         for index in range(count):
-            mask = grid.labels[slab] == index + 1
+            mask = grid.labels[chunk] == index + 1
             i, j = np.nonzero(mask.any(axis=2))
             if i.size == 0:
                 continue
@@ -208,7 +208,7 @@ def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArr
             lines = mask[i, j]
             ends = np.stack([lines.argmax(axis=1), last - lines[:, ::-1].argmax(axis=1)])
             for axis, (a, b, c) in enumerate(grid.rows):
-                place = a * (i + slab.start) + b * j + c * ends
+                place = a * (i + chunk.start) + b * j + c * ends
                 low[axis, index] = min(low[axis, index], float(place.min()))
                 high[axis, index] = max(high[axis, index], float(place.max()))
     layer = np.abs(grid.rows).sum(axis=1)[:, None]  # extent of one voxel along the axis
@@ -219,18 +219,18 @@ def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArr
     return cuts, (extent > 2.5 * layer).T
 
 
-def _slabs(
+def _chunks(
     grid: _Grid, cuts: npt.NDArray[np.float32]
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]:
     """Give cell number (by label, back to front, foot to head) and HU of the labelled voxels."""
-    for slab in grid.slabs():
-        marked = grid.labels[slab].ravel()
+    for chunk in grid.chunks():
+        marked = grid.labels[chunk].ravel()
         inside = np.flatnonzero(marked)
         index = marked[inside] - np.uint8(1)
         cell = index.astype(np.intp)
         for axis in range(2):
-            place = grid.places(axis, slab).ravel()[inside]
+            place = grid.places(axis, chunk).ravel()[inside]
             third = (place > cuts[axis, 0][index]).view(np.uint8) + (place > cuts[axis, 1][index])
             cell *= 3
             cell += third
-        yield cell, grid.hu[slab].ravel()[inside]
+        yield cell, grid.hu[chunk].ravel()[inside]

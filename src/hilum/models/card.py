@@ -308,7 +308,7 @@ class ModelCard(_Part):
 
     @field_validator("confidence")
     @classmethod
-    def _known_signs(cls, found: Calibration | None, info: ValidationInfo) -> Calibration | None:
+    def _known_features(cls, found: Calibration | None, info: ValidationInfo) -> Calibration | None:
         known = _SLICE_SIGNS if _takes_slices(info) else _SIGNS
         if found is not None and not known.issuperset(found.weights):
             raise ValueError(f"should hold weights of {', '.join(sorted(known))} only")

@@ -16,7 +16,7 @@ from typing import Any
 from hilum.core.errors import OutputError
 from hilum.io.temporary import folder_until_exit
 
-__all__ = ["import_onnxruntime", "import_openvino", "spare_the_home"]
+__all__ = ["import_onnxruntime", "import_openvino", "redirect_matplotlib_config"]
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -52,7 +52,7 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def spare_the_home() -> None:
+def redirect_matplotlib_config() -> None:
     """Give matplotlib a folder in the temporary one, removed when the program ends.
 
     Its import alone makes a folder for settings in the user's home, and drawing writes a list of fonts

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from hilum.core.errors import UsageError
 
-__all__ = ["RESIZE_RULE", "Fit", "fit_picture", "from_input", "normalise", "to_input"]
+__all__ = ["RESIZE_RULE", "Fit", "fit_slice", "from_input", "normalise", "to_input"]
 
 #: Written into model cards: what :func:`to_input` does.
 RESIZE_RULE = (
@@ -38,7 +38,7 @@ class Fit:
     offset: tuple[int, int]
 
 
-def fit_picture(
+def fit_slice(
     shape: tuple[int, int], size: tuple[int, int], spacing: tuple[float, float] | None = None
 ) -> Fit:
     """Fit a picture into the input as large as it goes without changing its aspect.
@@ -66,7 +66,7 @@ def to_input(pictures: npt.NDArray[Any], fit: Fit, window: tuple[float, float]) 
 
     Args:
         pictures: HU, shape (n, rows, columns); what is no number counts as air.
-        fit: From :func:`fit_picture` for their shape.
+        fit: From :func:`fit_slice` for their shape.
         window: HU are clipped to it first, so that padding at -3000 or metal does not bleed.
 
     Returns:

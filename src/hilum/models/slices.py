@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hilum.core.errors import ModelError, UsageError
 from hilum.models.card import SliceInput
 from hilum.models.engine import check_probabilities
-from hilum.models.preprocess import fit_picture, from_input, normalise, to_input
+from hilum.models.preprocess import fit_slice, from_input, normalise, to_input
 from hilum.models.registry import Model
 
 __all__ = ["SliceModel"]
@@ -60,7 +60,7 @@ class SliceModel:
         if slices.ndim != 3 or 0 in slices.shape[1:]:
             raise UsageError(f"slices has shape {slices.shape}, expected (n, rows, columns).")
         window, session = self.input.hu_window, self.model.session
-        fit = fit_picture((slices.shape[1], slices.shape[2]), self.input.size, spacing)
+        fit = fit_slice((slices.shape[1], slices.shape[2]), self.input.size, spacing)
         out = np.empty(slices.shape, np.float32)
 
         together = _BATCH * session.lanes

@@ -13,7 +13,7 @@ from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
-from hilum.quality.survey import FewPlanes, canonical_labels
+from hilum.quality.sampling import FewPlanes, canonical_labels
 
 __all__ = ["coverage_flags", "padding_flags"]
 

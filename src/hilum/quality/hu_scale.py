@@ -17,7 +17,7 @@ from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Segmentation
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
-from hilum.quality.survey import FewPlanes, Plane, block_any
+from hilum.quality.sampling import FewPlanes, Plane, block_any
 
 __all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "rate_air"]
 

@@ -15,7 +15,7 @@ from hilum.core.label_volume import count_values
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
-from hilum.quality.survey import canonical_labels
+from hilum.quality.sampling import canonical_labels
 
 __all__ = ["Sampled", "plausibility_flags"]
 

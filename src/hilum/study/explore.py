@@ -14,8 +14,8 @@ from hilum.core.errors import HilumError, InputError
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
 from hilum.datasets.index import Dataset, load_dataset
-from hilum.datasets.slices import frame_of, pictures
-from hilum.study.intensities import CENTRES, EDGES, Region, Stack, Survey, survey
+from hilum.datasets.slices import cut_slices, frame_of
+from hilum.study.intensities import CENTRES, EDGES, Region, Stack, SubjectIntensities, count_intensities
 from hilum.study.mixture import Mixture, Threshold, best_threshold, dice_at, fit_mixture, overlap
 
 __all__ = ["FEATURES", "Exploration", "Outlier", "explore"]
@@ -51,7 +51,7 @@ class Exploration:
     Attributes:
         source: ``dataset`` or ``scans``.
         plane: Plane of the pictures.
-        surveys: One a subject.
+        subjects: One a subject.
         pooled: Mean of the subjects' normalised histograms, by region: each subject counts the same.
         threshold: Best single threshold between lung and the rest of the body, pooled.
         dice: Dice of each threshold in ``EDGES``, pooled.
@@ -59,7 +59,7 @@ class Exploration:
         overlap: Overlapping coefficient of lung and body, pooled.
         mixture: Two Gaussians fitted to lung and body together.
         inside: Two Gaussians fitted to the lungs alone: aerated and dense.
-        features: What is compared between subjects, by feature, in the order of the surveys.
+        features: What is compared between subjects, by feature, in the order of the subjects.
         outliers: Which subjects stand out, the farthest first.
         names: What each number stands for; for the terminal only.
         failed: Inputs that could not be used.
@@ -68,7 +68,7 @@ class Exploration:
 
     source: str
     plane: Plane
-    surveys: tuple[Survey, ...]
+    subjects: tuple[SubjectIntensities, ...]
     pooled: dict[Region, Density]
     threshold: Threshold | None
     dice: Density
@@ -129,7 +129,7 @@ def explore(
         if not dataset.slices:
             raise InputError("The data set holds no slices.", "Prepare it from pairs that can be used.")
         found = [
-            survey(number, stack, flags)
+            count_intensities(number, stack, flags)
             for number, stack, flags in _of_dataset(dataset, say)
             if any(labels.any() for labels in stack.labels)
         ]
@@ -171,7 +171,7 @@ def _of_dataset(dataset: Dataset, say: Progress) -> Iterator[tuple[int, Stack, t
         yield number, stack, flags.get(number, ())
 
 
-def _of_scan(number: int, path: Path) -> Survey:
+def _of_scan(number: int, path: Path) -> SubjectIntensities:
     from hilum.io import read
     from hilum.quality import check_volume
     from hilum.tasks.registry import load_model
@@ -182,10 +182,10 @@ def _of_scan(number: int, path: Path) -> Survey:
     plane = {0: Plane.SAGITTAL, 1: Plane.CORONAL, 2: Plane.AXIAL}[flat]
     frame = frame_of(volume, plane, "keep")
     chosen = _spread(frame.slices)
-    cut = list(pictures(volume, lungs.labels.data, frame, chosen))
+    cut = list(cut_slices(volume, lungs.labels.data, frame, chosen))
     stack = Stack(plane, [hu for hu, _ in cut], [mask for _, mask in cut], chosen, frame.spacing, sided=True)
     flags = tuple(dict.fromkeys(flag.code for flag in check_volume(volume, lungs)))
-    return survey(number, stack, flags)
+    return count_intensities(number, stack, flags)
 
 
 def _spread(count: int) -> list[int]:
@@ -197,7 +197,7 @@ def _spread(count: int) -> list[int]:
 def _pool(
     source: str,
     plane: Plane,
-    found: list[Survey],
+    found: list[SubjectIntensities],
     names: list[str],
     failed: list[tuple[str, HilumError]],
 ) -> Exploration:
@@ -214,7 +214,7 @@ def _pool(
     return Exploration(
         source=source,
         plane=plane,
-        surveys=tuple(found),
+        subjects=tuple(found),
         pooled=pooled,
         threshold=best_threshold(EDGES, lung, body),
         dice=dice_at(lung, body),
@@ -230,24 +230,26 @@ def _pool(
     )
 
 
-def _mean_histogram(found: Iterable[Survey], region: Region) -> Density:
+def _mean_histogram(found: Iterable[SubjectIntensities], region: Region) -> Density:
     parts = [_floats(one, region) for one in found]
     parts = [part / part.sum() for part in parts if part.sum() > 0]
     out: Density = np.mean(parts, axis=0) if parts else np.zeros(EDGES.size)
     return out
 
 
-def _floats(one: Survey, region: Region) -> Density:
+def _floats(one: SubjectIntensities, region: Region) -> Density:
     counts = one.histograms.get(region)
     return np.zeros(EDGES.size) if counts is None else counts.astype(np.float64)
 
 
-def _lung_share(one: Survey) -> float:
+def _lung_share(one: SubjectIntensities) -> float:
     lung, body = (_floats(one, region).sum() for region in (Region.LUNGS, Region.BODY))
     return float(lung / (lung + body))
 
 
-def _features(found: list[Survey], own: tuple[Threshold | None, ...]) -> dict[str, tuple[float | None, ...]]:
+def _features(
+    found: list[SubjectIntensities], own: tuple[Threshold | None, ...]
+) -> dict[str, tuple[float | None, ...]]:
     rows: list[dict[str, float | None]] = []
     for one, best in zip(found, own, strict=True):
         lung, body = _floats(one, Region.LUNGS), _floats(one, Region.BODY)
@@ -271,7 +273,9 @@ def _features(found: list[Survey], own: tuple[Threshold | None, ...]) -> dict[st
     return {name: tuple(row[name] for row in rows) for name in FEATURES}
 
 
-def _outliers(found: list[Survey], features: dict[str, tuple[float | None, ...]]) -> tuple[Outlier, ...]:
+def _outliers(
+    found: list[SubjectIntensities], features: dict[str, tuple[float | None, ...]]
+) -> tuple[Outlier, ...]:
     """Compare each subject with the median of all, in units of the median absolute deviation."""
     out = []
     for name, values in features.items():
@@ -291,7 +295,7 @@ def _outliers(found: list[Survey], features: dict[str, tuple[float | None, ...]]
     return tuple(sorted(out, key=lambda outlier: (-abs(outlier.z), outlier.number)))
 
 
-def _notes(found: list[Survey], pooled: dict[Region, Density]) -> tuple[str, ...]:
+def _notes(found: list[SubjectIntensities], pooled: dict[Region, Density]) -> tuple[str, ...]:
     out = []
     if Region.APEX not in pooled:
         out.append("Apex to base is not known: the subjects have too few slices.")

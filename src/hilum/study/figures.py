@@ -99,8 +99,8 @@ def _mixture_chart(title: str, mixture: Mixture | None, density: _Floats) -> Mar
 
 def _both(found: Exploration) -> _Floats:
     """Lungs and body in the proportion in which the mean subject has them."""
-    lungs = [float(one.histograms[Region.LUNGS].sum()) for one in found.surveys]
-    body = [float(one.histograms[Region.BODY].sum()) for one in found.surveys]
+    lungs = [float(one.histograms[Region.LUNGS].sum()) for one in found.subjects]
+    body = [float(one.histograms[Region.BODY].sum()) for one in found.subjects]
     share = float(np.mean([a / (a + b) for a, b in zip(lungs, body, strict=True)]))
     out = share * found.pooled[Region.LUNGS]
     return out + (1 - share) * found.pooled[Region.BODY] if Region.BODY in found.pooled else out
@@ -109,7 +109,7 @@ def _both(found: Exploration) -> _Floats:
 def _subjects(found: Exploration) -> list[Markup]:
     """Lungs of each subject: curves for a few, a map sorted by median for many."""
     curves = []
-    for one in found.surveys:
+    for one in found.subjects:
         counts = one.histograms[Region.LUNGS].astype(np.float64)
         median = one.percentile(Region.LUNGS, 50) or 0.0
         curves.append((median, one.number, _smooth(counts / counts.sum()) * 100))
@@ -175,7 +175,7 @@ def _places(found: Exploration) -> list[Markup]:
         ("Front to back", (Region.VENTRAL, Region.CENTRAL, Region.DORSAL), ("front", "middle", "back")),
     )
     tables = {
-        title: (names, np.array([[_known(one.mean(region)) for region in regions] for one in found.surveys]))
+        title: (names, np.array([[_known(one.mean(region)) for region in regions] for one in found.subjects]))
         for title, regions, names in groups
         if all(region in found.pooled for region in regions)
     }
@@ -228,12 +228,12 @@ def _calibration_chart(found: Exploration, feature: str, title: str, usual: tupl
     odd = {outlier.number for outlier in found.outliers if outlier.feature == feature}
     known = [
         (float(place), value, one.number)
-        for place, (value, one) in enumerate(zip(found.features[feature], found.surveys, strict=True))
+        for place, (value, one) in enumerate(zip(found.features[feature], found.subjects, strict=True))
         if value is not None
     ]
     values = [*usual, *(value for _, value, _ in known)]
     room = 0.08 * (max(values) - min(values))
-    count = len(found.surveys)
+    count = len(found.subjects)
     chart = Chart(
         (-0.5, max(1.0, count - 0.5)),
         (min(values) - room, max(values) + room),

@@ -17,7 +17,16 @@ from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import ScanMeta, Volume
 from hilum.quality import Calibration, calibration
 
-__all__ = ["CENTRES", "EDGES", "PERCENTILES", "Region", "Stack", "Survey", "percentile", "survey"]
+__all__ = [
+    "CENTRES",
+    "EDGES",
+    "PERCENTILES",
+    "Region",
+    "Stack",
+    "SubjectIntensities",
+    "count_intensities",
+    "percentile",
+]
 
 _LOW, _HIGH = -1100, 700
 #: Lower edges of the bins of 1 HU. The first and the last bin are open: they hold all beyond.
@@ -72,7 +81,7 @@ class Stack:
 
 
 @dataclass
-class Survey:
+class SubjectIntensities:
     """What was counted in a subject.
 
     Attributes:
@@ -123,7 +132,7 @@ def percentile(counts: npt.NDArray[np.generic], percent: float) -> float | None:
     return float(EDGES[place] + ((wanted - before) / inside if inside > 0 else 0.0))
 
 
-def survey(number: int, stack: Stack, flags: tuple[str, ...] = ()) -> Survey:
+def count_intensities(number: int, stack: Stack, flags: tuple[str, ...] = ()) -> SubjectIntensities:
     """Count what the pictures of a subject hold.
 
     Args:
@@ -135,7 +144,7 @@ def survey(number: int, stack: Stack, flags: tuple[str, ...] = ()) -> Survey:
         Histograms and calibration. Right and left come from the labels, or else from the halves of the body
         in axial and coronal pictures. Thirds are of equal extent between the lungs' first and last pixel.
     """
-    out = Survey(number, slices=len(stack.hu), flags=flags, calibration=_calibrate(stack))
+    out = SubjectIntensities(number, slices=len(stack.hu), flags=flags, calibration=_calibrate(stack))
     bodies = [_body(hu, labels) for hu, labels in zip(stack.hu, stack.labels, strict=True)]
     extents = {kind: _extent(stack, kind) for kind in _THIRDS}
     middle = _middle(stack, bodies)
@@ -167,7 +176,7 @@ _THIRDS = {
 }
 
 
-def _count(out: Survey, region: Region, values: npt.NDArray[np.int16]) -> None:
+def _count(out: SubjectIntensities, region: Region, values: npt.NDArray[np.int16]) -> None:
     bins = np.clip(values.astype(np.int32) - _LOW, 0, EDGES.size - 1)
     counts = np.bincount(bins, minlength=EDGES.size)
     out.histograms[region] = out.histograms.get(region, np.zeros(EDGES.size, np.int64)) + counts

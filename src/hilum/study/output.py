@@ -77,8 +77,8 @@ def render(found: Exploration) -> str:
         "explore.html.j2",
         "hilum.study",
         found=found,
-        count=len(found.surveys),
-        slices=sum(one.slices for one in found.surveys),
+        count=len(found.subjects),
+        slices=sum(one.slices for one in found.subjects),
         figures=draw(found),
         facts=_facts(found),
         regions=_region_rows(found),
@@ -147,7 +147,7 @@ def _outlier_rows(found: Exploration) -> list[tuple[int, str]]:
 
 def _flag_rows(found: Exploration) -> list[tuple[str, int]]:
     counts: dict[str, int] = {}
-    for one in found.surveys:
+    for one in found.subjects:
         for code in one.flags:
             counts[code] = counts.get(code, 0) + 1
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -172,14 +172,14 @@ def _subject_table(found: Exploration) -> _Table:
             *(_number(found.features[name][n]) for name in FEATURES),
             " ".join(one.flags),
         ]
-        for n, one in enumerate(found.surveys)
+        for n, one in enumerate(found.subjects)
     ]
     return _Table("subjects", ["subject", "slices", *FEATURES, "flags"], rows)
 
 
 def _percentile_table(found: Exploration) -> _Table:
     rows: list[list[object]] = []
-    for one in found.surveys:
+    for one in found.subjects:
         for region, counts in one.histograms.items():
             values = [_number(percentile(counts, p)) for p in PERCENTILES]
             spread = [_number(one.mean(region)), _number(one.sd(region))]
@@ -203,7 +203,7 @@ def _histogram_table(found: Exploration) -> _Table:
     """Counts in bins of 10 HU; the first and the last bin hold all beyond, too."""
     starts = np.arange(0, EDGES.size - 1, _BIN_HU)
     rows: list[list[object]] = []
-    for one in found.surveys:
+    for one in found.subjects:
         for region in (Region.LUNGS, Region.RIM, Region.BODY):
             counts = one.histograms.get(region)
             if counts is None:
@@ -239,8 +239,8 @@ def _summary(found: Exploration) -> dict[str, Any]:
         "hilum": __version__,
         "source": found.source,
         "plane": found.plane.value,
-        "subjects": len(found.surveys),
-        "slices": sum(one.slices for one in found.surveys),
+        "subjects": len(found.subjects),
+        "slices": sum(one.slices for one in found.subjects),
         "best_threshold": found.threshold,
         "overlap": found.overlap,
         "mixture_lungs_and_body": found.mixture,

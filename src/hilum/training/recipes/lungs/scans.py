@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hilum.core.planes import Plane
 from hilum.core.volume import Volume
 from hilum.io import read
-from hilum.models.preprocess import fit_picture, resize, to_input
+from hilum.models.preprocess import fit_slice, resize, to_input
 from hilum.synthesis.lesions import belly_of
 from hilum.tasks.lungs.learned import pictures_of
 from hilum.training.recipes.lungs.labels import own_labels
@@ -56,7 +56,7 @@ def look_at_scans(data: Path, work: Path) -> Pictures:
             labels = own_labels(volume)
             canonical = volume.canonical()
             own = Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
-            fit = fit_picture(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
+            fit = fit_slice(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
             planes, lungs = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, own))
             for z in range(0, canonical.shape[2], max(1, round(EVERY_MM / canonical.spacing[2]))):
                 pictures.append(np.rint(to_input(planes[z : z + 1], fit, WINDOW)[0]).astype(np.int16))

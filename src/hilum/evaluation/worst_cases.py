@@ -21,7 +21,7 @@ from hilum.drawing.slices import LEVEL, WINDOW, outline, windowed
 from hilum.drawing.svg import element, path, png_uri
 from hilum.evaluation.cases import Case, CaseResult
 
-__all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "Plate", "WorstCases", "draw", "worst_slice"]
+__all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "SliceFigure", "WorstCases", "draw", "worst_slice"]
 
 #: Blue and orange are told apart by everyone, on grey too.
 REFERENCE_COLOUR = "#56b4ff"
@@ -33,7 +33,7 @@ _LEAST_PIXELS = 48
 
 
 @dataclass(frozen=True)
-class Plate:
+class SliceFigure:
     """A picture with its caption.
 
     Attributes:
@@ -54,7 +54,7 @@ class WorstCases:
 
     def __init__(self, keep: int = SHOWN) -> None:
         self._keep = keep
-        self._heap: list[tuple[float, int, Plate]] = []
+        self._heap: list[tuple[float, int, SliceFigure]] = []
         self._order = count()
 
     def see(self, case: Case, result: CaseResult) -> None:
@@ -75,7 +75,7 @@ class WorstCases:
             heapq.heappop(self._heap)
 
     @property
-    def plates(self) -> tuple[Plate, ...]:
+    def figures(self) -> tuple[SliceFigure, ...]:
         """The pictures, worst first."""
         return tuple(plate for *_, plate in sorted(self._heap, key=lambda entry: entry[:2], reverse=True))
 
@@ -86,7 +86,7 @@ def worst_slice(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uin
     return int(np.argmax(wrong))
 
 
-def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.uint8]] = ()) -> Plate:
+def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.uint8]] = ()) -> SliceFigure:
     """Draw a picture of a case with the outlines of reference and prediction.
 
     Args:
@@ -130,7 +130,7 @@ def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.u
         aria_label=f"{caption}; outlines of reference and prediction, W {WINDOW} / L {LEVEL} HU",
         class_="plate",
     )
-    return Plate(case.name, caption, svg, width / height)
+    return SliceFigure(case.name, caption, svg, width / height)
 
 
 def _frame(masks: Sequence[npt.NDArray[np.bool_]]) -> tuple[slice, slice]:
