@@ -248,7 +248,7 @@ def test_stopped_after_one_subject_goes_on(tmp_path, pairs, tree, monkeypatch):
     monkeypatch.setattr(module, "make_subject", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         prepare(pairs, tmp_path / "ds")
-    with pytest.raises(InputError, match="not complete"):
+    with pytest.raises(InputError, match="incomplete"):
         load_dataset(tmp_path / "ds")
     monkeypatch.setattr(module, "make_subject", real)
     assert prepare(pairs, tmp_path / "ds").kept == (0,)
@@ -274,7 +274,7 @@ def test_full_disk_is_one_sentence_and_goes_on(tmp_path, pairs, tree, monkeypatc
         return real(self, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"disk of .* is full; subjects that were finished are kept"):
+    with pytest.raises(OutputError, match=r"disk of .* is full; finished subjects are kept"):
         prepare(pairs, tmp_path / "ds")
     monkeypatch.undo()
     left = {path.name for path in (tmp_path / "ds").iterdir()}
@@ -331,7 +331,7 @@ def test_pictures_without_scale(tmp_path):
         mask = np.zeros(hu.shape, np.uint8)
         mask[10:30, 10:40] = 1
         (tmp_path / "in/masks" / f"{name}.png").write_bytes(encode_mask(mask))
-    with pytest.raises(GeometryError, match="single axial picture"):
+    with pytest.raises(GeometryError, match="single axial slice"):
         prepare(tmp_path / "in", tmp_path / "ds")
     with pytest.raises(GeometryError, match="pixel size"):
         prepare(tmp_path / "in", tmp_path / "ds", plane="axial", spacing="square")

@@ -111,7 +111,7 @@ def test_a_single_slice_makes_no_volume(tmp_path: Path) -> None:
 
 
 def test_one_kind_of_data_set_is_not_taken_for_the_other(dataset: Path, pairs: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds volumes, and slices are needed"):
+    with pytest.raises(InputError, match="holds volumes, but slices are needed"):
         load_dataset(dataset)
     with pytest.raises(UsageError, match="holds volumes"):
         prepare(pairs, dataset, labels="1=right,2=left,3=0")

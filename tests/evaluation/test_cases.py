@@ -111,7 +111,7 @@ def test_both_empty_has_no_value_and_says_why():
     values = judge(EMPTY, EMPTY, hu=AIR)[LUNGS]
     for metric in ("dice", "iou", "sensitivity", "precision", "hd95", "assd", "surface_dice_1"):
         assert values[metric].value is None
-        assert values[metric].reason == "neither mask holds a lung"
+        assert values[metric].reason == "both masks are empty"
     assert values["volume_error"].value == 0
     assert values["volume_error_percent"].value is None
 
@@ -218,7 +218,7 @@ def test_sides_are_told_where_both_masks_tell_them():
     only_right = np.where(both == 1, 1, 0).astype(np.uint8)
     values = judge(only_right, only_right, sides=SideChoice.YES)
     assert values[Side.RIGHT]["dice"].value == 1
-    assert values[Side.LEFT]["dice"].reason == "neither mask holds a lung"
+    assert values[Side.LEFT]["dice"].reason == "both masks are empty"
 
 
 def test_masks_of_two_sizes_are_refused():

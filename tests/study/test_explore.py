@@ -193,7 +193,7 @@ def test_errors(tmp_path, chests, pairs):
     with pytest.raises(InputError, match="explored alone"):
         explore([tmp_path / "ds", chests / "secret-0_ct.nii.gz"])
     (tmp_path / "ds" / "dataset.json").unlink()
-    with pytest.raises(InputError, match="not complete"):
+    with pytest.raises(InputError, match="incomplete"):
         explore(tmp_path / "ds")
 
 

@@ -1,4 +1,4 @@
-"""``explore``: the intensities of a data set or of scans, before anything is trained on them."""
+"""``explore``: the intensities of a dataset or of scans, before anything is trained on them."""
 
 from __future__ import annotations
 
@@ -103,31 +103,31 @@ FEATURES = {
 def explore(
     sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, progress: Progress | None = None
 ) -> Exploration:
-    """Look at the intensities of a data set, or of scans whose lungs the model ``classic`` finds.
+    """Look at the intensities of a dataset, or of scans whose lungs the model ``classic`` finds.
 
     Args:
-        sources: One data set of ``hilum prepare``, or CT files and folders as ``hilum.read`` takes them.
+        sources: One dataset of ``hilum prepare``, or CT files and folders as ``hilum.read`` takes them.
         progress: Called with the fraction done and a sentence.
 
     Returns:
         Histograms, thresholds, calibration and outliers. Scans that cannot be used are listed in ``failed``.
 
     Raises:
-        InputError: Nothing can be used, or a data set is given together with other inputs.
+        InputError: Nothing can be used, or a dataset is given together with other inputs.
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     paths = [Path(source) for source in given]
     if not paths:
-        raise InputError("No input was given.", "Give a data set or CT files.")
+        raise InputError("No input was given.", "Give a dataset or CT files.")
     sets = [path for path in paths if (path / "dataset.json").is_file() or (path / "records").is_dir()]
     failed: list[tuple[str, HilumError]] = []
     if sets and len(paths) > 1:
-        raise InputError("A data set is explored alone.", "Give one data set, or CT files only.")
+        raise InputError("A dataset is explored alone.", "Give one dataset, or CT files only.")
     say = progress or (lambda fraction, what: None)
     if sets:
         dataset = load_dataset(sets[0])
         if not dataset.slices:
-            raise InputError("The data set holds no slices.", "Prepare it from pairs that can be used.")
+            raise InputError("The dataset holds no slices.", "Prepare it from pairs that can be used.")
         found = [
             count_intensities(number, stack, flags)
             for number, stack, flags in _of_dataset(dataset, say)
@@ -146,7 +146,7 @@ def explore(
     if not found:
         if failed:
             raise failed[0][1]
-        raise InputError("No slice of the data set holds lung.", "Check the masks.")
+        raise InputError("No slice of the dataset holds lung.", "Check the masks.")
     say(1.0, "pool")
     return _pool("dataset" if sets else "scans", plane, found, names, failed)
 

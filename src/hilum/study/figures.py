@@ -129,7 +129,7 @@ def _subject_curves(found: Exploration, curves: list[tuple[float, int, _Floats]]
         if number in odd or len(curves) <= _NAMED:
             peak = int(curve.argmax())
             chart.words(CENTRES[1 + peak], float(curve[peak]) + 0.01 * top, str(number), size=9.0)
-    return chart.draw("Histograms of the lungs, one line a subject")
+    return chart.draw("Histograms of the lungs, one line per subject")
 
 
 def _subject_map(curves: list[tuple[float, int, _Floats]]) -> Markup:
@@ -143,7 +143,7 @@ def _subject_map(curves: list[tuple[float, int, _Floats]]) -> Markup:
         _SHOWN, (float(len(curves)), 0.0), _WIDE, x_label="HU", y_label="subjects, sorted by median"
     )
     chart.image(png_uri(shades, palette))
-    return chart.draw("Histograms of the lungs, one row a subject")
+    return chart.draw("Histograms of the lungs, one row per subject")
 
 
 def _threshold(found: Exploration) -> list[Markup]:
@@ -168,7 +168,7 @@ def _threshold(found: Exploration) -> list[Markup]:
 
 
 def _places(found: Exploration) -> list[Markup]:
-    """Mean HU by place: right and left, apex to base, front to back; one line a subject."""
+    """Mean HU by place: right and left, apex to base, front to back; one line per subject."""
     groups = (
         ("Right and left", (Region.RIGHT, Region.LEFT), ("right", "left")),
         ("Apex to base", (Region.APEX, Region.MIDDLE, Region.BASE), ("apex", "middle", "base")),
@@ -289,7 +289,7 @@ _PAINTERS: tuple[tuple[str, str, Callable[[Exploration], list[Markup]]], ...] = 
         "Two Gaussians by expectation-maximisation; on the dashed line both are equally likely.",
         _mixture,
     ),
-    ("places", "Mean HU of parts of the lungs, one line a subject.", _places),
+    ("places", "Mean HU of parts of the lungs, one line per subject.", _places),
     (
         "calibration",
         "Fixed points of the HU scale; green is where they usually lie, red is what stands out.",

@@ -61,7 +61,7 @@ class Region(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Pictures of one subject, as people look at them.
+    """Pictures of one subject, in display orientation.
 
     Attributes:
         plane: How they cut the patient.

@@ -135,7 +135,7 @@ def _feature_rows(found: Exploration) -> list[tuple[str, list[str]]]:
 
 
 def _outlier_rows(found: Exploration) -> list[tuple[int, str]]:
-    """Return one row a subject: what it stands out in, the farthest first."""
+    """Return one row per subject: what it stands out in, the farthest first."""
     rows: dict[int, list[str]] = {}
     for one in found.outliers:
         digits = 3 if one.feature in ("overlap", "best_dice") else 0
