@@ -116,7 +116,7 @@ def test_one_kind_of_data_set_is_not_taken_for_the_other(dataset: Path, pairs: P
     with pytest.raises(UsageError, match="holds volumes"):
         prepare(pairs, dataset, labels="1=right,2=left,3=0")
     prepare(pairs, tmp_path / "slices", labels="1=right,2=left,3=0")
-    with pytest.raises(InputError, match="holds slices, and volumes are needed"):
+    with pytest.raises(InputError, match="holds slices, but volumes are needed"):
         load_volumes(tmp_path / "slices")
     with pytest.raises(UsageError, match="voxel size from"):
         prepare(pairs, tmp_path / "other", volumes=True, step_mm=0.1)

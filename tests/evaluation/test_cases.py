@@ -222,7 +222,7 @@ def test_sides_are_told_where_both_masks_tell_them():
 
 
 def test_masks_of_two_sizes_are_refused():
-    with pytest.raises(GeometryError, match="do not have one size"):
+    with pytest.raises(GeometryError, match="differ in size"):
         Case("7", "7", TEN, EMPTY[1:], GRID)
 
 

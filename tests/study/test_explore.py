@@ -190,7 +190,7 @@ def test_errors(tmp_path, chests, pairs):
     with pytest.raises(InputError, match="No input"):
         explore([])
     prepare(pairs, tmp_path / "ds")
-    with pytest.raises(InputError, match="explored alone"):
+    with pytest.raises(InputError, match="together with other inputs"):
         explore([tmp_path / "ds", chests / "secret-0_ct.nii.gz"])
     (tmp_path / "ds" / "dataset.json").unlink()
     with pytest.raises(InputError, match="incomplete"):

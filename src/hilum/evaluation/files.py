@@ -67,8 +67,8 @@ def match(
 
     Two single files are matched regardless of their names. In folders, files match by name, without the
     suffix and an ending such as ``_lungs``, ``_mask`` or ``_ct``. A folder may also be output of ``hilum
-    segment``, a folder per scan with ``lungs.nii.gz`` in it, or of TotalSegmentator, a folder per scan with one
-    file per structure.
+    segment``, a folder per scan with ``lungs.nii.gz`` in it, or of TotalSegmentator, a folder per scan with
+    one file per structure.
 
     Args:
         prediction: File or folder.

@@ -115,7 +115,7 @@ class Run:
         plane = self.plane.value
         if plane != loaded.plane:
             raise InputError(
-                f"{self.name} was trained on {plane} slices, not on {loaded.plane} ones as in {loaded.root.name}.",
+                f"{self.name} takes {plane} slices, but {loaded.root.name} holds {loaded.plane} ones.",
                 Sentence("Prepare a dataset with {set:plane=$plane}.", plane=plane),
             )
         return Plan(self, loaded, part, tuple(self.subjects(loaded, part)))

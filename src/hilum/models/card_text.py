@@ -32,7 +32,7 @@ def card_text(card: ModelCard) -> str:
     by = f"hilum {card.hilum}{f' with {made}' if made else ''}"
     text = f"# {card.name}\n\nVersion {card.version}, made by {by}.\n\n| | |\n|---|---|\n{table}\n"
     if card.data.subjects is not None:
-        text += "\nNo figure here is from the test part: `hilum evaluate` computes those.\n"
+        text += "\nNo figure here is from the test part: `hilum evaluate` gives those.\n"
     if card.limits:
         text += "\n## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits) + "\n"
     return text + f"\n## Licence\n\nCode: {card.licence.code}. Weights: {card.licence.weights}.\n"
