@@ -223,7 +223,8 @@ def subjects_of(
         return sorted(there)
     if index_sha256 not in (None, dataset.index_sha256):
         raise InputError(
-            f"{name} was not trained on {dataset.root.name}, so its {part} part is not defined there.",
+            f"{name} was trained on another dataset than {dataset.root.name}, so its {part} part "
+            "is not defined there.",
             Sentence(
                 "Give the dataset that it was trained on, or use {set:part=all} for an external dataset."
             ),
