@@ -34,6 +34,7 @@ from hilum.io.mask_grid import place
 from hilum.io.masks import as_lungs, load_mask
 from hilum.io.stream import open_regular, readable
 from hilum.io.vocabulary import BOTH
+from hilum.quality import check_segmentation, check_volume
 
 __all__ = ["make_subject"]
 
@@ -181,7 +182,6 @@ def _describe(
     frame: Frame,
     notes: list[tuple[str, str]],
 ) -> SubjectRecord:
-    from hilum.quality import check_segmentation, check_volume
 
     given = Segmentation(LabelVolume.on_grid_of(volume, labels), ModelInfo("given", ""))
     flags = list(check_volume(volume, given))

@@ -28,6 +28,7 @@ from hilum.io import read
 from hilum.io.mask import Mask
 from hilum.io.mask_grid import place
 from hilum.io.masks import as_lungs, load_mask
+from hilum.quality import check_segmentation, check_volume
 
 __all__ = ["FLUID", "GAS", "parse_pleura", "write_volume_pair"]
 
@@ -178,7 +179,6 @@ def _without(mask: Mask, pleura: Mapping[int, int]) -> Mask:
 def _describe(
     job: Job, volume: Volume, labels: npt.NDArray[np.uint8], notes: list[tuple[str, str]]
 ) -> VolumeSubject:
-    from hilum.quality import check_segmentation, check_volume
 
     given = Segmentation(
         LabelVolume(np.where(labels > 2, 0, labels).astype(np.uint8), volume.affine, LUNGS),

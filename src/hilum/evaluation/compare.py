@@ -16,10 +16,10 @@ from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.cases import Case
-from hilum.evaluation.evaluate import is_run
+from hilum.evaluation.evaluate import evaluate_run, is_run
 from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
-from hilum.evaluation.result import Evaluation
+from hilum.evaluation.result import Evaluation, read_evaluation
 from hilum.evaluation.runs import BATCH, Plan, Run
 from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, synthetic_slices
 from hilum.evaluation.worst_cases import SliceFigure, draw, worst_slice
@@ -229,8 +229,6 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _open(
     path: Path, name: str, dataset: str | PathLike[str] | None, part: str, progress: Progress
 ) -> _Entry:
-    from hilum.evaluation.evaluate import evaluate_run
-    from hilum.evaluation.result import read_evaluation
 
     if (path / "evaluation.json").is_file():
         return _Entry(name, read_evaluation(path), None, None)

@@ -12,7 +12,12 @@ from hilum.core.segmentation import Progress
 from hilum.evaluation.cases import Case, SideChoice, evaluate_case
 from hilum.evaluation.files import load_case, match
 from hilum.evaluation.result import Evaluation
+from hilum.evaluation.runs import Run
+from hilum.evaluation.volume_runs import plan_volumes
 from hilum.evaluation.worst_cases import WorstCases
+from hilum.io.vocabulary import parse_labels
+from hilum.models.card import VolumeInput
+from hilum.models.registry import find_model
 
 __all__ = ["evaluate", "evaluate_masks", "evaluate_run", "is_run"]
 
@@ -94,7 +99,6 @@ def evaluate_masks(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate masks against reference masks; see :func:`evaluate`."""
-    from hilum.io.vocabulary import parse_labels
 
     try:
         choice = SideChoice(sides)
@@ -132,14 +136,9 @@ def evaluate_run(
     run: _Path, dataset: _Path, *, part: str = "test", progress: Progress | None = None
 ) -> Evaluation:
     """Evaluate a trained network on a dataset; see :func:`evaluate`."""
-    from hilum.evaluation.runs import Run
-    from hilum.models.card import VolumeInput
-    from hilum.models.registry import find_model
 
     files = find_model(Path(run))
     if isinstance(files.card.input, VolumeInput):
-        from hilum.evaluation.volume_runs import plan_volumes
-
         volumes = plan_volumes(files, Path(run), Path(dataset), part)
         return _evaluate_cases(files.name, volumes.source, volumes.cases(), volumes.size, progress)
     opened = Run(Path(run))

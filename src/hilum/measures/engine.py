@@ -143,11 +143,11 @@ def _group_unknown(
         return _NO_SPACING
     if group in _AMOUNTS and any(value not in found for value in region.values):
         return _only(label_set, found)
-    spoiled = {Group.ALL.value, group.value}
+    invalidating = {Group.ALL.value, group.value}
     if region.axis is not None:
-        spoiled.add(Group.THIRDS.value)
+        invalidating.add(Group.THIRDS.value)
     for flag in flags:
-        if flag.concerns(region.name) and spoiled.intersection(flag.forbids):
+        if flag.concerns(region.name) and invalidating.intersection(flag.forbids):
             return flag.reason or flag.message
     return None
 

@@ -15,8 +15,11 @@ from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
 from hilum.datasets.index import Dataset, load_dataset
 from hilum.datasets.slices import cut_slices, frame_of
+from hilum.io import read
+from hilum.quality import check_volume
 from hilum.study.intensities import CENTRES, EDGES, Region, Stack, SubjectIntensities, count_intensities
 from hilum.study.mixture import Mixture, Threshold, best_threshold, dice_at, fit_mixture, overlap
+from hilum.tasks.registry import load_model
 
 __all__ = ["FEATURES", "Exploration", "Outlier", "explore"]
 
@@ -174,9 +177,6 @@ def _of_dataset(dataset: Dataset, say: Progress) -> Iterator[tuple[int, Stack, t
 
 
 def _of_scan(number: int, path: Path) -> SubjectIntensities:
-    from hilum.io import read
-    from hilum.quality import check_volume
-    from hilum.tasks.registry import load_model
 
     volume = read(path)
     lungs = load_model("classic")(volume)
