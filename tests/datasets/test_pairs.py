@@ -67,7 +67,7 @@ def test_incomplete_pairs_are_reported(tmp_path):
 
 def test_subject_twice_is_refused(tmp_path):
     touch(tmp_path, "a_ct.nii", "a_ct.nii.gz", "a_mask.nii")
-    with pytest.raises(InputError, match="a stands there twice"):
+    with pytest.raises(InputError, match="a occurs twice"):
         find_pairs(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_a_dataset_json_states_its_labels(tmp_path, labels, expected):
 
 def test_a_dataset_json_without_a_lung_is_refused(tmp_path):
     table = nnunet(tmp_path, labels={"0": "background", "1": "cancer"})
-    with pytest.raises(InputError, match=r"names its labels \(cancer\), and none of them is") as caught:
+    with pytest.raises(InputError, match=r"names its labels \(cancer\), but no lung among them") as caught:
         labels_of(table)
     assert "labels=" in caught.value.hint
 
@@ -195,7 +195,7 @@ def test_csv_slices_of_a_subject_stay_together_and_volumes_may_not(tmp_path):
     table.write_text("image,mask,subject\n1.tif,1.png,A\n2.tif,2.png,A\n")
     assert len(find_pairs(table)[0].pairs) == 2
     table.write_text("image,mask,subject\n1.nii,1m.nii,A\n2.nii,2m.nii,A\n")
-    with pytest.raises(InputError, match="A stands there twice"):
+    with pytest.raises(InputError, match="A occurs twice"):
         find_pairs(table)
     table.write_text("image,mask,subject\n1.tif,1.png,A\n1.tif,2.png,A\n")
     with pytest.raises(InputError, match="twice"):
@@ -210,7 +210,7 @@ def test_csv_slices_of_a_subject_stay_together_and_volumes_may_not(tmp_path):
         ("p.json", "{", "not valid JSON"),
         ("p.json", "{}", "training"),
         ("p.json", '{"training": [{"image": 3}]}', "one image and one label"),
-        ("p.txt", "x", "does not tell pairs"),
+        ("p.txt", "x", "does not define pairs"),
     ],
 )
 def test_broken_tables(tmp_path, name, text, words):

@@ -21,7 +21,7 @@ from hilum.core.errors import GeometryError, InputError, OutputError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.datasets import load_dataset, load_index
-from hilum.datasets.encode import encode_mask, encode_picture
+from hilum.datasets.encode import encode_mask, encode_slice
 from hilum.datasets.index import read_image
 from hilum.datasets.prepare import prepare
 from hilum.io import read, write_hu_tiff, write_labels
@@ -248,7 +248,7 @@ def test_a_run_stopped_after_one_subject_resumes(tmp_path, pairs, tree, monkeypa
     monkeypatch.setattr(module, "make_subject", stop_at_second)
     with pytest.raises(KeyboardInterrupt):
         prepare(pairs, tmp_path / "ds")
-    with pytest.raises(InputError, match="not complete"):
+    with pytest.raises(InputError, match="incomplete"):
         load_dataset(tmp_path / "ds")
     monkeypatch.setattr(module, "make_subject", real)
     assert prepare(pairs, tmp_path / "ds").kept == (0,)
@@ -274,7 +274,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_resumes(tmp_path, pairs, tree, 
         return real(self, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"disk of .* is full; subjects that were finished are kept"):
+    with pytest.raises(OutputError, match=r"disk of .* is full; finished subjects are kept"):
         prepare(pairs, tmp_path / "ds")
     monkeypatch.undo()
     left = {path.name for path in (tmp_path / "ds").iterdir()}
@@ -331,7 +331,7 @@ def test_slices_without_scale(tmp_path):
         mask = np.zeros(hu.shape, np.uint8)
         mask[10:30, 10:40] = 1
         (tmp_path / "in/masks" / f"{name}.png").write_bytes(encode_mask(mask))
-    with pytest.raises(GeometryError, match="single axial picture"):
+    with pytest.raises(GeometryError, match="single axial slice"):
         prepare(tmp_path / "in", tmp_path / "ds")
     with pytest.raises(GeometryError, match="pixel size"):
         prepare(tmp_path / "in", tmp_path / "ds", plane="axial", spacing="square")
@@ -347,7 +347,7 @@ def test_encoders_are_exact_at_the_ends_of_the_range(tmp_path):
 
     rng = np.random.default_rng(0)
     hu = rng.integers(-32768, 32768, (7, 11)).astype(np.int16)
-    (tmp_path / "x.tiff").write_bytes(encode_picture(hu, Plane.SAGITTAL, (0.7, 0.8), 1.5))
+    (tmp_path / "x.tiff").write_bytes(encode_slice(hu, Plane.SAGITTAL, (0.7, 0.8), 1.5))
     from hilum.io.tiff import load_tiff
 
     raw = load_tiff(tmp_path / "x.tiff")

@@ -102,7 +102,7 @@ def test_one_label_that_cannot_be_parted_is_refused_where_sides_are_wanted(tmp_p
     write_pair(tmp_path / "in", "x", change=block)
     with pytest.raises(InputError, match="one label for both lungs") as caught:
         prepare(tmp_path / "in", tmp_path / "ds", sides=True)
-    assert "leave sides out" in caught.value.hint
+    assert "omit sides" in caught.value.hint
     assert prepare(tmp_path / "in", tmp_path / "ds").subjects == 1
 
 
@@ -204,7 +204,7 @@ def test_folders_of_others_are_not_touched(tmp_path, pairs):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("x")
-    with pytest.raises(OutputError, match="not touched"):
+    with pytest.raises(OutputError, match="left unchanged"):
         prepare(pairs, other)
     assert [p.name for p in other.iterdir()] == ["thesis.txt"]
     with pytest.raises(UsageError, match="must not hold names"):

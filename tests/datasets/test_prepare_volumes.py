@@ -111,12 +111,12 @@ def test_a_single_slice_makes_no_volume(tmp_path: Path) -> None:
 
 
 def test_one_kind_of_data_set_is_not_taken_for_the_other(dataset: Path, pairs: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds volumes, and slices are needed"):
+    with pytest.raises(InputError, match="holds volumes, but slices are needed"):
         load_dataset(dataset)
     with pytest.raises(UsageError, match="holds volumes"):
         prepare(pairs, dataset, labels="1=right,2=left,3=0")
     prepare(pairs, tmp_path / "slices", labels="1=right,2=left,3=0")
-    with pytest.raises(InputError, match="holds slices, and volumes are needed"):
+    with pytest.raises(InputError, match="holds slices, but volumes are needed"):
         load_volumes(tmp_path / "slices")
     with pytest.raises(UsageError, match="voxel size from"):
         prepare(pairs, tmp_path / "other", volumes=True, step_mm=0.1)

@@ -27,7 +27,7 @@ def box(shape, low, high):
 
 @pytest.fixture
 def make_dataset(tmp_path):
-    """A data set of slices as ``hilum prepare`` makes it, with a bright disc as lung in each slice."""
+    """A dataset of slices as ``hilum prepare`` makes it, with a bright disc as lung in each slice."""
     from PIL import Image
 
     from hilum.io import write_hu_tiff, write_json

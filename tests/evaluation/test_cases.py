@@ -111,7 +111,7 @@ def test_two_empty_masks_have_no_value_and_a_reason():
     values = score(EMPTY, EMPTY, hu=AIR)[LUNGS]
     for metric in ("dice", "iou", "sensitivity", "precision", "hd95", "assd", "surface_dice_1"):
         assert values[metric].value is None
-        assert values[metric].reason == "neither mask holds a lung"
+        assert values[metric].reason == "both masks are empty"
     assert values["volume_error"].value == 0
     assert values["volume_error_percent"].value is None
 
@@ -218,11 +218,11 @@ def test_sides_are_evaluated_where_both_masks_have_them():
     only_right = np.where(both == 1, 1, 0).astype(np.uint8)
     values = score(only_right, only_right, sides=SideChoice.YES)
     assert values[Side.RIGHT]["dice"].value == 1
-    assert values[Side.LEFT]["dice"].reason == "neither mask holds a lung"
+    assert values[Side.LEFT]["dice"].reason == "both masks are empty"
 
 
 def test_masks_of_two_sizes_are_refused():
-    with pytest.raises(GeometryError, match="do not have one size"):
+    with pytest.raises(GeometryError, match="differ in size"):
         Case("7", "7", TEN, EMPTY[1:], GRID)
 
 

@@ -149,7 +149,7 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
     ("change", "arguments", "code", "words"),
     [
         ({}, ["--part", "best"], 2, "part is 'best'"),
-        ({"data": {"sha256": "0" * 64}}, [], 3, "another data set"),
+        ({"data": {"sha256": "0" * 64}}, [], 3, "another dataset"),
         (
             {"input": {**slice_card()["input"], "plane": "coronal"}},
             [],
@@ -160,7 +160,7 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
             {k: volume_card().get(k) for k in ("input", "labels", "threshold")},
             [],
             3,
-            "holds slices, and volumes",
+            "holds slices, but volumes",
         ),
         ({"parts": {"train": [0], "validation": [1]}}, [], 3, "names no test part"),
         ({"parts": {"test": []}}, [], 3, "is empty"),
@@ -270,7 +270,7 @@ def test_a_network_that_finds_nothing_and_a_slice_without_lung(hilum_cli, make_d
     assert hilum_cli("compare", *runs, "--dataset", data, "-o", tmp_path / "out") == 0
     cases = rows(tmp_path / "out" / "cases.csv")
     dice = {(r["model"], r["case"]): (r["value"], r["reason"]) for r in cases if r["metric"] == "dice"}
-    assert dice["blind", "2"] == ("", "neither mask holds a lung")
+    assert dice["blind", "2"] == ("", "both masks are empty")
     assert dice["blind", "3"] == ("0.0", "")
     assert dice["good", "3"] == ("1.0", "")
     assert "nan" not in (tmp_path / "out" / "summary.csv").read_text().lower()

@@ -9,7 +9,7 @@ from hilum.core.labels import Side
 from hilum.core.volume import Volume
 from hilum.evaluation import evaluate_masks
 from hilum.evaluation.files import load_case, match
-from hilum.evaluation.pictures import worst_slice
+from hilum.evaluation.worst_cases import worst_slice
 from hilum.io import write_hu_tiff, write_labels, write_map, write_volume
 
 AFFINE = np.diag([-0.8, -0.8, 2.5, 1.0])
@@ -116,7 +116,7 @@ def test_values_are_right_and_sides_are_kept(folders):
     assert case[Side.LUNGS]["mass_error"].value == pytest.approx(-voxels * 0.0016 * 0.15)
     assert case[Side.LUNGS]["hd95"].value == pytest.approx(0.8)
     assert found.row("dice").worst_case == "case2"
-    assert [plate.case for plate in found.plates] == ["case2", "case1", "case0"]
+    assert [plate.case for plate in found.figures] == ["case2", "case1", "case0"]
 
 
 def test_a_mask_in_another_orientation_is_the_same_mask(tmp_path):

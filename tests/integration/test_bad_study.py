@@ -1,4 +1,4 @@
-"""Everything that can be wrong with pairs, data sets and trainings: exit code, one sentence, nothing left."""
+"""Everything that can be wrong with pairs, datasets and trainings: exit code, one sentence, nothing left."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ PAIRS = {
     "values without meaning": Case(other_values, 3, ("other than 0, 1 and 2 (3, 6)", "--labels")),
     "empty mask": Case(empty_mask, 3, ("mask is empty",)),
     "no mask": Case(no_mask, 3, ("No pair of image and mask",)),
-    "a subject twice": Case(same_name_twice, 3, ("twice", "counts once")),
+    "a subject twice": Case(same_name_twice, 3, ("twice", "rename one")),
 }
 
 

@@ -154,7 +154,7 @@ def test_a_font_list_that_matplotlib_made_before_is_read_and_not_touched(away):
     cache.mkdir(parents=True)
     (cache / "fontlist-v1.json").write_text("{}")
     code = (
-        "import os; from hilum.models.offline import spare_the_home; spare_the_home();"
+        "import os; from hilum.models.offline import redirect_matplotlib_config as go; go();"
         "print(os.environ['MPLCONFIGDIR'], os.listdir(os.environ['MPLCONFIGDIR']))"
     )
     place, names = away.python("-c", code).stdout.split()

@@ -90,9 +90,9 @@ def test_a_flat_lung_has_no_thirds_across(shape):
     assert measures[f"right_lung_{along}"]["mean_hu"].value == -800
 
 
-def test_large_lungs_are_read_in_slabs(monkeypatch, two_lungs):
+def test_large_lungs_are_read_in_chunks(monkeypatch, two_lungs):
     whole = sizes(*two_lungs)
-    monkeypatch.setattr("hilum.measures.regions._SLAB", 100)
+    monkeypatch.setattr("hilum.measures.regions._CHUNK_VOXELS", 100)
     assert sizes(*two_lungs) == whole
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.core.errors import UsageError
-from hilum.models.preprocess import fit_picture, from_input, normalise, resize, to_input
+from hilum.models.preprocess import fit_slice, from_input, normalise, resize, to_input
 
 WINDOW = (-1024.0, 400.0)
 
@@ -36,7 +36,7 @@ def test_resizing_keeps_a_constant(source: tuple[int, int], target: tuple[int, i
     st.sampled_from([(32, 32), (64, 96)]),
 )
 def test_aspect_is_kept_in_mm(rows: int, cols: int, dy: float, dx: float, size: tuple[int, int]) -> None:
-    fit = fit_picture((rows, cols), size, (dy, dx))
+    fit = fit_slice((rows, cols), size, (dy, dx))
     assert max(i / s for i, s in zip(fit.inner, size, strict=True)) == 1.0
     assert all(o + i <= s for o, i, s in zip(fit.offset, fit.inner, size, strict=True))
     scale = min(size[0] / (rows * dy), size[1] / (cols * dx))
@@ -48,7 +48,7 @@ def test_a_map_comes_back_to_its_place() -> None:
     row, col = np.mgrid[:120, :90]
     disc = (((row - 40) / 25) ** 2 + ((col - 60) / 18) ** 2 < 1).astype(np.float32)
     hu = (np.where(disc, -800, 40)[None]).astype(np.int16)
-    fit = fit_picture((120, 90), (64, 64))
+    fit = fit_slice((120, 90), (64, 64))
     inside = to_input(hu, fit, WINDOW) < -380
     # The padding is air, and only outside of the slice.
     fit_cols = slice(fit.offset[1], fit.offset[1] + fit.inner[1])
@@ -65,14 +65,14 @@ def test_values_outside_of_the_window_do_not_bleed() -> None:
     low, high = hu.copy(), hu.copy()
     low[0, ::2] = -3000
     high[0, ::2] = 30000
-    fit = fit_picture((64, 64), (32, 32))
+    fit = fit_slice((64, 64), (32, 32))
     assert to_input(low, fit, WINDOW).min() == pytest.approx(-1012, abs=0.1)
     assert to_input(high, fit, WINDOW).max() == pytest.approx(-300, abs=0.1)
 
 
 def test_voxels_that_are_not_numbers_count_as_air() -> None:
     hu = np.full((1, 32, 32), np.nan, np.float32)
-    np.testing.assert_array_equal(to_input(hu, fit_picture((32, 32), (32, 32)), WINDOW), WINDOW[0])
+    np.testing.assert_array_equal(to_input(hu, fit_slice((32, 32), (32, 32)), WINDOW), WINDOW[0])
 
 
 def test_normalised_to_minus_one_to_one() -> None:
@@ -83,4 +83,4 @@ def test_normalised_to_minus_one_to_one() -> None:
 @pytest.mark.parametrize("spacing", [(0.0, 1.0), (np.nan, 1.0)])
 def test_impossible_spacing_is_refused(spacing: tuple[float, float]) -> None:
     with pytest.raises(UsageError):
-        fit_picture((10, 10), (32, 32), spacing)
+        fit_slice((10, 10), (32, 32), spacing)

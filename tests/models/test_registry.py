@@ -77,7 +77,7 @@ def test_a_network_runs_only_as_its_card_states() -> None:
         SliceModel(volumes)
     with pytest.raises(ModelError, match="takes slices, not volumes"):
         VolumeModel(slices, ("lung",))
-    with pytest.raises(ModelError, match="does not find pleural_fluid"):
+    with pytest.raises(ModelError, match="does not segment pleural_fluid"):
         VolumeModel(volumes, ("right_lung", "pleural_fluid"))
 
 
@@ -216,7 +216,7 @@ def test_weights_that_are_not_a_file(kind: str, tmp_path: Path) -> None:
 def test_probabilities_may_pass_one_by_rounding_only() -> None:
     check_probabilities(np.array([[-1e-4, 1.0001]], np.float32), (1, 2), "net")
     for values in ([[0.0, 1.01]], [[np.nan, 0.0]], [[np.inf, 0.0]]):
-        with pytest.raises(ModelError, match="no probabilities"):
+        with pytest.raises(ModelError, match="values outside 0 to 1"):
             check_probabilities(np.array(values, np.float32), (1, 2), "net")
 
 

@@ -16,7 +16,7 @@ from hilum.io import write_labels, write_volume
 from hilum.report.page import POLICY
 from hilum.study.explore import explore
 from hilum.study.figures import draw
-from hilum.study.intensities import CENTRES, EDGES, Region, Stack, percentile, survey
+from hilum.study.intensities import CENTRES, EDGES, Region, Stack, count_intensities, percentile
 from hilum.study.mixture import best_threshold, dice_at, fit_mixture, overlap
 from hilum.study.output import write_exploration
 from support.real_data import real_folder
@@ -84,7 +84,7 @@ def gradient_stack(plane: str, sided: bool = False) -> Stack:
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 @pytest.mark.parametrize("sided", [True, False])
 def test_parts_of_the_lungs_lie_where_they_should(plane, sided):
-    found = survey(0, gradient_stack(plane, sided))
+    found = count_intensities(0, gradient_stack(plane, sided))
     if plane == "sagittal" and not sided:
         assert Region.RIGHT not in found.histograms
     else:
@@ -99,7 +99,7 @@ def test_parts_of_the_lungs_lie_where_they_should(plane, sided):
 def test_few_slices_give_no_evidence_along_the_stack():
     stack = gradient_stack("axial")
     short = Stack(stack.plane, stack.hu[10:12], stack.labels[10:12], [10, 11], stack.spacing, False)
-    found = survey(0, short)
+    found = count_intensities(0, short)
     assert Region.APEX not in found.histograms
     assert found.mean(Region.APEX) is None
     assert Region.DORSAL in found.histograms
@@ -124,7 +124,7 @@ def test_data_set_and_scans_tell_the_same(tmp_path, chests):
     one = explore(tmp_path / "ds")
     two = explore(sorted(chests.glob("*_ct.nii.gz")))
     assert one.threshold.dice > 0.93
-    for mine, other in zip(one.surveys, two.surveys, strict=True):
+    for mine, other in zip(one.subjects, two.subjects, strict=True):
         assert mine.percentile(Region.LUNGS, 50) == pytest.approx(other.percentile(Region.LUNGS, 50), abs=10)
         assert mine.calibration.outside_air.hu == pytest.approx(-1000, abs=20)
     assert -900 < one.mixture.means[0] < -700
@@ -149,7 +149,7 @@ def test_written_files(tmp_path, chests, tree):
     with (tmp_path / "out" / "histograms.csv").open() as file:
         rows = list(csv.DictReader(file))
     lungs = sum(int(r["pixels"]) for r in rows if (r["subject"], r["region"]) == ("0", "lungs"))
-    assert lungs == found.surveys[0].histograms[Region.LUNGS].sum()
+    assert lungs == found.subjects[0].histograms[Region.LUNGS].sum()
     write_exploration(found, tmp_path / "out")  # a former result is replaced, with the same bytes
     assert tree(tmp_path / "out") == written
 
@@ -158,16 +158,16 @@ def test_many_subjects_are_drawn_as_a_map(tmp_path, chests):
     prepare(chests, tmp_path / "ds")
     found = explore(tmp_path / "ds")
     few = {drawing.name: str(drawing.plots[0]) for drawing in draw(found)}
-    times = 30 // len(found.surveys) + 1
+    times = 30 // len(found.subjects) + 1
     many = replace(
         found,
-        surveys=found.surveys * times,
+        subjects=found.subjects * times,
         own=found.own * times,
         features={name: values * times for name, values in found.features.items()},
     )
     drawn = {drawing.name: str(drawing.plots[0]) for drawing in draw(many)}
     assert drawn.keys() == few.keys()
-    assert few["subjects"].count("<polyline") == len(found.surveys)
+    assert few["subjects"].count("<polyline") == len(found.subjects)
     assert "data:image/png;base64," in drawn["subjects"]
     assert "<polyline" not in drawn["subjects"]
 
@@ -190,10 +190,10 @@ def test_errors(tmp_path, chests, pairs):
     with pytest.raises(InputError, match="No input"):
         explore([])
     prepare(pairs, tmp_path / "ds")
-    with pytest.raises(InputError, match="explored alone"):
+    with pytest.raises(InputError, match="together with other inputs"):
         explore([tmp_path / "ds", chests / "secret-0_ct.nii.gz"])
     (tmp_path / "ds" / "dataset.json").unlink()
-    with pytest.raises(InputError, match="not complete"):
+    with pytest.raises(InputError, match="incomplete"):
         explore(tmp_path / "ds")
 
 
@@ -202,7 +202,7 @@ def test_scans_that_cannot_be_used_are_listed(tmp_path, chests):
     bad.write_bytes(b"nothing")
     found = explore([bad, chests / "secret-1_ct.nii.gz"])
     assert [name for name, _ in found.failed] == ["bad.nii.gz"]
-    assert [one.number for one in found.surveys] == [1]
+    assert [one.number for one in found.subjects] == [1]
 
 
 @pytest.mark.real

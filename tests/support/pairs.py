@@ -1,4 +1,4 @@
-"""Small pairs of image and mask for the tests of data sets."""
+"""Small pairs of image and mask for the tests of datasets."""
 
 from __future__ import annotations
 

@@ -43,11 +43,11 @@ def command(
         failure = print_error(error, about=name)
         code = code or failure
     if found.source == "scans":
-        for one, name in zip(found.surveys, found.names, strict=True):
+        for one, name in zip(found.subjects, found.names, strict=True):
             say(f"scan {one.number}: {name}", quiet=quiet)
     if found.threshold is not None:
         best = f"best threshold {found.threshold.hu:.0f} HU, Dice {found.threshold.dice:.3f}"
-        say(f"{len(found.surveys)} subjects, {best} -> {out / 'explore.html'}", quiet=quiet)
+        say(f"{len(found.subjects)} subjects, {best} -> {out / 'explore.html'}", quiet=quiet)
     odd = sorted({one.number for one in found.outliers})
     if odd:
         say(f"stand out: {', '.join(map(str, odd))}", quiet=quiet)

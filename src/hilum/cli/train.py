@@ -68,11 +68,11 @@ def command(
 
     Writes model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
     """
-    from hilum.models.offline import spare_the_home
+    from hilum.models.offline import redirect_matplotlib_config
     from hilum.training.config import load_config
 
     if signals.is_program():
-        spare_the_home()
+        redirect_matplotlib_config()
     chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
     settings = list(set_ or ())
     choices = load_config(config, chosen, settings)

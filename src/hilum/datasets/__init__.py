@@ -1,4 +1,4 @@
-"""Data sets of slices, made from pairs of scan and mask. No torch here.
+"""Datasets of slices, made from pairs of scan and mask. No torch here.
 
 Names load on first use, so that importing the package stays light.
 """

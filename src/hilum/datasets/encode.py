@@ -1,8 +1,8 @@
-"""Pictures and masks as bytes of TIFF and PNG: the same bytes for the same pixels, always.
+"""Encoding slices as TIFF and masks as PNG; equal pixels always give equal bytes.
 
-Compressed with zlib. The deflate of isal would be four times as fast, but it is not deterministic: among
-thousands of pictures a few come out with other bytes (of the same pixels) on the next run, as its tables of
-matches begin with what was in memory.
+Compressed with zlib. The deflate of isal is four times as fast, but not deterministic: among
+thousands of slices a few get other bytes (for the same pixels) on the next run, because its match tables
+start with uninitialised memory.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ import tifffile
 
 from hilum.core.planes import Plane
 
-__all__ = ["encode_mask", "encode_picture"]
+__all__ = ["encode_mask", "encode_slice"]
 
 _LEVEL = 1
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def encode_picture(
+def encode_slice(
     hu: npt.NDArray[np.int16],
     plane: Plane,
     spacing: tuple[float, float] | None,
     thickness: float | None,
 ) -> bytes:
-    """Encode a picture as :func:`hilum.io.write_hu_tiff` would, so that :func:`hilum.read` reads it.
+    """Encode a slice as :func:`hilum.io.write_hu_tiff` does, so that :func:`hilum.read` can read it.
 
     Args:
         hu: Array [row, column].
-        plane: How it cuts the patient.
-        spacing: Distance of rows and of columns in mm, None where it is not known.
-        thickness: Distance to the next slice in mm, None where it is not known.
+        plane: Plane of the slice.
+        spacing: Row and column spacing in mm; None if unknown.
+        thickness: Distance to the next slice in mm; None if unknown.
 
     Returns:
         The bytes of a TIFF file of one deflated strip with horizontal differences (TIFF 6.0, section 14).
     """
     hu = np.ascontiguousarray(hu, "<i2")
     differences = hu.copy()
-    np.subtract(hu[:, 1:], hu[:, :-1], out=differences[:, 1:])  # wraps as the standard wants
+    np.subtract(hu[:, 1:], hu[:, :-1], out=differences[:, 1:])  # wraps around, as TIFF 6.0 requires
     description = {
         "schema": "hilum-ct-slice",
         "version": 1,
@@ -80,7 +80,7 @@ def encode_mask(mask: npt.NDArray[np.uint8]) -> bytes:
     Format: Portable Network Graphics, second edition (W3C 2003): one IDAT, no filter.
     """
     rows, cols = mask.shape
-    lines = np.zeros((rows, cols + 1), np.uint8)  # each line begins with its filter, 0 for none
+    lines = np.zeros((rows, cols + 1), np.uint8)  # each line starts with its filter type; 0: no filter
     lines[:, 1:] = mask
     header = struct.pack(">IIBBBBB", cols, rows, 8, 0, 0, 0, 0)
     return b"".join(

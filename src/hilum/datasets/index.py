@@ -1,14 +1,14 @@
-"""Reading a data set of slices: its index, its subjects and its pictures. No torch here.
+"""Reading a dataset of slices: its index, its subjects and its slices. No torch here.
 
-A data set is a folder made by ``hilum prepare``::
+A dataset is a folder made by ``hilum prepare``::
 
-    dataset.json     what it is: plane, spacing, parameters, subjects by number, what was refused
-    index.csv        one row a slice (also index.parquet)
+    dataset.json     plane, spacing, parameters, subjects by number, refused subjects
+    index.csv        one row per slice (also index.parquet)
     images/0_17.tiff slice 17 of subject 0 in HU (int16), spacing in the tags
     masks/0_17.png   its mask: 0 outside, 1 lung (with ``sides`` 1 right lung, 2 left lung)
 
-Pictures are arrays [row, column] as people look at them: axial with the front up, coronal and sagittal with
-the head up, the patient's right on the left side of axial and coronal ones.
+Slices are arrays [row, column] in display orientation: anterior up in axial slices, superior up in coronal
+and sagittal ones, and the patient's right on the left side of axial and coronal ones.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ __all__ = [
 ]
 
 DATASET_SCHEMA = "hilum.dataset/1"
-#: Bytes of an index: a row has 250, so this is four million slices.
+#: Largest index file in bytes: a row has 250 bytes, so this allows four million slices.
 _MOST_INDEX_BYTES = 2**30
-_AGAIN = Sentence("Run {verb:prepare} with the same arguments again: it goes on where it stopped.")
+_AGAIN = Sentence("Run {verb:prepare} with the same arguments again: it resumes where it stopped.")
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,19 @@ class SliceRecord:
 
     Attributes:
         subject: Number of the subject.
-        slice: Number of the slice along the plane's axis, from 0: axial to the head, coronal to the front,
-            sagittal to the patient's right.
+        slice: Number of the slice along the plane's axis, from 0: axial towards superior, coronal towards
+            anterior, sagittal towards the patient's right.
         plane: ``axial``, ``coronal`` or ``sagittal``.
-        rows: Height of the picture.
-        cols: Width of the picture.
-        spacing_row_mm: Distance of neighbouring rows, None where it is not known.
-        spacing_col_mm: Distance of neighbouring columns, None where it is not known.
-        slice_spacing_mm: Distance to the next slice, None where it is not known.
-        lung_fraction: Share of the picture's pixels that the mask holds, 0 to 1.
-        image: Path of the picture, relative to the data set.
-        mask: Path of the mask, relative to the data set.
-        image_sha256: SHA-256 of the picture's file.
-        mask_sha256: SHA-256 of the mask's file.
+        rows: Height of the slice in pixels.
+        cols: Width of the slice in pixels.
+        spacing_row_mm: Distance between neighbouring rows; None if unknown.
+        spacing_col_mm: Distance between neighbouring columns; None if unknown.
+        slice_spacing_mm: Distance to the next slice; None if unknown.
+        lung_fraction: Share of the slice's pixels inside the mask, 0 to 1.
+        image: Path of the image, relative to the dataset.
+        mask: Path of the mask, relative to the dataset.
+        image_sha256: SHA-256 of the image file.
+        mask_sha256: SHA-256 of the mask file.
     """
 
     subject: int
@@ -86,7 +86,7 @@ class SliceRecord:
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
-        """Distance of neighbouring rows and columns in mm, None where it is not known."""
+        """Distance between neighbouring rows and columns in mm; None if unknown."""
         if self.spacing_row_mm is None or self.spacing_col_mm is None:
             return None
         return self.spacing_row_mm, self.spacing_col_mm
@@ -98,18 +98,18 @@ COLUMNS = tuple(field.name for field in fields(SliceRecord))
 
 @dataclass(frozen=True)
 class SubjectRecord:
-    """What ``dataset.json`` tells of a subject; never its name.
+    """The entry of a subject in ``dataset.json``; it never holds the subject's name.
 
     Attributes:
         id: Number of the subject.
-        slices: How many slices it has.
-        rows: Height of its pictures.
-        cols: Width of its pictures.
-        spacing_mm: Distance of rows and of columns, None where it is not known.
-        slice_spacing_mm: Distance of slices, None where it is not known.
-        volume_voxel_ml: Volume that one pixel stands for, None where it is not known.
-        flags: Codes of the quality gate.
-        notes: (code, sentence) pairs of what was done to it, such as a resampled mask.
+        slices: Number of slices.
+        rows: Height of its slices in pixels.
+        cols: Width of its slices in pixels.
+        spacing_mm: Row and column spacing; None if unknown.
+        slice_spacing_mm: Distance between slices; None if unknown.
+        volume_voxel_ml: Volume that one pixel represents, in mL; None if unknown.
+        flags: Codes of its quality flags.
+        notes: (code, sentence) pairs on how it was changed, such as a resampled mask.
     """
 
     id: Count
@@ -125,14 +125,14 @@ class SubjectRecord:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A subject that was not taken, and why, in one sentence."""
+    """A refused subject, with the reason in one sentence."""
 
     id: Count
     reason: str
 
 
 class _About(Record):
-    """What ``dataset.json`` holds."""
+    """The content of ``dataset.json``."""
 
     plane: Literal["axial", "coronal", "sagittal"]
     spacing: Literal["keep", "square"] | tuple[Length, Length]
@@ -145,18 +145,18 @@ class _About(Record):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that was read.
+    """A dataset of slices.
 
     Attributes:
         root: Its folder.
         plane: ``axial``, ``coronal`` or ``sagittal``.
-        spacing: ``keep``, ``square`` or the distance of rows and columns in mm that all pictures have.
-        sides: Whether the masks tell right (1) from left (2).
-        parameters: How it was made, as plain data.
+        spacing: ``keep``, ``square`` or the row and column spacing of all slices in mm.
+        sides: Whether the masks label the right (1) and the left (2) lung separately.
+        parameters: Parameters it was prepared with, as plain data.
         subjects: Its subjects, by number.
-        refused: What was not taken.
+        refused: Subjects that were refused.
         slices: All rows of the index, by subject and slice.
-        index_sha256: SHA-256 of ``index.csv``, which names the content of all files by their hashes.
+        index_sha256: SHA-256 of ``index.csv``, which holds the hashes of all files.
         hilum: Version of hilum that made it.
     """
 
@@ -177,7 +177,7 @@ class Dataset:
         return [record for record in self.slices if record.subject in wanted]
 
     def image(self, record: SliceRecord) -> npt.NDArray[np.int16]:
-        """Read the picture of a slice; see :func:`read_image`."""
+        """Read the image of a slice; see :func:`read_image`."""
         return read_image(self.root / record.image)
 
     def mask(self, record: SliceRecord) -> npt.NDArray[np.uint8]:
@@ -186,19 +186,19 @@ class Dataset:
 
 
 def load_dataset(path: Path | str) -> Dataset:
-    """Read ``dataset.json`` and the index of a data set; pictures are not touched.
+    """Read ``dataset.json`` and the index of a dataset; no image is read.
 
     Args:
         path: The folder that ``hilum prepare`` made.
 
     Raises:
-        InputError: It is no data set, it is not complete, or its files do not belong together.
+        InputError: It is not a dataset, it is incomplete, or its files do not match.
     """
     root = Path(path)
     about = _load_about(root)
     digest = sha256_of(root / "index.csv")
     if digest != about.index_sha256:
-        raise InputError(f"index.csv and dataset.json of {root.name} do not belong together.", _AGAIN)
+        raise InputError(f"index.csv and dataset.json of {root.name} do not match.", _AGAIN)
     return Dataset(
         root=root,
         plane=about.plane,
@@ -214,7 +214,7 @@ def load_dataset(path: Path | str) -> Dataset:
 
 
 def load_index(path: Path | str) -> list[SliceRecord]:
-    """Read the index of a data set: one record a slice, by subject and slice.
+    """Read the index of a dataset: one record per slice, by subject and slice.
 
     Args:
         path: The folder that ``hilum prepare`` made.
@@ -226,63 +226,65 @@ def load_index(path: Path | str) -> list[SliceRecord]:
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.int16]:
-    """Read a picture of a data set: int16 array [row, column] in HU.
+    """Read the image of a slice: int16 array [row, column] in HU.
 
     Raises:
-        InputError: It is missing or damaged.
+        InputError: It is missing or corrupted.
     """
     import tifffile
 
     path = Path(path)
     with readable(path):
         try:
-            picture = tifffile.imread(path)
+            image = tifffile.imread(path)
         except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
             raise InputError(f"{path.name} is truncated or not a valid TIFF.", _AGAIN) from error
-    if picture.ndim != 2 or picture.dtype != np.int16:
-        raise InputError(f"{path.name} is no slice of a data set: it is {picture.dtype}.", _AGAIN)
-    array: npt.NDArray[np.int16] = picture
+    if image.ndim != 2 or image.dtype != np.int16:
+        raise InputError(
+            f"{path.name} is not a slice of a dataset: its type is {image.dtype}, expected int16.", _AGAIN
+        )
+    array: npt.NDArray[np.int16] = image
     return array
 
 
 def read_mask(path: Path | str) -> npt.NDArray[np.uint8]:
-    """Read a mask of a data set: uint8 array [row, column], 0 outside and 1 (or 1 and 2) inside.
+    """Read a mask of a dataset: uint8 array [row, column], 0 outside and 1 (or 1 and 2) inside.
 
     Raises:
-        InputError: It is missing or damaged.
+        InputError: It is missing or corrupted.
     """
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     with readable(path):
         try:
-            with Image.open(path) as picture:
-                array = np.array(picture)
+            with Image.open(path) as image:
+                array = np.array(image)
         except (UnidentifiedImageError, SyntaxError, ValueError) as error:
             raise InputError(f"{path.name} is truncated or not a valid PNG.", _AGAIN) from error
     if array.ndim != 2 or array.dtype != np.uint8:
-        raise InputError(f"{path.name} is no mask of a data set.", _AGAIN)
+        raise InputError(f"{path.name} is not a mask of a dataset.", _AGAIN)
     return array
 
 
 def _load_about(root: Path) -> _About:
     file = root / "dataset.json"
     if not root.is_dir():
-        raise InputError(f"There is no data set {root.name}.", Sentence("Make one with {verb:prepare}."))
+        raise InputError(f"There is no dataset {root.name}.", Sentence("Make one with {verb:prepare}."))
     if not file.is_file():
         begun = (root / "records").is_dir()
         if begun:
-            raise InputError(f"The data set {root.name} is not complete.", _AGAIN)
+            raise InputError(f"The dataset {root.name} is incomplete.", _AGAIN)
         raise InputError(
-            f"{root.name} is no data set: it holds no dataset.json.",
+            f"{root.name} is not a dataset: it holds no dataset.json.",
             Sentence("Make one with {verb:prepare}."),
         )
     name = f"dataset.json of {root.name}"
     about = read_json(file, name=name, hint=_AGAIN)
     if isinstance(about, dict) and str(about.get("schema")).startswith("hilum.volumes/"):
         raise InputError(
-            f"The data set {root.name} holds volumes, and slices are needed here.",
-            Sentence("Make one of slices with {verb:prepare}; volumes are for {set:model=volume}."),
+            f"The dataset {root.name} holds volumes, but slices are needed here.",
+            Sentence("Make a dataset of slices with {verb:prepare}; volumes are for {set:model=volume}."),
         )
     if not isinstance(about, dict) or about.get("schema") != DATASET_SCHEMA:
         raise InputError(
@@ -296,17 +298,17 @@ def _load_index(root: Path, subjects: set[int]) -> list[SliceRecord]:
     name = f"index.csv of {root.name}"
     rows = read_rows(root / "index.csv", most=_MOST_INDEX_BYTES, name=name, hint=_AGAIN)
     if not rows or tuple(rows[0][1]) != COLUMNS:
-        raise InputError(f"{name} is damaged: its columns are not those of a data set.", _AGAIN)
+        raise InputError(f"{name} is corrupted: its columns are not those of a dataset.", _AGAIN)
     out = []
     for line, row in rows[1:]:
         try:
             record = _parse_row(row)
         except ValueError as error:
-            raise InputError(f"Line {line} of {name} is damaged: {shown(','.join(row))}.", _AGAIN) from error
-        if record.subject not in subjects:
             raise InputError(
-                f"Line {line} of {name} is of a subject that dataset.json does not hold.", _AGAIN
-            )
+                f"Line {line} of {name} is corrupted: {shown(','.join(row))}.", _AGAIN
+            ) from error
+        if record.subject not in subjects:
+            raise InputError(f"Line {line} of {name} names a subject that is not in dataset.json.", _AGAIN)
         out.append(record)
     return out
 

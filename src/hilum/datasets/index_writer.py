@@ -1,4 +1,4 @@
-"""Putting a data set's index together from the records of its subjects, without holding all of it."""
+"""Building the index of a dataset from the records of its subjects, one record at a time."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def record_numbers(root: Path) -> list[int]:
 
 
 def refuse_copies(root: Path) -> dict[int, int]:
-    """Refuse subjects whose image is the same file as that of one before: a study would count it twice.
+    """Refuse subjects whose image duplicates that of an earlier subject, so that no scan counts twice.
 
     Returns:
-        The number of the first by the number of each copy.
+        Number of each duplicate to the number of the subject that it duplicates.
     """
     first: dict[str, int] = {}
     copies: dict[int, int] = {}
@@ -50,7 +50,7 @@ def refuse_copies(root: Path) -> dict[int, int]:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove slices or volumes that no record holds, such as those of a subject whose source has changed."""
+    """Remove slices or volumes without a record, such as those of a subject whose source has changed."""
     slices = {
         number: len(record.get("slices", record.get("volumes", ()))) for number, record in _records(root)
     }
@@ -64,8 +64,8 @@ def remove_leftovers(root: Path) -> None:
 def finish_dataset(root: Path, parameters: dict[str, Any]) -> int:
     """Write ``index.parquet``, ``index.csv`` and, last, ``dataset.json``; return the number of rows.
 
-    The same records give the same bytes. ``index.parquet`` needs pyarrow; where that is not installed it is
-    left away, and nothing else changes.
+    Equal records give equal bytes. ``index.parquet`` needs pyarrow; without pyarrow it is not written,
+    and nothing else changes.
 
     Raises:
         OutputError: They cannot be written.
@@ -146,13 +146,13 @@ def _write_parquet(root: Path, plane: str) -> None:
         from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         with suppress(FileNotFoundError):
-            path.unlink()  # one that no longer fits is worse than none
+            path.unlink()  # an outdated index must not stay
         return
     whole, real, text = pa.int32(), pa.float64(), pa.string()
     types = [whole, whole, text, whole, whole, real, real, real, real, text, text, text, text]
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
     rows = _rows(root, plane)
-    # A file and not its name: pyarrow takes no name that is not UTF-8.
+    # An open file instead of its name: pyarrow rejects names that are not UTF-8.
     with (
         atomic_file(path) as part,
         part.open("wb") as file,

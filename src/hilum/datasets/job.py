@@ -1,4 +1,4 @@
-"""What is to be made of a subject, and what became of it: plain data that goes to a process and back."""
+"""The job and the outcome of one subject: plain data that is passed to a worker process and back."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ IMAGES, MASKS = "images", "masks"
 
 @dataclass(frozen=True)
 class Job:
-    """One subject to make, and how.
+    """One subject to prepare, with its parameters.
 
     Attributes:
         id: Number of the subject.
-        name: Its long name; serves to keep it out of what is written.
-        pairs: Image and mask, or several pictures of single slices.
-        root: The data set.
-        plane: How to cut.
+        name: Its long name; known here so that it can be kept out of the output.
+        pairs: Image and mask, or several single slices with their masks.
+        root: The dataset.
+        plane: Plane of the slices.
         spacing: Pixel size.
-        sides: Whether masks keep right (1) and left (2) apart.
-        labels: Meaning of the values in the masks, None where they tell it themselves.
+        sides: Whether masks label right (1) and left (2) separately.
+        labels: Meaning of the mask values; None if the masks state it themselves.
         resample_masks: Whether masks on other grids are resampled.
-        step_mm: Side of the voxels in mm where volumes are made; None for slices.
+        step_mm: Voxel size in mm for volumes; None for slices.
         pleura: Value, or name in lower case, of pleural fluid and free gas in the masks, to 3 and 4.
     """
 
@@ -53,14 +53,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a subject.
+    """The outcome of one subject.
 
     Attributes:
         id: Its number.
-        slices: How many slices, or volumes, it has; 0 where it was refused.
-        kept: Whether it was there already.
-        notes: (code, sentence) pairs of what was done to it that a person should know.
-        error: Why it was refused, with file names, for the person at the terminal.
+        slices: Number of slices or volumes; 0 if it was refused.
+        kept: Whether it was complete before this run.
+        notes: (code, sentence) pairs on changes that the user should review.
+        error: Why it was refused, with file names; for the terminal only.
     """
 
     id: int
@@ -72,7 +72,7 @@ class Outcome:
 
 @contextmanager
 def on_full_disk(root: Path) -> Iterator[None]:
-    """Say that the disk is full, and what stays; other errors of writing as everywhere.
+    """Report a full disk and what is kept; other write errors are reported as usual.
 
     Raises:
         OutputError: Something in ``root`` cannot be written.
@@ -84,7 +84,7 @@ def on_full_disk(root: Path) -> Iterator[None]:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in DISK_FULL:
             raise OutputError(
-                f"The disk of {root} is full; subjects that were finished are kept.",
-                "Free some space and run the same command again: it goes on.",
+                f"The disk of {root} is full; finished subjects are kept.",
+                "Free some space and run the same command again: it resumes.",
             ) from cause
         raise

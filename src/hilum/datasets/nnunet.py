@@ -16,7 +16,7 @@ from hilum.io.vocabulary import BOTH, LabelMap, listed
 
 __all__ = ["image_channel", "is_nnunet", "label_map", "listed_cases"]
 
-#: Labels that nnU-Net gives a meaning of its own: outside of all, and voxels that nobody judged.
+#: Labels with a meaning of their own in nnU-Net: background, and voxels that were not annotated.
 _BACKGROUND, _IGNORED = "background", "ignore"
 _MOST_DIGITS = 9
 
@@ -31,12 +31,12 @@ def is_nnunet(content: object) -> bool:
 
 
 def _is_number(key: str) -> bool:
-    """Whether a key is the number of a channel or a label; one of more digits is neither."""
+    """Whether a key is the number of a channel or a label; a longer number is neither."""
     return key.isascii() and key.isdecimal() and len(key) <= _MOST_DIGITS
 
 
 def image_channel(content: object) -> int:
-    """Return the number of the channel that is the CT; the first where none is called so."""
+    """Return the number of the CT channel; the first channel if none is named CT."""
     names = content.get("channel_names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         for key, name in names.items():
@@ -46,7 +46,7 @@ def image_channel(content: object) -> int:
 
 
 def listed_cases(content: object) -> list[tuple[str, list[str], str]] | None:
-    """Return name, images by channel and mask of the cases that it lists; None where it lists none."""
+    """Return name, images by channel and mask of the listed cases; None if no case is listed."""
     cases = content.get("dataset") if isinstance(content, dict) else None
     if not isinstance(cases, dict):
         return None
@@ -66,17 +66,17 @@ def listed_cases(content: object) -> list[tuple[str, list[str], str]] | None:
 
 
 def label_map(content: object, name: str) -> LabelMap | None:
-    """What the labels of a ``dataset.json`` mean, of nnU-Net or of the Decathlon; None where it names none.
+    """Return the meaning of the labels in a ``dataset.json`` of nnU-Net or the Decathlon; None if absent.
 
     nnU-Net writes ``{"lung": 1}`` and, for regions, ``{"lungs": [1, 2], "left lung": [2]}``; the Decathlon
     writes ``{"1": "lung"}``.
 
     Args:
         content: Its content.
-        name: What the file is called in an error.
+        name: Name of the file in an error message.
 
     Raises:
-        InputError: It names its labels, and none of them is a lung.
+        InputError: It names its labels, but no lung among them.
     """
     labels = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(labels, dict):
@@ -89,12 +89,17 @@ def label_map(content: object, name: str) -> LabelMap | None:
     for title, values in named.items():
         part = lung_of(title) or 0
         for value in values:
-            if part and parts.get(value, 0) in (0, BOTH):  # a region of one side goes before one of both
+            if part and parts.get(value, 0) in (
+                0,
+                BOTH,
+            ):  # a region of one side takes precedence over one of both
                 parts[value] = part
     if not any(parts.values()):
         raise InputError(
-            f"{name} names its labels ({listed(named)}), and none of them is a lung.",
-            Sentence("Say which are lung, such as {set:labels=1=right,2=left}, or {set:labels=both}."),
+            f"{name} names its labels ({listed(named)}), but no lung among them.",
+            Sentence(
+                "State which values are lung, such as {set:labels=1=right,2=left}, or {set:labels=both}."
+            ),
         )
     return LabelMap(values=tuple(sorted(parts.items())), origin=name)
 

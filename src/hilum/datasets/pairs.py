@@ -1,9 +1,9 @@
-"""Finding pairs of image and mask, however they are laid out on the disk.
+"""Finding pairs of image and mask in the common folder layouts.
 
-Six forms are known: a CSV file; a ``dataset.json`` of the Medical Segmentation Decathlon (Antonelli et al.
+Six layouts are known: a CSV file; a ``dataset.json`` of the Medical Segmentation Decathlon (Antonelli et al.
 2022) as MONAI reads it; a ``dataset.json`` of nnU-Net (version 2), see :mod:`hilum.datasets.nnunet`;
 two folders side by side (``images``/``masks``, nnU-Net's ``imagesTr``/``labelsTr``);
-two folders that are named; and one folder in which the names tell image from mask.
+two folders given by the user; and one folder in which file names distinguish image and mask.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ _FORMS = (
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its mask. Where one was not found, ``problem`` says so in one sentence."""
+    """An image and its mask. If one of them is missing, ``problem`` says so in one sentence."""
 
     image: Path | None
     mask: Path | None
 
     @property
     def problem(self) -> str:
-        """What is missing, in one sentence; empty where the pair is whole."""
+        """What is missing, in one sentence; empty if the pair is complete."""
         if self.image is None:
             return "There is a mask but no image."
         return "There is an image but no mask." if self.mask is None else ""
@@ -75,7 +75,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject by its long name, with one pair, or with several pictures of single slices."""
+    """A subject by its long name, with one pair, or with several single slices."""
 
     name: str
     pairs: tuple[Pair, ...]
@@ -88,15 +88,15 @@ def find_pairs(
 
     Args:
         source: A folder, a CSV file or a Decathlon ``dataset.json``; with ``masks``, the folder of images.
-        masks: The folder of masks, where images and masks lie in two unrelated folders.
-        several: Whether a subject may have several volumes, as a table says; a split keeps them together.
+        masks: The folder of masks, if images and masks are in two unrelated folders.
+        several: Whether a subject may have several volumes, as given in a table; a split keeps them together.
 
     Returns:
         The subjects in natural order of their names. An image without a mask, or a mask without an image, is
         a subject whose pair has a ``problem``.
 
     Raises:
-        InputError: Nothing was found, a subject stands there twice, or a table cannot be read.
+        InputError: Nothing was found, a subject occurs twice, or a table cannot be read.
     """
     source = Path(source)
     if masks is not None:
@@ -131,7 +131,7 @@ def _from_file(path: Path) -> list[_Entry]:
     if suffix == ".json":
         content = _load_json(path)
         return _from_nnunet(path, content) if is_nnunet(content) else _from_decathlon(path, content)
-    raise InputError(f"{path.name} does not tell pairs of image and mask.", _FORMS)
+    raise InputError(f"{path.name} does not define pairs of image and mask.", _FORMS)
 
 
 def _from_folder(folder: Path) -> list[_Entry]:
@@ -139,7 +139,7 @@ def _from_folder(folder: Path) -> list[_Entry]:
     if table.is_file():
         content = _load_json(table)
         if isinstance(content, dict) and str(content.get("schema", "")).startswith("hilum.dataset/"):
-            raise InputError(f"{folder.name} is a data set already.", "Give the pairs it was made from.")
+            raise InputError(f"{folder.name} is already a dataset.", "Give the pairs it was made from.")
         if isinstance(content, dict) and isinstance(content.get("training"), list):
             return _from_decathlon(table, content)
         if is_nnunet(content) and (folder / "imagesTr").is_dir():
@@ -154,13 +154,13 @@ def _from_folder(folder: Path) -> list[_Entry]:
 
 
 def labels_of(source: Path) -> LabelMap | None:
-    """What the labels of a data set mean by its ``dataset.json``, None where there is none that tells.
+    """Return the meaning of the labels as stated in ``dataset.json``; None if it is not stated.
 
     Args:
-        source: What :func:`find_pairs` is given.
+        source: As for :func:`find_pairs`.
 
     Raises:
-        InputError: It names its labels, and none of them is a lung.
+        InputError: It names its labels, but no lung among them.
     """
     table = source / "dataset.json" if source.is_dir() else source
     if table.suffix.lower() != ".json" or not table.is_file():
@@ -169,7 +169,7 @@ def labels_of(source: Path) -> LabelMap | None:
 
 
 def _from_nnunet(path: Path, content: object) -> list[_Entry]:
-    """Take the pairs of a ``dataset.json`` of nnU-Net: those it lists, else those of its folders."""
+    """Return the pairs of a ``dataset.json`` of nnU-Net: those it lists, else those of its folders."""
     channel = image_channel(content)
     cases = listed_cases(content)
     if cases is not None:
@@ -181,8 +181,8 @@ def _from_nnunet(path: Path, content: object) -> list[_Entry]:
     missing = [folder.name for folder in folders if not folder.is_dir()]
     if missing:
         raise InputError(
-            f"{path.name} is of nnU-Net, but there is no folder {missing[0]} beside it.",
-            "Give the dataset.json of a raw data set (nnUNet_raw/DatasetXXX_NAME).",
+            f"{path.name} is a dataset.json of nnU-Net, but there is no folder {missing[0]} beside it.",
+            "Give the dataset.json of a raw dataset (nnUNet_raw/DatasetXXX_NAME).",
         )
     return _two_folders(*folders, channel=channel)
 
@@ -194,7 +194,7 @@ def _from_csv(path: Path) -> list[_Entry]:
     if not {"image", "mask"} <= columns.keys():
         raise InputError(
             f"{path.name} has no columns image and mask.",
-            "Name them in its first line: image,mask[,subject].",
+            "Write a header line: image,mask[,subject].",
         )
     out = []
     for number, row in rows[1:]:
@@ -205,7 +205,9 @@ def _from_csv(path: Path) -> list[_Entry]:
         if not image and not mask:
             continue
         if not image:
-            raise InputError(f"Line {number} of {path.name} names no image.", "Fill it in, or drop the line.")
+            raise InputError(
+                f"Line {number} of {path.name} gives no image.", "Fill it in, or delete the line."
+            )
         if len(name) > _LONGEST_NAME or len(image) > _LONGEST_PATH or len(mask) > _LONGEST_PATH:
             raise InputError(f"Line {number} of {path.name} holds a name that is too long.", "Shorten it.")
         for entry in filter(None, (image, mask)):
@@ -218,9 +220,9 @@ def _from_csv(path: Path) -> list[_Entry]:
 def _refuse_backslashes(table: Path, number: int, entry: str) -> None:
     if os.sep == "/" and "\\" in entry and not (table.parent / entry).exists():
         raise InputError(
-            f"Line {number} of {table.name} writes a path with backslashes ({entry}), which only Windows "
+            f"Line {number} of {table.name} holds a path with backslashes ({entry}), which only Windows "
             "reads as folders.",
-            "Write / instead; Windows reads that too.",
+            "Use / instead; Windows accepts it too.",
         )
 
 
@@ -254,17 +256,17 @@ def _load_json(path: Path) -> object:
 
 
 def _two_folders(images: Path, masks: Path, channel: int = 0) -> list[_Entry]:
-    """Match by equal names, else by names without the words that tell image from mask.
+    """Match by equal names, else by names without the words that mark an image or a mask.
 
     Of the channels of nnU-Net (``_0000``, ``_0001`` ...) the one with the number ``channel`` is taken.
     """
-    pictures, labels = _files(images), _files(masks)
+    scans, labels = _files(images), _files(masks)
     by_stem = _unique(labels, lambda file: _stem(file, masks))
     by_core = _unique(labels, lambda file: _core(file, masks))
-    stems = {_stem(file, images): file for file in pictures}
+    stems = {_stem(file, images): file for file in scans}
     out: list[_Entry] = []
     used: set[Path] = set()
-    for file in pictures:
+    for file in scans:
         stem = _stem(file, images)
         ending = _CHANNEL.search(stem)
         bare = stem[: ending.start()] if ending else stem
@@ -281,7 +283,7 @@ def _two_folders(images: Path, masks: Path, channel: int = 0) -> list[_Entry]:
 
 
 def _by_names(folder: Path) -> list[_Entry]:
-    """Tell image from mask by the words in the names, in a folder of any depth."""
+    """Distinguish image and mask by the words in their names, in a folder of any depth."""
     images: dict[str, list[Path]] = {}
     masks: dict[str, list[Path]] = {}
     for file in _files(folder):
@@ -303,7 +305,7 @@ def _by_names(folder: Path) -> list[_Entry]:
 def _files(folder: Path) -> list[Path]:
     out = []
     with readable(folder):
-        next(os.scandir(folder), None)  # os.walk would pass over a folder that may not be listed
+        next(os.scandir(folder), None)  # os.walk silently skips a folder that cannot be listed
     for root, folders, names in os.walk(folder):
         folders.sort()
         for name in [name for name in folders if _split(name) == ("", True)]:
@@ -315,13 +317,13 @@ def _files(folder: Path) -> list[Path]:
             if low.startswith(".") or not low.endswith(_SUFFIXES):
                 continue
             if low.endswith(".img") and Path(root, name[:-4] + ".hdr").exists():
-                continue  # the voxels of the header beside it
+                continue  # the raw voxel data of a header beside it
             out.append(Path(root, name))
     return out
 
 
 def _stem(file: Path, root: Path | None = None) -> str:
-    """Name without suffix; below ``root`` with the folders between, so that equal names stay apart."""
+    """Name without suffix; below ``root`` with the folders between, so that equal names stay distinct."""
     name = file.name
     for suffix in sorted(_SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix) and len(name) > len(suffix):
@@ -335,7 +337,7 @@ def _stem(file: Path, root: Path | None = None) -> str:
 def _core(file: Path, root: Path | None = None) -> str:
     """Name of the subject: the file's name without words such as ``_ct`` or ``_lungs``.
 
-    Where the name is nothing but such a word, the folder's name is the subject's.
+    If the name is only such a word, the folder's name is used.
     """
     bare, _ = _split(_stem(file))
     inside = root is None or file.parent != root
@@ -348,10 +350,10 @@ def _core(file: Path, root: Path | None = None) -> str:
 
 
 def _split(stem: str) -> tuple[str, bool]:
-    """Return a name without the words for its role, empty if it is no more, and whether it is a mask's.
+    """Return a name without its role words (possibly empty), and whether it names a mask.
 
-    Words at the end decide; one at the beginning counts where there is none at the end, except ``lung``,
-    which begins the names of whole collections.
+    Words at the end decide; a word at the beginning counts if there is none at the end, except ``lung``,
+    which starts the names of whole collections.
     """
     words: list[str] = []
     while (cut := re.match(r"(.+?)[_\-. ]+([^_\-. ]+)$", stem)) and cut[2].lower() in _WORDS:
@@ -378,13 +380,13 @@ def _unique(files: Iterable[Path], key: Callable[[Path], str]) -> dict[str, Path
 
 def _twice(name: str, how: str) -> InputError:
     return InputError(
-        f"The subject {shown(name)} stands there twice, {how}.",
-        "Keep one, or give them different names; a subject counts once.",
+        f"The subject {shown(name)} occurs twice, {how}.",
+        "Keep one of them, or rename one.",
     )
 
 
 def _group(entries: Iterable[_Entry], several: bool) -> list[Subject]:
-    """Put the pairs of a subject together; without ``several`` only single slices may be more than one."""
+    """Group the pairs by subject; without ``several`` only single slices may occur more than once."""
     ordered = sorted(entries, key=lambda entry: natural_key(entry[0]))  # stable: pairs keep their order
     out = []
     for name, group in groupby(ordered, key=lambda entry: entry[0]):

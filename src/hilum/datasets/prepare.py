@@ -1,8 +1,8 @@
-"""``prepare``: from pairs of image and mask to a data set of slices or of volumes.
+"""``prepare``: from pairs of image and mask to a dataset of slices or of volumes.
 
-One volume is in memory at a time in each process. Each subject is made whole or not at all, and leaves a
-record; the index is built from the records at the end. A run that was killed at any moment is finished by
-the same command, with the same bytes as one that was not.
+Each process holds one volume in memory. Each subject is written completely or not at all, with a
+record; the index is built from the records at the end. A run that was killed at any moment is completed by
+the same command, with the same bytes as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _LOCK = ".hilum-lock"
 _PARAMETERS = "parameters.json"
 _KNOWN = {IMAGES, MASKS, RECORDS, "dataset.json", "index.csv", "index.parquet", ".DS_Store", "Thumbs.db"}
 _MOST_WORKERS = 8
-#: Side of the voxels of volumes in mm: finer takes gigabytes to train, coarser shows no lung of a child.
+#: Voxel size of volumes in mm: finer takes gigabytes to train, coarser does not resolve a child's lung.
 _STEP_RANGE = (1.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A subject that was not taken: its number, its long name (for the terminal only) and why."""
+    """A refused subject: its number, its long name (for the terminal only) and the reason."""
 
     id: int
     name: str
@@ -59,18 +59,18 @@ class Refused:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What :func:`prepare` did.
+    """The outcome of :func:`prepare`.
 
     Attributes:
-        dataset: The data set.
+        dataset: The dataset.
         dictionary: The dictionary of subjects.
-        subjects: How many subjects the data set holds.
-        slices: How many slices, or volumes, it holds.
+        subjects: Number of subjects in the dataset.
+        slices: Number of slices or volumes in the dataset.
         made: Numbers of the subjects that were made in this run.
         kept: Numbers of those that were complete already.
-        refused: What was not taken.
-        alone: Whether one process did all, because the system gave no more.
-        notes: (number, code, sentence) of what was done to masks that a person should know.
+        refused: Subjects that were refused.
+        alone: Whether one process did all the work, because the system allowed no more.
+        notes: (number, code, sentence) on changes of masks that the user should review.
     """
 
     dataset: Path
@@ -85,7 +85,7 @@ class Prepared:
 
 
 def default_workers() -> int:
-    """Return how many processes to use: the cores that this process may run on, at most eight."""
+    """Return the number of processes to use: the cores that this process may run on, at most eight."""
     return thread_count(_MOST_WORKERS)
 
 
@@ -105,33 +105,33 @@ def prepare(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Make a data set of pairs of image and mask: of slices, or of whole volumes on isotropic voxels.
+    """Make a dataset from pairs of image and mask: slices, or whole volumes on isotropic voxels.
 
     Args:
-        pairs: Where they are, see :func:`hilum.datasets.find_pairs`.
-        out: The data set: a new folder, one that a killed run left, or one to add subjects to.
-        masks: The folder of masks, where they lie in a folder of their own.
+        pairs: Location of the pairs, see :func:`hilum.datasets.find_pairs`.
+        out: The dataset: a new folder, one left by a killed run, or one to add subjects to.
+        masks: The folder of masks, if they are in a separate folder.
         plane: ``coronal``, ``axial`` or ``sagittal``.
-        spacing: ``keep``, ``square`` (the finer of the two distances for both) or (row, column) in mm.
-        sides: Keep right (1) and left (2) lung apart in the masks; otherwise both are 1.
-        volumes: Make volumes for the training of the 3-D network instead of slices; ``plane``, ``spacing``
-            and ``sides`` are then not used, and sides are always kept apart.
-        step_mm: Side of the voxels of the volumes in mm.
-        labels: What the values of the masks mean, where neither they nor a ``dataset.json`` tell: a
+        spacing: ``keep``, ``square`` (the finer of the two spacings for both) or (row, column) in mm.
+        sides: Label right (1) and left (2) lung separately in the masks; otherwise both are 1.
+        volumes: Make volumes to train the 3-D network on, instead of slices; ``plane``, ``spacing``
+            and ``sides`` are then ignored, and the lungs are always labelled separately.
+        step_mm: Voxel size of the volumes in mm.
+        labels: Meaning of the mask values, if neither the masks nor a ``dataset.json`` state it: a
             vocabulary or pairs, see :func:`hilum.io.vocabulary.parse_labels`. For volumes also
             pleural fluid and free gas, such as ``1=right,2=left,3=fluid,4=gas``.
-        resample_masks: Bring masks on other grids to those of their images, by nearest neighbour. A mask that
+        resample_masks: Resample masks to the grids of their images by nearest neighbour. A mask that
             would lose more than 5 % of its volume is refused.
-        subjects: The dictionary of subjects; by default beside the data set, ``OUT.subjects.json``.
-        workers: Number of processes. More than one needs a main module that can be imported.
+        subjects: The dictionary of subjects; by default beside the dataset, ``OUT.subjects.json``.
+        workers: Number of processes. More than one needs an importable main module.
         progress: Called with the fraction done and a sentence.
 
     Returns:
-        What was made. Pairs that cannot be used are listed with the reason, and the others are done.
+        The outcome. Unusable pairs are listed with the reason; the others are prepared.
 
     Raises:
-        UsageError: An argument is not allowed, or does not fit the data set that is there already.
-        InputError: No pair was found or none can be used, or a subject stands there twice.
+        UsageError: An argument is not allowed, or does not match the existing dataset.
+        InputError: No usable pair was found, or a subject occurs twice.
         OutputError: It cannot be written.
     """
     wanted = _volume_parameters(step_mm) if volumes else _parameters(plane, spacing, sides)
@@ -144,15 +144,15 @@ def prepare(
     if workers < 1:
         raise UsageError(f"workers is {workers}, expected at least 1.")
     if root.resolve() in dictionary.resolve().parents:
-        raise UsageError("subjects lies inside of the data set, which must not hold names.")
+        raise UsageError("subjects lies inside the dataset, which must not hold names.")
     found = find_pairs(Path(pairs), None if masks is None else Path(masks), several=volumes)
     with _open(root, wanted) as is_new:
         known = read_dictionary(dictionary)
         if not known and record_numbers(root):
             raise InputError(
-                f"The dictionary {dictionary.name} of this data set is missing, so new subjects cannot be "
-                "told from old ones.",
-                Sentence("Give it{with:subjects}, or make the data set anew."),
+                f"The dictionary {dictionary.name} of this dataset is missing, so new subjects cannot be "
+                "distinguished from old ones.",
+                Sentence("Give it{with:subjects}, or make the dataset again."),
             )
         numbers = assign(dictionary, [subject.name for subject in found])
         jobs = [
@@ -217,7 +217,7 @@ def _volume_parameters(step_mm: float) -> dict[str, Any]:
 
 @contextmanager
 def _open(root: Path, wanted: dict[str, Any]) -> Iterator[bool]:
-    """Lock the data set, make its folders and clear what a killed run left; yields whether it is new."""
+    """Lock the dataset, make its folders and remove leftovers of a killed run; yields whether it is new."""
     lock = FileLock(root / _LOCK, timeout=0)
     made = False
     try:
@@ -243,13 +243,13 @@ def _open(root: Path, wanted: dict[str, Any]) -> Iterator[bool]:
     finally:
         try:
             _close(root, lock, made)
-        except BaseException:  # a signal came between
+        except BaseException:  # a signal arrived in between
             _close(root, lock, made)
             raise
 
 
 def _clear_parts(root: Path) -> None:
-    """Remove what is not complete: of a run that was killed, or of processes of this one that were ended."""
+    """Remove incomplete files of a killed run, or of worker processes of this run that were ended."""
     for home in (root, root / RECORDS, root / IMAGES, root / MASKS):
         for part in home.glob(f"{HIDDEN}*"):
             if part.is_dir():
@@ -259,7 +259,7 @@ def _clear_parts(root: Path) -> None:
 
 
 def _close(root: Path, lock: FileLock, made: bool) -> None:
-    """Let go of the data set; never fails. Without the lock it belongs to another process."""
+    """Unlock the dataset; never fails. Without the lock it belongs to another process."""
     if lock.is_locked:
         with suppress(OSError):
             _clear_parts(root)
@@ -278,13 +278,13 @@ def _check_ours(root: Path) -> None:
     if foreign or (entries & {IMAGES, MASKS} and RECORDS not in entries):
         what = f" ({foreign[0]})" if foreign else ""
         raise OutputError(
-            f"{root} holds files that are no data set of hilum{what}, so it is not touched.",
+            f"{root} holds files that are not a dataset of hilum{what}, so it is left unchanged.",
             Sentence("Give another folder{with:out}."),
         )
 
 
 def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
-    """A data set has one plane and one pixel size; they stand there before the first slice."""
+    """Check or write the parameters: a dataset has one plane and one pixel size, fixed at its start."""
     file = root / RECORDS / _PARAMETERS
     if not file.exists():
         write_json(file, wanted)
@@ -292,14 +292,14 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
     hint = Sentence("Give another folder{with:out}.")
     there = read_json(file, name=f"{_PARAMETERS} of {root.name}", hint=hint)
     if not isinstance(there, dict):
-        raise InputError(f"{_PARAMETERS} of {root.name} is damaged.", hint)
+        raise InputError(f"{_PARAMETERS} of {root.name} is corrupted.", hint)
     if ("step_mm" in there) != ("step_mm" in wanted):
         held = "volumes" if "step_mm" in there else "slices"
-        raise UsageError(f"The data set {root.name} holds {held}.", hint)
+        raise UsageError(f"The dataset {root.name} holds {held}.", hint)
     for name, value in wanted.items():
         if there.get(name) != value:
             raise UsageError(
-                f"The data set {root.name} was made with {name} = {shown(there.get(name))}, not {value}.",
+                f"The dataset {root.name} was made with {name} = {shown(there.get(name))}, not {value}.",
                 Sentence("Use the same {option:$name}, or give another folder{with:out}.", name=name),
             )
 
@@ -308,7 +308,7 @@ def _run(jobs: list[Job], workers: int, progress: Progress | None) -> tuple[list
     """Make the subjects, in this process or in several.
 
     Returns:
-        The outcomes in the order of the jobs, and whether several processes were wanted but not to be had.
+        The outcomes in the order of the jobs, and whether several processes were requested but unavailable.
     """
     say = progress or (lambda fraction, what: None)
     done: dict[int, Outcome] = {}
@@ -336,16 +336,14 @@ def _without_copies(root: Path, outcomes: list[Outcome]) -> list[Outcome]:
     for outcome in outcomes:
         if outcome.id in copies:
             first = copies[outcome.id]
-            error = InputError(
-                f"Its image is the same as that of subject {first}.", "Take one away: a subject counts once."
-            )
+            error = InputError(f"Its image is the same as that of subject {first}.", "Remove one of them.")
             outcome = Outcome(outcome.id, 0, error=error)
         out.append(outcome)
     return out
 
 
 def _stop_if_nothing(root: Path, outcomes: list[Outcome], is_new: bool, dictionary: Path | None) -> None:
-    """Where not one pair of a new data set can be used, leave nothing and say why."""
+    """If no pair of a new dataset is usable, leave nothing and raise with the reason."""
     if not is_new or any(outcome.slices for outcome in outcomes):
         return
     numbers = set(record_numbers(root))
@@ -360,7 +358,7 @@ def _stop_if_nothing(root: Path, outcomes: list[Outcome], is_new: bool, dictiona
     if len(errors) > 1:
         raise first.saying(
             Sentence(
-                "None of the {count} pairs can be used; the first: {message}",
+                "None of the {count} pairs can be used. The first: {message}",
                 count=len(errors),
                 message=first.message,
             )

@@ -1,4 +1,4 @@
-"""Work in several processes, which end with the one that started them: done, interrupted or killed."""
+"""Worker processes that end with their parent, be it finished, interrupted or killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hilum.core.sentences import Sentence
 
 __all__ = ["NoProcessesError", "check_socket_paths", "run_in_processes"]
 
-#: Bytes of a path that a Unix socket may have: 108 with the closing nought on Linux, 104 on macOS.
+#: Longest path of a Unix socket in bytes: 108 with the terminating NUL on Linux, 104 on macOS.
 _SOCKET_PATH_BYTES = 103
 #: Bytes that Python adds to the temporary folder: /pymp-xxxxxxxx/listener-xxxxxxxx.
 _SOCKET_NAME_BYTES = 32
@@ -28,14 +28,14 @@ Outcome = TypeVar("Outcome")
 
 
 class NoProcessesError(Exception):
-    """The system gives no processes that work together; what was not noted is not done."""
+    """The system cannot start a process pool; jobs without a noted outcome are not done."""
 
 
 def check_socket_paths() -> None:
-    """Refuse a temporary folder whose path is too long for the sockets of processes that load slices.
+    """Refuse a temporary folder whose path is too long for the sockets of data loader processes.
 
-    torch hands slices over through sockets there. Where their names are too long it drops the slices without
-    a word, and the training waits for them for ever.
+    torch passes slices through sockets there. If their names are too long, it silently drops the slices
+    and the training waits forever.
 
     Raises:
         UsageError: The path is too long.
@@ -43,7 +43,7 @@ def check_socket_paths() -> None:
     length = len(os.fsencode(tempfile.gettempdir())) + _SOCKET_NAME_BYTES
     if os.name == "posix" and length > _SOCKET_PATH_BYTES:
         raise UsageError(
-            "The path of the temporary folder is too long for processes that load slices.",
+            "The path of the temporary folder is too long for data loader processes.",
             Sentence("Set TMPDIR to a shorter one, or {set:set=workers=0}."),
         )
 
@@ -51,7 +51,7 @@ def check_socket_paths() -> None:
 def run_in_processes(
     work: Callable[[Job], Outcome], jobs: Iterable[Job], workers: int, note: Callable[[Outcome], None]
 ) -> None:
-    """Do jobs in several processes; where this one is interrupted they end at once.
+    """Run jobs in several processes, which end at once if this one is interrupted.
 
     Args:
         work: A function that can be imported.
@@ -60,7 +60,7 @@ def run_in_processes(
         note: Called with each outcome, in the order in which they come.
 
     Raises:
-        OutputError: A process was ended from outside.
+        OutputError: A process was killed.
         NoProcessesError: There are no semaphores, as where /dev/shm is missing, or no more processes.
     """
     before = set(active_children())
@@ -84,10 +84,10 @@ def run_in_processes(
                 note(future.result())
     except BrokenProcessPool as error:
         raise OutputError(
-            "A process that made slices was ended from outside, most likely because memory ran out.",
-            Sentence("Do the same with {set:workers=1}: it goes on where it stopped."),
+            "A worker process was killed, most likely because memory ran out.",
+            Sentence("Run it again with {set:workers=1}: it resumes where it stopped."),
         ) from error
-    except (HilumError, NoProcessesError):  # what runs comes to its end
+    except (HilumError, NoProcessesError):  # running jobs are allowed to finish
         raise
     except BaseException:
         for child in set(active_children()) - before:
@@ -112,7 +112,7 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[[Job], Outcome], job: Job)
 
 @contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C and the end of a terminal: their parent does, and ends them."""
+    """Start processes that ignore Ctrl-C and hang-up: their parent handles these and ends them."""
     mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
     if mask is None:
         yield
@@ -125,7 +125,7 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed, so that two runs never write at a time."""
+    """End this process when its parent is killed, so that two runs never write at the same time."""
     parent = parent_process()
     if parent is None:
         return

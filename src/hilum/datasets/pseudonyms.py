@@ -1,4 +1,4 @@
-"""The dictionary of subjects: short numbers for long names, kept outside of the data set."""
+"""The dictionary of subjects: short numbers for long names, kept outside the dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_dictionary(path: Path) -> dict[int, str]:
     """Read number and name of each subject; empty where there is no file.
 
     Raises:
-        InputError: The file is no dictionary of subjects.
+        InputError: The file is not a dictionary of subjects.
     """
     if not path.exists():
         return {}
@@ -30,7 +30,7 @@ def read_dictionary(path: Path) -> dict[int, str]:
     if not isinstance(content, dict) or not all(
         _NUMBER.fullmatch(key) and isinstance(value, str) and value for key, value in content.items()
     ):
-        raise InputError(f"{path.name} is no dictionary of subjects, with a name for each number.", hint)
+        raise InputError(f"{path.name} is not a dictionary of subjects: each number needs a name.", hint)
     out = {int(key): value for key, value in content.items()}
     if len(set(out.values())) < len(out):
         raise InputError(f"{path.name} names a subject twice.", "Correct it, or give another file.")
@@ -38,20 +38,20 @@ def read_dictionary(path: Path) -> dict[int, str]:
 
 
 def assign(path: Path, names: Iterable[str]) -> dict[str, int]:
-    """Give each name its number: the one it has, or the next free ones in the order given.
+    """Assign each name its existing number, or the next free number in the order given.
 
     The file is readable by its owner only. It is written before anything else, so that a run that was killed
     finds the same numbers.
 
     Args:
-        path: The dictionary; it is made where it does not exist.
+        path: The dictionary; created if it does not exist.
         names: Long names in a stable order.
 
     Returns:
         Number by name, of all names in the dictionary.
 
     Raises:
-        InputError: The file is no dictionary of subjects.
+        InputError: The file is not a dictionary of subjects.
         OutputError: It cannot be written.
     """
     known = read_dictionary(path)

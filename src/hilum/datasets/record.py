@@ -1,4 +1,4 @@
-"""The record of a subject in a data set: says that the subject is complete, or why it is not."""
+"""The record of a subject in a dataset: it marks the subject as complete, or states why it was refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Made(Record):
 
 
 class _Volume(Record):
-    """A row of the index of a data set of volumes."""
+    """A row of the index of a dataset of volumes."""
 
     volume: Count
     shape: tuple[Count, Count, Count]
@@ -63,7 +63,7 @@ class _MadeVolumes(Record):
 
 
 class _Refused(Record):
-    """A subject that was not taken."""
+    """A refused subject."""
 
     refused: str
 
@@ -77,19 +77,19 @@ def read_record(root: Path, number: int) -> dict[str, Any]:
     """Read the record of a subject.
 
     Returns:
-        ``refused``, a sentence or None; and where that is None, ``key``, ``sources``, ``subject`` and
+        ``refused``, a sentence or None; and if that is None, ``key``, ``sources``, ``subject`` and
         ``slices`` or ``volumes``.
 
     Raises:
-        InputError: It is missing or damaged.
+        InputError: It is missing or corrupted.
     """
     name = f"{RECORDS}/{number}.json of {root.name}"
     hint = Sentence(
-        "Delete this file and run {verb:prepare} with the same arguments again: it makes the subject anew."
+        "Delete this file and run {verb:prepare} with the same arguments again: it makes the subject again."
     )
     data = read_json(record_path(root, number), name=name, hint=hint)
     if not isinstance(data, dict):
-        raise InputError(f"{name} is damaged.", hint)
+        raise InputError(f"{name} is corrupted.", hint)
     made = _MadeVolumes if "volumes" in data else _Made
     check(made if data.get("refused") is None else _Refused, data, name=name, hint=hint)
     return {"refused": None, **data}

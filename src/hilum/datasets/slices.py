@@ -1,4 +1,4 @@
-"""Cutting a volume into pictures as people look at them, and giving them another pixel size."""
+"""Cutting a volume into slices in display orientation, and resampling them to another pixel size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hilum.core.planes import Plane
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 
-__all__ = ["Frame", "Spacing", "frame_of", "parse_spacing", "pictures"]
+__all__ = ["Frame", "Spacing", "cut_slices", "frame_of", "parse_spacing"]
 
 #: ``keep``, ``square``, or distance of rows and of columns in mm.
 Spacing = str | tuple[float, float]
@@ -31,17 +31,17 @@ _INT16 = np.iinfo(np.int16)
 
 @dataclass(frozen=True)
 class Frame:
-    """Size and scale of the pictures of a volume.
+    """Size and scale of the slices of a volume.
 
     Attributes:
-        plane: How they cut the patient.
-        slices: How many there are.
+        plane: Plane of the slices.
+        slices: Number of slices.
         source: Rows and columns in the volume.
         shape: Rows and columns as written.
-        ratio: Size of a written pixel in pixels of the volume, along rows and columns.
-        spacing: Distance of rows and of columns in mm as written, None where it is not known.
-        slice_spacing: Distance of slices in mm, None where it is not known.
-        voxel_ml: Volume that one written pixel stands for, None where it is not known.
+        ratio: Size of an output pixel in pixels of the volume, along rows and columns.
+        spacing: Row and column spacing in mm as written; None if unknown.
+        slice_spacing: Distance between slices in mm; None if unknown.
+        voxel_ml: Volume that one output pixel represents, in mL; None if unknown.
     """
 
     plane: Plane
@@ -55,7 +55,7 @@ class Frame:
 
     @property
     def resampled(self) -> bool:
-        """Whether pictures are interpolated."""
+        """Whether slices are interpolated."""
         return self.ratio != (1.0, 1.0)
 
 
@@ -63,7 +63,7 @@ def parse_spacing(text: Spacing) -> Spacing:
     """Read ``keep``, ``square`` or ``R,C`` in mm.
 
     Raises:
-        UsageError: It is none of them.
+        UsageError: The text is something else.
     """
     if isinstance(text, str) and text in ("keep", "square"):
         return text
@@ -81,15 +81,15 @@ def parse_spacing(text: Spacing) -> Spacing:
 
 
 def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
-    """Say how the pictures of a volume will look.
+    """Return the size and scale that the slices of a volume will have.
 
     Args:
         volume: The scan.
         plane: How to cut it.
-        spacing: Pixel size; ``square`` takes the finer of the two distances for both.
+        spacing: Pixel size; ``square`` takes the finer of the two spacings for both.
 
     Raises:
-        GeometryError: A pixel size is wanted of a scan that does not tell its own, or a single picture is to
+        GeometryError: A pixel size is requested for a scan of unknown pixel size, or a single slice is to
             be cut in another plane than its own.
     """
     canonical = volume.canonical()
@@ -98,7 +98,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
     if 1 in shape and shape[stack] != 1:
         own = next(p for p, axes in _AXES.items() if shape[axes[0]] == 1)
         raise GeometryError(
-            f"The image is a single {own.value} picture, which cannot be cut in the {plane.value} plane.",
+            f"The image is a single {own.value} slice, which cannot be cut in the {plane.value} plane.",
             Sentence("Use {set:plane=$own}.", own=own.value),
         )
     codes = {code for code, _ in volume.meta.notes}
@@ -106,7 +106,7 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
     if not volume.meta.spacing_known:
         if spacing != "keep":
             raise GeometryError(
-                "The image does not tell its pixel size, so it cannot be brought to another.",
+                "The image does not state its pixel size, so it cannot be resampled.",
                 Sentence("Use {set:spacing=keep}."),
             )
         return Frame(plane, shape[stack], source, source, (1.0, 1.0), None, None, None)
@@ -128,54 +128,54 @@ def frame_of(volume: Volume, plane: Plane, spacing: Spacing) -> Frame:
     )
 
 
-def pictures(
+def cut_slices(
     volume: Volume, labels: npt.NDArray[np.uint8], frame: Frame, chosen: Sequence[int] | None = None
 ) -> Iterator[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8]]]:
-    """Cut a volume and its labels into pictures, one after the other.
+    """Cut a volume and its labels into slices, one after the other.
 
     Args:
         volume: The scan.
         labels: Labels of its shape.
-        frame: What :func:`frame_of` said.
-        chosen: Numbers of the slices to cut; all where None.
+        frame: From :func:`frame_of`.
+        chosen: Numbers of the slices to cut; None for all.
 
     Yields:
-        HU and labels, [row, column]. Slices count towards the head, the front, or the patient's right.
-        Without another pixel size whole HU are exact; others are rounded to whole HU. With one, HU are
-        interpolated linearly (averaged where pixels become larger), and a label is where its share of a pixel
-        is more than a half.
+        HU and labels, [row, column]. Slices are numbered towards superior, anterior or the patient's right.
+        If the pixel size is kept, whole HU stay exact and others are rounded. Otherwise HU are
+        interpolated linearly (averaged where pixels become larger), and a pixel gets the label whose share
+        of it exceeds one half.
     """
     canonical = volume.canonical()
     marked = nib.apply_orientation(labels, nib.io_orientation(volume.affine))
     order = _AXES[frame.plane]
-    # Rows and columns grow to the feet, the back and the patient's left: against RAS.
+    # Rows and columns increase towards inferior, posterior and the patient's left: against RAS.
     hu, mask = (np.transpose(a, order)[:, ::-1, ::-1] for a in (canonical.hu, marked))
     if chosen is not None:
         for number in chosen:
-            picture, drawn = np.ascontiguousarray(hu[number]), np.ascontiguousarray(mask[number])
-            yield _whole(_zoom(picture, frame)), _zoom_labels(drawn, frame)
+            image, drawn = np.ascontiguousarray(hu[number]), np.ascontiguousarray(mask[number])
+            yield _whole(_zoom(image, frame)), _zoom_labels(drawn, frame)
         return
     for start in range(0, frame.slices, _BLOCK):
-        # A block at a time: a slice across the fast axis of the memory would touch every cache line of it.
+        # Block-wise: a slice across the fastest memory axis would touch every cache line.
         block = slice(start, start + _BLOCK)
-        for picture, drawn in zip(
+        for image, drawn in zip(
             np.ascontiguousarray(hu[block]), np.ascontiguousarray(mask[block]), strict=True
         ):
-            yield _whole(_zoom(picture, frame)), _zoom_labels(drawn, frame)
+            yield _whole(_zoom(image, frame)), _zoom_labels(drawn, frame)
 
 
-def _whole(picture: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
-    if picture.dtype == np.int16:
-        return picture
-    whole: npt.NDArray[np.int16] = np.clip(np.rint(picture), _INT16.min, _INT16.max).astype(np.int16)
+def _whole(image: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    if image.dtype == np.int16:
+        return image
+    whole: npt.NDArray[np.int16] = np.clip(np.rint(image), _INT16.min, _INT16.max).astype(np.int16)
     return whole
 
 
-def _zoom(picture: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+def _zoom(image: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
     if not frame.resampled:
-        return picture
+        return image
     rows, cols = (_weights(*size) for size in zip(frame.source, frame.shape, frame.ratio, strict=True))
-    out: npt.NDArray[Any] = (cols @ (rows @ picture.astype(np.float32)).T).T
+    out: npt.NDArray[Any] = (cols @ (rows @ image.astype(np.float32)).T).T
     return out
 
 
@@ -192,8 +192,8 @@ def _zoom_labels(labels: npt.NDArray[np.uint8], frame: Frame) -> npt.NDArray[np.
 def _weights(source: int, target: int, ratio: float) -> Any:
     """Return the sparse matrix (target, source) of linear interpolation.
 
-    The middles of both pictures coincide, and the pixel size is exactly the one wanted; the picture grows or
-    shrinks by less than half a pixel. Where pixels become larger, the triangle widens with them, so that all
+    The centres of both slices coincide, and the pixel size is exactly the requested one; the slice grows or
+    shrinks by less than half a pixel. Where pixels become larger, the triangle kernel widens too, so that all
     source pixels count (no aliasing); at the edges the weights are normalised.
     """
     from scipy import sparse

@@ -1,4 +1,4 @@
-"""Which subjects train, which choose the best weights, and which are kept for the end. No torch here."""
+"""Splitting subjects into training, validation and test parts. No torch here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Split", "split_subjects"]
 
 @dataclass(frozen=True)
 class Split:
-    """Numbers of the subjects in each part, rising; no subject is in two of them."""
+    """Numbers of the subjects in each part, ascending; no subject is in two parts."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -37,17 +37,17 @@ def split_subjects(
     validation_share: float = 0.15,
     fold: str | None = None,
 ) -> Split:
-    """Part subjects at random, the same way for the same seed.
+    """Split subjects at random, reproducibly for a seed.
 
-    The test part is drawn first, so that it is the same for all folds. Each part that has a share gets at
+    The test part is drawn first, so that it is the same for all folds. Each part with a share gets at
     least one subject.
 
     Args:
         subjects: Numbers of all subjects; order and repetitions do not matter.
         seed: Seed of the draw.
-        test_share: Share of the test part; 0 for none.
-        validation_share: Share of the validation part, where there are no folds.
-        fold: ``k/n``: of the subjects outside the test part, the k-th n-th validates.
+        test_share: Share of the test part; 0 for no test part.
+        validation_share: Share of the validation part, if there are no folds.
+        fold: ``k/n``: the k-th of n folds of the subjects outside the test part is the validation part.
 
     Raises:
         UsageError: There are too few subjects for the parts.
@@ -63,11 +63,9 @@ def split_subjects(
         parts = "training, validation and test" if tests else "training and validation"
         have = "one subject" if len(ids) == 1 else f"{len(ids)} subjects"
         raise UsageError(
-            f"The data set has {have}, too few to part it into {parts}"
+            f"The dataset has {have}, too few to split into {parts}"
             + (f" with {folds} folds." if folds else "."),
-            Sentence(
-                "Add subjects with {verb:prepare}; a network judged on the subject it has seen tells nothing."
-            ),
+            Sentence("Add subjects with {verb:prepare}: no subject may be in two parts."),
         )
     validation = np.array_split(rest, folds)[number - 1] if folds else rest[:validations]
     train = np.setdiff1d(rest, validation)

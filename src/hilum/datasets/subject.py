@@ -1,4 +1,4 @@
-"""Making the slices or volumes of one subject: read, check, cut, write. Runs in a process of its own."""
+"""Preparing the slices or volumes of one subject: read, check, cut, write. Runs in a worker process."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from hilum.core.labels import Lung
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.sentences import Sentence, Unnamed, worded
 from hilum.core.volume import Volume
-from hilum.datasets.encode import encode_mask, encode_picture
+from hilum.datasets.encode import encode_mask, encode_slice
 from hilum.datasets.index import SubjectRecord
 from hilum.datasets.job import IMAGES, MASKS, Job, Outcome, on_full_disk
 from hilum.datasets.pairs import Pair
 from hilum.datasets.record import read_record, record_path
-from hilum.datasets.slices import Frame, frame_of, pictures
+from hilum.datasets.slices import Frame, cut_slices, frame_of
 from hilum.datasets.volume_subject import write_volume_pair
 from hilum.datasets.volumes import VolumeSubject
 from hilum.io import read, write_json
@@ -34,24 +34,25 @@ from hilum.io.mask_grid import place
 from hilum.io.masks import as_lungs, load_mask
 from hilum.io.stream import open_regular, readable
 from hilum.io.vocabulary import BOTH
+from hilum.quality import check_segmentation, check_volume
 
 __all__ = ["make_subject"]
 
-#: Notes that are told on the screen too: what was done to a mask that may have gone wrong.
-_TOLD = (FlagCode.MASK_RESAMPLED, FlagCode.MASK_PASTED, FlagCode.SIDES_PARTED)
+#: Notes that are also printed: changes of a mask that the user should review.
+_PRINTED = (FlagCode.MASK_RESAMPLED, FlagCode.MASK_PASTED, FlagCode.SIDES_PARTED)
 
 
 def make_subject(job: Job) -> Outcome:
-    """Make the slices of a subject, unless they are there already.
+    """Make the slices of a subject, unless they are already complete.
 
-    All files are written into a hidden folder and moved when the last is done; the record, which says that
-    the subject is complete, comes after them. Nothing is ever half-written under its own name.
+    All files are written into a hidden folder and moved when the last is done; the record, which marks
+    the subject as complete, is written last. No file is ever half-written under its final name.
 
     Args:
         job: What to make.
 
     Returns:
-        What became of it; a subject that is refused has a record that says why, without any name.
+        The outcome; the record of a refused subject states the reason, without any name.
 
     Raises:
         OutputError: The disk is full or cannot be written.
@@ -59,7 +60,7 @@ def make_subject(job: Job) -> Outcome:
     try:
         problem = next((pair.problem for pair in job.pairs if pair.problem), "")
         if problem:
-            raise InputError(problem, "Complete the pair, or take the file away.")
+            raise InputError(problem, "Complete the pair, or remove the file.")
         sources = [_hash_pair(pair) for pair in job.pairs]
         key = _key(job, sources)
         there = _complete(job, key)
@@ -99,7 +100,7 @@ def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
             "volumes" if whole else "slices": rows,
         }
         with on_full_disk(job.root):
-            record_path(job.root, job.id).unlink(missing_ok=True)  # the old files are about to go
+            record_path(job.root, job.id).unlink(missing_ok=True)  # the old files are removed next
             for row in rows:
                 for folder, name in ((IMAGES, row["image"]), (MASKS, row["mask"])):
                     (stage / name).replace(job.root / folder / name)
@@ -108,22 +109,22 @@ def _make(job: Job, key: str, sources: list[list[str]]) -> Outcome:
         shutil.rmtree(stage, ignore_errors=True)
     notes = [note for record in found for note in record.notes]
     notes += [note for record in whole for note in record.notes]
-    told = tuple(note for note in notes if note[0] in _TOLD)
-    return Outcome(job.id, len(rows), notes=tuple(dict.fromkeys(told)))
+    printed = tuple(note for note in notes if note[0] in _PRINTED)
+    return Outcome(job.id, len(rows), notes=tuple(dict.fromkeys(printed)))
 
 
 def _write_pair(
     job: Job, pair: Pair, stage: Path, first: int, found: list[SubjectRecord]
 ) -> list[dict[str, Any]]:
-    """Read a pair, write its slices into ``stage`` and add what it is to ``found``."""
-    if pair.image is None or pair.mask is None:  # told before; here for the type checker
+    """Read a pair, write its slices into ``stage`` and add its entry to ``found``."""
+    if pair.image is None or pair.mask is None:  # checked before; for the type checker
         raise InputError(pair.problem)
     drawn = as_lungs(load_mask(pair.mask, job.labels), job.labels, "The mask")
     volume = read(pair.image)
     if len(job.pairs) > 1 and 1 not in volume.shape:
         raise InputError(
-            "The subject has several images, and not all of them are single pictures.",
-            "A subject has one volume, or pictures of single slices.",
+            "The subject has several images, and not all of them are single slices.",
+            "Give one volume per subject, or single slices only.",
         )
     frame = frame_of(volume, job.plane, job.spacing)
     labels, notes = _mask_of(job, drawn, volume)
@@ -131,10 +132,10 @@ def _write_pair(
     if not job.sides:
         labels = np.minimum(labels, 1)
     rows = []
-    for number, (hu, mask) in enumerate(pictures(volume, labels, frame), start=first):
+    for number, (hu, mask) in enumerate(cut_slices(volume, labels, frame), start=first):
         image_name, mask_name = f"{job.id}_{number}.tiff", f"{job.id}_{number}.png"
         files = {
-            image_name: encode_picture(hu, frame.plane, frame.spacing, frame.slice_spacing),
+            image_name: encode_slice(hu, frame.plane, frame.spacing, frame.slice_spacing),
             mask_name: encode_mask(mask),
         }
         with on_full_disk(job.root):
@@ -158,8 +159,8 @@ def _write_pair(
 
 
 def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
-    """Bring the mask to the grid of its image, as 0, 1 and 2, and say what was done to it."""
-    hint = Sentence("Check that they belong together; {set:resample_masks} resamples the mask.")
+    """Return the mask on the grid of its image, as 0, 1 and 2, with notes on changes."""
+    hint = Sentence("Check that they belong together, or resample the mask with {set:resample_masks}.")
     labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
     notes: list[tuple[str, str]] = [*drawn.notes, *placed]
     if 1 not in volume.shape and not labels.any():
@@ -169,9 +170,7 @@ def _mask_of(job: Job, drawn: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint
     labels, flags = part_sides(labels, volume, mapped=drawn.mapped)
     for flag in flags:
         if flag.severity is Severity.ERROR:
-            raise InputError(
-                flag.reason, Sentence("Give masks with two labels, or leave {option:sides} out.")
-            )
+            raise InputError(flag.reason, Sentence("Give masks with two labels, or omit {option:sides}."))
         notes.append((flag.code, flag.message))
     return labels, notes
 
@@ -183,11 +182,10 @@ def _describe(
     frame: Frame,
     notes: list[tuple[str, str]],
 ) -> SubjectRecord:
-    from hilum.quality import check_segmentation, check_volume
 
     given = Segmentation(LabelVolume.on_grid_of(volume, labels), ModelInfo("given", ""))
     flags = list(check_volume(volume, given))
-    has_sides = labels.max() == Lung.LEFT  # a mask without sides would be flagged for a lost lung
+    has_sides = labels.max() == Lung.LEFT  # a mask without sides would be flagged for a missing lung
     if 1 not in volume.shape and has_sides:
         flags += check_segmentation(volume, given)
     if frame.ratio != (1.0, 1.0):
@@ -198,7 +196,7 @@ def _describe(
     deviation = _rounding(volume)
     if deviation and frame.ratio == (1.0, 1.0):
         notes.append(
-            ("hu_rounded", f"HU were no whole numbers and were rounded (by up to {deviation:.2g} HU).")
+            ("hu_rounded", f"HU were not whole numbers and were rounded (by up to {deviation:.2g} HU).")
         )
     return SubjectRecord(
         id=job.id,
@@ -219,7 +217,7 @@ def _source_spacing(frame: Frame) -> tuple[float, float]:
 
 
 def _rounding(volume: Volume) -> float:
-    """Return the most that HU move when they become whole numbers of 16 bits; 0 where they are."""
+    """Return the largest change of HU when they are rounded to int16; 0 if they are int16 already."""
     if volume.hu.dtype == np.int16:
         return 0.0
     flat = volume.hu.ravel(order="K")
@@ -233,7 +231,7 @@ def _rounding(volume: Volume) -> float:
 
 
 def _merge(found: list[SubjectRecord], slices: int) -> SubjectRecord:
-    """Put the pictures of a subject together; size and scale are those of the first."""
+    """Merge the slices of a subject; size and scale are those of the first."""
     first = found[0]
     return SubjectRecord(
         id=first.id,
@@ -257,7 +255,7 @@ def _merge_volumes(found: list[VolumeSubject]) -> VolumeSubject:
     )
 
 
-# -- what is there already -------------------------------------------------------------------------------
+# -- existing subjects -----------------------------------------------------------------------------------
 
 
 def _hash_pair(pair: Pair) -> list[str]:
@@ -265,7 +263,7 @@ def _hash_pair(pair: Pair) -> list[str]:
 
 
 def _hash(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder (DICOM) in the order of their names."""
+    """Return the SHA-256 of a file, or of all files of a folder (DICOM) in the order of their names."""
     digest = hashlib.sha256()
     with readable(path):
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -277,7 +275,7 @@ def _hash(path: Path) -> str:
 
 
 def _key(job: Job, sources: list[list[str]]) -> str:
-    """Return a hash of all that decides what the files of a subject hold."""
+    """Return a hash of everything that determines the files of a subject."""
     text = json.dumps(
         {
             "format": 2,
@@ -295,7 +293,7 @@ def _key(job: Job, sources: list[list[str]]) -> str:
 
 
 def _complete(job: Job, key: str) -> int | None:
-    """Return the number of slices where the subject is complete and all its files have their size."""
+    """Return the number of slices if the subject is complete and all its files have their recorded size."""
     try:
         record = read_record(job.root, job.id)
         if record["refused"] is not None or record["key"] != key:
@@ -313,7 +311,7 @@ def _complete(job: Job, key: str) -> int | None:
 
 
 class _Roles(Unnamed):
-    """Calls the files of a subject by what they are: the data set never holds their names."""
+    """Replaces file names in messages by their roles: the dataset never holds names."""
 
     def __init__(self, job: Job) -> None:
         pairs = [

@@ -1,4 +1,4 @@
-"""Scans on isotropic voxels: the grid that the 3-D network sees, in RAS order."""
+"""Resampling to isotropic voxels: the input grid of the 3-D network, in RAS order."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from hilum.imaging.isogrid import IsoGrid
 
 __all__ = ["STEP_MM", "isotropic_affine", "to_isotropic"]
 
-#: Side of the network's voxels in mm: a whole chest then has about a million, which two cores take in half a
+#: Voxel size of the network in mm: a chest then has about a million voxels, which two cores process in half a
 #: second (chosen with version 1 of the network).
 STEP_MM = 3.5
-#: A voxel has the label that fills more than this share of it.
+#: A voxel gets the label that fills more than this share of it.
 _LEAST_SHARE = 0.5
 
 
 def to_isotropic(
     volume: Volume, labels: npt.NDArray[np.uint8] | None = None, step_mm: float = STEP_MM
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Bring a scan and its labels to isotropic voxels, as segmentation does it before the network.
+    """Resample a scan and its labels to isotropic voxels, as segmentation does before the network.
 
     Args:
-        volume: The scan. Values that are no true HU are brought to the scale of true HU, as for the network.
-        labels: Labels on its grid; None for none.
-        step_mm: Side of a voxel in mm.
+        volume: The scan. Values on another scale are mapped to HU, as for the network.
+        labels: Labels on its grid, or None.
+        step_mm: Voxel size in mm.
 
     Returns:
         HU, float32, and labels, uint8, both (x, y, z) in RAS order.
@@ -57,11 +57,11 @@ def isotropic_affine(
     Args:
         volume: The scan.
         shape: Voxels of the isotropic grid.
-        step_mm: Side of a voxel in mm.
+        step_mm: Voxel size in mm.
     """
     canonical = volume.canonical()
     factors = [block_factor(s) for s in canonical.spacing]
-    # The last block of an axis may reach beyond the scan; the isotropic grid is centred on all blocks.
+    # The last block of an axis may extend beyond the scan; the isotropic grid is centred on all blocks.
     middle = np.array([(-(-n // f) * f - 1) / 2 for n, f in zip(canonical.shape, factors, strict=True)])
     axes = canonical.affine[:3, :3] / np.array(canonical.spacing)
     out = np.eye(4)

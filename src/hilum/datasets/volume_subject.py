@@ -1,4 +1,4 @@
-"""Making the volumes of one subject: read, check, reduce to isotropic voxels, write."""
+"""Preparing the volumes of one subject: read, check, resample to isotropic voxels, write."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from hilum.io import read
 from hilum.io.mask import Mask
 from hilum.io.mask_grid import place
 from hilum.io.masks import as_lungs, load_mask
+from hilum.quality import check_segmentation, check_volume
 
 __all__ = ["FLUID", "GAS", "parse_pleura", "write_volume_pair"]
 
@@ -41,13 +42,13 @@ _NAMES = {
 
 
 def parse_pleura(text: str | Mapping[int, int] | None) -> tuple[str | None, tuple[tuple[str, int], ...]]:
-    """Take what ``--labels`` says of pleural fluid and gas out of it.
+    """Separate pleural fluid and gas from the label mapping.
 
     Args:
         text: Such as ``1=right,2=left,3=fluid,4=gas``.
 
     Returns:
-        The same with 0 in the place of fluid and gas, for :func:`hilum.io.vocabulary.parse_labels`; and pairs
+        The text with 0 in place of fluid and gas, for :func:`hilum.io.vocabulary.parse_labels`; and pairs
         of value or name and label.
 
     Examples:
@@ -73,32 +74,32 @@ def parse_pleura(text: str | Mapping[int, int] | None) -> tuple[str | None, tupl
 def write_volume_pair(
     job: Job, pair: Pair, stage: Path, number: int, found: list[VolumeSubject]
 ) -> dict[str, Any]:
-    """Read a pair, write it on isotropic voxels into ``stage`` and add what it is to ``found``.
+    """Read a pair, write it on isotropic voxels into ``stage`` and add its entry to ``found``.
 
     Returns:
         Its row of the index.
 
     Raises:
-        InputError: It cannot be used; the message says why.
-        GeometryError: It is a single slice, or does not tell its voxel size.
+        InputError: It cannot be used; the message states the reason.
+        GeometryError: It is a single slice, or its voxel size is unknown.
     """
     if pair.image is None or pair.mask is None:
         raise InputError(pair.problem)
     if job.step_mm is None:
-        raise UsageError("step_mm is None, expected the side of a voxel in mm.")
+        raise UsageError("step_mm is None, expected a voxel size in mm.")
     mask = load_mask(pair.mask, job.labels)
     volume = read(pair.image)
     if 1 in volume.shape or not volume.meta.spacing_known:
-        what = "is a single slice" if 1 in volume.shape else "does not tell its voxel size"
+        what = "is a single slice" if 1 in volume.shape else "does not state its voxel size"
         raise GeometryError(
-            f"The image {what}, so it makes no volume.",
-            Sentence("Make a data set of slices of it: leave {option:volumes} away."),
+            f"The image {what}, so it cannot be used as a volume.",
+            Sentence("Make a dataset of slices instead: omit {option:volumes}."),
         )
     labels, notes = _labels_of(job, mask, volume)
     hu, on_grid = to_isotropic(volume, labels, job.step_mm)
     if not (np.isin(on_grid, (1, 2))).any():
         raise InputError(
-            f"No lung is left of the mask on voxels of {job.step_mm:g} mm.",
+            f"The mask holds no lung on voxels of {job.step_mm:g} mm.",
             Sentence("Give a smaller {option:step_mm}."),
         )
     found.append(_describe(job, volume, labels, notes))
@@ -130,8 +131,8 @@ def _nifti(array: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> bytes:
 
 
 def _labels_of(job: Job, mask: Mask, volume: Volume) -> tuple[npt.NDArray[np.uint8], list[tuple[str, str]]]:
-    """Bring a mask to the grid of its image: lungs with their sides, pleural fluid and gas beside them."""
-    hint = Sentence("Check that they belong together; {set:resample_masks} resamples the mask.")
+    """Return the mask on the grid of its image: right and left lung, pleural fluid and gas."""
+    hint = Sentence("Check that they belong together, or resample the mask with {set:resample_masks}.")
     pleura = _pleura_of(job, mask)
     drawn = as_lungs(_without(mask, pleura), job.labels, "The mask")
     labels, placed = place(drawn, volume, "The mask", "its image", resample=job.resample_masks, hint=hint)
@@ -141,7 +142,7 @@ def _labels_of(job: Job, mask: Mask, volume: Volume) -> tuple[npt.NDArray[np.uin
     labels, flags = part_sides(labels, volume, mapped=drawn.mapped)
     for flag in flags:
         if flag.severity is Severity.ERROR:
-            raise InputError(flag.reason, "Give a mask that has one label for each lung.")
+            raise InputError(flag.reason, "Give a mask with one label per lung.")
         notes.append((flag.code, flag.message))
     if pleura:
         values = np.zeros(int(mask.array.max()) + 1, np.uint8)
@@ -154,7 +155,7 @@ def _labels_of(job: Job, mask: Mask, volume: Volume) -> tuple[npt.NDArray[np.uin
 
 
 def _pleura_of(job: Job, mask: Mask) -> dict[int, int]:
-    """Which values of a mask are pleural fluid or free gas; formats that keep segments apart tell none."""
+    """Which values of a mask are pleural fluid or free gas; empty for formats with overlapping segments."""
     if mask.mapped:
         return {}
     spoken = dict(job.pleura)
@@ -178,7 +179,6 @@ def _without(mask: Mask, pleura: Mapping[int, int]) -> Mask:
 def _describe(
     job: Job, volume: Volume, labels: npt.NDArray[np.uint8], notes: list[tuple[str, str]]
 ) -> VolumeSubject:
-    from hilum.quality import check_segmentation, check_volume
 
     given = Segmentation(
         LabelVolume(np.where(labels > 2, 0, labels).astype(np.uint8), volume.affine, LUNGS),

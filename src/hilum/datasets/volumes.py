@@ -1,13 +1,13 @@
-"""Reading a data set of volumes: its index and its scans on isotropic voxels. No torch here.
+"""Reading a dataset of volumes: its index and its scans on isotropic voxels. No torch here.
 
-A data set of volumes is a folder made by ``hilum prepare --volumes``::
+A dataset of volumes is a folder made by ``hilum prepare --volumes``::
 
-    dataset.json          what it is: voxel size, labels, parameters, subjects by number, what was refused
-    index.csv             one row a volume
+    dataset.json          voxel size, labels, parameters, subjects by number, refused subjects
+    index.csv             one row per volume
     images/0_0_ct.nii     volume 0 of subject 0: int16 HU, RAS order, isotropic voxels
     masks/0_0_labels.nii  its labels, uint8: 1 right lung, 2 left lung, 3 pleural fluid, 4 free pleural gas
 
-The NIfTI files are not compressed, so that training reads them by memory map.
+The NIfTI files are uncompressed, so that training can memory-map them.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ __all__ = [
 VOLUMES_SCHEMA = "hilum.volumes/1"
 #: Labels of the masks by name; the first two are those of the task ``lungs``.
 LABELS = {"right_lung": 1, "left_lung": 2, "pleural_fluid": 3, "pleural_gas": 4}
-#: Columns of ``index.csv``, in this order; the labels' columns hold numbers of voxels.
+#: Columns of ``index.csv``, in this order; the label columns hold numbers of voxels.
 VOLUME_COLUMNS = (
     *("subject", "volume", "size_x", "size_y", "size_z"),
     *(f"{name}_voxels" for name in LABELS),
     *("image", "mask", "image_sha256", "mask_sha256"),
 )
 _MOST_INDEX_BYTES = 2**28
-_AGAIN = Sentence("Run {verb:prepare} with the same arguments again: it goes on where it stopped.")
+_AGAIN = Sentence("Run {verb:prepare} with the same arguments again: it resumes where it stopped.")
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class VolumeRecord:
         volume: Number of the volume among those of the subject, from 0.
         shape: Voxels along x, y and z.
         voxels: Number of voxels of each label, in the order of :data:`LABELS`.
-        image: Path of the scan, relative to the data set.
-        mask: Path of the labels, relative to the data set.
-        image_sha256: SHA-256 of the scan's file.
-        mask_sha256: SHA-256 of the labels' file.
+        image: Path of the scan, relative to the dataset.
+        mask: Path of the labels, relative to the dataset.
+        image_sha256: SHA-256 of the scan file.
+        mask_sha256: SHA-256 of the label file.
     """
 
     subject: int
@@ -86,13 +86,13 @@ class VolumeRecord:
 
 @dataclass(frozen=True)
 class VolumeSubject:
-    """What ``dataset.json`` tells of a subject; never its name.
+    """The entry of a subject in ``dataset.json``; it never holds the subject's name.
 
     Attributes:
         id: Number of the subject.
-        volumes: How many volumes it has.
-        flags: Codes of the quality gate.
-        notes: (code, sentence) pairs of what was done to it.
+        volumes: Number of volumes.
+        flags: Codes of its quality flags.
+        notes: (code, sentence) pairs on how it was changed.
     """
 
     id: Count
@@ -102,7 +102,7 @@ class VolumeSubject:
 
 
 class _About(Record):
-    """What ``dataset.json`` holds."""
+    """The content of ``dataset.json``."""
 
     step_mm: Length
     labels: dict[str, int]
@@ -115,15 +115,15 @@ class _About(Record):
 
 @dataclass(frozen=True)
 class VolumeDataset:
-    """A data set of volumes that was read.
+    """A dataset of volumes.
 
     Attributes:
         root: Its folder.
-        step_mm: Side of a voxel in mm.
+        step_mm: Voxel size in mm.
         subjects: Its subjects, by number.
-        refused: What was not taken.
+        refused: Subjects that were refused.
         volumes: All rows of the index, by subject and volume.
-        index_sha256: SHA-256 of ``index.csv``, which names the content of all files by their hashes.
+        index_sha256: SHA-256 of ``index.csv``, which holds the hashes of all files.
         hilum: Version of hilum that made it.
     """
 
@@ -137,7 +137,7 @@ class VolumeDataset:
 
     @property
     def labels(self) -> dict[str, int]:
-        """Labels that at least one volume holds, by name; right and left lung always."""
+        """Labels that occur in at least one volume, by name; right and left lung always."""
         held = np.array([record.voxels for record in self.volumes]).sum(axis=0) > 0
         return {
             name: value
@@ -151,18 +151,18 @@ class VolumeDataset:
         return [record for record in self.volumes if record.subject in wanted]
 
     def image(self, record: VolumeRecord) -> npt.NDArray[np.int16]:
-        """Read a scan: HU, int16 (x, y, z) in RAS order, by memory map.
+        """Read a scan: HU, int16 (x, y, z) in RAS order, memory-mapped.
 
         Raises:
-            InputError: It is missing or damaged.
+            InputError: It is missing or corrupted.
         """
         return _read(self.root / record.image, np.dtype(np.int16), record.shape)
 
     def mask(self, record: VolumeRecord) -> npt.NDArray[np.uint8]:
-        """Read labels: uint8 (x, y, z) in RAS order, by memory map.
+        """Read labels: uint8 (x, y, z) in RAS order, memory-mapped.
 
         Raises:
-            InputError: They are missing or damaged.
+            InputError: They are missing or corrupted.
         """
         return _read(self.root / record.mask, np.dtype(np.uint8), record.shape)
 
@@ -175,24 +175,24 @@ def _read(path: Path, kind: np.dtype[Any], shape: tuple[int, int, int]) -> npt.N
         except (ImageFileError, HeaderDataError, ValueError) as error:
             raise InputError(f"{path.name} is truncated or not a valid NIfTI.", _AGAIN) from error
     if array.dtype != kind or array.shape != shape:
-        raise InputError(f"{path.name} is no file of this data set.", _AGAIN)
+        raise InputError(f"{path.name} is not a file of this dataset.", _AGAIN)
     return array
 
 
 def load_volumes(path: Path | str) -> VolumeDataset:
-    """Read ``dataset.json`` and the index of a data set of volumes; scans are not touched.
+    """Read ``dataset.json`` and the index of a dataset of volumes; no scan is read.
 
     Args:
         path: The folder that ``hilum prepare --volumes`` made.
 
     Raises:
-        InputError: It is no data set of volumes, it is not complete, or its files do not belong together.
+        InputError: It is not a dataset of volumes, it is incomplete, or its files do not match.
     """
     root = Path(path)
     about = _load_about(root)
     digest = sha256_of(root / "index.csv")
     if digest != about.index_sha256:
-        raise InputError(f"index.csv and dataset.json of {root.name} do not belong together.", _AGAIN)
+        raise InputError(f"index.csv and dataset.json of {root.name} do not match.", _AGAIN)
     return VolumeDataset(
         root=root,
         step_mm=about.step_mm,
@@ -207,16 +207,16 @@ def load_volumes(path: Path | str) -> VolumeDataset:
 def _load_about(root: Path) -> _About:
     make = Sentence("Make one with {verb:prepare} and {set:volumes}.")
     if not root.is_dir():
-        raise InputError(f"There is no data set {root.name}.", make)
+        raise InputError(f"There is no dataset {root.name}.", make)
     if not (root / "dataset.json").is_file():
         if (root / "records").is_dir():
-            raise InputError(f"The data set {root.name} is not complete.", _AGAIN)
-        raise InputError(f"{root.name} is no data set: it holds no dataset.json.", make)
+            raise InputError(f"The dataset {root.name} is incomplete.", _AGAIN)
+        raise InputError(f"{root.name} is not a dataset: it holds no dataset.json.", make)
     name = f"dataset.json of {root.name}"
     about = read_json(root / "dataset.json", name=name, hint=_AGAIN)
     schema = about.get("schema") if isinstance(about, dict) else None
     if str(schema).startswith("hilum.dataset/"):
-        raise InputError(f"The data set {root.name} holds slices, and volumes are needed here.", make)
+        raise InputError(f"The dataset {root.name} holds slices, but volumes are needed here.", make)
     if schema != VOLUMES_SCHEMA:
         raise InputError(
             f"{root.name} was not made by this version of hilum: its schema is not {VOLUMES_SCHEMA}.", make
@@ -228,14 +228,16 @@ def _load_index(root: Path) -> list[VolumeRecord]:
     name = f"index.csv of {root.name}"
     rows = read_rows(root / "index.csv", most=_MOST_INDEX_BYTES, name=name, hint=_AGAIN)
     if not rows or tuple(rows[0][1]) != VOLUME_COLUMNS:
-        raise InputError(f"{name} is damaged: its columns are not those of a data set of volumes.", _AGAIN)
+        raise InputError(f"{name} is corrupted: its columns are not those of a dataset of volumes.", _AGAIN)
     out = []
     for line, row in rows[1:]:
         try:
             subject, volume, x, y, z, *voxels = (int(cell) for cell in row[:9])
             image, mask, image_sha256, mask_sha256 = row[9:]
         except ValueError as error:
-            raise InputError(f"Line {line} of {name} is damaged: {shown(','.join(row))}.", _AGAIN) from error
+            raise InputError(
+                f"Line {line} of {name} is corrupted: {shown(','.join(row))}.", _AGAIN
+            ) from error
         shape = (x, y, z)
         out.append(
             VolumeRecord(subject, volume, shape, tuple(voxels), image, mask, image_sha256, mask_sha256)

@@ -1,4 +1,4 @@
-"""How good masks are: overlap, surfaces, millilitres and grams; models compared. No torch here.
+"""Evaluating masks: overlap, surface distances, volume and mass errors; comparing models. No torch here.
 
 Names load on first use, so that importing the package stays light.
 """

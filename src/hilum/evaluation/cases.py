@@ -1,4 +1,4 @@
-"""One case: a prediction and a reference on one grid, and all metrics of it."""
+"""One case: a prediction and a reference on one grid, and its metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Case", "CaseResult", "Grid", "SideChoice", "evaluate_case"]
 _Bools = npt.NDArray[np.bool_]
 _Box = tuple[slice, slice, slice]
 
-_NO_LUNG = "neither mask holds a lung"
+_NO_LUNG = "both masks are empty"
 _NO_REFERENCE = "the reference holds no lung"
 _NO_PREDICTION = "the prediction holds no lung"
 _ONE_EMPTY = "one of the masks is empty and has no surface"
@@ -33,22 +33,22 @@ _NO_DENSE = "the reference holds no dense lung"
 
 
 class SideChoice(str, Enum):
-    """Whether right and left lung are compared on their own."""
+    """Whether right and left lung are also compared separately."""
 
     AUTO = "auto"
-    """Where both masks hold a left lung (2)."""
+    """If both masks label a left lung (2)."""
     YES = "yes"
     NO = "no"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What is known of the size of voxels, axes (slice, row, column).
+    """Known voxel size, axes (slice, row, column).
 
     Attributes:
-        pixel_mm: Distance of rows and of columns, None where it is not known.
-        slice_mm: Distance of slices, None where it is not known.
-        voxel_ml: Volume of a voxel, None where it is not known.
+        pixel_mm: Row and column spacing; None if unknown.
+        slice_mm: Distance between slices; None if unknown.
+        voxel_ml: Voxel volume; None if unknown.
     """
 
     pixel_mm: tuple[float, float] | None
@@ -58,16 +58,16 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A prediction and its reference, as a stack of pictures as people look at them.
+    """A prediction and its reference, as a stack of slices in display orientation.
 
     Attributes:
-        name: What the case is called in tables.
-        subject: Whose it is: slices of one subject are not independent.
+        name: Name of the case in tables.
+        subject: Its subject: slices of one subject are not independent.
         prediction: Labels of :class:`hilum.core.labels.Lung`, shape (slices, rows, columns).
         reference: Labels of the same shape.
-        grid: The size of voxels.
-        hu: The scan, same shape; None where there is none.
-        sides: Whether to tell right from left.
+        grid: The voxel size.
+        hu: The scan, same shape; None if not given.
+        sides: Whether to compare right and left lung separately.
     """
 
     name: str
@@ -85,19 +85,19 @@ class Case:
         if len(shapes) > 1:
             listed = ", ".join(" x ".join(map(str, shape)) for shape in sorted(shapes))
             raise GeometryError(
-                f"Prediction, reference and CT of {self.name} do not have one size: {listed}.",
-                "Give masks that were drawn on one scan.",
+                f"Prediction, reference and CT of {self.name} differ in size: {listed}.",
+                "Give masks of the same scan.",
             )
 
 
 @dataclass(frozen=True, eq=False)
 class CaseResult:
-    """All metrics of one case.
+    """The metrics of one case.
 
     Attributes:
         name: As in :class:`Case`.
         subject: As in :class:`Case`.
-        values: Side to metric id to value, or the reason why there is none.
+        values: Side to metric id to value, or the reason why it is unknown.
     """
 
     name: str
@@ -106,8 +106,8 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
-class _Metre:
-    """Spacing to measure distances with, and its unit."""
+class _DistanceUnit:
+    """Spacing for surface distances, and its unit."""
 
     spacing: tuple[float, ...]
     unit: str
@@ -120,29 +120,29 @@ class _Metre:
 def evaluate_case(case: Case) -> CaseResult:
     """Compute all metrics of a case.
 
-    Distances are in mm; where the spacing is not known they are in pixels (``px``) or voxels, and the unit
-    says so. A single picture is measured in its plane.
+    Distances are in mm; if the spacing is unknown they are in pixels (``px``) or voxels, as given by the
+    unit. A single slice is measured in its plane.
 
     Returns:
-        Values for both lungs, and for each lung where sides are told.
+        Values for both lungs, and for each lung if sides are compared.
     """
     box = _box(case.prediction, case.reference)
     found, drawn = case.prediction[box], case.reference[box]
     hu = None if case.hu is None else case.hu[box]
-    metre = _metre(case.grid, case.reference.shape[0])
+    distance = _distance_unit(case.grid, case.reference.shape[0])
     dense = None
-    if hu is not None and metre.in_mm and drawn.any():
-        flat = tuple(range(found.ndim))[-len(metre.spacing) :]
+    if hu is not None and distance.in_mm and drawn.any():
+        flat = tuple(range(found.ndim))[-len(distance.spacing) :]
         dense = deep_dense(
-            _squeeze(hu, flat), _squeeze(drawn, flat) > 0, metre.spacing, DENSE_DEPTH_MM
+            _squeeze(hu, flat), _squeeze(drawn, flat) > 0, distance.spacing, DENSE_DEPTH_MM
         ).reshape(drawn.shape)
     values: dict[Side, dict[str, Value]] = {}
     for side in _sides(case):
         p, r = _part(found, side), _part(drawn, side)
         values[side] = {
             **_overlap_values(count_overlap(p, r)),
-            **_surface_values(p, r, metre),
-            "dense_recall": _dense_recall(p, r, dense, hu, metre),
+            **_surface_values(p, r, distance),
+            "dense_recall": _dense_recall(p, r, dense, hu, distance),
             **_size_values(p, r, hu, case.grid),
         }
     return CaseResult(
@@ -153,12 +153,12 @@ def evaluate_case(case: Case) -> CaseResult:
 
 
 def _sides(case: Case) -> tuple[Side, ...]:
-    told = case.sides is SideChoice.YES or (
+    sided = case.sides is SideChoice.YES or (
         case.sides is SideChoice.AUTO
         and bool((case.prediction == Lung.LEFT).any())
         and bool((case.reference == Lung.LEFT).any())
     )
-    return tuple(Side) if told else (Side.LUNGS,)
+    return tuple(Side) if sided else (Side.LUNGS,)
 
 
 def _part(labels: npt.NDArray[np.uint8], side: Side) -> _Bools:
@@ -167,29 +167,31 @@ def _part(labels: npt.NDArray[np.uint8], side: Side) -> _Bools:
     return part
 
 
-def _metre(grid: Grid, slices: int) -> _Metre:
+def _distance_unit(grid: Grid, slices: int) -> _DistanceUnit:
     if slices == 1:
-        return _Metre((1.0, 1.0), "px") if grid.pixel_mm is None else _Metre(grid.pixel_mm, "mm")
+        if grid.pixel_mm is None:
+            return _DistanceUnit((1.0, 1.0), "px")
+        return _DistanceUnit(grid.pixel_mm, "mm")
     if grid.pixel_mm is None or grid.slice_mm is None:
-        return _Metre((1.0, 1.0, 1.0), "voxel")
-    return _Metre((grid.slice_mm, *grid.pixel_mm), "mm")
+        return _DistanceUnit((1.0, 1.0, 1.0), "voxel")
+    return _DistanceUnit((grid.slice_mm, *grid.pixel_mm), "mm")
 
 
 def _box(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> _Box:
-    """The smallest box that holds both masks and one voxel more, within the array.
+    """Return the bounding box of both masks with a margin of one voxel, within the array.
 
-    All that is measured lies in it, so that a whole body costs no more than its lungs.
+    Metrics are computed inside it, so that a whole body takes no longer than its lungs.
     """
     shape = prediction.shape
     whole = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
     union = [np.zeros(n, bool) for n in shape]
     for mask in (prediction, reference):
-        for z, picture in enumerate(mask):  # a slice at a time spares a copy of the volume
-            rows = picture.any(axis=1)
+        for z, plane in enumerate(mask):  # slice by slice, to avoid a copy of the volume
+            rows = plane.any(axis=1)
             if rows.any():
                 union[0][z] = True
                 union[1] |= rows
-                union[2] |= picture.any(axis=0)
+                union[2] |= plane.any(axis=0)
     if not union[0].any():
         return whole
     spans = []
@@ -200,7 +202,7 @@ def _box(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) ->
 
 
 def _squeeze(array: npt.NDArray[Any], axes: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Drop the slice axis of a single picture, so that distances are measured in its plane."""
+    """Drop the axis of a single slice, so that distances are measured in its plane."""
     return np.ascontiguousarray(array.reshape([array.shape[axis] for axis in axes]))
 
 
@@ -214,24 +216,24 @@ def _overlap_values(counts: Overlap) -> dict[str, Value]:
     }
 
 
-def _surface_values(p: _Bools, r: _Bools, metre: _Metre) -> dict[str, Value]:
-    axes = (0, 1, 2)[-len(metre.spacing) :]
-    units = {f"surface_dice_{tolerance}": f"at {tolerance} {metre.unit}" for tolerance in TOLERANCES}
+def _surface_values(p: _Bools, r: _Bools, distance: _DistanceUnit) -> dict[str, Value]:
+    axes = (0, 1, 2)[-len(distance.spacing) :]
+    units = {f"surface_dice_{tolerance}": f"at {tolerance} {distance.unit}" for tolerance in TOLERANCES}
     if not (p.any() and r.any()):
         both = not (p.any() or r.any())
         reason = _NO_LUNG if both else _ONE_EMPTY
-        out = {name: Value(None, metre.unit, reason) for name in ("hd95", "assd")}
-        for name, unit in units.items():  # no part of the one surface is near the other
+        out = {name: Value(None, distance.unit, reason) for name in ("hd95", "assd")}
+        for name, unit in units.items():  # no part of one surface is near the other
             out[name] = Value(None, unit, reason) if both else Value(0.0, unit)
         return out
     box = _box(p.view(np.uint8), r.view(np.uint8))
     found: SurfaceDistances | None = surface_distances(
-        _squeeze(p[box], axes), _squeeze(r[box], axes), metre.spacing
+        _squeeze(p[box], axes), _squeeze(r[box], axes), distance.spacing
     )
     assert found is not None  # both masks hold a voxel
     return {
-        "hd95": Value(found.hausdorff(95), metre.unit),
-        "assd": Value(found.average(), metre.unit),
+        "hd95": Value(found.hausdorff(95), distance.unit),
+        "assd": Value(found.average(), distance.unit),
         **{
             f"surface_dice_{tolerance}": Value(found.dice(tolerance), units[f"surface_dice_{tolerance}"])
             for tolerance in TOLERANCES
@@ -240,11 +242,11 @@ def _surface_values(p: _Bools, r: _Bools, metre: _Metre) -> dict[str, Value]:
 
 
 def _dense_recall(
-    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, metre: _Metre
+    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, distance: _DistanceUnit
 ) -> Value:
     if hu is None:
         return Value(None, "", _NO_CT)
-    if not metre.in_mm:
+    if not distance.in_mm:
         return Value(None, "", _NO_SPACING)
     if dense is None or not r.any():
         return Value(None, "", _NO_REFERENCE)
@@ -271,7 +273,7 @@ def _errors(name: str, unit: str, sizes: tuple[float, float], voxel_ml: float | 
     percent = None if not drawn else 100 * (found - drawn) / drawn
     no_mass = _NO_REFERENCE if name == "volume_error" else "the reference has no lung or no mass"
     return {
-        name: _known(absolute, unit, "the volume of a voxel is not known"),
+        name: _known(absolute, unit, "the voxel volume is not known"),
         f"{name}_percent": _known(percent, "%", no_mass),
     }
 

@@ -1,4 +1,4 @@
-"""The verb ``compare``: trained networks, or any evaluated masks, side by side. Nothing is written."""
+"""``compare``: comparing trained networks, or any evaluated masks. Nothing is written."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.cases import Case
-from hilum.evaluation.evaluate import is_run
+from hilum.evaluation.evaluate import evaluate_run, is_run
 from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
-from hilum.evaluation.pictures import Plate, draw, worst_slice
-from hilum.evaluation.result import Evaluation
+from hilum.evaluation.result import Evaluation, read_evaluation
 from hilum.evaluation.runs import BATCH, Plan, Run
-from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, plain_pictures
+from hilum.evaluation.speed import VOLUME_SLICES, Speed, machine, measure_speed, synthetic_slices
+from hilum.evaluation.worst_cases import SliceFigure, draw, worst_slice
 
 __all__ = ["MODEL_COLUMNS", "TEST_COLUMNS", "Comparison", "ModelRow", "compare"]
 
 SCHEMA = "hilum.comparison/1"
-#: Where ``hilum evaluate RUN DATASET`` writes when no folder is given.
+#: Default output folder of ``hilum evaluate RUN DATASET``.
 EVALUATION_FOLDER = "evaluation"
 _WORST = 4
 _EVALUATE_HINT = Sentence("Give {option:dataset}, or run {verb:evaluate} on it first.")
@@ -35,16 +35,16 @@ _EVALUATE_HINT = Sentence("Give {option:dataset}, or run {verb:evaluate} on it f
 
 @dataclass(frozen=True)
 class ModelRow:
-    """What a model is and what it costs. None is unknown, and ``reason`` says why.
+    """A model and its cost. Unknown values are None, and ``reason`` states why.
 
     Attributes:
         name: Name in tables: the folder.
         kind: ``fcnn``, ``unet`` or ``resnet``; empty for masks of unknown origin.
-        parameters: Weights of the network.
+        parameters: Number of parameters of the network.
         file_mb: Size of ``model.onnx`` in MB.
-        training_minutes: How long training took.
-        speed: How long it takes to run; None where it was not measured.
-        reason: Why something is unknown; empty where all is known.
+        training_minutes: Training time in minutes.
+        speed: Inference time; None if not measured.
+        reason: Why a value is unknown; empty if all are known.
     """
 
     name: str
@@ -71,22 +71,22 @@ MODEL_COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Models side by side.
+    """A comparison of models.
 
     Attributes:
-        models: What each is and costs.
+        models: The models and their costs.
         evaluations: Name to evaluation, on the same cases.
         tests: Paired tests.
-        machine: Where the times were measured; empty where none were.
-        plates: Pictures of the worst cases, one a model in each row, worst first.
-        notes: Sentences on what is not there and why.
+        machine: Machine that the times were measured on; empty if none were measured.
+        figures: Figures of the worst cases, one row per case and one figure per model, worst first.
+        notes: Sentences on what is missing and why.
     """
 
     models: tuple[ModelRow, ...]
     evaluations: Mapping[str, Evaluation]
     tests: tuple[PairedTest, ...]
     machine: str = ""
-    plates: tuple[tuple[Plate, ...], ...] = ()
+    figures: tuple[tuple[SliceFigure, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
@@ -109,7 +109,7 @@ class Comparison:
         }
 
     def model_rows(self) -> Iterator[tuple[object, ...]]:
-        """Give the rows of the table of models; the header is :data:`MODEL_COLUMNS`."""
+        """Yield the rows of the table of models; the header is :data:`MODEL_COLUMNS`."""
         for model in self.models:
             speed = model.speed
             yield (
@@ -125,26 +125,26 @@ class Comparison:
             )
 
     def summary_rows(self) -> Iterator[tuple[object, ...]]:
-        """Give the summaries of all models."""
+        """Yield the summaries of all models."""
         for name, evaluation in self.evaluations.items():
             for row in evaluation.summary_rows():
                 yield name, *row
 
     def case_rows(self) -> Iterator[tuple[object, ...]]:
-        """Give the cases of all models."""
+        """Yield the cases of all models."""
         for name, evaluation in self.evaluations.items():
             for row in evaluation.rows():
                 yield name, *row
 
     def test_rows(self) -> Iterator[tuple[object, ...]]:
-        """Give the paired tests; the header is :data:`TEST_COLUMNS`."""
+        """Yield the paired tests; the header is :data:`TEST_COLUMNS`."""
         for test in self.tests:
             yield tuple(float(f"{v:.6g}") if isinstance(v, float) else v for v in test.as_dict().values())
 
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """One model while it is being compared."""
+    """One model during a comparison."""
 
     name: str
     evaluation: Evaluation
@@ -164,23 +164,23 @@ def compare(
 
     Args:
         sources: Folders made by ``hilum train``, or by ``hilum evaluate``.
-        dataset: Data set to judge the networks by. Without it their evaluations have to be there already,
-            in the folder ``evaluation`` of each. One that is there and fits is not made again.
+        dataset: Dataset to evaluate the networks on. Without it their evaluations must exist already,
+            in the folder ``evaluation`` of each. A matching evaluation is not computed again.
         part: ``test``, ``validation``, ``train`` or ``all``.
         speed: Whether to measure times.
         progress: Called with the fraction done and a word.
 
     Returns:
-        All metrics of all models, paired tests, costs, and, with a data set, pictures of the worst cases.
+        All metrics of all models, paired tests, costs, and, with a dataset, figures of the worst cases.
 
     Raises:
-        UsageError: Fewer than two models, or one twice.
-        InputError: One has no evaluation, or they were judged on different cases.
+        UsageError: Fewer than two models, or a model given twice.
+        InputError: One has no evaluation, or they were evaluated on different cases.
     """
     paths = [Path(source) for source in sources]
     if len(paths) < 2:
         raise UsageError(
-            "A comparison needs two models or more.", Sentence("To judge one, use {verb:evaluate}.")
+            "A comparison needs two models or more.", Sentence("To evaluate one, use {verb:evaluate}.")
         )
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("A model was given twice.", "Name each folder once.")
@@ -195,29 +195,29 @@ def compare(
     times: dict[str, Speed] = {}
     if speed and runs:
         say(0.85, "times")
-        speeds = measure_speed(runs, *_timed_pictures(entries))
+        speeds = measure_speed(runs, *_timed_slices(entries))
         named = [entry.name for entry in entries if entry.run is not None]
         times = dict(zip(named, speeds, strict=True))
     if dataset is None:
-        notes.append(Sentence("Pictures of the worst cases need the data set: give {option:dataset}."))
-    say(0.95, "pictures")
+        notes.append(Sentence("Figures of the worst cases need the dataset: give {option:dataset}."))
+    say(0.95, "figures")
     return Comparison(
         models=tuple(_model_row(entry, times.get(entry.name), speed) for entry in entries),
         evaluations={entry.name: entry.evaluation for entry in entries},
         tests=tuple(paired_tests({entry.name: entry.evaluation.cases for entry in entries})),
         machine=machine() if times else "",
-        plates=_worst(entries),
+        figures=_worst(entries),
         notes=tuple(notes),
     )
 
 
 def _part(say: Progress, low: float, high: float, name: str) -> Progress:
-    """Progress of one model as a part of the whole."""
+    """Return a progress callback for one model as a part of the whole."""
     return lambda fraction, what: say(low + (high - low) * fraction, name)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Name models by their folder; equal names get the folder above, then a number."""
+    """Name models by their folder; equal names are prefixed by the parent folder, then numbered."""
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         names = [f"{path.resolve().parent.name}/{path.resolve().name}" for path in paths]
@@ -229,8 +229,6 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _open(
     path: Path, name: str, dataset: str | PathLike[str] | None, part: str, progress: Progress
 ) -> _Entry:
-    from hilum.evaluation.evaluate import evaluate_run
-    from hilum.evaluation.result import read_evaluation
 
     if (path / "evaluation.json").is_file():
         return _Entry(name, read_evaluation(path), None, None)
@@ -253,7 +251,7 @@ def _open(
 
 
 def _fits(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether an evaluation is of the same weights on the same slices."""
+    """Whether an evaluation has the same weights and the same slices."""
     keys = ("onnx_sha256", "index_sha256", "subjects", "threshold")
     return all(stored.get(key) == wanted.get(key) for key in keys) and stored.get("onnx_sha256") is not None
 
@@ -265,10 +263,10 @@ def _check_same_cases(entries: Sequence[_Entry]) -> None:
         others = {case.name for case in entry.evaluation.cases}
         data = {str(e.evaluation.source.get("index_sha256")) for e in (first, entry)}
         if names != others or len(data) > 1:
-            what = f"{len(names - others)} and {len(others - names)} cases that the other has not"
-            said = "different data sets" if len(data) > 1 else f"different cases ({what})"
+            what = f"{len(names - others)} and {len(others - names)} cases that the other lacks"
+            said = "different datasets" if len(data) > 1 else f"different cases ({what})"
             raise InputError(
-                f"{first.name} and {entry.name} were judged on {said}, so they cannot be compared.",
+                f"{first.name} and {entry.name} were evaluated on {said}, so they cannot be compared.",
                 "Train them with the same seed and split, or evaluate them on the same masks.",
             )
 
@@ -278,7 +276,7 @@ def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
         reason = "only its evaluation was given, not the network"
         return ModelRow(entry.name, "", None, None, None, None, reason)
     card = entry.run.card
-    missing = [] if card.training.minutes is not None else ["card.json tells no training.minutes"]
+    missing = [] if card.training.minutes is not None else ["card.json states no training.minutes"]
     onnx = entry.run.path / "model.onnx"
     size = round(onnx.stat().st_size / 1e6, 3) if onnx.is_file() else None
     if size is None:
@@ -296,24 +294,24 @@ def _model_row(entry: _Entry, speed: Speed | None, wanted: bool) -> ModelRow:
     )
 
 
-def _timed_pictures(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, float] | None]:
-    """Pictures to measure times on, how many a volume has, and their spacing."""
+def _timed_slices(entries: Sequence[_Entry]) -> tuple[Any, int, tuple[float, float] | None]:
+    """Return slices to measure times on, the number of slices of a volume, and their spacing."""
     plan = next((entry.plan for entry in entries if entry.plan is not None), None)
     if plan is None:
-        return plain_pictures(), VOLUME_SLICES, None
+        return synthetic_slices(), VOLUME_SLICES, None
     longest = max(plan.groups, key=len)
     records = longest if len(longest) > 1 else [group[0] for group in plan.groups]
     size = (records[0].rows, records[0].cols)
     same = [record for record in records if (record.rows, record.cols) == size]
     spread = np.unique(np.linspace(0, len(same) - 1, 2 * BATCH).round().astype(int))
-    pictures = np.stack([plan.dataset.image(same[n]) for n in spread])
-    return pictures, len(longest) if len(longest) > 1 else VOLUME_SLICES, records[0].spacing_mm
+    images = np.stack([plan.dataset.image(same[n]) for n in spread])
+    return images, len(longest) if len(longest) > 1 else VOLUME_SLICES, records[0].spacing_mm
 
 
-def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:
-    """Draw the cases on which any model did worst, with all models.
+def _worst(entries: Sequence[_Entry]) -> tuple[tuple[SliceFigure, ...], ...]:
+    """Draw the cases with the worst Dice of any model, with all models.
 
-    The worst network runs on the case once more to find the picture, the others on that picture alone.
+    The worst network is run on the case again to find the slice, the others on that slice only.
     """
     plans = {entry.name: entry.plan for entry in entries if entry.plan is not None}
     if not plans:
@@ -348,7 +346,7 @@ def _worst(entries: Sequence[_Entry]) -> tuple[tuple[Plate, ...], ...]:
 
 
 def _one(case: Case, index: int) -> Case:
-    """One picture of a case, as a case."""
+    """Return one slice of a case as a case."""
     part = slice(index, index + 1)
     hu = None if case.hu is None else case.hu[part]
     return replace(case, prediction=case.prediction[part], reference=case.reference[part], hu=hu)

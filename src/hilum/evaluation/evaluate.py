@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: masks against masks, or a trained network on a data set. Nothing is written."""
+"""``evaluate``: masks against reference masks, or a trained network on a dataset. Nothing is written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from hilum.core.errors import HilumError, UsageError
 from hilum.core.segmentation import Progress
 from hilum.evaluation.cases import Case, SideChoice, evaluate_case
 from hilum.evaluation.files import load_case, match
-from hilum.evaluation.pictures import WorstCases
 from hilum.evaluation.result import Evaluation
+from hilum.evaluation.runs import Run
+from hilum.evaluation.volume_runs import plan_volumes
+from hilum.evaluation.worst_cases import WorstCases
+from hilum.io.vocabulary import parse_labels
+from hilum.models.card import VolumeInput
+from hilum.models.registry import find_model
 
 __all__ = ["evaluate", "evaluate_masks", "evaluate_run", "is_run"]
 
@@ -31,26 +36,26 @@ def evaluate(
     matched_only: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge masks by reference masks, or a trained network by a data set.
+    """Evaluate masks against reference masks, or a trained network on a dataset.
 
     Args:
-        first: Masks to judge (file or folder), or a folder made by ``hilum train``.
-        second: Reference masks (file or folder), or a data set made by ``hilum prepare``.
+        first: Predicted masks (file or folder), or a folder made by ``hilum train``.
+        second: Reference masks (file or folder), or a dataset made by ``hilum prepare``.
         ct: Masks: the scans, for dense recall and mass.
         part: Network: ``test``, ``validation``, ``train`` or ``all``.
-        labels: Masks: what the values of those to judge mean, such as ``totalsegmentator`` or ``3=1,5=1``;
+        labels: Masks: meaning of the values of the prediction, such as ``totalsegmentator`` or ``3=1,5=1``;
             see :func:`hilum.io.vocabulary.parse_labels`.
-        ref_labels: Masks: the same of the reference masks.
-        sides: Masks: whether to tell right from left.
-        matched_only: Masks: go on without those that have no partner.
+        ref_labels: Masks: the same for the reference masks.
+        sides: Masks: whether to compare right and left lung separately.
+        matched_only: Masks: skip masks without a counterpart.
         progress: Called with the fraction done and a word.
 
     Returns:
-        All metrics of all cases, and pictures of the worst.
+        All metrics of all cases, and figures of the worst.
 
     Raises:
         InputError: Something is missing or cannot be read, or a reference holds no lung.
-        GeometryError: Masks do not lie on one grid.
+        GeometryError: Masks are not on one grid.
         UsageError: An argument is not allowed, or does not belong to this kind of evaluation.
     """
     if is_run(Path(first)):
@@ -62,7 +67,7 @@ def evaluate(
         ):
             if given:
                 raise UsageError(
-                    f"{name} is for masks; a trained network takes its scans and masks from the data set."
+                    f"{name} is for masks; a trained network takes its scans and masks from the dataset."
                 )
         return evaluate_run(first, second, part=part, progress=progress)
     return evaluate_masks(
@@ -93,8 +98,7 @@ def evaluate_masks(
     matched_only: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge masks by reference masks; see :func:`evaluate`."""
-    from hilum.io.vocabulary import parse_labels
+    """Evaluate masks against reference masks; see :func:`evaluate`."""
 
     try:
         choice = SideChoice(sides)
@@ -125,32 +129,27 @@ def evaluate_masks(
         "sides": choice.value,
         "cases": len(files),
     }
-    return _judge(Path(prediction).name or "masks", source, cases(), len(files), progress)
+    return _evaluate_cases(Path(prediction).name or "masks", source, cases(), len(files), progress)
 
 
 def evaluate_run(
     run: _Path, dataset: _Path, *, part: str = "test", progress: Progress | None = None
 ) -> Evaluation:
-    """Judge a trained network by a data set; see :func:`evaluate`."""
-    from hilum.evaluation.runs import Run
-    from hilum.models.card import VolumeInput
-    from hilum.models.registry import find_model
+    """Evaluate a trained network on a dataset; see :func:`evaluate`."""
 
     files = find_model(Path(run))
     if isinstance(files.card.input, VolumeInput):
-        from hilum.evaluation.volume_runs import plan_volumes
-
         volumes = plan_volumes(files, Path(run), Path(dataset), part)
-        return _judge(files.name, volumes.source, volumes.cases(), volumes.size, progress)
+        return _evaluate_cases(files.name, volumes.source, volumes.cases(), volumes.size, progress)
     opened = Run(Path(run))
     plan = opened.plan(Path(dataset), part)
-    return _judge(opened.name, plan.source, plan.cases(), plan.size, progress)
+    return _evaluate_cases(opened.name, plan.source, plan.cases(), plan.size, progress)
 
 
-def _judge(
+def _evaluate_cases(
     title: str, source: dict[str, Any], cases: Iterator[Case], size: int, progress: Progress | None
 ) -> Evaluation:
-    """Evaluate cases one after the other; only one is held at a time."""
+    """Evaluate cases one after the other; only one is in memory at a time."""
     results = []
     worst = WorstCases()
     for number, case in enumerate(cases):
@@ -159,4 +158,4 @@ def _judge(
         results.append(result)
         if progress is not None:
             progress((number + 1) / max(size, 1), case.name)
-    return Evaluation(title, source, tuple(results), worst.plates)
+    return Evaluation(title, source, tuple(results), worst.figures)

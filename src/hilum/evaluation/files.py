@@ -1,4 +1,4 @@
-"""Masks from files: which belong together, and how they become cases."""
+"""Masks from files: matching predictions to references, and reading them as cases."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from hilum.tasks.registry import TASKS
 __all__ = ["MaskFiles", "load_case", "match"]
 
 _MASK_SUFFIXES = (*VOLUME_SUFFIXES, ".png", ".dcm")
-_GRID_HINT = "Bring the mask to that grid (nearest neighbour) first."
-#: What programs add to the name of a scan to name its image.
+_GRID_HINT = "Resample the mask to that grid (nearest neighbour) first."
+#: Suffixes that programs add to the name of a scan for its image.
 _IMAGE_TAILS = ("ct", "image", "img", "0000")
-#: What ``hilum segment`` writes into a folder named by the scan.
+#: Mask that ``hilum segment`` writes into a folder named after the scan.
 _INNER = tuple(TASKS[LUNGS.name].file_name(kind.suffix) for kind in LabelFormat)
 _SHOWN = 3
-#: Canonical (RAS) axes of stack, rows and columns of pictures, by the axis of the stack.
+#: Canonical (RAS) axes of stack, rows and columns of slices, by the axis of the stack.
 _ORDER = {2: (2, 1, 0), 1: (1, 2, 0), 0: (0, 2, 1)}
 _AXIAL = np.array([[0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], np.float64)
 
@@ -49,9 +49,9 @@ class MaskFiles:
 
     Attributes:
         name: What the case is called.
-        prediction: Mask to judge.
-        reference: Mask to judge it by.
-        ct: The scan, None where there is none.
+        prediction: Predicted mask.
+        reference: Reference mask.
+        ct: The scan, or None.
     """
 
     name: str
@@ -63,23 +63,24 @@ class MaskFiles:
 def match(
     prediction: Path, reference: Path, ct: Path | None = None, *, matched_only: bool = False
 ) -> list[MaskFiles]:
-    """Find which masks belong together.
+    """Match predictions to references.
 
-    Two files belong together whatever their names. In folders, names decide, without the suffix and without
-    an ending such as ``_lungs``, ``_mask`` or ``_ct``. A folder may also hold what ``hilum segment`` wrote, a
-    folder a scan with ``lungs.nii.gz`` in it, or TotalSegmentator, a folder a scan with one file a structure.
+    Two single files are matched regardless of their names. In folders, files match by name, without the
+    suffix and an ending such as ``_lungs``, ``_mask`` or ``_ct``. A folder may also be output of ``hilum
+    segment``, a folder per scan with ``lungs.nii.gz`` in it, or of TotalSegmentator, a folder per scan with
+    one file per structure.
 
     Args:
         prediction: File or folder.
         reference: File or folder.
         ct: File or folder with the scans.
-        matched_only: Go on without those that have no partner.
+        matched_only: Skip files without a counterpart.
 
     Returns:
         The cases in order of their names.
 
     Raises:
-        InputError: Something is missing, is no mask, or has no partner.
+        InputError: A file is missing, is not a mask, or has no counterpart.
     """
     for path in (prediction, reference, ct):
         if path is not None:
@@ -126,14 +127,14 @@ def load_case(
 
     Args:
         files: What belongs together.
-        labels: What the values of the prediction mean; None where the file tells, or they are 0, 1 and 2.
-        ref_labels: The same of the reference.
-        sides: Whether to tell right from left.
+        labels: Meaning of the values of the prediction; None if the file states it, or they are 0, 1 and 2.
+        ref_labels: The same for the reference.
+        sides: Whether to compare right and left lung separately.
 
     Raises:
-        InputError: A file cannot be read, a mask holds values that nothing tells the meaning of, or the
+        InputError: A file cannot be read, a mask holds values of unknown meaning, or the
             reference holds no lung.
-        GeometryError: They do not lie on one grid.
+        GeometryError: They are not on one grid.
     """
     found = _lungs(files.prediction, labels, "labels")
     drawn = _lungs(files.reference, ref_labels, "ref_labels")
@@ -147,7 +148,7 @@ def load_case(
         volume, prediction, reference = _on_one_grid(found, drawn, files)
     if 1 not in volume.shape and not reference.any():
         raise InputError(
-            f"The reference {files.reference.name} holds no lung, so there is nothing to judge by.",
+            f"The reference {files.reference.name} holds no lung, so it cannot be evaluated against.",
             Sentence("Check that it is the right file, and that {option:ref_labels} fits it."),
         )
     stacked = _Stack(volume)
@@ -169,7 +170,7 @@ def _lungs(path: Path, labels: LabelMap | None, option: str) -> Mask:
 def _on_one_grid(
     found: Mask, drawn: Mask, files: MaskFiles
 ) -> tuple[Volume, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Bring two masks to the grid of the larger one, so that one that was cropped to its lungs fits."""
+    """Pad two masks to the grid of the larger one, so that one may be cropped to its lungs."""
     names = files.prediction.name, files.reference.name
     if drawn.cropped and found.array.size > drawn.array.size:
         volume = _grid_of(found)
@@ -180,7 +181,7 @@ def _on_one_grid(
 
 
 def _grid_of(mask: Mask) -> Volume:
-    """The grid of a mask, as a volume without HU."""
+    """Return the grid of a mask, as a volume without HU."""
     flat = mask.array.shape[2] == 1 and not mask.meta.orientation_known and not mask.meta.spacing_known
     affine = _AXIAL if flat else mask.affine
     return Volume(np.broadcast_to(np.int16(0), mask.array.shape), affine, mask.meta)
@@ -189,7 +190,7 @@ def _grid_of(mask: Mask) -> Volume:
 def _with_sides(
     labels: npt.NDArray[np.uint8], mask: Mask, volume: Volume, name: str, sides: SideChoice
 ) -> npt.NDArray[np.uint8]:
-    """Return labels of 0, 1 and 2. Where the user wants sides, one label for both lungs has to be parted."""
+    """Return labels of 0, 1 and 2. If sides are requested, a label for both lungs is split."""
     if sides is SideChoice.YES:
         labels, flags = part_sides(labels, volume, mapped=mask.mapped)
         doubts = [flag.reason for flag in flags if flag.severity is Severity.ERROR]
@@ -201,7 +202,7 @@ def _with_sides(
 
 
 def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
-    """Files of a folder by the name they are matched by."""
+    """Return the files of a folder by the name used for matching."""
     with readable(folder):
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     paths: list[tuple[str, Path]] = []
@@ -220,25 +221,25 @@ def _listed(folder: Path, *, inner: bool) -> dict[str, Path]:
         grouped.setdefault(key, {}).setdefault(is_mask, []).append(path)
     out: dict[str, Path] = {}
     for key, kinds in grouped.items():
-        # Where scans and masks lie in one folder, the ending of the name tells them apart.
+        # If scans and masks are in one folder, the ending of the name distinguishes them.
         chosen = kinds.get(inner) or kinds[not inner]
         if len(chosen) > 1:
             raise InputError(
                 f"{chosen[0].name} and {chosen[1].name} in {folder.name} have the same name {key!r}.",
-                "Keep one file a scan in the folder.",
+                "Keep one file per scan in the folder.",
             )
         out[key] = chosen[0]
     return out
 
 
 def _inner(folder: Path) -> list[Path]:
-    """What may be the mask of a scan in the folder of that scan."""
+    """Return the candidate masks in the folder of a scan."""
     files = [folder / name for name in _INNER if (folder / name).is_file()]
     return files + [path for path in (folder, folder / "segmentations") if holds_structures(path)]
 
 
 def _key(name: str) -> tuple[str, bool]:
-    """The name without the ending that tells a mask or an image, and whether it tells a mask.
+    """Return the name without the ending that marks a mask or an image, and whether it marks a mask.
 
     Examples:
         >>> _key("chest-7_lungs"), _key("chest-7_0000"), _key("lungs")
@@ -258,7 +259,7 @@ def _single_scan(ct: Path, reference: Path) -> Path:
     try:
         return _listed(ct, inner=False)[_key(scan_name(reference))[0]]
     except (KeyError, InputError):
-        return ct  # a DICOM folder; reading it says what is wrong otherwise
+        return ct  # a DICOM folder; otherwise reading it raises an error
 
 
 def _refuse(alone: Iterable[str], what: str, partner: str) -> None:
@@ -268,12 +269,12 @@ def _refuse(alone: Iterable[str], what: str, partner: str) -> None:
         verb = f"{what}s have" if len(names) > 1 else f"{what} has"
         raise InputError(
             f"{len(names)} {verb} no {partner} of the same name ({shown}).",
-            Sentence("Rename the files, or use {set:matched_only} to go on without them."),
+            Sentence("Rename the files, or skip them with {set:matched_only}."),
         )
 
 
 class _Stack:
-    """Turns arrays on the grid of a volume into stacks of pictures as people look at them."""
+    """Converts arrays on the grid of a volume to stacks of slices in display orientation."""
 
     def __init__(self, volume: Volume) -> None:
         canonical = volume.canonical()
@@ -283,15 +284,15 @@ class _Stack:
         steps = canonical.spacing
         stack, rows, cols = self._order
         known = volume.meta.spacing_known
-        told = known and FlagCode.SLICE_THICKNESS_UNKNOWN not in {code for code, _ in volume.meta.notes}
+        stacked = known and FlagCode.SLICE_THICKNESS_UNKNOWN not in {code for code, _ in volume.meta.notes}
         self.grid = Grid(
             pixel_mm=(steps[rows], steps[cols]) if known else None,
-            slice_mm=steps[stack] if told else None,
-            voxel_ml=volume.voxel_volume_ml if told else None,
+            slice_mm=steps[stack] if stacked else None,
+            voxel_ml=volume.voxel_volume_ml if stacked else None,
         )
 
     def __call__(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         canonical = nib.apply_orientation(array, self._ornt)
-        # Rows and columns of pictures grow to the feet, the back and the patient's left: against RAS.
+        # Rows and columns increase towards inferior, posterior and the patient's left: against RAS.
         out: npt.NDArray[Any] = np.transpose(canonical, self._order)[:, ::-1, ::-1]
         return out

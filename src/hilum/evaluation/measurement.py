@@ -1,4 +1,4 @@
-"""What a wrong mask costs: millilitres, grams, and dense lung that is left out."""
+"""Errors that matter for measures: mass, and missed dense lung."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _Bools = npt.NDArray[np.bool_]
 def mass_per_ml(hu: npt.NDArray[Any], mask: _Bools) -> float:
     """Return the sum of (HU + 1000) / 1000 over a mask: its mass in g where a voxel holds 1 mL.
 
-    HU are clamped to -1000 and above, as in the measure ``tissue_mass``. Voxels that are no number weigh
-    nothing.
+    HU are clamped to at least -1000, as in the measure ``tissue_mass``. NaN voxels have no
+    mass.
     """
     values = hu[mask]
     if values.dtype.kind == "f":
@@ -33,15 +33,15 @@ def deep_dense(
 ) -> _Bools:
     """Mark the dense lung of a reference: consolidation, masses, large vessels.
 
-    Lung Dice hides it, since it is a small share of the lung, and it is what a threshold or a network trained
-    on healthy lungs leaves out.
+    Dice is insensitive to it, since it is a small share of the lung, but a threshold or a network trained
+    on healthy lungs misses it.
 
     Args:
         hu: The scan.
-        reference: The reference mask. It should not be cropped closer than one voxel, but where the scan
-            itself ends: there, what lies beyond is not known and does not count as outside.
-        spacing_mm: Distance of voxels along each axis.
-        depth_mm: How far the middle of the nearest voxel outside has to be; what lies nearer is dense by
+        reference: The reference mask. It should have a margin of one voxel, except where the scan
+            itself ends: voxels beyond are unknown and do not count as outside.
+        spacing_mm: Voxel spacing along each axis.
+        depth_mm: Minimum distance to the centre of the nearest voxel outside; nearer voxels are dense by
             partial volume with the chest wall.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The metrics of an evaluation: what they are called, what they mean and which way is better."""
+"""The metrics of an evaluation: name, definition and direction of improvement."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ __all__ = ["DENSE_DEPTH_MM", "DENSE_HU", "METRICS", "TOLERANCES", "Better", "Met
 
 #: A voxel counts as dense lung above this value ...
 DENSE_HU = -450
-#: ... and deeper than this below the surface of the reference, where partial volume cannot make it dense.
+#: ... and deeper than this below the surface of the reference, beyond the partial-volume effect.
 DENSE_DEPTH_MM = 3.0
-#: Tolerances of the surface Dice, in mm (in pixels where the spacing is unknown).
+#: Tolerances of the surface Dice, in mm (in pixels if the spacing is unknown).
 TOLERANCES = (1, 2)
 
 
 class Better(str, Enum):
-    """Which way a metric gets better."""
+    """Direction of improvement of a metric."""
 
     HIGHER = "higher"
     LOWER = "lower"
     ZERO = "zero"
-    """A signed error: nearer to zero is better. Positive means that the prediction has more."""
+    """A signed error: nearer to zero is better. A positive error means that the prediction is larger."""
 
     def badness(self, value: float) -> float:
-        """Return a number that grows as the value gets worse, so that values can be sorted and compared."""
+        """Return a number that increases as the value gets worse, for sorting."""
         return {"higher": -value, "lower": value, "zero": abs(value)}[self.value]
 
 
@@ -33,11 +33,11 @@ class Metric:
     """One metric.
 
     Attributes:
-        id: Its name in tables; carries no unit.
-        title: Its name for people.
-        better: Which way is better.
+        id: Its name in tables, without a unit.
+        title: Displayed name.
+        better: Direction of improvement.
         definition: How it is computed. P is the prediction, R the reference.
-        source: Who defined it.
+        source: Reference for the definition.
         digits: Decimals worth showing.
     """
 
@@ -68,7 +68,7 @@ _ALL = (
         "hd95",
         "HD95",
         Better.LOWER,
-        "the distance below which 95 % of the surface area lies from the other surface, in the worse of "
+        "the 95th percentile of the distances of a surface to the other, weighted by area; the worse of "
         "both directions",
         _NIKOLOV,
         2,

@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``compare`` leave on disk. Files appear whole or not at all."""
+"""Writing the output of ``evaluate`` and ``compare``. Files appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool
 
     Args:
         evaluation: What :func:`hilum.evaluation.evaluate` returned.
-        folder: The folder; a former result of hilum there is replaced as a whole.
+        folder: The folder; an earlier result of hilum there is replaced.
         report: Whether to write ``report.html``.
 
     Raises:
-        OutputError: It cannot be written; then nothing of it is left.
+        OutputError: It cannot be written; then no part of it is left.
     """
     from hilum.evaluation.report import render_evaluation
 
@@ -44,11 +44,11 @@ def write_comparison(comparison: Comparison, folder: Path | str, *, report: bool
 
     Args:
         comparison: What :func:`hilum.evaluation.compare` returned.
-        folder: The folder; a former result of hilum there is replaced as a whole.
+        folder: The folder; an earlier result of hilum there is replaced.
         report: Whether to write ``report.html``.
 
     Raises:
-        OutputError: It cannot be written; then nothing of it is left.
+        OutputError: It cannot be written; then no part of it is left.
     """
     from hilum.evaluation.compare import MODEL_COLUMNS, TEST_COLUMNS
     from hilum.evaluation.report import render_comparison

@@ -16,30 +16,30 @@ from hilum.evaluation.summary import bootstrap_mean
 
 __all__ = ["TEST_COLUMNS", "PairedTest", "holm", "paired_tests"]
 
-#: Differences smaller than this are rounding, not a difference.
+#: Smaller differences are attributed to rounding.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two models compared by one metric on the same subjects.
+    """A paired test of two models by one metric on the same subjects.
 
     Attributes:
-        side: Side that was compared.
+        side: The compared side.
         metric: Id of the metric.
         unit: Its unit.
-        first: Name of the one model.
-        second: Name of the other.
+        first: Name of the first model.
+        second: Name of the second model.
         subjects: Subjects on which both have a value; several cases of a subject are averaged.
-        left_out: Cases on which one of them has none.
-        difference: Mean of first - second over subjects. Signed errors are compared by their size, so that an
-            error of -3 % is worse than one of 1 %.
+        left_out: Number of cases on which one of them has no value.
+        difference: Mean of first - second over subjects. Signed errors are compared by size, so that
+            an error of -3 % is worse than one of 1 %.
         low: Lower end of the bootstrap 95 % interval of the difference, drawn by subject.
         high: Upper end.
-        better: Name of the model that is better in the mean, None where they are equal.
-        p: Two-sided p of the Wilcoxon signed-rank test (Wilcoxon 1945), None where it has none.
+        better: Name of the model with the better mean; None if equal.
+        p: Two-sided p of the Wilcoxon signed-rank test (Wilcoxon 1945); None if undefined.
         p_holm: p corrected for all tests of the side (Holm 1979).
-        reason: Why there is no p; empty where there is one.
+        reason: Why there is no p; empty if there is one.
     """
 
     side: str
@@ -70,7 +70,7 @@ def paired_tests(models: Mapping[str, Sequence[CaseResult]], *, seed: int = 0) -
 
     Args:
         models: Name to cases; all models have the same cases.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Returns:
         The tests by side, metric and pair.

@@ -1,4 +1,4 @@
-"""The reports of ``evaluate`` and ``compare``: single HTML files that need nothing but themselves."""
+"""The reports of ``evaluate`` and ``compare``: self-contained HTML files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hilum.core.labels import Side
 from hilum.drawing.numbers import MINUS, format_number
 from hilum.drawing.slices import LEVEL, WINDOW
 from hilum.evaluation.cases import CaseResult
+from hilum.evaluation.charts import strip_chart
 from hilum.evaluation.compare import Comparison, ModelRow
-from hilum.evaluation.figures import strip_chart
 from hilum.evaluation.metrics import METRICS
 from hilum.evaluation.paired import PairedTest
-from hilum.evaluation.pictures import PREDICTION_COLOUR, REFERENCE_COLOUR
 from hilum.evaluation.result import Evaluation
 from hilum.evaluation.summary import DRAWS, SummaryRow
+from hilum.evaluation.worst_cases import PREDICTION_COLOUR, REFERENCE_COLOUR
 from hilum.measures import Value
 from hilum.report.page import render_page
 
@@ -42,7 +42,7 @@ _UNKNOWN = "unknown"
 
 
 class Cell(NamedTuple):
-    """A field of a table; ``note`` is shown when the pointer rests on it."""
+    """A table cell; ``note`` is its tooltip."""
 
     text: str
     note: str = ""
@@ -50,7 +50,7 @@ class Cell(NamedTuple):
 
 
 def render_evaluation(evaluation: Evaluation) -> str:
-    """Render an evaluation as a whole HTML document, the same bytes for the same evaluation."""
+    """Render an evaluation as an HTML document; equal evaluations give equal bytes."""
     sides = evaluation.sides
     by_side = {side.words: evaluation.cases for side in sides}
     charts = [
@@ -67,7 +67,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
         subjects=len({case.subject for case in evaluation.cases}),
         tables=[(side.words, _summary_table(evaluation.summary, side)) for side in sides],
         charts=charts,
-        plates=[evaluation.plates] if evaluation.plates else [],
+        figures=[evaluation.figures] if evaluation.figures else [],
         case_titles=[METRICS[metric].title for metric in _CASE_METRICS],
         cases=[
             (case.name, [_value_cell(case.values[Side.LUNGS][metric], metric) for metric in _CASE_METRICS])
@@ -78,7 +78,7 @@ def render_evaluation(evaluation: Evaluation) -> str:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """Render a comparison as a whole HTML document, the same bytes for the same comparison."""
+    """Render a comparison as an HTML document; equal comparisons give equal bytes."""
     rows = {name: evaluation.cases for name, evaluation in comparison.evaluations.items()}
     sides = [
         side
@@ -99,7 +99,7 @@ def render_comparison(comparison: Comparison) -> str:
         machine=comparison.machine,
         tests=[_test_section(side, comparison.tests) for side in sides],
         charts=charts,
-        plates=comparison.plates,
+        figures=comparison.figures,
         notes=comparison.notes,
     )
 
@@ -124,7 +124,7 @@ def _side_chart(
     metric: str,
     sides: Iterable[Side],
 ) -> Markup | None:
-    """A chart with a row a side; the chart knows rows by name, so each side is passed off as lungs."""
+    """Draw a chart with a row per side; rows are chosen by name, so each side is passed as lungs."""
     rows = {
         side.words: [
             CaseResult(case.name, case.subject, {Side.LUNGS: case.values[side]})
@@ -137,7 +137,7 @@ def _side_chart(
 
 
 def _summary_table(summary: Sequence[SummaryRow], side: Side) -> list[tuple[str, str, list[Cell], str]]:
-    """Rows (title, unit, cells, reason) of the table of one side."""
+    """Return the rows (title, unit, cells, reason) of the table of one side."""
     out = []
     for row in summary:
         if row.side != side.value:
@@ -160,7 +160,7 @@ def _summary_table(summary: Sequence[SummaryRow], side: Side) -> list[tuple[str,
 def _model_table(
     evaluations: Mapping[str, Evaluation], side: Side
 ) -> list[tuple[str, str, list[tuple[Cell, str]]]]:
-    """Rows (title, unit, a cell and a small line a model); the best mean of a row is marked."""
+    """Return rows (title, unit, a cell and a small line per model); the best mean of a row is marked."""
     out = []
     for id_, metric in METRICS.items():
         rows = [evaluation.row(id_, side) for evaluation in evaluations.values()]
@@ -208,7 +208,7 @@ def _model_cells(model: ModelRow) -> list[Cell]:
 
 
 def _test_section(side: Side, tests: Sequence[PairedTest]) -> tuple[str, list[list[Cell]], str]:
-    """Words of a side, the rows of its table, and what limits the tests; no rows where none is possible."""
+    """Return the title of a side, the rows of its table, and a note on the limits of the tests."""
     of_side = [test for test in tests if test.side == side.value]
     subjects = max((test.subjects for test in of_side), default=0)
     if of_side and all(test.p is None for test in of_side):
@@ -217,8 +217,8 @@ def _test_section(side: Side, tests: Sequence[PairedTest]) -> tuple[str, list[li
     least = 2.0 ** (1 - subjects)
     if least >= 0.05:
         note = (
-            f"With {subjects} subjects this test gives no p below {least:.3g}, however large the difference: "
-            "add subjects before you read anything into it."
+            f"With {subjects} subjects this test cannot give p < {least:.3g}, even for a large difference: "
+            "do not interpret it without more subjects."
         )
     return side.words, [_test_cells(test) for test in of_side], note
 
@@ -275,7 +275,7 @@ def _source(source: Mapping[str, Any]) -> list[tuple[str, str]]:
         "run": "Network",
         "onnx_sha256": "SHA-256 of the weights",
         "threshold": "Threshold",
-        "dataset": "Data set",
+        "dataset": "Dataset",
         "index_sha256": "SHA-256 of its index",
         "plane": "Plane",
         "part": "Part",

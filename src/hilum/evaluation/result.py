@@ -1,4 +1,4 @@
-"""What an evaluation returns, and its plain-data forms."""
+"""The result of an evaluation, with conversion to plain data."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from hilum.io.text import read_json
 from hilum.measures import Value
 
 if TYPE_CHECKING:
-    from hilum.evaluation.pictures import Plate
+    from hilum.evaluation.worst_cases import SliceFigure
 
 __all__ = ["CASE_COLUMNS", "SCHEMA", "Evaluation", "read_evaluation"]
 
 SCHEMA = "hilum.evaluation/1"
-#: Bytes of an evaluation: a case takes 5 kB, so this is 50 000 cases.
+#: Largest evaluation file in bytes: a case takes 5 kB, so this allows 50 000 cases.
 _MOST_BYTES = 2**28
 CASE_COLUMNS = ("case", "subject", "side", "metric", "value", "unit", "reason")
 
 
 _Plain = str | int | float | bool | None
-#: Metrics are pixels, mm, mL, g and percent: beyond this is none.
+#: Largest plausible value of a metric in pixels, mm, mL, g or percent.
 _Metric = Annotated[float, Field(strict=True, ge=-1e12, le=1e12)]
 
 
@@ -61,7 +61,7 @@ class _Bootstrap(Record):
 
 
 class Stored(Record):
-    """What ``evaluation.json`` holds and :meth:`Evaluation.from_stored` takes up."""
+    """The content of ``evaluation.json``, as read by :meth:`Evaluation.from_stored`."""
 
     title: str = Field(max_length=500)
     source: dict[str, _Plain | list[_Plain]]
@@ -74,35 +74,35 @@ class Evaluation:
     """Predictions compared with references.
 
     Attributes:
-        title: What was judged.
-        source: Where the masks come from, as plain data.
+        title: What was evaluated.
+        source: Origin of the masks, as plain data.
         cases: The metrics of each case.
-        plates: Pictures of the worst cases, worst first. They show patients: they go into the report of the
-            user and nowhere else.
-        seed: Of the bootstrap.
+        figures: Figures of the worst cases, worst first. They show patients: they are written into the report
+            and nowhere else.
+        seed: Seed of the bootstrap.
     """
 
     title: str
     source: Mapping[str, Any]
     cases: tuple[CaseResult, ...]
-    plates: tuple[Plate, ...] = ()
+    figures: tuple[SliceFigure, ...] = ()
     seed: int = 0
 
     @cached_property
     def summary(self) -> tuple[SummaryRow, ...]:
-        """All metrics summed up by side."""
+        """Summary of all metrics by side."""
         return tuple(summarise(self.cases, seed=self.seed))
 
     @property
     def sides(self) -> tuple[Side, ...]:
-        """The sides that any case was compared on."""
+        """The sides that at least one case was compared on."""
         return tuple(side for side in Side if any(side in case.values for case in self.cases))
 
     def row(self, metric: str, side: Side = Side.LUNGS) -> SummaryRow:
-        """Return the summary of a metric; where cases have several units, of the unit that most have.
+        """Return the summary of a metric; if cases have several units, for the most frequent one.
 
         Raises:
-            KeyError: No case was compared so.
+            KeyError: No case has this side and metric.
         """
         rows = [row for row in self.summary if row.side == side.value and row.metric == metric]
         if not rows:
@@ -139,7 +139,7 @@ class Evaluation:
 
     @classmethod
     def from_stored(cls, stored: Stored) -> Evaluation:
-        """Make it again from what :meth:`as_dict` was stored as; the pictures are not in it."""
+        """Restore an evaluation from the stored :meth:`as_dict`; figures are not included."""
         cases = tuple(
             CaseResult(
                 name=case.case,
@@ -154,7 +154,7 @@ class Evaluation:
         return cls(stored.title, stored.source, cases, seed=stored.bootstrap.seed)
 
     def rows(self) -> Iterator[tuple[str, str, str, str, float | None, str, str | None]]:
-        """Give the rows of the long table of cases; the header is :data:`CASE_COLUMNS`."""
+        """Yield the rows of the long table of cases; the header is :data:`CASE_COLUMNS`."""
         for case in self.cases:
             for side, values in case.values.items():
                 for metric, entry in values.items():
@@ -162,7 +162,7 @@ class Evaluation:
                     yield case.name, case.subject, side.value, metric, value, entry.unit, entry.reason
 
     def summary_rows(self) -> Iterator[tuple[object, ...]]:
-        """Give the rows of the summary; the header is :data:`hilum.evaluation.summary.SUMMARY_COLUMNS`."""
+        """Yield the rows of the summary; the header is :data:`hilum.evaluation.summary.SUMMARY_COLUMNS`."""
         for row in self.summary:
             yield tuple(row.as_dict().values())
 
@@ -180,13 +180,13 @@ def _round(value: float) -> float:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read what :func:`write_evaluation` wrote; the pictures are not in it.
+    """Read the output of :func:`write_evaluation`; figures are not included.
 
     Raises:
-        InputError: It is not there or damaged.
+        InputError: It is missing or corrupted.
     """
     name, hint = f"evaluation.json in {folder.name or folder}", Sentence("Run {verb:evaluate} again.")
     data = read_json(folder / "evaluation.json", most=_MOST_BYTES, name=name, hint=hint)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise InputError(f"{name} is of another version of hilum: its schema is not {SCHEMA}.", hint)
+        raise InputError(f"{name} was written by another version of hilum: its schema is not {SCHEMA}.", hint)
     return Evaluation.from_stored(check(Stored, data, name=name, hint=hint))

@@ -1,4 +1,4 @@
-"""Trained networks on data sets: which subjects, and what the network says of them."""
+"""Running trained slice networks on the subjects of a dataset."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "Plan", "Run", "subjects_of"]
 
 PARTS = ("test", "validation", "train", "all")
-#: Slices a call of the network: enough to keep all cores busy, small in memory.
+#: Batch size of the network in slices: enough to keep all cores busy, small in memory.
 BATCH = 16
 
 
 class _Split(Record):
-    """What ``split.json`` holds: numbers of subjects by part."""
+    """The content of ``split.json``: numbers of subjects by part."""
 
     train: tuple[Count, ...] | None = None
     validation: tuple[Count, ...] | None = None
@@ -48,8 +48,8 @@ class Run:
         path: The folder.
 
     Raises:
-        ModelError: It is no such folder, the training has not ended, or the card is damaged.
-        InputError: It is a network of volumes.
+        ModelError: It is not such a folder, the training has not ended, or the card is corrupted.
+        InputError: It is a volume network.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,39 +58,39 @@ class Run:
         self.card = self.files.card
         if not isinstance(self.card.input, SliceInput) or self.card.threshold is None:
             raise InputError(
-                f"{self.name} is a network of volumes, and a data set of slices cannot evaluate it.",
-                "Give the folder of a network of slices.",
+                f"{self.name} is a volume network, which cannot be evaluated on a dataset of slices.",
+                "Give the folder of a slice network.",
             )
         self.plane, self.threshold = self.card.input.plane, self.card.threshold
 
     @property
     def name(self) -> str:
-        """What the network is called in tables: the name of its folder."""
+        """Name of the network in tables: the name of its folder."""
         return self.path.resolve().name
 
     @cached_property
     def model(self) -> SliceModel:
-        """The network, ready to run."""
+        """The open network."""
         return SliceModel(self.files.open())
 
     @property
     def index_sha256(self) -> str | None:
-        """SHA-256 of the index of the data set that it was trained on."""
+        """SHA-256 of the index of the dataset that it was trained on."""
         return self.card.data.sha256
 
     def masks(
-        self, pictures: npt.NDArray[Any], spacing: tuple[float, float] | None = None
+        self, slices: npt.NDArray[Any], spacing: tuple[float, float] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Return the masks of pictures.
+        """Predict the masks of slices.
 
         Args:
-            pictures: HU, shape (slices, rows, columns).
-            spacing: Distance of rows and of columns in mm, None where it is not known.
+            slices: HU, shape (slices, rows, columns).
+            spacing: Row and column spacing in mm; None if unknown.
         """
-        out = np.zeros(pictures.shape, np.uint8)
-        for start in range(0, len(pictures), BATCH):
+        out = np.zeros(slices.shape, np.uint8)
+        for start in range(0, len(slices), BATCH):
             part = slice(start, start + BATCH)
-            out[part] = self.model.probabilities(pictures[part], spacing) >= self.threshold
+            out[part] = self.model.probabilities(slices[part], spacing) >= self.threshold
         return out
 
     def subjects(self, dataset: Dataset, part: str) -> list[int]:
@@ -98,15 +98,15 @@ class Run:
 
         Raises:
             UsageError: The part is unknown.
-            InputError: It is empty, or it was drawn from another data set.
+            InputError: It is empty, or it belongs to another dataset.
         """
         return subjects_of(self.path, self.name, self.index_sha256, dataset, part)
 
     def plan(self, dataset: Path, part: str) -> Plan:
-        """Choose what to evaluate.
+        """Choose the subjects to evaluate.
 
         Raises:
-            InputError: The data set cannot be read, or does not fit.
+            InputError: The dataset cannot be read, or does not match.
             UsageError: The part is unknown.
         """
         from hilum.datasets.index import load_dataset
@@ -115,15 +115,15 @@ class Run:
         plane = self.plane.value
         if plane != loaded.plane:
             raise InputError(
-                f"{self.name} was trained on {plane} slices, {loaded.root.name} holds {loaded.plane} ones.",
-                Sentence("Prepare a data set with {set:plane=$plane}.", plane=plane),
+                f"{self.name} takes {plane} slices, but {loaded.root.name} holds {loaded.plane} ones.",
+                Sentence("Prepare a dataset with {set:plane=$plane}.", plane=plane),
             )
         return Plan(self, loaded, part, tuple(self.subjects(loaded, part)))
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A network, a data set and the subjects to judge it by."""
+    """A network, a dataset and the subjects to evaluate it on."""
 
     run: Run
     dataset: Dataset
@@ -132,7 +132,7 @@ class Plan:
 
     @property
     def source(self) -> dict[str, Any]:
-        """Where the masks come from, as plain data."""
+        """Origin of the masks, as plain data."""
         return {
             "kind": "run",
             "run": self.run.name,
@@ -147,7 +147,7 @@ class Plan:
 
     @cached_property
     def groups(self) -> list[list[SliceRecord]]:
-        """The slices of each case: a whole subject where its slices are a volume, else each by itself."""
+        """The slices of each case: a subject if its slices form a volume, else a single slice."""
         out: list[list[SliceRecord]] = []
         records = self.dataset.of_subjects(self.subjects)
         for _, group in groupby(records, key=lambda record: record.subject):
@@ -161,7 +161,7 @@ class Plan:
         return len(self.groups)
 
     def cases(self) -> Iterator[Case]:
-        """Run the network, one case after the other."""
+        """Predict one case after the other."""
         for group in self.groups:
             yield self.case(group)
 
@@ -177,7 +177,7 @@ class Plan:
             reference=reference,
             grid=_grid(first, self._voxel_ml(first)),
             hu=hu,
-            sides=SideChoice.NO,  # networks of slices tell lung from no lung
+            sides=SideChoice.NO,  # slice networks do not separate right and left
         )
 
     def group(self, name: str) -> list[SliceRecord]:
@@ -189,7 +189,7 @@ class Plan:
         return Counter(record.subject for record in self.dataset.slices)
 
     def _name(self, group: list[SliceRecord]) -> str:
-        """Number of the subject, with that of the slice where the subject has several cases."""
+        """Return the number of the subject, and of the slice if the subject has several cases."""
         first = group[0]
         if len(group) == self._counts[first.subject]:
             return str(first.subject)
@@ -207,14 +207,14 @@ def subjects_of(
 
     Args:
         run: The folder of the run.
-        name: What it is called.
-        index_sha256: Of the data set that it was trained on; None where the card does not tell.
-        dataset: The data set.
+        name: Name of the run in messages.
+        index_sha256: SHA-256 of the index of its training dataset; None if the card does not state it.
+        dataset: The dataset.
         part: ``test``, ``validation``, ``train`` or ``all``.
 
     Raises:
         UsageError: The part is unknown.
-        InputError: It is empty, or it was drawn from another data set.
+        InputError: It is empty, or it belongs to another dataset.
     """
     if part not in PARTS:
         raise UsageError(f"part is {part!r}, expected one of {', '.join(PARTS)}.")
@@ -223,16 +223,16 @@ def subjects_of(
         return sorted(there)
     if index_sha256 not in (None, dataset.index_sha256):
         raise InputError(
-            f"{name} was trained on another data set than {dataset.root.name}, so its {part} part "
-            "is not known there.",
+            f"{name} was trained on another dataset than {dataset.root.name}, so its {part} part "
+            "is not defined there.",
             Sentence(
-                "Give the data set that it was trained on, or use {set:part=all} for one that is new to it."
+                "Give the dataset that it was trained on, or use {set:part=all} for an external dataset."
             ),
         )
     split = run / "split.json"
     if not split.is_file():
         raise InputError(
-            f"{name} holds no split.json, so its {part} part is not known.", Sentence("Use {set:part=all}.")
+            f"{name} holds no split.json, so its {part} part is unknown.", Sentence("Use {set:part=all}.")
         )
     named: tuple[int, ...] | None = getattr(_load_split(split, name), part)
     if named is None:
@@ -244,13 +244,13 @@ def subjects_of(
     if missing:
         raise InputError(
             f"{len(missing)} of {len(wanted)} {part} subjects are not in {dataset.root.name}.",
-            "Give the data set that it was trained on.",
+            "Give the dataset that it was trained on.",
         )
     return wanted
 
 
 def is_volume(slices: list[SliceRecord]) -> bool:
-    """Whether slices of one subject follow each other without a gap and tell their spacing."""
+    """Whether slices of one subject are consecutive and of known spacing."""
     first = slices[0]
     if len(slices) < 2 or first.spacing_mm is None or first.slice_spacing_mm is None:
         return False

@@ -1,4 +1,4 @@
-"""How long networks take, measured side by side on this machine."""
+"""Inference times of networks, measured alternately on this machine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import numpy.typing as npt
 
 from hilum.evaluation.runs import BATCH, Run
 
-__all__ = ["VOLUME_SLICES", "Speed", "machine", "measure_speed", "plain_pictures"]
+__all__ = ["VOLUME_SLICES", "Speed", "machine", "measure_speed", "synthetic_slices"]
 
-#: Slices of the volume that times are given for, where the data set has no volumes.
+#: Slices of the volume that times refer to, if the dataset has no volumes.
 VOLUME_SLICES = 300
 _SINGLE, _ROUNDS = 3, 3
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How long a network takes.
+    """Inference time of a network.
 
     Attributes:
-        ms_slice: Milliseconds for one picture by itself, median.
-        s_volume: Seconds for ``slices`` pictures in batches, from ``measured`` pictures.
-        slices: Pictures of the volume.
-        measured: Pictures that were timed.
-        size: Rows and columns of the pictures.
+        ms_slice: Milliseconds for a single slice, median.
+        s_volume: Seconds for ``slices`` slices in batches, measured on ``measured`` slices.
+        slices: Slices of the volume.
+        measured: Number of timed slices.
+        size: Rows and columns of the slices.
     """
 
     ms_slice: float
@@ -47,53 +47,53 @@ class Speed:
 
 def measure_speed(
     runs: Sequence[Run],
-    pictures: npt.NDArray[Any],
+    images: npt.NDArray[Any],
     slices: int = VOLUME_SLICES,
     spacing: tuple[float, float] | None = None,
 ) -> list[Speed]:
-    """Time networks on the same pictures, in turns, so that a busy machine is unfair to none.
+    """Time networks on the same slices in turns, so that other load affects all alike.
 
-    What is timed goes from HU on the picture's grid to the mask on the picture's grid: scaling, network,
-    scaling back. Loading the network and reading files are not in it.
+    The time covers HU on the slice's grid to mask on the slice's grid: scaling, network,
+    scaling back. Loading the network and reading files are excluded.
 
     Args:
         runs: The networks.
-        pictures: HU, shape (n, rows, columns).
-        slices: Pictures of a volume to give the time for.
-        spacing: Distance of rows and of columns in mm, None where it is not known.
+        images: HU, shape (n, rows, columns).
+        slices: Number of slices of the volume that the time is given for.
+        spacing: Row and column spacing in mm; None if unknown.
     """
     for run in runs:
-        run.masks(pictures[:1], spacing)  # loads the network and compiles it
-        run.masks(pictures[:BATCH], spacing)
+        run.masks(images[:1], spacing)  # loads the network and compiles it
+        run.masks(images[:BATCH], spacing)
     single: list[list[float]] = [[] for _ in runs]
     whole: list[list[float]] = [[] for _ in runs]
     for turn in range(_ROUNDS):
         for place, run in enumerate(runs):
             for n in range(_SINGLE):
-                one = (turn * _SINGLE + n) % len(pictures)
-                single[place].append(_seconds(run, pictures[one : one + 1], spacing))
-            whole[place].append(_seconds(run, pictures, spacing))
-    rows, cols = pictures.shape[1:]
+                one = (turn * _SINGLE + n) % len(images)
+                single[place].append(_seconds(run, images[one : one + 1], spacing))
+            whole[place].append(_seconds(run, images, spacing))
+    rows, cols = images.shape[1:]
     return [
         Speed(
             ms_slice=1000 * median(ones),
-            s_volume=median(alls) * slices / len(pictures),
+            s_volume=median(alls) * slices / len(images),
             slices=slices,
-            measured=len(pictures),
+            measured=len(images),
             size=(rows, cols),
         )
         for ones, alls in zip(single, whole, strict=True)
     ]
 
 
-def plain_pictures(count: int = 2 * BATCH, size: int = 512) -> npt.NDArray[np.int16]:
-    """Return pictures of a plain body, for timing where no data set is given."""
+def synthetic_slices(count: int = 2 * BATCH, size: int = 512) -> npt.NDArray[np.int16]:
+    """Return synthetic body slices, for timing without a dataset."""
     y, x = np.indices((size, size)) / size - 0.5
-    picture = np.full((size, size), -1000, np.int16)
-    picture[(x / 0.45) ** 2 + (y / 0.33) ** 2 < 1] = 40
+    body = np.full((size, size), -1000, np.int16)
+    body[(x / 0.45) ** 2 + (y / 0.33) ** 2 < 1] = 40
     for side in (-1, 1):
-        picture[((x - side * 0.2) / 0.15) ** 2 + (y / 0.24) ** 2 < 1] = -850
-    return np.repeat(picture[np.newaxis], count, axis=0)
+        body[((x - side * 0.2) / 0.15) ** 2 + (y / 0.24) ** 2 < 1] = -850
+    return np.repeat(body[np.newaxis], count, axis=0)
 
 
 def machine() -> str:
@@ -102,7 +102,7 @@ def machine() -> str:
     return f"{platform.system()} {processor}, {os.cpu_count()} cores"
 
 
-def _seconds(run: Run, pictures: npt.NDArray[Any], spacing: tuple[float, float] | None) -> float:
+def _seconds(run: Run, images: npt.NDArray[Any], spacing: tuple[float, float] | None) -> float:
     begin = time.perf_counter()
-    run.masks(pictures, spacing)
+    run.masks(images, spacing)
     return time.perf_counter() - begin

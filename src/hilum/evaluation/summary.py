@@ -1,4 +1,4 @@
-"""Many cases in a few numbers, with what is known of their uncertainty."""
+"""Summaries over cases, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from hilum.evaluation.metrics import METRICS
 
 __all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "summarise"]
 
-#: Draws of the bootstrap: the ends of a 95 % interval then move by about a hundredth of its width.
+#: Bootstrap draws: the ends of a 95 % interval then vary by about 1 % of its width.
 DRAWS = 10_000
 _CHUNK = 1000
 
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """One metric of one side over all cases.
+    """Summary of one metric of one side over all cases.
 
     Attributes:
         side: ``lungs``, ``right_lung`` or ``left_lung``.
         metric: Id of the metric.
-        unit: Its unit; cases measured in another unit have a row of their own.
-        n: Cases with a value.
-        subjects: Subjects with a value.
-        unknown: Cases without.
+        unit: Its unit; cases in another unit have a separate row.
+        n: Number of cases with a value.
+        subjects: Number of subjects with a value.
+        unknown: Number of cases without a value.
         mean: Mean over cases.
-        sd: Standard deviation over cases (n - 1), None with one case.
+        sd: Standard deviation over cases (n - 1); None for one case.
         median: Median over cases.
-        mean_absolute: Mean of the absolute values of a signed error, None for others.
+        mean_absolute: Mean absolute value of a signed error; None for other metrics.
         worst: The worst value.
-        worst_case: The case that has it.
-        low: Lower end of the bootstrap 95 % interval of the mean, None with one subject.
+        worst_case: Name of the case with the worst value.
+        low: Lower end of the bootstrap 95 % interval of the mean; None for one subject.
         high: Upper end.
-        reason: Why values are missing, with counts; empty where none is.
+        reason: Why values are missing, with counts; empty if no value is missing.
     """
 
     side: str
@@ -69,11 +69,11 @@ SUMMARY_COLUMNS = tuple(SummaryRow.__dataclass_fields__)
 
 
 def summarise(cases: Sequence[CaseResult], *, seed: int = 0) -> list[SummaryRow]:
-    """Sum up cases by side, metric and unit.
+    """Summarise cases by side, metric and unit.
 
     Args:
         cases: The cases.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     rows = []
     for side in Side:
@@ -131,17 +131,17 @@ def bootstrap_mean(
 ) -> tuple[float, float] | None:
     """Return the 95 % percentile interval of the mean, drawing whole subjects (Efron and Tibshirani 1993).
 
-    All cases of a subject are drawn together, since slices of one patient resemble each other; drawing
-    slices would give an interval that is far too narrow.
+    All cases of a subject are drawn together, since slices of one patient are correlated; drawing
+    slices would give a far too narrow interval.
 
     Args:
-        values: One value a case.
+        values: One value per case.
         subjects: The subject of each case.
-        seed: Of the random draws; the same seed gives the same interval.
-        draws: How many draws.
+        seed: Seed of the draws; the same seed gives the same interval.
+        draws: Number of draws.
 
     Returns:
-        Lower and upper end, or None where there are fewer than two subjects.
+        Lower and upper end, or None if there are fewer than two subjects.
     """
     _, group = np.unique(np.asarray(subjects), return_inverse=True)
     count = int(group.max()) + 1 if len(group) else 0

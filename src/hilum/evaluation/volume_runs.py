@@ -1,4 +1,4 @@
-"""Trained networks of volumes on data sets of volumes: the network alone, on the data set's voxels."""
+"""Running trained volume networks on datasets of volumes, without pre- or postprocessing."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["VolumePlan", "plan_volumes"]
 
 @dataclass(frozen=True, eq=False)
 class VolumePlan:
-    """A network of volumes, a data set of volumes and the subjects to evaluate it on.
+    """A volume network, a dataset of volumes and the subjects to evaluate it on.
 
     Attributes:
         files: The network.
-        dataset: The data set.
+        dataset: The dataset.
         part: ``test``, ``validation``, ``train`` or ``all``.
         subjects: Their numbers.
     """
@@ -42,7 +42,7 @@ class VolumePlan:
 
     @property
     def source(self) -> dict[str, Any]:
-        """Where the masks come from, as plain data."""
+        """Origin of the masks, as plain data."""
         return {
             "kind": "run",
             "run": self.files.name,
@@ -66,11 +66,11 @@ class VolumePlan:
 
     @cached_property
     def model(self) -> VolumeModel:
-        """The network, ready to run."""
+        """The open network."""
         return VolumeModel(self.files.open(), self.files.card.channels)
 
     def cases(self) -> Iterator[Case]:
-        """Run the network, one volume after the other."""
+        """Predict one volume after the other."""
         step = self.dataset.step_mm
         for record in self.records:
             hu, reference = self.dataset.image(record), self.dataset.mask(record)
@@ -85,7 +85,7 @@ class VolumePlan:
             )
 
     def _lungs(self, hu: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        """Return the likeliest label of each voxel where it is a lung, else 0."""
+        """Return the most probable label of each voxel if it is a lung, else 0."""
         found = self.model.probabilities([self.model.scaled(hu)])[0]
         background = 1.0 - found.sum(axis=-1, keepdims=True)
         labels = np.concatenate([background, found], axis=-1).argmax(axis=-1)
@@ -93,24 +93,24 @@ class VolumePlan:
 
 
 def plan_volumes(files: ModelFiles, run: Path, dataset: Path, part: str) -> VolumePlan:
-    """Choose what to evaluate.
+    """Choose the subjects to evaluate.
 
     Args:
-        files: A network of volumes.
+        files: A volume network.
         run: Its folder.
-        dataset: Folder of the data set of volumes.
+        dataset: Folder of the dataset of volumes.
         part: ``test``, ``validation``, ``train`` or ``all``.
 
     Raises:
-        InputError: The data set cannot be read, holds slices, or has voxels of another size.
+        InputError: The dataset cannot be read, holds slices, or has voxels of another size.
         UsageError: The part is unknown.
     """
     data = load_volumes(dataset)
     step = files.card.input.step_mm if isinstance(files.card.input, VolumeInput) else None
     if step != data.step_mm:
         raise InputError(
-            f"{files.name} was trained on voxels of {step:g} mm, {data.root.name} holds {data.step_mm:g} mm.",
-            Sentence("Prepare a data set with {set:volumes} and {set:step_mm=$step}.", step=f"{step:g}"),
+            f"{files.name} was trained on {step:g} mm voxels, but {data.root.name} has {data.step_mm:g} mm.",
+            Sentence("Prepare a dataset with {set:volumes} and {set:step_mm=$step}.", step=f"{step:g}"),
         )
     chosen = subjects_of(run, files.name, files.card.data.sha256, data, part)
     return VolumePlan(files, data, part, tuple(chosen))
@@ -122,5 +122,5 @@ def _lungs_of(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _as_slices(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Turn (x, y, z) in RAS order into axial slices as people look at them: (slice, row, column)."""
+    """Convert (x, y, z) in RAS order to axial slices in display orientation: (slice, row, column)."""
     return np.ascontiguousarray(np.transpose(array, (2, 1, 0))[:, ::-1, ::-1])

@@ -1,6 +1,6 @@
-"""Measures of the lungs: a registry of formulae, and the arithmetic that fills it.
+"""Measures of the lungs: a registry of formulae, and their computation.
 
-Pure arithmetic on arrays: nothing here reads a file or knows a model.
+Pure arithmetic on arrays: nothing here reads a file or depends on a model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a measure is: its formula, where that comes from, and what makes its value unknown."""
+"""Definition of a measure: its formula, the source, and what makes its value unknown."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from hilum.measures.sample import Sample
 
 __all__ = ["Compute", "Group", "MeasureDef"]
 
-#: From the voxels of a region and the volume of a voxel in mL to a value; None where it is not defined.
+#: Function of the voxels of a region and the voxel volume in mL; returns None if undefined.
 Compute = Callable[[Sample, float], float | None]
 
 
 class Group(str, Enum):
-    """What a value rests on. A quality flag forbids groups (see :class:`hilum.core.flags.Flag`).
+    """What a value depends on. A quality flag invalidates groups (see :class:`hilum.core.flags.Flag`).
 
     ``VOLUME``, ``MASS`` and ``DENSITY`` are groups of measures; ``THIRDS`` is all measures of the
-    ventral-dorsal and apical-basal parts of a lung; ``ALL`` is everything.
+    ventral-dorsal and apical-basal parts of a lung; ``ALL`` is all of them.
     """
 
     VOLUME = "volume"
     """Amounts: need the voxel size in millimetres and the whole lung."""
     MASS = "mass"
-    """Amounts of tissue and air: need what VOLUME needs, and trustworthy HU."""
+    """Amounts of tissue and air: need the same as VOLUME, and calibrated HU."""
     DENSITY = "density"
-    """HU, and shares and ratios made of them: need trustworthy HU, not the whole lung."""
+    """HU, and shares and ratios of them: need calibrated HU, not the whole lung."""
     THIRDS = "thirds"
     """Parts of a lung: need both ends of the lung, since they are thirds of its extent."""
     ALL = "all"
@@ -38,18 +38,18 @@ class MeasureDef:
     """One entry of the registry.
 
     Attributes:
-        id: Identifier in every output; it carries no unit.
-        title: Name for people.
-        unit: Unit of the value; empty for a pure number.
-        group: What the value rests on.
+        id: Identifier in every output, without a unit.
+        title: Displayed name.
+        unit: Unit of the value; empty for a dimensionless number.
+        group: What the value depends on.
         formula_id: Identifier of the formula.
-        formula_version: Raised whenever a value of the same voxels changes.
+        formula_version: Incremented whenever the value for the same voxels changes.
         formula: The formula in words, with its inequality.
-        source: Author and year, or where the definition comes from.
-        valid_range: Lowest and highest value that the formula can give; None is open.
-        invalidated_by: What moves or spoils the value although the lung has not changed.
+        source: Author and year, or other origin of the definition.
+        valid_range: Lowest and highest value that the formula can give; None for unbounded.
+        invalidated_by: What changes or corrupts the value although the lung has not changed.
         compute: The formula.
-        undefined: Why :attr:`compute` gives None.
+        undefined: Why :attr:`compute` returns None.
     """
 
     id: str
@@ -66,7 +66,7 @@ class MeasureDef:
     undefined: str = ""
 
     def as_dict(self) -> dict[str, object]:
-        """Return what an output says about the formula, as plain data."""
+        """Return the description of the formula for outputs, as plain data."""
         return {
             "title": self.title,
             "unit": self.unit,

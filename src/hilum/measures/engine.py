@@ -1,4 +1,4 @@
-"""From HU and labels to values: pure arithmetic on the native grid."""
+"""Computing measures from HU and labels: pure arithmetic on the native grid."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ def compute(
 ) -> Measures:
     """Measure the lungs of a scan.
 
-    Every value is taken from the HU of the volume as they are, on the grid as it is. What cannot be known
-    is None with a reason: what a flag forbids, amounts where the file holds no voxel size, the thirds of a
-    lung that is fewer than three voxel layers thick, and everything of a lung that is not in the mask. If
+    Every value is computed from the unchanged HU of the volume on its native grid. An unknown value is None
+    with a reason: values invalidated by a flag, amounts if the file holds no voxel size, the thirds of a lung
+    that is fewer than three voxel layers thick, and all values of a lung that is not in the mask. If
     only one lung is there, the amounts of ``lungs`` and all its thirds are unknown, while its densities are
-    those of the lung that was found. Voxels of metal count in the volume only, and are flagged.
+    those of the lung that was found. Metal voxels count in the volume only, and are flagged.
 
     Args:
         volume: The scan.
         labels: The lungs, on the same grid.
-        flags: Findings of the quality gate; groups of measures that they forbid become None.
-        voxels: What :func:`collect` gave for this volume and these labels, if that was done before.
+        flags: Flags of the quality gate; groups of measures that they invalidate become None.
+        voxels: Result of :func:`collect` for this volume and these labels, if already computed.
 
     Returns:
         Values of all regions and measures.
 
     Raises:
         UsageError: The labels have another shape.
-        GeometryError: They lie elsewhere.
+        GeometryError: Their grids differ.
 
     Examples:
         >>> volume = Volume(np.full((10, 10, 10), -800, np.int16), np.diag([10.0, 10.0, 10.0, 1.0]))
@@ -114,7 +114,7 @@ def _measure(
 def _whole_region_unknown(
     region: Region, sample: Sample, found: tuple[int, ...], voxels: LabelVoxels
 ) -> str | None:
-    """Say why nothing of a region can be known, None where something can."""
+    """Return why no value of a region can be known; None if some can."""
     label_set = voxels.label_set
     missing = [value for value in region.values if value not in found]
     if len(missing) == len(region.values) > 1:
@@ -127,7 +127,7 @@ def _whole_region_unknown(
         return _only(label_set, found)
     if not voxels.has_thirds(region):
         return _THIN[region.axis].format(noun=label_set.noun)
-    return None if sample.voxels else f"The mask has no voxel in this part of the {label_set.noun}."
+    return None if sample.voxels else f"The mask is empty in this part of the {label_set.noun}."
 
 
 def _group_unknown(
@@ -137,17 +137,17 @@ def _group_unknown(
     known: tuple[LabelSet, tuple[int, ...]],
     flags: Iterable[Flag],
 ) -> str | None:
-    """Say why a group of measures of a region cannot be known, None where it can."""
+    """Return why a group of measures of a region cannot be known; None if it can."""
     label_set, found = known
     if group in _AMOUNTS and not volume.meta.spacing_known:
         return _NO_SPACING
     if group in _AMOUNTS and any(value not in found for value in region.values):
         return _only(label_set, found)
-    spoiled = {Group.ALL.value, group.value}
+    invalidating = {Group.ALL.value, group.value}
     if region.axis is not None:
-        spoiled.add(Group.THIRDS.value)
+        invalidating.add(Group.THIRDS.value)
     for flag in flags:
-        if flag.concerns(region.name) and spoiled.intersection(flag.forbids):
+        if flag.concerns(region.name) and invalidating.intersection(flag.forbids):
             return flag.reason or flag.message
     return None
 
@@ -160,7 +160,7 @@ def _only(label_set: LabelSet, found: tuple[int, ...]) -> str:
 def _identity(samples: dict[str, Sample], voxel_ml: float, labels: LabelVolume) -> tuple[Flag, ...]:
     """Check that every voxel was counted and that air + tissue = volume where all HU are in [-1000, 0].
 
-    Either would be a bug of this program, so the values are withheld rather than printed.
+    A failure would be a bug in hilum, so the values are withheld.
     """
     broken = []
     voxels = labels.counts()

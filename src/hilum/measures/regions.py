@@ -1,4 +1,4 @@
-"""The regions that are measured, and the voxels of each, in one pass over the labels."""
+"""The measured regions and their voxels, collected in one pass over the labels."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from hilum.measures.sample import Sample
 
 __all__ = ["LabelVoxels", "Region", "collect", "regions_of"]
 
-#: Thirds along the patient's front-back and head-foot axis, in the order in which +y and +z of RAS grow.
+#: Thirds along the patient's front-back and head-foot axis, in the order of increasing +y and +z in RAS.
 FRONT_BACK = ("dorsal", "mid_ap", "ventral")
 HEAD_FOOT = ("basal", "middle", "apical")
-_AXES = (1, 2)  # rows of the affine that those two axes are
-_PARTS = 9  # cells a label: three by three thirds
-_SLAB = 2**20  # voxels a slab: some tens of MB of work space
+_AXES = (1, 2)  # rows of the affine for these two axes
+_PARTS = 9  # cells per label: three by three thirds
+_CHUNK_VOXELS = 2**20  # voxels per chunk: tens of MB of working memory
 
 
 @dataclass(frozen=True)
 class Region:
-    """A region by its name, the labels it takes and the third of them, if any.
+    """A region: its name, its labels and, if any, its third.
 
     Attributes:
         name: Name in every output.
-        values: The label values that belong to it.
+        values: Its label values.
         axis: 0 for thirds from back to front, 1 for thirds from foot to head, None for whole structures.
-        third: Which third, 0 to 2 in the order in which the axis grows.
+        third: Which third, 0 to 2 along the increasing axis.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Region:
 
 
 def regions_of(label_set: LabelSet) -> tuple[Region, ...]:
-    """Return what is measured of a label set, in the order of the outputs: its regions, then their thirds."""
+    """Return the regions of a label set in output order: whole regions, then their thirds."""
     wholes = [Region(region.name, region.values) for region in label_set.regions]
     parts = [
         Region(f"{whole.name}_{thirds[third]}", whole.values, axis, third)
@@ -55,14 +55,14 @@ def regions_of(label_set: LabelSet) -> tuple[Region, ...]:
 
 @dataclass(frozen=True, eq=False)
 class LabelVoxels:
-    """HU of the labelled voxels, parted by label and third.
+    """HU of the labelled voxels, grouped by label and third.
 
     Attributes:
-        label_set: What the labels mean.
-        histograms: Counts (9 cells a label, HU steps) of an integer scan; None for a float scan.
+        label_set: Meaning of the labels.
+        histograms: Counts (9 cells per label, HU steps) of an integer scan; None for a float scan.
         low: HU of the first step.
         values: The HU of each cell of a float scan; None for an integer scan.
-        split: Whether a label has thirds, (labels, 2 axes): it does not where it is fewer than three
+        split: Whether a label has thirds, (labels, 2 axes): not if it is fewer than three
             voxel layers thick, as in a single slice.
     """
 
@@ -94,21 +94,21 @@ class LabelVoxels:
         return Sample.of(values)
 
     def has_thirds(self, region: Region) -> bool:
-        """Whether the split that ``region`` belongs to can be made of all its labels."""
+        """Whether all labels of ``region`` can be split along its axis."""
         return region.axis is None or all(self.split[index, region.axis] for index in self._places(region))
 
     def _places(self, region: Region) -> list[int]:
-        """Places of the labels of a region in the label set."""
+        """Return the indices of a region's labels in the label set."""
         order = list(self.label_set)
         return [order.index(value) for value in region.values]
 
 
 def collect(volume: Volume, labels: LabelVolume) -> LabelVoxels:
-    """Part the voxels of the lungs by side and third.
+    """Group the voxels of the lungs by label and third.
 
     The thirds are those of each lung's extent (from the outer faces of its voxels) along the axes of the
-    patient: back to front (+y of RAS) and foot to head (+z), whatever the orientation of the grid. On an
-    oblique grid each voxel counts by where its centre lies. They are anatomical: in a prone patient the
+    patient: back to front (+y of RAS) and foot to head (+z), for any orientation of the grid. On an
+    oblique grid a voxel belongs to the third of its centre. Thirds are anatomical: in a prone patient the
     dorsal third is the upper one.
 
     Args:
@@ -123,14 +123,14 @@ def collect(volume: Volume, labels: LabelVolume) -> LabelVoxels:
     cuts, split = _thirds(grid, count)
     if grid.hu.dtype.kind == "f":
         parts: list[list[npt.NDArray[np.float32]]] = [[] for _ in range(cells)]
-        for cell, hu in _slabs(grid, cuts):
+        for cell, hu in _chunks(grid, cuts):
             for number in range(cells):
                 parts[number].append(hu[cell == number])
         return LabelVoxels(label_set, None, 0, [np.concatenate(part) for part in parts], split)
     low, high = int(grid.hu.min()), int(grid.hu.max())
     steps = high - low + 1
     total = np.zeros(cells * steps, np.int64)
-    for cell, hu in _slabs(grid, cuts):
+    for cell, hu in _chunks(grid, cuts):
         cell *= steps
         cell += hu
         cell -= low
@@ -151,12 +151,12 @@ def _numbered(labels: LabelVolume) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """The box round the labelled voxels, axes in memory order.
+    """The bounding box of the labelled voxels, axes in memory order.
 
     Attributes:
         hu: HU in the box.
         labels: Numbers of the labels in the box, from 1 in the order of the label set.
-        rows: (2, 3) rows of the affine that give the patient's +y and +z, in mm a voxel step of the box,
+        rows: (2, 3) rows of the affine for the patient's +y and +z, in mm per voxel step of the box,
             counted from the first voxel of the box.
     """
 
@@ -166,7 +166,7 @@ class _Grid:
 
     @classmethod
     def of(cls, volume: Volume, labels: npt.NDArray[np.uint8]) -> _Grid | None:
-        """Crop to the labelled voxels; None where there is none."""
+        """Crop to the labelled voxels; None if there are none."""
         order = np.argsort([-abs(step) for step in volume.hu.strides], kind="stable")
         hu, labels = volume.hu.transpose(order), labels.transpose(order)
         flat = np.bitwise_or.reduce(labels, axis=0)
@@ -177,38 +177,38 @@ class _Grid:
         box = tuple(slice(int(line[0]), int(line[-1]) + 1) for line in found)
         return cls(hu[box], labels[box], volume.affine[list(_AXES)][:, order])
 
-    def slabs(self) -> Iterator[slice]:
-        """Give pieces of the first axis of about ``_SLAB`` voxels."""
-        depth = max(1, _SLAB // (self.labels.shape[1] * self.labels.shape[2]))
+    def chunks(self) -> Iterator[slice]:
+        """Yield chunks along the first axis of about ``_CHUNK_VOXELS`` voxels."""
+        depth = max(1, _CHUNK_VOXELS // (self.labels.shape[1] * self.labels.shape[2]))
         for start in range(0, self.labels.shape[0], depth):
             yield slice(start, min(start + depth, self.labels.shape[0]))
 
-    def places(self, axis: int, slab: slice) -> npt.NDArray[np.float32]:
-        """Return where the voxel centres of a slab lie along the patient's axis, in mm."""
+    def places(self, axis: int, chunk: slice) -> npt.NDArray[np.float32]:
+        """Return the positions of a chunk's voxel centres along the patient's axis, in mm."""
         a, b, c = self.rows[axis]
         _, nj, nk = self.labels.shape
-        i, j, k = np.arange(slab.start, slab.stop), np.arange(nj), np.arange(nk)
+        i, j, k = np.arange(chunk.start, chunk.stop), np.arange(nj), np.arange(nk)
         plane = (b * j[:, None] + c * k[None, :]).astype(np.float32)
         out: npt.NDArray[np.float32] = (a * i).astype(np.float32)[:, None, None] + plane
         return out
 
 
 def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Return the (2 axes, 2 cuts, labels) places of the cuts in mm, and whether each label can be split."""
+    """Return the (2 axes, 2 cuts, labels) positions of the cuts in mm, and whether labels can be split."""
     low = np.full((2, count), np.inf)
     high = np.full((2, count), -np.inf)
     last = grid.labels.shape[2] - 1
-    for slab in grid.slabs():
+    for chunk in grid.chunks():
         for index in range(count):
-            mask = grid.labels[slab] == index + 1
+            mask = grid.labels[chunk] == index + 1
             i, j = np.nonzero(mask.any(axis=2))
             if i.size == 0:
                 continue
-            # A linear function has its extremes over a line of voxels at the line's two ends.
+            # The extremes of a linear function along a line of voxels are at its two ends.
             lines = mask[i, j]
             ends = np.stack([lines.argmax(axis=1), last - lines[:, ::-1].argmax(axis=1)])
             for axis, (a, b, c) in enumerate(grid.rows):
-                place = a * (i + slab.start) + b * j + c * ends
+                place = a * (i + chunk.start) + b * j + c * ends
                 low[axis, index] = min(low[axis, index], float(place.min()))
                 high[axis, index] = max(high[axis, index], float(place.max()))
     layer = np.abs(grid.rows).sum(axis=1)[:, None]  # extent of one voxel along the axis
@@ -219,18 +219,18 @@ def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArr
     return cuts, (extent > 2.5 * layer).T
 
 
-def _slabs(
+def _chunks(
     grid: _Grid, cuts: npt.NDArray[np.float32]
 ) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]:
-    """Give cell number (by label, back to front, foot to head) and HU of the labelled voxels."""
-    for slab in grid.slabs():
-        marked = grid.labels[slab].ravel()
+    """Yield cell number (by label, back to front, foot to head) and HU of the labelled voxels."""
+    for chunk in grid.chunks():
+        marked = grid.labels[chunk].ravel()
         inside = np.flatnonzero(marked)
         index = marked[inside] - np.uint8(1)
         cell = index.astype(np.intp)
         for axis in range(2):
-            place = grid.places(axis, slab).ravel()[inside]
+            place = grid.places(axis, chunk).ravel()[inside]
             third = (place > cuts[axis, 0][index]).view(np.uint8) + (place > cuts[axis, 1][index])
             cell *= 3
             cell += third
-        yield cell, grid.hu[slab].ravel()[inside]
+        yield cell, grid.hu[chunk].ravel()[inside]

@@ -1,8 +1,8 @@
-"""All measures. One entry a measure, and nothing about a measure anywhere else.
+"""The registry of measures: one entry per measure, the only place that defines it.
 
-Every formula takes native HU of the voxels that a label marks. Air is taken as -1000 HU and tissue as 0 HU
+Every formula uses the native HU of the labelled voxels. Air is assumed to be -1000 HU and tissue 0 HU
 with 1 g/mL, the two-compartment model of CT quantification (Cressoni 2013; Protti 2014). Metal, above
-``LIMITS.metal_hu``, is neither: a sample holds it apart, and it counts in the volume only.
+``LIMITS.metal_hu``, is neither: a sample keeps it separate, and it counts in the volume only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AERATION_SOURCE = "ranges as commonly used after Gattinoni 2001; -900 HU: Vieir
 _CALIBRATION = "HU calibration"
 _KERNEL = "reconstruction kernel"
 _THICKNESS = "slice thickness"
-_BREATH = "depth of breath"
+_BREATH = "depth of inspiration"
 _NOISE = "noise (dose)"
 _CUT = "lung cut by the field of view"
 _MASK = "mask"
@@ -39,17 +39,17 @@ _NO_SPREAD = "All voxels of the region have the same HU."
 
 
 def air_ml(sample: Sample, voxel_ml: float) -> float:
-    """Volume of air in mL: voxels at -1000 HU and below are air, at 0 HU and above hold none."""
+    """Volume of air in mL: voxels at or below -1000 HU are air, those at or above 0 HU hold no air."""
     return sample.total(_air_share) * voxel_ml
 
 
 def mass_g(sample: Sample, voxel_ml: float, low: float | None = None, high: float | None = None) -> float:
-    """Mass in g of the voxels with HU in [low, high); below -1000 HU there is none."""
+    """Mass in g of the voxels with HU in [low, high); voxels below -1000 HU have no mass."""
     return sample.total(_density, low, high) * voxel_ml
 
 
 def describe() -> list[dict[str, object]]:
-    """Return the registry as plain data: one entry a measure, with id, formula, source and range."""
+    """Return the registry as plain data: one entry per measure, with id, formula, source and range."""
     return [
         {
             "id": entry.id,
@@ -111,8 +111,8 @@ def _amounts() -> Iterable[MeasureDef]:
         group=Group.VOLUME,
         formula_id="volume",
         formula_version="1",
-        formula="number of voxels x volume of a voxel",
-        source="by definition; the label contract says what is inside",
+        formula="number of voxels x voxel volume",
+        source="by definition; inside as stated by the label contract",
         valid_range=(0.0, None),
         invalidated_by=(_CUT, _MASK, _BREATH),
         compute=lambda sample, voxel_ml: sample.voxels * voxel_ml,
@@ -138,7 +138,7 @@ def _amounts() -> Iterable[MeasureDef]:
         formula_id="mass_two_compartment",
         formula_version="2",
         formula="sum of V x (HU + 1000) / 1000 with HU clamped to HU >= -1000, at 1 g/mL; "
-        "includes blood, so it is not extravascular water",
+        "includes blood, so it is not extravascular lung water",
         source=_TWO_COMPARTMENTS,
         valid_range=(0.0, None),
         invalidated_by=(_CALIBRATION, _CUT, _MASK, "contrast agent"),
@@ -269,7 +269,7 @@ def _aeration() -> Iterable[MeasureDef]:
             )
     for suffix, of, outside in (
         ("", "voxels", _outside),
-        # Below -1000 HU there is no mass, so only the upper end counts.
+        # Voxels below -1000 HU have no mass, so only the upper range counts.
         ("_mass", "tissue mass (formula mass_two_compartment)", _mass_share(100, None)),
     ):
         yield MeasureDef(

@@ -1,4 +1,4 @@
-"""Values by region and measure, and their plain-data forms."""
+"""Values by region and measure, with conversion to plain data."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Value:
     """A value, or the reason why it is unknown.
 
     Attributes:
-        value: The value; None where it is unknown.
-        unit: Its unit; empty for a pure number.
-        reason: Why it is unknown; None where it is known.
+        value: The value; None if unknown.
+        unit: Its unit; empty for a dimensionless number.
+        reason: Why it is unknown; None if known.
     """
 
     value: float | None
@@ -30,7 +30,7 @@ class Value:
 
     @property
     def rounded(self) -> float | None:
-        """The value to seven digits: more than any scan can tell, and the same on every machine."""
+        """The value to seven digits: finer than any scan resolves, and equal on every machine."""
         return None if self.value is None else float(f"{self.value:.7g}")
 
     def as_dict(self) -> dict[str, object]:
@@ -41,7 +41,7 @@ class Value:
 
 
 def formulae(definitions: Iterable[MeasureDef] = tuple(REGISTRY.values())) -> dict[str, dict[str, object]]:
-    """Return how measures are computed, by id, as plain data."""
+    """Return the formulae of the measures by id, as plain data."""
     return {entry.id: entry.as_dict() for entry in definitions}
 
 
@@ -51,8 +51,8 @@ class Measures(Mapping[str, Mapping[str, Value]]):
 
     Attributes:
         regions: The values.
-        flags: The quality flags that were respected, and those that measuring itself raised.
-        formulae: How each measure is computed, by id, as plain data; see :func:`formulae`.
+        flags: The quality flags that were applied, and those raised while measuring.
+        formulae: The formula of each measure by id, as plain data; see :func:`formulae`.
     """
 
     regions: Mapping[str, Mapping[str, Value]]
@@ -76,10 +76,10 @@ class Measures(Mapping[str, Mapping[str, Value]]):
 
     @classmethod
     def joined(cls, parts: Iterable[Measures]) -> Measures:
-        """Put the measures of several tasks together.
+        """Merge the measures of several tasks.
 
         Raises:
-            ValueError: Two of them have a region of the same name.
+            ValueError: Two tasks have a region of the same name.
         """
         regions: dict[str, Mapping[str, Value]] = {}
         flags: dict[Flag, None] = {}

@@ -1,4 +1,4 @@
-"""The voxels of a region as sorted HU with counts, so that each formula is written once."""
+"""The voxels of a region as sorted HU with counts, the input of each formula."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hilum.core.flag_limits import LIMITS
 __all__ = ["Sample"]
 
 _Floats = npt.NDArray[np.float64]
-#: Values a pass: half a MB in float64, so that a formula over millions of float voxels stays in the cache.
+#: Values per pass: 0.5 MB in float64, so that a formula over millions of float voxels stays in the cache.
 _CHUNK = 2**16
 
 
@@ -24,13 +24,13 @@ _CHUNK = 2**16
 class Sample:
     """HU of the voxels of a region.
 
-    Integer scans give one entry a HU step with the number of voxels that have it, which is exact; float
-    scans give one entry a voxel.
+    Integer scans give one entry per HU step with its number of voxels, which is exact; float
+    scans give one entry per voxel.
 
     Attributes:
         values: HU in ascending order, one axis, integer or float32.
-        counts: Voxels that have each value, int64; None where every entry is one voxel.
-        metal: Voxels of the region that are metal: part of its volume, and not among ``values``.
+        counts: Number of voxels per value, int64; None if every entry is one voxel.
+        metal: Number of metal voxels: part of the volume, but not among ``values``.
 
     Examples:
         >>> sample = Sample(np.array([-900, -800, 0]), np.array([1, 2, 1]))
@@ -45,7 +45,7 @@ class Sample:
 
     @classmethod
     def of(cls, values: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None = None) -> Sample:
-        """Part tissue and air from metal; arguments are as the attributes."""
+        """Separate metal from tissue and air; arguments are as the attributes."""
         end = int(np.searchsorted(values, values.dtype.type(LIMITS.metal_hu), side="right"))
         if end == values.size:
             return cls(values, counts)
@@ -55,7 +55,7 @@ class Sample:
 
     @cached_property
     def size(self) -> int:
-        """Number of voxels that are no metal."""
+        """Number of voxels without metal."""
         return int(self.values.size if self.counts is None else self.counts.sum())
 
     @property
@@ -83,7 +83,7 @@ class Sample:
     ) -> float:
         """Sum ``of(hu)`` over the voxels with HU in [low, high); an end that is None is open.
 
-        The sum is remembered by the function, since several measures share the same sums.
+        The sum is cached by function, since several measures share the same sums.
         """
         key = (of, low, high)
         if key not in self._known:
@@ -123,18 +123,18 @@ class Sample:
 
     @cached_property
     def _ends(self) -> npt.NDArray[np.int64]:
-        """Number of voxels up to and with each entry, where entries have counts."""
+        """Cumulative number of voxels up to each entry, if entries have counts."""
         ends: npt.NDArray[np.int64] = np.cumsum(np.asarray(self.counts))
         return ends
 
     def _at(self, rank: int) -> float:
-        """Return the HU of the voxel with this rank, 0 being the darkest."""
+        """Return the HU of the voxel with this rank; rank 0 has the lowest HU."""
         if self.counts is None:
             return float(self.values[rank])
         return float(self.values[int(np.searchsorted(self._ends, rank, side="right"))])
 
     def _slice(self, low: float | None, high: float | None) -> slice:
-        # The key has the type of the array: otherwise numpy converts the whole array.
+        # The key has the dtype of the array: otherwise NumPy converts the whole array.
         kind = self.values.dtype.type
         start = 0 if low is None else int(np.searchsorted(self.values, kind(low), side="left"))
         stop = self.values.size if high is None else int(np.searchsorted(self.values, kind(high), "left"))

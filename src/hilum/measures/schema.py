@@ -1,4 +1,4 @@
-"""The shape of ``measures.json``, for those who read it."""
+"""The schema of ``measures.json``, for reading it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class KnownValue(_Strict):
-    """A value with its unit; the unit is empty for a pure number."""
+    """A value with its unit; the unit is empty for a dimensionless number."""
 
     value: float
     unit: str
@@ -60,7 +60,7 @@ class FlagEntry(_Strict):
 
 
 class LabelEntry(_Strict):
-    """What one label value means; ``snomed_ct`` is a code of SNOMED CT."""
+    """Meaning of one label value; ``snomed_ct`` is a SNOMED CT code."""
 
     name: str
     title: str
@@ -68,7 +68,7 @@ class LabelEntry(_Strict):
 
 
 class LabelContract(_Strict):
-    """What the values of a label map mean, and what is inside and outside of them."""
+    """Meaning of the values of a label map, and what the labels include and exclude."""
 
     name: str
     version: str
@@ -78,7 +78,7 @@ class LabelContract(_Strict):
 
 
 class ModelEntry(_Strict):
-    """The model that made a label map; ``sha256`` is of its weights, empty where it has none."""
+    """The model that predicted a label map; ``sha256`` is of its weights, empty if it has no weights."""
 
     name: str
     version: str
@@ -86,7 +86,7 @@ class ModelEntry(_Strict):
 
 
 class KnownConfidence(_Strict):
-    """The model's own estimate of the chance that the Dice is below 0.95, and what it rests on."""
+    """The model's own estimate of the probability that Dice is below 0.95, and its features."""
 
     failure: float
     signs: dict[str, float]
@@ -121,7 +121,7 @@ class MeasuresFile(_Strict):
     formulae: dict[str, FormulaEntry]
     tasks: dict[str, TaskEntry]
 
-    # "schema" is a method of pydantic's models, so the field goes by another name in Python.
+    # "schema" is a method of pydantic models, so the field has another name in Python.
     model_config = ConfigDict(
         extra="forbid", alias_generator=lambda name: name.rstrip("_"), allow_inf_nan=False
     )

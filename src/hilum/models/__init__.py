@@ -1,1 +1,1 @@
-"""What a trained model is: its card, the engine that runs it, and the weights that are shipped."""
+"""Trained models: the model card, the inference engine, and the shipped weights."""

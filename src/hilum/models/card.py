@@ -1,8 +1,8 @@
-"""The model card: what a trained model takes, what it gives, and what it was made of.
+"""The model card: input, output, training data and training of a model.
 
-A card lies beside its weights and may come from anybody. A threshold of -5 or a window of HU that falls would
-give masks that look like masks, so each value that decides a mask is checked here, once, when it is read. One
-schema serves networks of slices and networks of volumes.
+A card is stored beside its weights and is untrusted input. A threshold of -5 or a descending HU window would
+give plausible but wrong masks, so each value that affects a mask is validated here, once, on reading. One
+schema serves slice networks and volume networks.
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ __all__ = [
     "read_card",
 ]
 
-#: Of every card that this version reads and writes.
+#: Schema of every card that this version reads and writes.
 SCHEMA: Literal["hilum.model/2"] = "hilum.model/2"
-#: Bytes of a card; one that hilum writes has 4 kB.
+#: Largest card in bytes; one written by hilum has 4 kB.
 _MOST_BYTES = 2**20
-#: Values of a CT are int16, and a window narrower than this tells nothing apart, HU.
+#: CT values are int16, and a window narrower than this (HU) has no contrast.
 _LOWEST_HU, _HIGHEST_HU, _NARROWEST_HU = -32768.0, 32767.0, 1.0
-#: Signs of a bad result that :mod:`hilum.tasks.lungs.confidence` knows, and the one of slices alone.
+#: Features of the confidence model, see :mod:`hilum.tasks.lungs.confidence`; one is for slices only.
 _SIGNS = frozenset({"soft", "mirror", "left_out", "outside", "dense"})
 _SLICE_SIGNS = _SIGNS | {"apart"}
 
 _Hu = Annotated[float, Field(strict=True, ge=_LOWEST_HU, le=_HIGHEST_HU)]
-#: Height or width of a network's input in pixels: as ``hilum train`` allows them.
+#: Allowed height or width of a network's input in pixels, as in ``hilum train``.
 _Side = Annotated[int, Field(strict=True, ge=32, le=4096, multiple_of=32)]
 #: A label map is uint8, and 0 is the background.
 _Label = Annotated[int, Field(strict=True, ge=1, le=255)]
 
 
 class _Part(Record):
-    """A part of a card: unlike in other files, a key that is not known is refused."""
+    """A part of a card; unlike in other files, an unknown key is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class _Input(_Part):
-    """What the inputs of both kinds of networks have in common.
+    """Input parameters of slice networks and volume networks.
 
     Attributes:
-        hu_window: HU that become -1 and 1; what lies outside is clipped.
+        hu_window: HU mapped to -1 and 1; values outside are clipped.
     """
 
     hu_window: tuple[_Hu, _Hu]
@@ -72,7 +72,7 @@ class _Input(_Part):
     @classmethod
     def _rises(cls, window: tuple[float, float]) -> tuple[float, float]:
         if window[1] - window[0] < _NARROWEST_HU:
-            raise ValueError("should be two rising numbers in HU")
+            raise ValueError("should be two ascending numbers in HU")
         return window
 
 
@@ -81,9 +81,9 @@ class SliceInput(_Input):
 
     Attributes:
         size: Height and width in pixels.
-        plane: How the slices cut the patient.
-        aspect: What has the same scale along rows and columns: ``mm``, where the training knew the size of a
-            pixel, else ``pixels``.
+        plane: Plane of the slices.
+        aspect: Unit with the same scale along rows and columns: ``mm`` if the training knew the pixel
+            size, else ``pixels``.
     """
 
     kind: Literal["slices"] = "slices"
@@ -96,8 +96,8 @@ class VolumeInput(_Input):
     """Volumes: float32 (1, 1, x, y, z) in RAS order to probabilities (1, 1 + labels, x, y, z).
 
     Attributes:
-        step_mm: Side of a cubic voxel: finer takes too much memory, coarser shows no lung of a child.
-        multiple: Sides of a volume are multiples of this many voxels.
+        step_mm: Isotropic voxel size: finer takes too much memory, coarser does not resolve a child's lung.
+        multiple: The input size along each axis is a multiple of this number of voxels.
     """
 
     kind: Literal["volume"] = "volume"
@@ -106,14 +106,14 @@ class VolumeInput(_Input):
 
 
 class Licence(_Part):
-    """Under which terms code and weights may be handed on."""
+    """Licences of code and weights."""
 
     code: Text
     weights: Text
 
 
 class Parts(_Part):
-    """How many of something each part of a split holds."""
+    """Counts by part of a split."""
 
     train: Count
     validation: Count
@@ -121,15 +121,15 @@ class Parts(_Part):
 
 
 class DataCard(_Part):
-    """What a model was trained on; nothing in it names a subject or a folder.
+    """Training data; no field names a subject or a folder.
 
     Attributes:
-        sha256: Of the index of the data set, or of the list of cases.
-        spacing: How the data set was prepared: ``keep``, ``square``, or distances of rows and columns in mm.
+        sha256: SHA-256 of the index of the dataset, or of the list of cases.
+        spacing: Spacing of the prepared dataset: ``keep``, ``square``, or row and column spacing in mm.
         subjects: Subjects by part.
         slices: Slices by part.
-        cases: Cases by their origin, for networks of volumes.
-        sources: Data sets, with their licences.
+        cases: Cases by origin, for volume networks.
+        sources: Datasets, with their licences.
     """
 
     sha256: Sha256 | None = None
@@ -144,13 +144,13 @@ class TrainingCard(_Part):
     """How a model was trained.
 
     Attributes:
-        steps: Steps of the optimiser.
-        minutes: Minutes of training.
-        processes: Processes that trained side by side.
-        seed: Of the split, the first weights and the augmentation.
-        fold: ``k/n`` where the k-th of n folds validated.
-        versions: Versions of the packages that trained.
-        settings: Other choices, as plain data.
+        steps: Optimiser steps.
+        minutes: Training time in minutes.
+        processes: Number of parallel training processes.
+        seed: Seed of the split, the initial weights and the augmentation.
+        fold: ``k/n`` if the k-th of n folds was the validation part.
+        versions: Versions of the packages used for training.
+        settings: Other hyperparameters, as plain data.
     """
 
     steps: Count | None = None
@@ -166,11 +166,11 @@ class DiceFigures(_Part):
     """Dice of cases (slices, or volumes).
 
     Attributes:
-        mean: Mean of all cases.
-        median: Median of all cases.
-        worst: Least of all cases.
-        cases: How many there were.
-        grid: The grid on which it was computed.
+        mean: Mean over all cases.
+        median: Median over all cases.
+        worst: Lowest value of all cases.
+        cases: Number of cases.
+        grid: Grid on which Dice was computed.
     """
 
     mean: Share
@@ -181,13 +181,13 @@ class DiceFigures(_Part):
 
 
 class Parity(_Part):
-    """How torch and the exported model agree.
+    """Agreement of torch and the exported model.
 
     Attributes:
-        engine: What ran the exported model.
-        max_probability_difference: Largest difference of a probability.
-        dice: Dice of the two masks over all inputs together.
-        cases: How many inputs were compared.
+        engine: Engine that ran the exported model.
+        max_probability_difference: Largest absolute difference of a probability.
+        dice: Dice of the two masks, pooled over all inputs.
+        cases: Number of compared inputs.
     """
 
     engine: Name | None = None
@@ -197,7 +197,7 @@ class Parity(_Part):
 
 
 class HalfPrecision(_Part):
-    """What changed when the weights were rounded to 16 bits."""
+    """Effect of rounding the weights to 16 bits."""
 
     max_probability_difference: Share
     dice: DiceFigures
@@ -207,12 +207,12 @@ class Figures(_Part):
     """Results of the training.
 
     Attributes:
-        validation_dice: On the validation part, which chose the weights and so flatters.
-        best_step: Step of the weights that were kept.
-        inputs_per_s: Slices or patches that the training took in a second.
-        loader_overhead: Share of the training's loop that was not the network's step.
-        parity: The exported network beside the trained one.
-        half_precision: The weights in 16 bits beside those in 32.
+        validation_dice: Dice on the validation part, which selected the weights and is thus optimistic.
+        best_step: Optimiser step of the selected weights.
+        inputs_per_s: Training throughput in slices or patches per second.
+        loader_overhead: Share of the training loop spent outside the optimisation step.
+        parity: The exported network against the trained one.
+        half_precision: The weights in 16 bits against those in 32.
     """
 
     validation_dice: DiceFigures | None = None
@@ -224,15 +224,15 @@ class Figures(_Part):
 
 
 class Calibration(_Part):
-    """Logistic model of the chance of a bad result; see :mod:`hilum.tasks.lungs.confidence`.
+    """Logistic model of the probability of a failure; see :mod:`hilum.tasks.lungs.confidence`.
 
     Attributes:
-        bias: Its constant term.
-        weights: Its coefficients, by sign.
-        cases: Cases that it was fitted on.
-        failures: Those among them whose Dice was too low.
-        beside: SHA-256 of the weights of the other model that took part, where the result is of two; None
-            where the model stood alone.
+        bias: Intercept.
+        weights: Coefficients by feature.
+        cases: Number of cases that it was fitted on.
+        failures: Number of these cases whose Dice was too low.
+        beside: SHA-256 of the weights of the second model if the result is an ensemble of two; None
+            for a single model.
     """
 
     bias: Real
@@ -243,29 +243,29 @@ class Calibration(_Part):
 
 
 class ModelCard(_Part):
-    """What a trained model is.
+    """The card of a trained model.
 
     Attributes:
         schema_: ``hilum.model/2``.
-        name: What the model is called.
-        version: Of this model, not of hilum.
-        task: What it segments, such as ``lungs``.
+        name: Name of the model.
+        version: Version of the model, not of hilum.
+        task: Segmentation task, such as ``lungs``.
         kind: Architecture: ``unet``, ``resnet``, ``fcnn`` or ``volume``.
         hilum: Version of hilum that wrote the card.
-        input: What the network takes.
+        input: Input of the network.
         labels: Value of each label by its name; the values are 1, 2, 3 and so on. Value k is channel k of a
-            network of volumes, whose channel 0 is the background, and channel k - 1 of a network of slices.
-        threshold: Probability from which a pixel is lung; None for networks of volumes.
+            volume network, whose channel 0 is the background, and channel k - 1 of a slice network.
+        threshold: Probability at and above which a pixel is lung; None for volume networks.
         onnx_sha256: SHA-256 of the weights, an ONNX file.
-        onnx_bytes: Its size.
-        onnx_opset: Its version of the ONNX operators.
-        parameters: Number of weights.
-        licence: Terms of code and weights.
-        data: What it was trained on.
-        training: How it was trained.
-        figures: What the training gave.
-        confidence: How sure a result is; None where that was not calibrated.
-        limits: Where the model must not be trusted.
+        onnx_bytes: Size of the ONNX file in bytes.
+        onnx_opset: ONNX opset version.
+        parameters: Number of parameters.
+        licence: Licences of code and weights.
+        data: Training data.
+        training: Training procedure.
+        figures: Results of the training.
+        confidence: Calibrated confidence model; None if not calibrated.
+        limits: Known limitations.
     """
 
     schema_: Literal["hilum.model/2"] = Field(SCHEMA, alias="schema")
@@ -294,21 +294,21 @@ class ModelCard(_Part):
         if not labels or sorted(labels.values()) != list(range(1, len(labels) + 1)):
             raise ValueError("should hold the values 1, 2, 3 and so on, each once")
         if _takes_slices(info) and len(labels) != 1:
-            raise ValueError("should hold one label in a network of slices")
+            raise ValueError("should hold one label in a slice network")
         return labels
 
     @field_validator("threshold")
     @classmethod
     def _of_slices(cls, threshold: float | None, info: ValidationInfo) -> float | None:
         if threshold is None and _takes_slices(info):
-            raise PydanticCustomError("missing", "a network of slices needs a threshold")
+            raise PydanticCustomError("missing", "a slice network needs a threshold")
         if threshold is not None and isinstance(info.data.get("input"), VolumeInput):
-            raise ValueError("should be null in a network of volumes")
+            raise ValueError("should be null in a volume network")
         return threshold
 
     @field_validator("confidence")
     @classmethod
-    def _known_signs(cls, found: Calibration | None, info: ValidationInfo) -> Calibration | None:
+    def _known_features(cls, found: Calibration | None, info: ValidationInfo) -> Calibration | None:
         known = _SLICE_SIGNS if _takes_slices(info) else _SIGNS
         if found is not None and not known.issuperset(found.weights):
             raise ValueError(f"should hold weights of {', '.join(sorted(known))} only")
@@ -316,7 +316,7 @@ class ModelCard(_Part):
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the labels in the order of the network's channels, without the background."""
+        """Names of the labels in the order of the network's output channels, without the background."""
         return tuple(sorted(self.labels, key=self.labels.__getitem__))
 
     def as_dict(self) -> dict[str, Any]:
@@ -329,24 +329,24 @@ def _takes_slices(info: ValidationInfo) -> bool:
 
 
 def read_card(path: Path, model: str) -> ModelCard:
-    """Read a model card and check all that decides a mask or is shown.
+    """Read a model card and validate every value that affects a mask or is shown.
 
     Args:
         path: The JSON file.
-        model: What the model is called in a message.
+        model: Name of the model in error messages.
 
     Raises:
-        ModelError: It is missing or damaged, of another version, or a value is not allowed; the message names
-            the field.
+        ModelError: It is missing or corrupted, of another version, or a value is not allowed; the message
+            names the field.
     """
     name = f"The card of the model {shown(model)}"
-    hint = "Copy the card and the .onnx file together from the run again."
+    hint = "Copy the card and the .onnx file from the run again."
     card = read_json(path, most=_MOST_BYTES, name=name, hint=hint, error=ModelError)
     if not isinstance(card, Mapping):
-        raise ModelError(f"{name} is damaged: it holds no table of names and values.", hint)
+        raise ModelError(f"{name} is corrupted: it does not hold a JSON object.", hint)
     if card.get("schema") != SCHEMA:
         raise ModelError(
-            f"The model {shown(model)} is of another version of hilum: its card's schema is "
+            f"The model {shown(model)} was made by another version of hilum: its card's schema is "
             f"{shown(card.get('schema'))}, not {SCHEMA}.",
             "Train or export it again.",
         )

@@ -1,4 +1,4 @@
-"""A model card for people, in Markdown."""
+"""Rendering a model card as Markdown."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TITLES = {
 
 
 def card_text(card: ModelCard) -> str:
-    """Write a model card for people.
+    """Render a model card.
 
     Args:
-        card: Of a network of slices or of volumes. What it does not say is left out.
+        card: Card of a slice network or a volume network. Missing values are omitted.
 
     Returns:
         Markdown: a table, the limits and the licence.
@@ -32,7 +32,7 @@ def card_text(card: ModelCard) -> str:
     by = f"hilum {card.hilum}{f' with {made}' if made else ''}"
     text = f"# {card.name}\n\nVersion {card.version}, made by {by}.\n\n| | |\n|---|---|\n{table}\n"
     if card.data.subjects is not None:
-        text += "\nNo figure here is of the test part: `hilum evaluate` gives those.\n"
+        text += "\nNo figure here is from the test part: `hilum evaluate` gives those.\n"
     if card.limits:
         text += "\n## Limits\n\n" + "\n".join(f"- {limit}" for limit in card.limits) + "\n"
     return text + f"\n## Licence\n\nCode: {card.licence.code}. Weights: {card.licence.weights}.\n"
@@ -54,11 +54,11 @@ def _network(card: ModelCard) -> Iterator[tuple[str, str]]:
     if isinstance(card.input, SliceInput):
         rows, columns = card.input.size
         yield "Input", f"{card.input.plane.value} slice, {rows} x {columns}, {scaled}; {RESIZE_RULE}"
-        yield "Output", f"probability that a pixel is {names}; from {card.threshold:g} on"
+        yield "Output", f"probability that a pixel is {names}; threshold {card.threshold:g}"
     else:
         yield (
             "Input",
-            f"volume in RAS order, voxels of {card.input.step_mm:g} mm, sides multiples of "
+            f"volume in RAS order, isotropic voxels of {card.input.step_mm:g} mm, size a multiple of "
             f"{card.input.multiple}, {scaled}",
         )
         yield "Output", f"probabilities of 0 background, {names}"
@@ -99,8 +99,8 @@ def _figures(card: ModelCard) -> Iterator[tuple[str, str]]:
         grid = "" if dice.grid is None else f", on the grid {dice.grid}"
         yield (
             "Validation Dice",
-            f"mean {dice.mean:.4f}, {median}worst {dice.worst:.4f}{cases}{grid}; it chose the weights, so it "
-            "flatters",
+            f"mean {dice.mean:.4f}, {median}worst {dice.worst:.4f}{cases}{grid}; it selected the weights, "
+            "so it is optimistic",
         )
     if parity is not None:
         said = [

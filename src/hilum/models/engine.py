@@ -1,4 +1,4 @@
-"""Running ONNX models without torch: OpenVINO on the CPU, else ONNX Runtime, which also knows GPUs."""
+"""ONNX inference without torch: OpenVINO on the CPU, else ONNX Runtime, which also supports GPUs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from hilum.models.offline import import_onnxruntime, import_openvino
 __all__ = ["Device", "Session", "check_probabilities", "check_weights", "open_session"]
 
 Float = npt.NDArray[np.float32]
-#: A probability may pass 0 and 1 by the rounding of float32 and float16 weights.
+#: A probability may exceed 0 and 1 by the rounding of float32 and float16 weights.
 _ROUNDING = 1e-3
-#: What ONNX Runtime calls the GPUs it may know, best first.
+#: GPU execution providers of ONNX Runtime, best first.
 _GPU_PROVIDERS = ("CUDAExecutionProvider", "CoreMLExecutionProvider", "DmlExecutionProvider")
 
 
 class Device(str, Enum):
-    """Where a model runs."""
+    """Device that a model runs on."""
 
     AUTO = "auto"
     CPU = "cpu"
@@ -39,41 +39,41 @@ class Session(Protocol):
     """A model that is ready to run."""
 
     engine: str
-    #: How many inputs :meth:`run_many` works on side by side.
+    #: Number of inputs that :meth:`run_many` processes in parallel.
     lanes: int
 
     def run_many(self, inputs: Sequence[Float]) -> list[Float]:
-        """Give the model's one output for each of several inputs."""
+        """Return the model's output for each of several inputs."""
         ...
 
     def run(self, x: Float) -> Float:
-        """Give the model's one output for its one input."""
+        """Return the model's output for one input."""
         ...
 
 
 def check_probabilities(found: Float, shape: tuple[int, ...], model: str) -> None:
-    """Raise unless an output of a network holds probabilities in the shape that they must have.
+    """Raise unless a network output holds probabilities of the expected shape.
 
     Raises:
-        ModelError: It does not: the network is not what its card says.
+        ModelError: It does not: the network does not match its card.
     """
-    hint = "Take the .onnx file that belongs to the card."
+    hint = "Use the .onnx file that belongs to the card."
     if found.shape != shape or found.dtype.kind != "f":
         words = " x ".join(map(str, found.shape))
         raise ModelError(
-            f"The network of the model {model} gives {words} values of type {found.dtype}, where "
+            f"The network of the model {model} returns {words} values of type {found.dtype}, but "
             f"{' x '.join(map(str, shape))} probabilities are expected.",
             hint,
         )
     if found.size and not (found.min() >= -_ROUNDING and found.max() <= 1 + _ROUNDING):  # also not NaN
-        raise ModelError(f"The network of the model {model} gives values that are no probabilities.", hint)
+        raise ModelError(f"The network of the model {model} returns values outside 0 to 1.", hint)
 
 
 class _OpenVino:
-    """One thread an inference, several inferences side by side.
+    """One thread per inference, several inferences in parallel.
 
-    Sums over many threads round in another order, and then a voxel of a mask may flip with the number of
-    cores. One thread always sums in the same order.
+    Sums over many threads are rounded in another order, so that a voxel of a mask could depend on the number
+    of cores. A single thread always sums in the same order.
     """
 
     def __init__(self, path: Path, threads: int) -> None:
@@ -86,7 +86,7 @@ class _OpenVino:
             "INFERENCE_NUM_THREADS": self.lanes,
         }
         self._name = path.name
-        # Given a path alone, OpenVINO would try all formats it knows, and print what each says of the file.
+        # Given only a path, OpenVINO would try all known formats and print the message of each.
         self._reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
         network = self._reader.convert(self._reader.load(str(path)))
         self._model = core.compile_model(network, "CPU", options)
@@ -98,7 +98,7 @@ class _OpenVino:
         with _runs(self._name):
             for start in range(0, len(inputs), self.lanes):
                 requests = []
-                # Started from one thread: OpenVINO's Python layer can lock up when several set inputs.
+                # Started from one thread: OpenVINO's Python layer can deadlock if several set inputs.
                 for x in inputs[start : start + self.lanes]:
                     request = self._model.create_infer_request()
                     request.start_async([x])
@@ -141,26 +141,26 @@ def _require_one(name: str, inputs: int, outputs: int) -> None:
     if (inputs, outputs) != (1, 1):
         raise ModelError(
             f"{name} cannot be run: it has {inputs} inputs and {outputs} outputs, not one of each.",
-            "Take the .onnx file that belongs to the card.",
+            "Use the .onnx file that belongs to the card.",
         )
 
 
 @contextmanager
 def _runs(name: str) -> Iterator[None]:
-    """Turn what an engine raises while it runs a network into one sentence."""
+    """Convert an engine's exception during inference to a ModelError."""
     try:
         yield
     except (HilumError, MemoryError):
         raise
-    except Exception as error:  # each engine has errors of its own kinds
+    except Exception as error:  # each engine has its own exception types
         raise ModelError(
-            f"{name} failed while it ran: its network does not take this input, or memory ran out.",
-            "Take the .onnx file that belongs to the card, or a smaller scan.",
+            f"{name} failed: its network does not accept this input, or memory ran out.",
+            "Use the .onnx file that belongs to the card, or a smaller scan.",
         ) from error
 
 
 def _gpu_providers() -> tuple[str, ...]:
-    """Names of the GPUs that ONNX Runtime finds here."""
+    """Names of the GPU providers that ONNX Runtime finds."""
     try:
         onnxruntime = import_onnxruntime()
     except ImportError:
@@ -170,15 +170,15 @@ def _gpu_providers() -> tuple[str, ...]:
 
 
 def open_session(path: Path, threads: int = 0, device: Device = Device.AUTO) -> Session:
-    """Open an ONNX file with what is installed.
+    """Open an ONNX file with the installed engine.
 
     Args:
         path: The file; its model has one input and one output.
-        threads: Threads to use on the CPU; 0 for as many as there are cores.
-        device: ``auto`` and ``cpu`` are the CPU; ``gpu`` is the one that ONNX Runtime finds.
+        threads: CPU threads; 0 for the number of cores.
+        device: ``auto`` and ``cpu`` use the CPU; ``gpu`` uses the GPU that ONNX Runtime finds.
 
     Raises:
-        ModelError: No engine is installed, there is no GPU, or the file is damaged.
+        ModelError: No engine is installed, there is no GPU, or the file is corrupted.
     """
     try:
         if device is Device.GPU:
@@ -199,26 +199,26 @@ def open_session(path: Path, threads: int = 0, device: Device = Device.AUTO) -> 
                 continue
     except ModelError:
         raise
-    except Exception as error:  # each engine has errors of its own kinds
+    except Exception as error:  # each engine has its own exception types
         raise ModelError(
-            f"{path.name} cannot be run: it is damaged or no model in ONNX.", "Export or copy it again."
+            f"{path.name} cannot be run: it is corrupted or not an ONNX model.", "Export or copy it again."
         ) from error
     raise ModelError(
-        "A learned model needs OpenVINO or ONNX Runtime, and neither is installed.",
+        "A trained model needs OpenVINO or ONNX Runtime, and neither is installed.",
         "Run: pip install openvino",
     )
 
 
 def check_weights(path: Path, sha256: str, model: str) -> None:
-    """Raise unless an ONNX file is the one that its card tells of.
+    """Raise unless an ONNX file is the one named by its card.
 
     Args:
         path: The file.
-        sha256: What the card says.
-        model: What the model is called in a message.
+        sha256: SHA-256 given by the card.
+        model: Name of the model in error messages.
 
     Raises:
-        ModelError: It is missing, or not that of the card.
+        ModelError: It is missing, or its SHA-256 differs.
     """
     try:
         digest = sha256_of(path)
@@ -227,6 +227,6 @@ def check_weights(path: Path, sha256: str, model: str) -> None:
         raise ModelError(message, error.hint) from error
     if digest != sha256:
         raise ModelError(
-            f"The weights of the model {model} are not those of its card: SHA-256 differs.",
+            f"The weights of the model {model} do not match its card: the SHA-256 differs.",
             "Copy the .onnx file and its card together.",
         )

@@ -1,6 +1,6 @@
-"""What keeps hilum offline: some libraries call home, or write into the user's home, when they are imported.
+"""Keeping hilum offline: some libraries send telemetry, or write into the user's home, on import.
 
-Each is kept from it here and nowhere else, so such a library must be imported through this module.
+This is prevented here and nowhere else, so such a library must be imported through this module.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from hilum.core.errors import OutputError
 from hilum.io.temporary import folder_until_exit
 
-__all__ = ["import_onnxruntime", "import_openvino", "spare_the_home"]
+__all__ = ["import_onnxruntime", "import_openvino", "redirect_matplotlib_config"]
 
 _TELEMETRY = "openvino_telemetry"
 
@@ -24,10 +24,10 @@ _TELEMETRY = "openvino_telemetry"
 def import_openvino() -> Any:
     """Import OpenVINO without its telemetry.
 
-    With it, the import alone asks for an address of Google Analytics, reports itself there, and keeps a
-    client id in the user's home. OpenVINO has a stub of its own for where the package is not installed, and
-    takes it when the package cannot be imported. The package stays blocked, unless the program that uses
-    hilum had imported it before.
+    With it, the import alone looks up Google Analytics, sends a report there, and stores a
+    client id in the user's home. OpenVINO has a stub for systems without the telemetry package, and
+    uses it when the package cannot be imported. The package stays blocked, unless the calling program
+    imported it before.
 
     Raises:
         ImportError: OpenVINO is not installed.
@@ -42,7 +42,7 @@ def import_openvino() -> Any:
 
 
 def import_onnxruntime() -> Any:
-    """Import ONNX Runtime without the usage events that its builds for Windows hand to the system.
+    """Import ONNX Runtime without the usage events that its Windows builds report to the system.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -52,16 +52,16 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def spare_the_home() -> None:
-    """Give matplotlib a folder in the temporary one, removed when the program ends.
+def redirect_matplotlib_config() -> None:
+    """Redirect matplotlib's configuration to a temporary folder, removed when the program ends.
 
-    Its import alone makes a folder for settings in the user's home, and drawing writes a list of fonts
-    there. For the program only: in a user's own Python the settings of matplotlib are the user's. A folder
-    that was chosen with ``MPLCONFIGDIR`` stays; so do the folders of child processes.
+    Its import alone creates a settings folder in the user's home, and drawing writes a font list
+    there. For the program only: in a user's own Python session matplotlib keeps the user's settings. A folder
+    set with ``MPLCONFIGDIR`` is kept; so are the folders of child processes.
     """
     if os.environ.get("MPLCONFIGDIR"):
         return
-    with suppress(OSError, OutputError):  # without a temporary folder matplotlib finds a place of its own
+    with suppress(OSError, OutputError):  # without a temporary folder matplotlib chooses one itself
         folder = folder_until_exit()
         os.environ["MPLCONFIGDIR"] = str(folder)
         for known in _font_lists():
@@ -69,7 +69,7 @@ def spare_the_home() -> None:
 
 
 def _font_lists() -> list[Path]:
-    """Lists of fonts that matplotlib made earlier, so that it need not look through all fonts again."""
+    """Return existing font lists of matplotlib, so that it need not scan all fonts again."""
     with suppress(RuntimeError):  # no home
         if sys.platform.startswith(("linux", "freebsd")):
             cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"

@@ -1,4 +1,4 @@
-"""From a picture in HU to a network's input and back; the one way for training, tests and use. No torch."""
+"""Pre- and postprocessing of slices, shared by training, tests and inference. No torch."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from scipy import sparse
 
 from hilum.core.errors import UsageError
 
-__all__ = ["RESIZE_RULE", "Fit", "fit_picture", "from_input", "normalise", "to_input"]
+__all__ = ["RESIZE_RULE", "Fit", "fit_slice", "from_input", "normalise", "to_input"]
 
-#: Written into model cards: what :func:`to_input` does.
+#: Description of :func:`to_input` for model cards.
 RESIZE_RULE = (
     "clip to the window; keep the aspect (in mm where the pixel size is known, else in pixels); linear, "
-    "averaging areas where it shrinks; centred; filled up with the window's lower end"
+    "area average where it shrinks; centred; padded with the window's lower end"
 )
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a picture lies in the input of a network.
+    """Placement of a slice in the input of a network.
 
     Attributes:
-        source: Rows and columns of the picture.
+        source: Rows and columns of the slice.
         size: Height and width of the input.
-        inner: Height and width of the part of the input that shows the picture.
+        inner: Height and width of the part of the input that holds the slice.
         offset: Row and column of that part's first pixel.
     """
 
@@ -38,22 +38,22 @@ class Fit:
     offset: tuple[int, int]
 
 
-def fit_picture(
+def fit_slice(
     shape: tuple[int, int], size: tuple[int, int], spacing: tuple[float, float] | None = None
 ) -> Fit:
-    """Fit a picture into the input as large as it goes without changing its aspect.
+    """Fit a slice into the input as large as possible without changing its aspect.
 
     Args:
-        shape: Rows and columns of the picture.
+        shape: Rows and columns of the slice.
         size: Height and width of the input.
-        spacing: Distance of rows and of columns in mm; None takes pixels as square.
+        spacing: Row and column spacing in mm; None assumes square pixels.
 
     Raises:
         UsageError: A number is not positive.
     """
     steps = spacing or (1.0, 1.0)
     if min(*shape, *size) < 1 or not all(np.isfinite(s) and s > 0 for s in steps):
-        raise UsageError(f"A picture of {shape} pixels with spacing {spacing} cannot be fitted into {size}.")
+        raise UsageError(f"A slice of {shape} pixels with spacing {spacing} cannot be fitted into {size}.")
     extent = [n * s for n, s in zip(shape, steps, strict=True)]
     scale = min(n / e for n, e in zip(size, extent, strict=True))
     inner = [min(n, max(1, round(e * scale))) for n, e in zip(size, extent, strict=True)]
@@ -61,24 +61,22 @@ def fit_picture(
     return Fit((shape[0], shape[1]), (size[0], size[1]), (inner[0], inner[1]), (offset[0], offset[1]))
 
 
-def to_input(pictures: npt.NDArray[Any], fit: Fit, window: tuple[float, float]) -> npt.NDArray[np.float32]:
-    """Bring pictures to the size of the input, still in HU.
+def to_input(slices: npt.NDArray[Any], fit: Fit, window: tuple[float, float]) -> npt.NDArray[np.float32]:
+    """Resize slices to the size of the input, still in HU.
 
     Args:
-        pictures: HU, shape (n, rows, columns); what is no number counts as air.
-        fit: From :func:`fit_picture` for their shape.
+        slices: HU, shape (n, rows, columns); NaN counts as air.
+        fit: From :func:`fit_slice` for their shape.
         window: HU are clipped to it first, so that padding at -3000 or metal does not bleed.
 
     Returns:
         float32 HU within the window, shape (n, height, width).
     """
     low, high = window
-    out = np.full((len(pictures), *fit.size), low, np.float32)
+    out = np.full((len(slices), *fit.size), low, np.float32)
     rows, cols = (slice(o, o + i) for o, i in zip(fit.offset, fit.inner, strict=True))
-    for index, picture in enumerate(pictures):
-        clipped = np.clip(
-            np.nan_to_num(picture, nan=low) if picture.dtype.kind == "f" else picture, low, high
-        )
+    for index, image in enumerate(slices):
+        clipped = np.clip(np.nan_to_num(image, nan=low) if image.dtype.kind == "f" else image, low, high)
         out[index, rows, cols] = resize(clipped.astype(np.float32), fit.inner)
     return out
 
@@ -91,11 +89,11 @@ def normalise(hu: npt.NDArray[np.float32], window: tuple[float, float]) -> npt.N
 
 
 def from_input(maps: npt.NDArray[np.float32], fit: Fit) -> npt.NDArray[np.float32]:
-    """Bring maps (probabilities) from the input's grid back to that of the pictures, linearly.
+    """Resample maps (probabilities) linearly from the input grid to the grid of the slices.
 
     Args:
         maps: float32, shape (n, height, width).
-        fit: The one their input was made with.
+        fit: The fit used for their input.
 
     Returns:
         float32, shape (n, rows, columns).
@@ -107,12 +105,12 @@ def from_input(maps: npt.NDArray[np.float32], fit: Fit) -> npt.NDArray[np.float3
     return out
 
 
-def resize(picture: npt.NDArray[np.float32], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Resize a picture, edges to edges: linear where it grows, mean over the area where it shrinks."""
-    if picture.shape == shape:
-        return picture
-    rows, cols = (_weights(n, m) for n, m in zip(picture.shape, shape, strict=True))
-    out: npt.NDArray[np.float32] = (cols @ (rows @ picture).T).T
+def resize(image: npt.NDArray[np.float32], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Resize a slice, edges aligned: linear where it grows, area average where it shrinks."""
+    if image.shape == shape:
+        return image
+    rows, cols = (_weights(n, m) for n, m in zip(image.shape, shape, strict=True))
+    out: npt.NDArray[np.float32] = (cols @ (rows @ image).T).T
     return out
 
 

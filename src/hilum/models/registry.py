@@ -1,4 +1,4 @@
-"""Trained models: those that ship, by name, and any other by its folder, its card or its ONNX file."""
+"""Finding trained models: shipped ones by name, others by their folder, card or ONNX file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hilum.models.engine import Device, Session, check_weights, open_session
 
 __all__ = ["SHIPPED", "Model", "ModelFiles", "find_model", "open_model", "shipped_models"]
 
-#: Each model that ships is ``<name>.onnx`` and ``<name>.json`` in this folder.
+#: Each shipped model is ``<name>.onnx`` and ``<name>.json`` in this folder.
 SHIPPED = Path(__file__).parent / "shipped"
-#: What ``hilum train`` calls the two files in the folder of a run, and the file that it writes first.
+#: File names in the folder of a ``hilum train`` run, and the file that is written first.
 _CARD, _ONNX, _BEGUN = "card.json", "model.onnx", "config.toml"
 
 
@@ -25,9 +25,9 @@ class Model:
     """A trained network that is ready to run.
 
     Attributes:
-        card: What it is.
+        card: Its model card.
         path: Its ONNX file.
-        session: What runs it.
+        session: Its inference session.
     """
 
     card: ModelCard
@@ -36,17 +36,17 @@ class Model:
 
     @property
     def info(self) -> ModelInfo:
-        """Name, version and hash, for the results that it makes."""
+        """Name, version and hash, recorded with results."""
         return ModelInfo(self.card.name, self.card.version, self.card.onnx_sha256)
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A trained model that was found and whose card was read, but that is not opened.
+    """A trained model whose card has been read, but which is not open yet.
 
     Attributes:
-        name: What it was asked for by: the name of a shipped model, of the run's folder, or of the file.
-        card: What it is.
+        name: Name it was requested by: of a shipped model, of the run's folder, or of the file.
+        card: Its model card.
         path: Its ONNX file.
     """
 
@@ -55,10 +55,10 @@ class ModelFiles:
     path: Path
 
     def check(self) -> ModelFiles:
-        """Return the files themselves if the weights are those of the card.
+        """Return this object if the weights match the card.
 
         Raises:
-            ModelError: The weights are missing, or others.
+            ModelError: The weights are missing or do not match.
         """
         check_weights(self.path, self.card.onnx_sha256, self.name)
         return self
@@ -67,18 +67,18 @@ class ModelFiles:
         """Make the model ready to run.
 
         Args:
-            threads: Threads on the CPU; 0 for as many as there are cores.
-            device: Where it runs.
+            threads: CPU threads; 0 for the number of cores.
+            device: Device to run on.
 
         Raises:
-            ModelError: The weights are missing, damaged or not those of the card, or nothing here runs them.
+            ModelError: The weights are missing, corrupted or not those of the card, or no engine runs them.
         """
         self.check()
         return Model(self.card, self.path, open_session(self.path, threads, device))
 
 
 def shipped_models() -> tuple[str, ...]:
-    """Return the names of the models that ship with hilum."""
+    """Return the names of the models shipped with hilum."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.json")))
 
 
@@ -91,7 +91,7 @@ def find_model(source: str | Path) -> ModelFiles:
             ``card.json``.
 
     Raises:
-        ModelError: It is missing, its training has not ended, or its card is damaged or of another version.
+        ModelError: It is missing, its training has not ended, or its card is corrupted or of another version.
     """
     if isinstance(source, str) and source in shipped_models():
         path = SHIPPED / f"{source}.json"
@@ -100,7 +100,7 @@ def find_model(source: str | Path) -> ModelFiles:
     if not path.exists():
         raise ModelError(
             f"There is no model {shown(path.name or str(path))}.",
-            f"Models: {', '.join(shipped_models())}; or the folder of a trained run.",
+            f"Give one of {', '.join(shipped_models())}, or the folder of a training run.",
         )
     card, onnx = _files(path)
     name = onnx.resolve().parent.name if card.name == _CARD else onnx.stem
@@ -114,8 +114,8 @@ def open_model(source: str | Path, threads: int = 0, device: Device = Device.AUT
 
     Args:
         source: As for :func:`find_model`.
-        threads: Threads on the CPU; 0 for as many as there are cores.
-        device: Where it runs.
+        threads: CPU threads; 0 for the number of cores.
+        device: Device to run on.
 
     Raises:
         ModelError: As :func:`find_model` and :meth:`ModelFiles.open`.
@@ -124,7 +124,7 @@ def open_model(source: str | Path, threads: int = 0, device: Device = Device.AUT
 
 
 def _files(path: Path) -> tuple[Path, Path]:
-    """Return where the card and the weights of a model are."""
+    """Return the paths of a model's card and weights."""
     if path.is_dir():
         return path / _CARD, path / _ONNX
     if path.suffix == ".json":
@@ -137,9 +137,9 @@ def _no_card(path: Path, folder: Path, name: str) -> ModelError:
     if (folder / _BEGUN).is_file():
         return ModelError(
             f"The training in {shown(name)} has not ended: it has no {_CARD}.",
-            Sentence("Run {verb:train} with the same arguments again: it goes on where it stopped."),
+            Sentence("Run {verb:train} with the same arguments again: it resumes where it stopped."),
         )
     return ModelError(
-        f"{shown(path.name or str(path))} is no model of hilum: {_CARD} is missing.",
+        f"{shown(path.name or str(path))} is not a model of hilum: {_CARD} is missing.",
         Sentence("Give the folder that {verb:train} made, or its model.onnx with card.json beside it."),
     )

@@ -1,4 +1,4 @@
-"""Running a trained model on slices, without torch."""
+"""Inference on slices, without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hilum.core.errors import ModelError, UsageError
 from hilum.models.card import SliceInput
 from hilum.models.engine import check_probabilities
-from hilum.models.preprocess import fit_picture, from_input, normalise, to_input
+from hilum.models.preprocess import fit_slice, from_input, normalise, to_input
 from hilum.models.registry import Model
 
 __all__ = ["SliceModel"]
@@ -19,48 +19,48 @@ _BATCH = 4
 
 
 class SliceModel:
-    """A network of slices.
+    """A slice network.
 
     Args:
         model: From :func:`hilum.models.registry.open_model`.
 
     Attributes:
         model: The same.
-        input: What the network takes.
-        threshold: Probability from which a pixel is lung.
+        input: Input of the network.
+        threshold: Probability at and above which a pixel is lung.
 
     Raises:
-        ModelError: The network takes no slices.
+        ModelError: The network does not take slices.
     """
 
     def __init__(self, model: Model) -> None:
         card = model.card
         if not isinstance(card.input, SliceInput) or card.threshold is None:
-            raise ModelError(f"The model {card.name} takes volumes, not slices.", "Choose a model of slices.")
+            raise ModelError(f"The model {card.name} takes volumes, not slices.", "Choose a slice model.")
         self.model, self.input, self.threshold = model, card.input, card.threshold
 
     def probabilities(
         self, slices: npt.NDArray[Any], spacing: tuple[float, float] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Return how likely each pixel is lung.
+        """Predict the lung probability of each pixel.
 
         Args:
-            slices: HU as int16 or float32, (n, rows, columns), as people look at them: axial with the front
-                up, coronal and sagittal with the head up, the patient's right on the left.
-            spacing: Distance of rows and of columns in mm. Give it where pixels are not square and the size
-                is known: the network was trained with the aspect in mm. None takes them as square.
+            slices: HU as int16 or float32, (n, rows, columns), in display orientation: anterior up in
+                axial slices, superior up in coronal and sagittal ones, the patient's right on the left.
+            spacing: Row and column spacing in mm. Give it if pixels are not square and the size
+                is known: the network was trained with the aspect in mm. None assumes square pixels.
 
         Returns:
             float32 0 to 1, the shape of ``slices``.
 
         Raises:
-            UsageError: ``slices`` has not three axes.
-            ModelError: The network fails, or does not give probabilities.
+            UsageError: ``slices`` does not have three axes.
+            ModelError: The network fails, or does not return probabilities.
         """
         if slices.ndim != 3 or 0 in slices.shape[1:]:
             raise UsageError(f"slices has shape {slices.shape}, expected (n, rows, columns).")
         window, session = self.input.hu_window, self.model.session
-        fit = fit_picture((slices.shape[1], slices.shape[2]), self.input.size, spacing)
+        fit = fit_slice((slices.shape[1], slices.shape[2]), self.input.size, spacing)
         out = np.empty(slices.shape, np.float32)
 
         together = _BATCH * session.lanes

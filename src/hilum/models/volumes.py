@@ -1,4 +1,4 @@
-"""A trained network of volumes, and which of its channels holds which label."""
+"""Inference on volumes, and the mapping of output channels to labels."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Float = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class VolumeModel:
-    """A network of volumes.
+    """A volume network.
 
     Attributes:
         model: The open network with its card.
-        labels: Names of the labels to give, in the order to give them in.
-        optional: Labels to give after them; their probability is 0 where the network lacks them.
+        labels: Names of the labels to return, in this order.
+        optional: Labels to return after them; their probability is 0 where the network lacks them.
 
     Raises:
-        ModelError: The network takes no volumes, or its card lacks one of ``labels``.
+        ModelError: The network does not take volumes, or its card lacks one of ``labels``.
     """
 
     model: Model
@@ -38,13 +38,11 @@ class VolumeModel:
     def __post_init__(self) -> None:
         card = self.model.card
         if not isinstance(card.input, VolumeInput):
-            raise ModelError(
-                f"The model {card.name} takes slices, not volumes.", "Choose a model of volumes."
-            )
+            raise ModelError(f"The model {card.name} takes slices, not volumes.", "Choose a volume model.")
         missing = [label for label in self.labels if label not in card.labels]
         if missing:
             raise ModelError(
-                f"The model {card.name} does not find {missing[0]}: its labels are "
+                f"The model {card.name} does not segment {missing[0]}: its labels are "
                 f"{', '.join(card.channels)}.",
                 "Choose a model that was trained for this task.",
             )
@@ -55,7 +53,7 @@ class VolumeModel:
 
     @property
     def input(self) -> VolumeInput:
-        """What the network takes."""
+        """Input of the network."""
         found = self.model.card.input
         assert isinstance(found, VolumeInput)  # __post_init__ refuses others
         return found
@@ -66,17 +64,17 @@ class VolumeModel:
         return ((np.clip(hu, low, high) - low) * (2.0 / (high - low)) - 1.0).astype(np.float32)
 
     def probabilities(self, inputs: Sequence[Float]) -> list[Float]:
-        """Run the network on volumes of one shape, side by side.
+        """Run the network on volumes of one shape, in parallel.
 
         Args:
-            inputs: From :meth:`scaled`, (x, y, z) in RAS order, voxels of ``input.step_mm``. Each is filled
-                up with air to the multiples that the network takes.
+            inputs: From :meth:`scaled`, (x, y, z) in RAS order, voxels of ``input.step_mm``. Each is padded
+                with air to the multiples that the network takes.
 
         Returns:
             For each input the probabilities of ``labels`` and ``optional``, (x, y, z, labels).
 
         Raises:
-            ModelError: The network fails, or does not give probabilities.
+            ModelError: The network fails, or does not return probabilities.
         """
         card = self.model.card
         wanted = (*self.labels, *self.optional)
@@ -94,7 +92,7 @@ class VolumeModel:
 
 
 def _filled(x: Float, multiple: int) -> Float:
-    """Fill a volume up with air to sizes that the network takes: (1, 1, x, y, z)."""
+    """Pad a volume with air to a size that the network takes: (1, 1, x, y, z)."""
     pads = [(0, -n % multiple) for n in x.shape]
     full = np.pad(x, pads, constant_values=-1.0)[None, None]
     return np.ascontiguousarray(full, np.float32)

@@ -1,4 +1,4 @@
-"""Are the lungs in the scan as a whole? Where the scan ends in lung, amounts are unknown."""
+"""Are the lungs completely in the scan? If the scan ends in lung, amounts are unknown."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
-from hilum.quality.survey import FewPlanes, canonical_labels
+from hilum.quality.sampling import FewPlanes, canonical_labels
 
 __all__ = ["coverage_flags", "padding_flags"]
 
-#: Planes in which contact with padding is looked at: enough for an area to a tenth, few enough to be quick.
+#: Planes checked for contact with padding: enough for an area within 10 %, few enough to be fast.
 _PADDING_PLANES = 40
 
 _WHERE = {
-    FlagCode.CUT_TOP: ("the top of the scan", "Scan or export from above the lungs' tips."),
+    FlagCode.CUT_TOP: ("the top of the scan", "Scan or export from above the lung apices."),
     FlagCode.CUT_BOTTOM: ("the bottom of the scan", "Scan or export down to below the diaphragm."),
     FlagCode.CUT_SIDE: ("the side of the slices", "Reconstruct or export with a wider field of view."),
 }
 
 
 def coverage_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Give ``cut_top``, ``cut_bottom`` and ``cut_side`` for each lung, from areas in cm2.
+    """Yield ``cut_top``, ``cut_bottom`` and ``cut_side`` for each lung, from areas in cm2.
 
-    Nothing is said where areas are unknown (no voxel size), nor on the ends of a few slices.
+    No flag is raised if areas are unknown (no voxel size), nor for the ends of a few slices.
     """
     if not volume.meta.spacing_known:
         return
@@ -50,7 +50,7 @@ def _side_contact(mask: npt.NDArray[Any], side: int, spacing: tuple[float, float
     """Return the area of a lung in the right, left, front and back face of the scan, cm2."""
     total = 0.0
     for axis in (0, 1):
-        if mask.shape[axis] < 3:  # the plane of a coronal or sagittal slice is no side
+        if mask.shape[axis] < 3:  # the plane of a coronal or sagittal slice is not a side
             continue
         area = float(np.prod([s for n, s in enumerate(spacing) if n != axis])) / 100
         faces = np.moveaxis(mask, axis, 0)[[0, -1]]
@@ -59,7 +59,7 @@ def _side_contact(mask: npt.NDArray[Any], side: int, spacing: tuple[float, float
 
 
 def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[int, float]:
-    """Return the area, cm2, along which each lung meets what was not scanned."""
+    """Return the area, cm2, along which each lung touches unscanned voxels."""
     from scipy import ndimage
 
     canonical = volume.canonical()
@@ -70,7 +70,7 @@ def _padding_contact(volume: Volume, labels: npt.NDArray[np.uint8]) -> dict[int,
         count += 1
         if not plane.empty.any() or plane.labels is None:
             continue
-        # Only padding of some width: a dark speck in noise or ringing is none.
+        # Only padding of some width: dark specks of noise or ringing are not padding.
         solid = ndimage.binary_opening(np.pad(plane.empty, 2, mode="edge"), iterations=2)[2:-2, 2:-2]
         f, g = plane.factors
         near = ndimage.binary_dilation(solid, np.ones((3, 3))).repeat(f, 0).repeat(g, 1)
@@ -118,7 +118,7 @@ def _cut(code: FlagCode, side: int, area: float) -> Iterator[Flag]:
 
 
 def padding_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Give ``padding_inside_lung`` where voxels of the mask hold no patient."""
+    """Yield ``padding_inside_lung`` if voxels of the mask lie in padding."""
     if volume.hu.min() >= LIMITS.padding_hu:
         return
     marked = below = 0
@@ -132,7 +132,7 @@ def padding_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Fla
         return
     message = (
         f"{share:.1f} % of the lung's voxels are padding (below {LIMITS.padding_hu:.0f} HU), not patient: "
-        "the mask runs out of the scanned circle. Look at the mask, or take a wider field of view."
+        "the mask extends beyond the scan circle. Look at the mask, or use a wider field of view."
     )
     if share <= LIMITS.padding_percent[1]:
         yield Flag(FlagCode.PADDING_INSIDE_LUNG, Severity.WARNING, message)

@@ -1,4 +1,4 @@
-"""What may explain that a scan holds no lungs."""
+"""Explaining why no lungs were found in a scan."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from hilum.quality.gate import check_volume
 
 __all__ = ["explain_no_lungs"]
 
-#: Notes of the readers that say that something else might have been read.
+#: Reader notes stating that another series might have been read.
 _CHOICES = frozenset({FlagCode.SERIES_CHOSEN, FlagCode.SERIES_DIVIDED, FlagCode.SERIES_JOINED})
 
 
 def explain_no_lungs(error: NotAChestError, volume: Volume) -> NotAChestError:
-    """Return an error whose hint also says what is wrong with the scan, and which of several was read.
+    """Return an error whose hint also states problems of the scan, and which of several was read.
 
-    A mouse, a voxel size in the wrong unit or a single slice out of many series looks to a model like no
-    chest; the quality gate knows better.
+    For a mouse, a voxel size in the wrong unit or a single slice out of many series a model finds no
+    chest; the quality gate finds the cause.
 
     Args:
         error: What the model raised.

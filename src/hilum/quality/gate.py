@@ -1,4 +1,4 @@
-"""The gate: all checks, in the order in which a person would ask."""
+"""The quality gate: all checks, in order."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from hilum.quality.plausibility import Sampled, plausibility_flags
 
 __all__ = ["check_segmentation", "check_volume"]
 
-#: What compares one lung with the other, or looks at its pieces: without meaning where the sides are not
+#: Flags that compare the two lungs or count components: meaningless if the sides are not
 #: known.
 _OF_SIDES = (FlagCode.LEFT_RIGHT_SUSPECT, FlagCode.MASK_FRAGMENTED, FlagCode.SIDE_RATIO)
 
 
 def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tuple[Flag, ...]:
-    """Check a scan: what its reader met, geometry, acquisition and calibration.
+    """Check a scan: notes of its reader, geometry, acquisition and calibration.
 
     Args:
         volume: The scan.
-        segmentation: Lungs of the scan, if they are known already; they make the calibration surer.
+        segmentation: Lungs of the scan, if already known; they make the calibration more reliable.
 
     Returns:
-        What was found; empty where all is well.
+        The flags; empty if no problem was found.
     """
     return (
         *note_flags(volume.meta),
@@ -44,18 +44,18 @@ def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tu
 
 
 def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
-    """Check the lungs of a scan: coverage, sides, sizes, pieces, orientation, density, metal.
+    """Check the lungs of a scan: coverage, sides, sizes, components, orientation, density, metal.
 
     Args:
         volume: The scan.
         segmentation: Its lungs.
 
     Returns:
-        What was found; empty where all is well.
+        The flags; empty if no problem was found.
 
     Raises:
         UsageError: The labels do not have the shape of the volume.
-        GeometryError: They lie elsewhere.
+        GeometryError: Their grids differ.
     """
     segmentation.labels.require_grid_of(volume)
     labels = segmentation.labels.data
@@ -75,21 +75,21 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
 
 
 def _orientation(volume: Volume, labels: npt.NDArray[np.uint8], cut: set[str]) -> Iterator[Flag]:
-    """Compare how the body lies with the header, where the file has one; ``cut`` names flags on coverage."""
+    """Check the orientation in the header, if the file has one; ``cut`` names coverage flags."""
     if volume.meta.orientation_known and labels.any():
         few = Sampled.of(volume, labels)
         yield from orientation_flags(few.hu, few.labels, few.spacing, few=few_slices(volume), cut=cut)
 
 
 def confidence_flags(confidence: Confidence | None) -> tuple[Flag, ...]:
-    """Flag a segmentation that the model itself calls uncertain."""
+    """Flag a segmentation that the model itself rates as uncertain."""
     if confidence is None or confidence.failure < LIMITS.failure:
         return ()
     return (
         Flag(
             FlagCode.SEGMENTATION_UNCERTAIN,
             Severity.WARNING,
-            f"The segmentation is uncertain: the probability that its Dice against a careful reader is below "
+            f"The segmentation is uncertain: the probability that its Dice against an expert reader is below "
             f"{LIMITS.poor_dice:g} is estimated at {100 * confidence.failure:.0f} %. Look at the outlines; "
             "uncertainty.nii.gz shows where.",
         ),

@@ -1,4 +1,4 @@
-"""Checks that need no lungs: spacing, slices, orientation, acquisition, and what the reader met."""
+"""Checks that need no lungs: spacing, slices, orientation, acquisition, and notes of the reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ALONG = ("from right to left", "from front to back", "from head to foot")  # ca
 _AMOUNTS = ("volume", "mass")
 
 _NOTE_SPACING = frozenset({FlagCode.SPACING_UNKNOWN, FlagCode.SLICE_THICKNESS_UNKNOWN})
-_NO_AMOUNTS = "Volume, air and weight are withheld; percentages and densities stand."
+_NO_AMOUNTS = "Volume, air and weight are withheld; percentages and densities remain valid."
 
 #: Kernels by number: Siemens (B70f, I70f, Bl57, Br64 ...) from 50 on, Canon FC50 to FC59 and FC80 to FC89.
 _SIEMENS = re.compile(r"^[BIQHUDTJ][a-z]?(\d{2})", re.ASCII)
@@ -29,7 +29,7 @@ _CHEST_WORDS = ("CHEST", "THORAX", "LUNG", "TORSO", "BODY", "TRUNK", "PULMON", "
 
 
 def geometry_flags(volume: Volume) -> Iterator[Flag]:
-    """Give the findings on spacing, slices and orientation."""
+    """Yield the findings on spacing, slices and orientation."""
     canonical = volume.canonical()
     if volume.meta.spacing_known:
         yield from _spacing(canonical)
@@ -41,7 +41,7 @@ def geometry_flags(volume: Volume) -> Iterator[Flag]:
     if not volume.meta.orientation_known:
         if not any(code.startswith("orientation_") for code, _ in volume.meta.notes):
             message = (
-                "The file does not say how the patient lies: right and left may be swapped. Compare "
+                "The file does not state the patient's orientation: right and left may be swapped. Compare "
                 "with the original."
             )
             yield Flag(FlagCode.ORIENTATION_UNKNOWN, Severity.WARNING, message)
@@ -50,7 +50,7 @@ def geometry_flags(volume: Volume) -> Iterator[Flag]:
 
 
 def few_slices(volume: Volume) -> bool:
-    """Whether the scan is a slice or a few, so that whole lungs cannot be in it."""
+    """Whether the scan has so few slices that it cannot hold whole lungs."""
     return min(volume.shape) < LIMITS.few_slices
 
 
@@ -75,13 +75,13 @@ def _spacing(canonical: Volume) -> Iterator[Flag]:
     elif canonical.spacing[axis] > LIMITS.anisotropy * min(in_plane) and canonical.shape[axis] > 1:
         message = (
             f"Slices lie {canonical.spacing[axis]:.3g} mm apart with pixels of {min(in_plane):.3g} mm: small "
-            f"structures and the lungs' ends are coarse {_ALONG[axis]}."
+            f"structures and the lung borders are coarse {_ALONG[axis]}."
         )
         yield Flag(FlagCode.ANISOTROPIC, Severity.INFO, message)
 
 
 def _slices(canonical: Volume) -> Iterator[Flag]:
-    """Check distance and thickness of slices; of a single one only where it is axial."""
+    """Check distance and thickness of slices; of a single slice only if it is axial."""
     axis = _slice_axis(canonical)
     single = canonical.shape[axis] == 1
     if single and axis != 2:
@@ -90,24 +90,24 @@ def _slices(canonical: Volume) -> Iterator[Flag]:
     thickest = max(0.0 if single else distance, thickness or 0.0)
     if thickest > LIMITS.thick_mm + LIMITS.thick_slack_mm:
         message = (
-            f"The slices are {thickest:.3g} mm thick: LAA, percentiles and the aeration bands move towards "
-            "the mean. Compare with scans of the same thickness only, or reconstruct at 1 to 3 mm."
+            f"The slices are {thickest:.3g} mm thick: LAA, percentiles and aeration compartments shift "
+            "towards the mean. Compare with scans of the same thickness only, or reconstruct at 1 to 3 mm."
         )
         yield Flag(FlagCode.THICK_SLICES, Severity.WARNING, message)
     if not single and thickness and thickness < LIMITS.gap_share * distance:
         share = 100 * (1 - thickness / distance)
         message = (
             f"Slices of {thickness:.3g} mm lie {distance:.3g} mm apart, so {share:.0f} % of the chest was "
-            "not imaged; volume and weight assume that the gaps are like the slices."
+            "not imaged; volume and weight assume that the gaps resemble the slices."
         )
         yield Flag(FlagCode.SLICE_GAPS, Severity.WARNING, message)
 
 
 def _slice_axis(canonical: Volume) -> int:
-    """Return the axis of a canonical volume across its slices as they were made.
+    """Return the axis of a canonical volume across its acquired slices.
 
-    It is that of a single slice, that which the file gives (a coronal series: from back to front), or, where
-    it gives none, from foot to head.
+    It is that of a single slice, that given in the file (a coronal series: from back to front), or, if
+    it is not given, from foot to head.
     """
     if 1 in canonical.shape:
         return int(np.argmin(canonical.shape))
@@ -138,28 +138,28 @@ def _oblique(canonical: Volume) -> Iterator[Flag]:
 
 
 def acquisition_flags(meta: ScanMeta) -> Iterator[Flag]:
-    """Give the findings on kernel, contrast, position, modality and body part."""
+    """Yield the findings on kernel, contrast, position, modality and body part."""
     if is_sharp(meta.kernel):
         message = (
             f"The kernel {meta.kernel} is sharp: its noise raises LAA-950 and LAA-910 and lowers the low "
-            "percentiles. Volume, weight and air hold; for densities take a soft reconstruction."
+            "percentiles. Volume, weight and air remain valid; for densities use a soft kernel."
         )
         yield Flag(FlagCode.SHARP_KERNEL, Severity.WARNING, message)
     if meta.contrast:
-        message = "Contrast agent was given: it adds to the CT lung weight and raises mean HU a little."
+        message = "Contrast agent was given: it slightly raises the CT lung weight and the mean HU."
         yield Flag(FlagCode.CONTRAST, Severity.INFO, message)
     position = meta.patient_position.upper()
     if position.endswith("P") and len(position) == 3:
-        message = "The patient lies prone: ventral and dorsal are the patient's own front and back."
+        message = "The patient is prone: ventral and dorsal refer to the patient's own front and back."
         yield Flag(FlagCode.PRONE, Severity.INFO, message)
     if position.endswith(("DL", "DR")):
-        message = "The patient lies on the side: the lower lung is smaller and denser."
+        message = "The patient is in a lateral decubitus position: the dependent lung is smaller and denser."
         yield Flag(FlagCode.LATERAL_POSITION, Severity.INFO, message)
     if position.startswith("FF"):
-        message = "The patient was scanned feet first; right and left were taken from the header."
+        message = "The patient was scanned feet first; right and left are as in the header."
         yield Flag(FlagCode.FEET_FIRST, Severity.INFO, message)
     if meta.modality and meta.modality.upper() != "CT":
-        message = f"The modality is {meta.modality}, not CT: make sure that the values are HU."
+        message = f"The modality is {meta.modality}, not CT: check that the values are HU."
         yield Flag(FlagCode.MODALITY_MISMATCH, Severity.WARNING, message)
     part = meta.body_part.upper()
     if part and not any(word in part for word in _CHEST_WORDS):
@@ -168,7 +168,7 @@ def acquisition_flags(meta: ScanMeta) -> Iterator[Flag]:
 
 
 def is_sharp(kernel: str) -> bool:
-    """Whether the name of a kernel is known to be that of a sharp one (lung, bone, edge)."""
+    """Whether a kernel is known by its name to be sharp (lung, bone, edge)."""
     name = kernel.strip().replace("\\", " ").split(" ")[0]
     siemens = _SIEMENS.match(name)
     if siemens:
@@ -177,7 +177,7 @@ def is_sharp(kernel: str) -> bool:
 
 
 def note_flags(meta: ScanMeta) -> Iterator[Flag]:
-    """Turn what the reader met into flags."""
+    """Convert the notes of the reader to flags."""
     for note, sentence in meta.notes:
         code = FlagCode.of(note)
         if code in _NOTE_SPACING and not meta.spacing_known:

@@ -1,7 +1,7 @@
-"""Calibration: do air and soft tissue of this scan lie where Hounsfield put them?
+"""Calibration: are air and soft tissue of this scan at their nominal HU?
 
-Air is -1000 HU by definition (Hounsfield 1973), muscle and blood lie near 40 HU. A lung's density stands
-between the two, so a shift of them is a shift of every gram.
+Air is -1000 HU by definition (Hounsfield 1973), muscle and blood are near 40 HU. Lung density lies
+between the two, so a shift of either changes every mass.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Segmentation
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
-from hilum.quality.survey import FewPlanes, Plane, block_any
+from hilum.quality.sampling import FewPlanes, Plane, block_any
 
 __all__ = ["Calibration", "ReferencePoint", "calibration", "calibration_flags", "rate_air"]
 
 
 @dataclass(frozen=True)
 class CalibrationRules:
-    """How air, soft tissue and fat are found among blocks of about 3 mm. Not tuned; orders of magnitude.
+    """Parameters for finding air, soft tissue and fat in blocks of about 3 mm. Not tuned.
 
     Attributes:
-        tissue_hu, fat_hu: HU between which their commonest value is looked for, wide enough for a scale that
-            is off.
-        bin_hu, smooth_bins: Width of the bins that are counted, and sigma of their smoothing in bins.
-        homogeneous: Share of the blocks, the most homogeneous ones, that are counted.
-        least_blocks: Fewer blocks give no peak.
-        high_peak: Share of the highest peak from which another one counts as high.
-        dark_hu: Darker than this is air or lung.
-        margin: Blocks round padding and at the rim of a piece that mix air with something else.
-        least_air: A piece with fewer inner blocks gives no HU.
-        mottled_hu: Spread of the block means from which a piece is no room air: lung that a crop cuts has
+        tissue_hu, fat_hu: HU range in which the mode is searched, wide enough for a scale that is
+            off.
+        bin_hu, smooth_bins: Histogram bin width, and sigma of the smoothing in bins.
+        homogeneous: Share of the blocks that is used, the most homogeneous first.
+        least_blocks: Minimum number of blocks for a peak.
+        high_peak: Share of the highest peak at and above which another peak counts as high.
+        dark_hu: Blocks below this are air or lung.
+        margin: Width in blocks of the partial-volume rim around padding and at the edge of a component.
+        least_air: Minimum number of inner blocks of a component for an HU value.
+        mottled_hu: Spread of the block means at and above which a component is not room air: cropped lung has
             vessels.
-        sure_blocks, unsure: With fewer blocks the spread is unsure: this share of ``mottled_hu`` is allowed.
-        air_quantile: Quantile of the block means that is the air's HU: blankets and foam only brighten it.
-        least_total: With fewer blocks of air in all there is none.
-        darkest: Share of the air, the darkest pieces, that gives its HU: foam and blankets are lighter.
-        mad_to_sigma: Standard deviation of a normal distribution by its median absolute deviation.
-        lung_air: Share of air in a lung, for the sentence that says what a shift does to its weight.
-        trachea_hu: Usual HU of air in the trachea, for that sentence.
+        sure_blocks, unsure: With fewer blocks, this share of ``mottled_hu`` is allowed.
+        air_quantile: Quantile of the block means taken as HU of air: blankets and foam only brighten it.
+        least_total: Minimum number of air blocks in total for a reference point.
+        darkest: Share of the air, darkest components first, that determines its HU (foam is brighter).
+        mad_to_sigma: Factor from median absolute deviation to standard deviation of a normal distribution.
+        lung_air: Share of air in a lung, for the sentence on the effect of a shift on its weight.
+        trachea_hu: Usual HU of tracheal air, for that sentence.
     """
 
     tissue_hu: tuple[float, float] = (-30.0, 220.0)
@@ -75,7 +75,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ReferencePoint:
-    """HU of a tissue that is known, and the number of places it was read at."""
+    """Measured HU of a reference tissue, and the number of places it was measured at."""
 
     hu: float
     places: int
@@ -83,13 +83,13 @@ class ReferencePoint:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Where the fixed points of the HU scale lie in a scan; None is "not seen".
+    """Reference points of the HU scale in a scan; None if not found.
 
     Attributes:
-        outside_air: Air round the body (padding round the scanner's circle is not air).
-        tracheal_air: Air deep in the trachea, as the segmentation met it.
-        soft_tissue: Commonest value of homogeneous soft tissue: muscle, blood, liver.
-        fat: Commonest value of homogeneous fat; for information.
+        outside_air: Air around the body (padding outside the scan circle is not air).
+        tracheal_air: Air deep in the trachea, from the landmarks of the segmentation.
+        soft_tissue: Mode of homogeneous soft tissue: muscle, blood, liver.
+        fat: Mode of homogeneous fat; for information.
     """
 
     outside_air: ReferencePoint | None = None
@@ -99,7 +99,7 @@ class Calibration:
 
     @property
     def air_deviation(self) -> float | None:
-        """How far outside air lies above -1000 HU; None where it was not seen."""
+        """Deviation of outside air from -1000 HU; None if it was not found."""
         return None if self.outside_air is None else self.outside_air.hu - LIMITS.air_hu
 
     def as_dict(self) -> dict[str, object]:
@@ -108,15 +108,15 @@ class Calibration:
 
 
 def calibration(volume: Volume, segmentation: Segmentation | None = None) -> Calibration:
-    """Read off where air and soft tissue lie.
+    """Measure the HU of air and soft tissue.
 
     Args:
         volume: The scan.
-        segmentation: Lungs of the scan: what they hold is not taken for outside air, and their landmarks
-            give the air in the trachea.
+        segmentation: Lungs of the scan: voxels in them are not taken as outside air, and their landmarks
+            give the tracheal air.
 
     Returns:
-        The fixed points that were seen.
+        The reference points that were found.
     """
     labels = None if segmentation is None else segmentation.labels.data
     air: list[tuple[int, float]] = []
@@ -135,7 +135,7 @@ def calibration(volume: Volume, segmentation: Segmentation | None = None) -> Cal
 
 
 def _outside_air(plane: Plane) -> list[tuple[int, float]]:
-    """Return size in blocks and HU of each homogeneous piece of air that touches the edge.
+    """Return size in blocks and HU of each homogeneous air component that touches the edge.
 
     The HU is the lower quartile of the block means, since blankets and mattress foam only brighten air.
     """
@@ -163,7 +163,7 @@ def _outside_air(plane: Plane) -> list[tuple[int, float]]:
 
 
 def _darkest(pieces: Sequence[tuple[int, float]]) -> ReferencePoint | None:
-    """Return the value of the darkest pieces that make up a tenth: mattress foam and blankets are lighter."""
+    """Return the HU of the darkest tenth of the components: mattress foam and blankets are brighter."""
     total = sum(size for size, _ in pieces)
     if total < _RULES.least_total:
         return None
@@ -196,18 +196,18 @@ def _peak(blocks: npt.NDArray[np.float32], low: float, high: float) -> Reference
     mean = mean[spread <= np.quantile(spread, _RULES.homogeneous)]
     counts, edges = np.histogram(mean, bins=np.arange(low, high + _RULES.bin_hu, _RULES.bin_hu))
     smooth = ndimage.gaussian_filter1d(counts.astype(float), _RULES.smooth_bins)
-    peaks = _tops(smooth)  # a slope that runs out of the range is no peak
+    peaks = _tops(smooth)  # a slope that leaves the range is not a peak
     if peaks.size == 0:
         return None
-    # Of several high peaks the lowest: muscle rather than blood or liver with contrast agent.
+    # The lowest of several high peaks: muscle rather than contrast-enhanced blood or liver.
     best = int(peaks[smooth[peaks] >= _RULES.high_peak * smooth[peaks].max()][0])
     return ReferencePoint(float(edges[best] + _RULES.bin_hu / 2), int(mean.size))
 
 
 def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """Return where values rise before and fall after; of a level top the middle.
+    """Return the local maxima; the middle of a plateau.
 
-    As scipy.signal.find_peaks, whose import takes longer than all of the check.
+    As scipy.signal.find_peaks, whose import takes longer than the whole check.
     """
     steps = np.sign(np.diff(values))
     moves = np.flatnonzero(steps)
@@ -217,7 +217,7 @@ def _tops(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 
 def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
-    """Check a calibration: ``calibration_off``, ``calibration_unknown``, or nothing where all is well."""
+    """Check a calibration: ``calibration_off``, ``calibration_unknown``, or no flag."""
     air, tissue = rate_air(found), _rate(found.soft_tissue, LIMITS.tissue_hu, (0.0, np.inf))
     if not air and not tissue:
         return () if air == 0 else (_unknown(),)
@@ -234,11 +234,11 @@ def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
     text = text[0].upper() + text[1:]
     if air == 2:
         message = Sentence(
-            "{text}: density, air and weight are withheld. Get the scan again in true HU, or use "
+            "{text}: density, air and weight are withheld. Export the scan again in HU, or use "
             "{set:calibrate} to correct the scale linearly.",
             text=text,
         )
-        reason = "The HU scale of this scan is off."
+        reason = "The HU scale of this scan off."
         forbids = ("density", "mass")
         return (Flag(FlagCode.CALIBRATION_OFF, Severity.ERROR, message, forbids=forbids, reason=reason),)
     todo = (
@@ -251,7 +251,7 @@ def calibration_flags(found: Calibration) -> tuple[Flag, ...]:
 
 
 def rate_air(found: Calibration) -> int | None:
-    """Return 0 (in order), 1 (to be checked) or 2 (off) for the air of a scan; None where none was seen."""
+    """Return 0 (normal), 1 (warning) or 2 (error) for the air of a scan; None if no air was found."""
     if found.outside_air is not None:
         return _rate(found.outside_air, (LIMITS.air_hu, LIMITS.air_hu), LIMITS.air_off_hu)
     return _rate(found.tracheal_air, LIMITS.trachea_hu, LIMITS.trachea_off_hu)
@@ -269,11 +269,11 @@ def _air_in_words(found: Calibration) -> str:
     point = found.outside_air or found.tracheal_air
     assert point is not None
     where, usual = (
-        ("round the body", f"{LIMITS.air_hu:.0f}")
+        ("around the body", f"{LIMITS.air_hu:.0f}")
         if found.outside_air
         else ("in the trachea", f"about {_RULES.trachea_hu:.0f}")
     )
-    # A lung is mostly air, so most of the shift at the air end shows in its weight.
+    # A lung is mostly air, so most of a shift of air shows in its weight.
     grams = _RULES.lung_air * (point.hu - (LIMITS.air_hu if found.outside_air else _RULES.trachea_hu))
     return (
         f"air {where} measures {point.hu:.0f} HU instead of {usual}, so that a litre of lung would weigh "
@@ -283,7 +283,7 @@ def _air_in_words(found: Calibration) -> str:
 
 def _unknown() -> Flag:
     message = (
-        "Neither air round the body nor air in the trachea was seen, so the HU scale could not be checked; "
+        "Neither air around the body nor air in the trachea was found, so the HU scale could not be checked; "
         "compare the mean HU with another scan of the same scanner."
     )
     return Flag(FlagCode.CALIBRATION_UNKNOWN, Severity.INFO, message)

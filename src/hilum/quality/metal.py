@@ -1,4 +1,4 @@
-"""Metal in the lungs: leads, clips, valves and markers, which are no tissue."""
+"""Metal in the lungs: leads, clips, valves and markers, which are not tissue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["count_metal", "metal_flags"]
 
 
 def count_metal(volume: Volume, labels: npt.NDArray[np.integer[Any]]) -> dict[int, int]:
-    """Return how many voxels of each lung are metal; labels have the shape of the volume."""
+    """Count the metal voxels of each lung; labels have the shape of the volume."""
     counts = dict.fromkeys(LUNGS, 0)
     if volume.hu.max() > LIMITS.metal_hu:
         found = labels[volume.hu > LIMITS.metal_hu]
@@ -26,12 +26,12 @@ def count_metal(volume: Volume, labels: npt.NDArray[np.integer[Any]]) -> dict[in
 
 
 def metal_flags(counts: Mapping[int, int], volume: Volume, label_set: LabelSet = LUNGS) -> Iterator[Flag]:
-    """Give ``metal`` for each label whose mask holds metal.
+    """Yield ``metal`` for each label whose mask holds metal.
 
     Args:
         counts: Voxels of metal by label value, such as from :func:`count_metal`.
         volume: The scan.
-        label_set: What the values mean.
+        label_set: Meaning of the label values.
     """
     for side, voxels in counts.items():
         if not voxels:
@@ -41,8 +41,8 @@ def metal_flags(counts: Mapping[int, int], volume: Volume, label_set: LabelSet =
             size = f"{voxels * volume.voxel_volume_ml:.2g} mL ({size})"
         message = (
             f"{size} of the {label_set[side].title.lower()} lie above {LIMITS.metal_hu} HU, as only metal "
-            "does: left out of weight, densities and percentages, counted in the volume. Look whether its "
-            f"streaks reach the {label_set.noun}."
+            "does: excluded from weight, densities and percentages, included in the volume. Check whether "
+            f"its streaks reach the {label_set.noun}."
         )
         regions = tuple(region.name for region in label_set.regions if side in region.values)
         yield Flag(FlagCode.METAL, Severity.WARNING, message, regions)

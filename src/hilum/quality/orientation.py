@@ -1,8 +1,8 @@
-"""Does the body lie as the header says? Heart, spine and the lungs' tips show right, front and head.
+"""Does the patient's orientation match the header? Heart, spine and lung apices show right, front and head.
 
-Each question is a logistic model of what axial planes look like, on a grid drawn round the lungs. Its
-features change sign where the scan is turned over along the axis in question, so that it can prefer neither
-answer, and are blind to the other two axes, or given them first. Its weights and where they come from stand
+Each axis has a logistic model of features of axial planes, on a grid around the lungs. Its
+features change sign when the scan is flipped along that axis, so that it prefers neither
+answer, and are invariant to the other two axes, or corrected for them first. Weights and provenance are
 in ``orientation.json``; ``recipes/orientation/fit.py`` makes that file.
 """
 
@@ -36,21 +36,21 @@ __all__ = [
 ]
 
 Float = npt.NDArray[np.floating[Any]]
-#: Cells of the grid from left to right and from back to front, and points a cell along each.
+#: Cells of the grid from left to right and from back to front, and sample points per cell along each.
 _CELLS, _POINTS = (24, 20), 3
-#: The grid as a multiple of the box round the lungs: spine, breastbone and ribs lie in it.
+#: Size of the grid relative to the bounding box of the lungs: it includes spine, sternum and ribs.
 _WIDER = (1.15, 1.3)
 #: Planes with less lung than this share of the largest are left out.
 _LEAST_AREA = 0.02
-#: HU that the soft tissue's channel spans, and from where to where bone counts more and more.
+#: HU range of the soft-tissue channel, and of the ramp of the bone channel.
 _SOFT_HU, _BONE_HU = (-200.0, 100.0), (120.0, 320.0)
 #: Share of the lungs' height at which each set of weights for right and left counts fully.
 HATS = (0.15, 0.50, 0.85)
-#: Evidence against the header from which it is doubted. Of 28 scans that lay as their header said, none gave
+#: Evidence against the header that raises a flag. Of 28 scans with a correct header, none gave
 #: more than 0 (right-left and front-back; of 27 with two lungs) or 0.3 (head-foot), by weights learned
-#: without that patient; benchmarks/orientation.py counts the flags. Where another axis is wrong the model
-#: of the lungs fails more often, and where the lungs are cut at an end heights are off, so that more is asked
-#: for: of 162 cuts of those scans at an end none gave more than 1.1.
+#: without that patient; benchmarks/orientation.py counts the flags. If another axis is wrong, the model
+#: of the lungs fails more often, and if the lungs are cut at an end, heights are off, so the threshold is
+#: higher: none of 162 crops of those scans at an end gave more than 1.1.
 _RIGHT_LEFT, _RIGHT_LEFT_DOUBTED, _FRONT_BACK, _HEAD_FOOT = 0.6, 1.3, 1.5, 1.5
 #: The same for front and back of a single slice or a few; of 271 slices one gave more than 0, 0.1.
 _FRONT_BACK_FEW = 3.0
@@ -61,12 +61,12 @@ _AERATED_HU = -500.0
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Axial planes on a grid round the lungs.
+    """Axial planes on a grid around the lungs.
 
     Attributes:
         cells: (n, 3, 24, 20): share of lung, soft tissue (-2 to 1) and bone (0 to 1) of each cell; left to
             right and back to front as the header says.
-        height: Of each plane as a share of the lungs' height, foot to head as the header says.
+        height: Height of each plane as a share of the lungs' height, foot to head as the header says.
         span: Height of the planes, mm.
     """
 
@@ -86,7 +86,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Logits for the header being right, by axis; below 0 speaks against it."""
+    """Logits for the header being correct, by axis; values below 0 are evidence against it."""
 
     right_left: float
     front_back: float
@@ -94,15 +94,15 @@ class Evidence:
 
 
 def look(hu: npt.NDArray[Any], lungs: npt.NDArray[np.bool_], spacing: tuple[float, ...]) -> Planes | None:
-    """Draw the planes that hold lung on the grid.
+    """Sample the planes that hold lung on the grid.
 
     Args:
         hu: HU in RAS order, voxels of about 3 mm.
-        lungs: Lung or not, same shape.
+        lungs: Lung mask, same shape.
         spacing: mm.
 
     Returns:
-        The planes; None where there is too little lung to draw a box round.
+        The planes; None if there is too little lung for a bounding box.
     """
     area = lungs.sum(axis=(0, 1))
     planes = np.flatnonzero(area > _LEAST_AREA * area.max())
@@ -137,14 +137,14 @@ def odd_across(cells: Float, height: Float) -> Float:
 
 
 def odd_back(cells: Float) -> Float:
-    """Return the features that separate back from front and are blind to right and left, (n, features)."""
+    """Return the features that separate back from front, invariant to right and left, (n, features)."""
     even = cells + cells[:, :, ::-1]
     odd = even - even[..., ::-1]
     return np.asarray(odd[:, :, : _CELLS[0] // 2, : _CELLS[1] // 2].reshape(len(cells), -1))
 
 
 def even_slope(cells: Float, height: Float) -> Float:
-    """Return the change from foot to head of what is blind to right and left, (features)."""
+    """Return the change from foot to head of features invariant to right and left, (features)."""
     even = cells + cells[:, :, ::-1]
     n, channels, a, b = even.shape
     coarse = even.reshape(n, channels, a // 2, 2, b // 2, 2).mean(axis=(3, 5))[:, :, : a // 4]
@@ -153,7 +153,7 @@ def even_slope(cells: Float, height: Float) -> Float:
 
 
 def evidence_of(planes: Planes, weights: Weights) -> Evidence:
-    """Return the evidence; what is found of front and head is undone before the next question."""
+    """Return the evidence; flips of front and head that were found are undone before the next axis."""
     cells, height = planes.cells, planes.height
     back = float((odd_back(cells) @ weights.front_back).mean())
     if back < 0:
@@ -167,7 +167,7 @@ def evidence_of(planes: Planes, weights: Weights) -> Evidence:
 
 @lru_cache(maxsize=1)
 def shipped_weights() -> Weights:
-    """Return the weights that come with the program."""
+    """Return the shipped weights."""
     read = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
     return Weights(*(np.array(read[name]) for name in ("right_left", "front_back", "head_foot")))
 
@@ -181,16 +181,16 @@ def orientation_flags(
     cut: Collection[str] = (),
     weights: Weights | None = None,
 ) -> Iterator[Flag]:
-    """Give ``left_right_suspect``, ``front_back_suspect`` and ``head_foot_suspect``.
+    """Yield ``left_right_suspect``, ``front_back_suspect`` and ``head_foot_suspect``.
 
     Args:
         hu: HU in RAS order, voxels of about 3 mm.
         labels: Lung labels, same shape.
         spacing: mm.
-        few: Only a slice or a few: they separate front from back at most.
-        cut: Codes of the flags on coverage. Where a side is cut, the grid round the lungs stands askew, and
-            only head and foot can be separated; where an end is, right and left are less sure.
-        weights: None for those that come with the program.
+        few: Whether there are only a few slices, which separate front from back at most.
+        cut: Codes of the coverage flags. If a side is cut, the grid around the lungs is shifted, and
+            only head and foot can be separated; if an end is cut, right and left are less certain.
+        weights: None for the shipped weights.
     """
     sides = [np.count_nonzero((labels == side) & (hu < _AERATED_HU)) for side in (1, 2)]
     planes = look(hu, labels > 0, spacing) if min(sides) else None
@@ -215,24 +215,24 @@ def orientation_flags(
 
 _SEEN = {
     FlagCode.LEFT_RIGHT_SUSPECT: (
-        "Heart and vessels lie as in a body whose right is where the header says left."
+        "Heart and vessels indicate that the patient's right is where the header says left."
     ),
     FlagCode.FRONT_BACK_SUSPECT: (
-        "The spine lies where the header says front, so ventral and dorsal are exchanged."
+        "The spine lies where the header says front, so ventral and dorsal are swapped."
     ),
     FlagCode.HEAD_FOOT_SUSPECT: (
-        "The lungs' tips lie where the header says feet, so apical and basal are exchanged."
+        "The lung apices lie where the header says feet, so apical and basal are swapped."
     ),
 }
 _ALONE = {
     FlagCode.LEFT_RIGHT_SUSPECT: "The scan is mirrored, or the heart is displaced, or the patient has situs "
-    "inversus: check right and left with the original.",
+    "inversus: compare right and left with the original.",
     FlagCode.FRONT_BACK_SUSPECT: (
-        "With one axis wrong the scan is a mirror image: check it with the original."
+        "With one axis wrong the scan is a mirror image: compare it with the original."
     ),
     FlagCode.HEAD_FOOT_SUSPECT: (
-        "With one axis wrong the scan is a mirror image: check it with the original."
+        "With one axis wrong the scan is a mirror image: compare it with the original."
     ),
 }
-_MIRRORED = "With three axes wrong the scan is a mirror image: check it with the original."
-_TURNED = "With two axes wrong the body is turned round, not mirrored: check the orientation in the header."
+_MIRRORED = "With three axes wrong the scan is a mirror image: compare it with the original."
+_TURNED = "With two axes wrong the patient is rotated, not mirrored: check the orientation in the header."

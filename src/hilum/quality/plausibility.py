@@ -1,4 +1,4 @@
-"""Does the label map look like the lungs of a person?"""
+"""Is the label map plausible for human lungs?"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hilum.core.label_volume import count_values
 from hilum.core.labels import LUNGS, Lung
 from hilum.core.volume import Volume
 from hilum.quality.geometry import few_slices
-from hilum.quality.survey import canonical_labels
+from hilum.quality.sampling import canonical_labels
 
 __all__ = ["Sampled", "plausibility_flags"]
 
-#: Sampled voxels are this far apart; where the size is unknown there are about as many along an axis.
+#: Distance of sampled voxels; if the voxel size is unknown, about as many are sampled along an axis.
 _SAMPLE_MM, _SAMPLES = 3.0, 128
-#: Fewer sampled voxels of a lung give no mean.
+#: Minimum number of sampled voxels of a lung for a mean.
 _LEAST_SAMPLED = 100
 
 
@@ -48,7 +48,7 @@ class Sampled:
 
 
 def plausibility_flags(volume: Volume, labels: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Give the findings on sizes, sides, pieces and density of the lungs."""
+    """Yield the findings on sizes, sides, components and density of the lungs."""
     size = count_values(labels, LUNGS)
     yield from _missing(size)
     if not any(size.values()):
@@ -76,7 +76,7 @@ def _missing(size: Mapping[int, int]) -> Iterator[Flag]:
     elif missing:
         name = LUNGS[missing[0]].title.lower()
         message = (
-            f"No {name} was found: it is outside the scan, without air, removed, or was missed. "
+            f"No {name} was found: it is outside the scan, airless, resected, or was missed. "
             "Look at the scan; values of both lungs together are withheld."
         )
         yield Flag(FlagCode.LUNG_MISSING, Severity.WARNING, message, (LUNGS[missing[0]].name, "lungs"))
@@ -88,7 +88,7 @@ def _sizes(ml: Mapping[int, float]) -> Iterator[Flag]:
         if 0 < volume < LIMITS.lung_ml[0]:
             message = (
                 f"The {title.lower()} measures {volume:.0f} mL, less than an adult has: it is collapsed, "
-                "cut, a child's, or most of it was missed. Look at the mask."
+                "cut off, a child's, or most of it was missed. Look at the mask."
             )
             yield Flag(FlagCode.VOLUME_IMPLAUSIBLE, Severity.WARNING, message, (name, "lungs"))
         elif volume > LIMITS.lung_ml[1]:
@@ -100,7 +100,7 @@ def _sizes(ml: Mapping[int, float]) -> Iterator[Flag]:
         side = min(ml, key=lambda one: ml[one])
         message = (
             f"The {LUNGS[side].title.lower()} has {100 * smaller / larger:.0f} % of the volume of the other: "
-            "it is collapsed, operated, beside an effusion, or part of it was missed. Look at the mask."
+            "it is collapsed, resected, displaced by an effusion, or part of it was missed. Look at the mask."
         )
         yield Flag(FlagCode.SIDE_RATIO, Severity.WARNING, message, (LUNGS[side].name, "lungs"))
 
@@ -108,7 +108,7 @@ def _sizes(ml: Mapping[int, float]) -> Iterator[Flag]:
 def _too_large(what: str, ml: float, regions: tuple[str, ...]) -> Flag:
     message = (
         f"{what} would hold {ml / 1000:.1f} L, which no person has; volume, air and weight are withheld. "
-        "Check the voxel size in the header and whether the mask runs out of the lungs."
+        "Check the voxel size in the header and whether the mask leaks out of the lungs."
     )
     reason = "The volume is larger than any person's."
     return Flag(FlagCode.VOLUME_IMPLAUSIBLE, Severity.ERROR, message, regions, ("volume", "mass"), reason)
@@ -127,14 +127,14 @@ def _pieces(sampled: Sampled) -> Iterator[Flag]:
         if largest < LIMITS.main_piece * total:
             message = (
                 f"The mask of the {info.title.lower()} is in {count} pieces, the largest with "
-                f"{100 * largest / total:.0f} % of it: something else may be marked, or lung may be missed. "
+                f"{100 * largest / total:.0f} % of it: it may include other structures or miss lung. "
                 "Look at the mask."
             )
             yield Flag(FlagCode.MASK_FRAGMENTED, Severity.WARNING, message, (info.name, "lungs"))
 
 
 def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
-    """Compare where the two masks, in RAS order, lie with the patient's axes."""
+    """Compare the positions of the two masks, in RAS order, with the patient's axes."""
     across = [np.count_nonzero(mask == side, axis=(1, 2)) for side in (Lung.RIGHT, Lung.LEFT)]
     if not all(line.any() for line in across) or mask.shape[0] < 2:
         return
@@ -142,7 +142,7 @@ def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
     if right > left:  # +x of the canonical grid is the patient's right
         return
     message = (
-        "The mask of the right lung lies on the patient's left of that of the left lung: the labels or the "
+        "The right lung in the mask lies to the patient's left of the left lung: the labels or the "
         "orientation in the header are swapped, so values by side are withheld. Check which is right lung."
     )
     yield Flag(
@@ -151,7 +151,7 @@ def _sides(mask: npt.NDArray[np.uint8]) -> Iterator[Flag]:
         message,
         ("right_lung", "left_lung"),
         ("all",),
-        "Right and left of the mask are swapped against the header.",
+        "Right and left in the mask are swapped relative to the header.",
     )
 
 
@@ -163,10 +163,10 @@ def _density(sampled: Sampled) -> Iterator[Flag]:
         mean = float(values.mean(dtype=np.float64))
         if mean < LIMITS.mean_hu[0]:
             what = (
-                "is as dark as air: it may be gas outside the lung, severe emphysema, or a scale that is off"
+                "is as dark as air: it may be gas outside the lung, severe emphysema, or a shifted HU scale"
             )
         elif mean > LIMITS.mean_hu[1]:
-            what = "is as dense as an organ: it may be no lung, or lung without air"
+            what = "is as dense as an organ: it may not be lung, or airless lung"
         else:
             continue
         message = f"The {info.title.lower()} has a mean of {mean:.0f} HU and {what}. Look at the mask."

@@ -1,4 +1,4 @@
-"""The report of one scan as a single HTML file that needs nothing but itself."""
+"""The report of one scan as a self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["render_report"]
 
 _SEVERITY = {
     Severity.ERROR: ("Withheld", "values that depend on it are not shown"),
-    Severity.WARNING: ("Check", "values are shown, but a person should look"),
-    Severity.INFO: ("Note", "worth knowing"),
+    Severity.WARNING: ("Check", "values are shown, but should be reviewed"),
+    Severity.INFO: ("Note", "for information"),
 }
 
 
 class RenderedSection(NamedTuple):
-    """The section of a task: the part of its own, and what it says under "How it was measured"."""
+    """The section of a task: its body, and its text under "How it was measured"."""
 
     body: Markup
     method: Markup
@@ -51,8 +51,8 @@ def render_report(result: Result) -> str:
         result: The result of ``hilum.segment`` or ``hilum.measure``.
 
     Returns:
-        A whole HTML document without scripts and without any outside resource. The same result gives the
-        same text, byte for byte.
+        An HTML document without scripts and without external resources. The same result gives the
+        same bytes.
     """
     done = [(TASKS[name], outcome) for name, outcome in result.outcomes.items() if outcome.asked]
     shown = [task.section(result.volume, outcome) for task, outcome in done]
@@ -77,7 +77,7 @@ def _rendered(section: Section) -> RenderedSection:
 
 
 def shown_flags(flags: tuple[Flag, ...], regions: Mapping[str, str]) -> list[ShownFlag]:
-    """Put the flags in words, worst first, otherwise in the order given; ``regions`` maps names to titles."""
+    """Format the flags, most severe first, otherwise in the order given; ``regions`` maps names to titles."""
     order = list(_SEVERITY)
     return [
         ShownFlag(
@@ -100,15 +100,15 @@ def flag_summary(flags: tuple[Flag, ...]) -> str:
 
 
 def provenance(result: Result) -> list[tuple[str, str]]:
-    """(Name, value) pairs that tell where the numbers come from."""
+    """Return (name, value) pairs on the origin of the values."""
     meta, run, volume = result.volume.meta, result.run, result.volume
     spacing = " × ".join(format_number(step, 3) for step in volume.spacing)
-    unknown = "not told"
+    unknown = "not in the file"
     pairs = [
         ("Format", meta.source_format or unknown),
         ("Shape", " × ".join(str(n) for n in meta.stored_shape)),
         ("Spacing", f"{spacing} mm" if meta.spacing_known else "not in the file"),
-        ("Axes grow to", " ".join(volume.axcodes) if meta.orientation_known else "not in the file"),
+        ("Axis directions", " ".join(volume.axcodes) if meta.orientation_known else "not in the file"),
         ("Slice thickness", _mm(meta.slice_thickness) or unknown),
         ("Kernel", meta.kernel or unknown),
         ("Tube voltage", f"{format_number(meta.kvp)} kV" if meta.kvp is not None else unknown),

@@ -1,4 +1,4 @@
-"""A result as a notebook shows it: flags and the main measures, in a few lines."""
+"""A result as shown in a notebook: flags and the main measures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def notebook_html(result: Result) -> str:
 
 
 def _table(task: Task, found: TaskResult) -> Markup:
-    """One row a region of the label set, one column a headline measure; the reason where one is unknown."""
+    """One row per region of the label set, one column per headline measure; the reason if unknown."""
     entries = found.measures.formulae
     heads = [f"{entries[id_]['title']} [{entries[id_]['unit']}]".removesuffix(" []") for id_ in task.headline]
     head = element("tr", *(element("th", words) for words in (task.title, *heads)))

@@ -1,4 +1,4 @@
-"""What all HTML pages have in common: they need nothing but themselves and do nothing but show."""
+"""Rendering of all HTML pages: self-contained, without scripts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hilum.io.safe_text import printable
 
 __all__ = ["POLICY", "render_page", "render_part"]
 
-#: What a browser may load: styles and pictures that lie in the page. No script, no connection, no form.
+#: Content a browser may load: styles and images inside the page. No script, connection or form.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
@@ -23,18 +23,18 @@ def render_page(template: str, package: str = "hilum.report", **values: Any) -> 
 
     Args:
         template: Name of the template; it includes ``head.html.j2`` first of all in its head.
-        package: Where it lies. What it includes may lie in ``hilum.report``, too.
-        **values: What it shows.
+        package: Package of the template. Included templates may also be in ``hilum.report``.
+        **values: Variables of the template.
 
     Returns:
-        The document. Text is escaped, also its control characters, which come from file names and headers.
+        The document. Text is escaped, including control characters from file names and headers.
     """
     values = {"hilum_version": __version__, "policy": POLICY, **values}
     return printable(_environment(package).get_template(template).render(values))
 
 
 def render_part(template: str, package: str, values: Mapping[str, Any]) -> Markup:
-    """Render a part of a page; arguments are as in :func:`render_page`."""
+    """Render a part of a page; arguments as in :func:`render_page`."""
     return Markup(_environment(package).get_template(template).render(values))
 
 

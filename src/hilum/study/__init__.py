@@ -1,1 +1,1 @@
-"""The intensities in and around the lungs of a data set."""
+"""Exploring the HU in and around the lungs of a dataset."""

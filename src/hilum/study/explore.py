@@ -1,4 +1,4 @@
-"""``explore``: the intensities of a data set or of scans, before anything is trained on them."""
+"""``explore``: HU statistics of a dataset or of scans, before training."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from hilum.core.errors import HilumError, InputError
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
 from hilum.datasets.index import Dataset, load_dataset
-from hilum.datasets.slices import frame_of, pictures
-from hilum.study.intensities import CENTRES, EDGES, Region, Stack, Survey, survey
+from hilum.datasets.slices import cut_slices, frame_of
+from hilum.io import read
+from hilum.quality import check_volume
+from hilum.study.intensities import CENTRES, EDGES, Region, Stack, SubjectIntensities, count_intensities
 from hilum.study.mixture import Mixture, Threshold, best_threshold, dice_at, fit_mixture, overlap
+from hilum.tasks.registry import load_model
 
 __all__ = ["FEATURES", "Exploration", "Outlier", "explore"]
 
-#: Slices of a subject that are looked at, spread evenly: more change no figure that is shown.
+#: Maximum number of slices per subject, spread evenly: more do not change the shown figures.
 MOST_SLICES = 64
-#: Median and MAD of fewer subjects say nothing about one of them.
+#: Minimum number of subjects for outlier detection by median and MAD.
 LEAST_SUBJECTS = 8
 #: Iglewicz and Hoaglin (1993): a modified z score beyond 3.5 marks an outlier.
 OUTLIER_Z = 3.5
-#: Differences that do not matter, however alike the other subjects are.
+#: Differences that are never reported, even if the other subjects are very similar.
 _NEGLIGIBLE = {"dense_percent": 2.0, "overlap": 0.01, "best_dice": 0.01}
 _NEGLIGIBLE_HU = 15.0
 
@@ -35,7 +38,7 @@ Density = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Outlier:
-    """A subject that stands out in a feature, with its robust z score."""
+    """A subject that is an outlier in a feature, with its robust z score."""
 
     number: int
     feature: str
@@ -46,29 +49,29 @@ class Outlier:
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """What the intensities of all subjects tell.
+    """Results of the exploration of all subjects.
 
     Attributes:
         source: ``dataset`` or ``scans``.
-        plane: Plane of the pictures.
-        surveys: One a subject.
-        pooled: Mean of the subjects' normalised histograms, by region: each subject counts the same.
+        plane: Plane of the slices.
+        subjects: One entry per subject.
+        pooled: Mean of the subjects' normalised histograms, by region: subjects have equal weight.
         threshold: Best single threshold between lung and the rest of the body, pooled.
         dice: Dice of each threshold in ``EDGES``, pooled.
         own: Best threshold of each subject.
         overlap: Overlapping coefficient of lung and body, pooled.
         mixture: Two Gaussians fitted to lung and body together.
         inside: Two Gaussians fitted to the lungs alone: aerated and dense.
-        features: What is compared between subjects, by feature, in the order of the surveys.
-        outliers: Which subjects stand out, the farthest first.
-        names: What each number stands for; for the terminal only.
+        features: Values of each compared feature, in the order of the subjects.
+        outliers: Outlying subjects, most extreme first.
+        names: Name of each subject number; for the terminal only.
         failed: Inputs that could not be used.
-        notes: Sentences on what the data do not tell.
+        notes: Sentences on what is not known from the data.
     """
 
     source: str
     plane: Plane
-    surveys: tuple[Survey, ...]
+    subjects: tuple[SubjectIntensities, ...]
     pooled: dict[Region, Density]
     threshold: Threshold | None
     dice: Density
@@ -83,7 +86,7 @@ class Exploration:
     notes: tuple[str, ...]
 
 
-#: Features that are compared between subjects, with what they mean.
+#: Features that are compared between subjects, with their titles.
 FEATURES = {
     "mean_hu": "Mean HU of the lungs",
     "sd_hu": "Standard deviation of the lungs, HU",
@@ -94,7 +97,7 @@ FEATURES = {
     "overlap": "Overlap of lung and body",
     "best_threshold_hu": "Best threshold, HU",
     "best_dice": "Dice at the best threshold",
-    "air_hu": "Air round the body, HU",
+    "air_hu": "Air around the body, HU",
     "fat_hu": "Fat, HU",
     "soft_tissue_hu": "Soft tissue, HU",
 }
@@ -103,33 +106,35 @@ FEATURES = {
 def explore(
     sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, progress: Progress | None = None
 ) -> Exploration:
-    """Look at the intensities of a data set, or of scans whose lungs the model ``classic`` finds.
+    """Explore the HU of a dataset, or of scans whose lungs are segmented by the model ``classic``.
 
     Args:
-        sources: One data set of ``hilum prepare``, or CT files and folders as ``hilum.read`` takes them.
+        sources: One dataset of ``hilum prepare``, or CT files and folders as for ``hilum.read``.
         progress: Called with the fraction done and a sentence.
 
     Returns:
         Histograms, thresholds, calibration and outliers. Scans that cannot be used are listed in ``failed``.
 
     Raises:
-        InputError: Nothing can be used, or a data set is given together with other inputs.
+        InputError: No input can be used, or a dataset is given together with other inputs.
     """
     given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
     paths = [Path(source) for source in given]
     if not paths:
-        raise InputError("No input was given.", "Give a data set or CT files.")
+        raise InputError("No input was given.", "Give a dataset or CT files.")
     sets = [path for path in paths if (path / "dataset.json").is_file() or (path / "records").is_dir()]
     failed: list[tuple[str, HilumError]] = []
     if sets and len(paths) > 1:
-        raise InputError("A data set is explored alone.", "Give one data set, or CT files only.")
+        raise InputError(
+            "A dataset cannot be explored together with other inputs.", "Give one dataset, or CT files only."
+        )
     say = progress or (lambda fraction, what: None)
     if sets:
         dataset = load_dataset(sets[0])
         if not dataset.slices:
-            raise InputError("The data set holds no slices.", "Prepare it from pairs that can be used.")
+            raise InputError("The dataset holds no slices.", "Prepare it again from usable pairs.")
         found = [
-            survey(number, stack, flags)
+            count_intensities(number, stack, flags)
             for number, stack, flags in _of_dataset(dataset, say)
             if any(labels.any() for labels in stack.labels)
         ]
@@ -146,7 +151,7 @@ def explore(
     if not found:
         if failed:
             raise failed[0][1]
-        raise InputError("No slice of the data set holds lung.", "Check the masks.")
+        raise InputError("No slice of the dataset holds lung.", "Check the masks.")
     say(1.0, "pool")
     return _pool("dataset" if sets else "scans", plane, found, names, failed)
 
@@ -171,10 +176,7 @@ def _of_dataset(dataset: Dataset, say: Progress) -> Iterator[tuple[int, Stack, t
         yield number, stack, flags.get(number, ())
 
 
-def _of_scan(number: int, path: Path) -> Survey:
-    from hilum.io import read
-    from hilum.quality import check_volume
-    from hilum.tasks.registry import load_model
+def _of_scan(number: int, path: Path) -> SubjectIntensities:
 
     volume = read(path)
     lungs = load_model("classic")(volume)
@@ -182,10 +184,10 @@ def _of_scan(number: int, path: Path) -> Survey:
     plane = {0: Plane.SAGITTAL, 1: Plane.CORONAL, 2: Plane.AXIAL}[flat]
     frame = frame_of(volume, plane, "keep")
     chosen = _spread(frame.slices)
-    cut = list(pictures(volume, lungs.labels.data, frame, chosen))
+    cut = list(cut_slices(volume, lungs.labels.data, frame, chosen))
     stack = Stack(plane, [hu for hu, _ in cut], [mask for _, mask in cut], chosen, frame.spacing, sided=True)
     flags = tuple(dict.fromkeys(flag.code for flag in check_volume(volume, lungs)))
-    return survey(number, stack, flags)
+    return count_intensities(number, stack, flags)
 
 
 def _spread(count: int) -> list[int]:
@@ -197,24 +199,24 @@ def _spread(count: int) -> list[int]:
 def _pool(
     source: str,
     plane: Plane,
-    found: list[Survey],
+    found: list[SubjectIntensities],
     names: list[str],
     failed: list[tuple[str, HilumError]],
 ) -> Exploration:
     pooled = {region: _mean_histogram(found, region) for region in Region}
     pooled = {region: density for region, density in pooled.items() if density.sum() > 0}
     empty = np.zeros(EDGES.size)
-    # Lung and body in the proportion that a mean subject has them, for the Dice of a threshold.
+    # Lung and body in the proportion of the mean subject, for the Dice of a threshold.
     share = float(np.mean([_lung_share(one) for one in found]))
     lung, body = share * pooled[Region.LUNGS], (1 - share) * pooled.get(Region.BODY, empty)
-    # The open ends have no place, so a fit does without them.
+    # The open end bins have no centre, so they are excluded from the fit.
     inner = slice(1, -1)
     own = tuple(best_threshold(EDGES, _floats(one, Region.LUNGS), _floats(one, Region.BODY)) for one in found)
     features = _features(found, own)
     return Exploration(
         source=source,
         plane=plane,
-        surveys=tuple(found),
+        subjects=tuple(found),
         pooled=pooled,
         threshold=best_threshold(EDGES, lung, body),
         dice=dice_at(lung, body),
@@ -230,24 +232,26 @@ def _pool(
     )
 
 
-def _mean_histogram(found: Iterable[Survey], region: Region) -> Density:
+def _mean_histogram(found: Iterable[SubjectIntensities], region: Region) -> Density:
     parts = [_floats(one, region) for one in found]
     parts = [part / part.sum() for part in parts if part.sum() > 0]
     out: Density = np.mean(parts, axis=0) if parts else np.zeros(EDGES.size)
     return out
 
 
-def _floats(one: Survey, region: Region) -> Density:
+def _floats(one: SubjectIntensities, region: Region) -> Density:
     counts = one.histograms.get(region)
     return np.zeros(EDGES.size) if counts is None else counts.astype(np.float64)
 
 
-def _lung_share(one: Survey) -> float:
+def _lung_share(one: SubjectIntensities) -> float:
     lung, body = (_floats(one, region).sum() for region in (Region.LUNGS, Region.BODY))
     return float(lung / (lung + body))
 
 
-def _features(found: list[Survey], own: tuple[Threshold | None, ...]) -> dict[str, tuple[float | None, ...]]:
+def _features(
+    found: list[SubjectIntensities], own: tuple[Threshold | None, ...]
+) -> dict[str, tuple[float | None, ...]]:
     rows: list[dict[str, float | None]] = []
     for one, best in zip(found, own, strict=True):
         lung, body = _floats(one, Region.LUNGS), _floats(one, Region.BODY)
@@ -271,7 +275,9 @@ def _features(found: list[Survey], own: tuple[Threshold | None, ...]) -> dict[st
     return {name: tuple(row[name] for row in rows) for name in FEATURES}
 
 
-def _outliers(found: list[Survey], features: dict[str, tuple[float | None, ...]]) -> tuple[Outlier, ...]:
+def _outliers(
+    found: list[SubjectIntensities], features: dict[str, tuple[float | None, ...]]
+) -> tuple[Outlier, ...]:
     """Compare each subject with the median of all, in units of the median absolute deviation."""
     out = []
     for name, values in features.items():
@@ -291,22 +297,24 @@ def _outliers(found: list[Survey], features: dict[str, tuple[float | None, ...]]
     return tuple(sorted(out, key=lambda outlier: (-abs(outlier.z), outlier.number)))
 
 
-def _notes(found: list[Survey], pooled: dict[Region, Density]) -> tuple[str, ...]:
+def _notes(found: list[SubjectIntensities], pooled: dict[Region, Density]) -> tuple[str, ...]:
     out = []
     if Region.APEX not in pooled:
-        out.append("Apex to base is not known: the subjects have too few slices.")
+        out.append("Values from apex to base are unknown: the subjects have too few slices.")
     if Region.VENTRAL not in pooled:
-        out.append("Front to back is not known: the subjects have too few slices.")
+        out.append("Values from front to back are unknown: the subjects have too few slices.")
     if Region.RIGHT not in pooled:
-        out.append("Right and left are not known: the masks have no sides.")
+        out.append("Values of right and left lung are unknown: the masks do not separate them.")
     assumed = sum("orientation_assumed" in one.flags for one in found)
     if assumed:
         out.append(
-            f"{assumed} of {len(found)} subjects do not tell how the patient lies: front and back, right and "
-            "left are those of the pictures."
+            f"{assumed} of {len(found)} subjects do not state the orientation: front and back, right and "
+            "left are those of the slices."
         )
     if any("spacing_unknown" in one.flags for one in found):
-        out.append("Some subjects do not tell their pixel size; 0.7 mm was taken for what is near the lungs.")
+        out.append(
+            "Some subjects do not state their pixel size; 0.7 mm was assumed for the region near the lungs."
+        )
     if len(found) < LEAST_SUBJECTS:
-        out.append(f"With fewer than {LEAST_SUBJECTS} subjects none can be said to stand out.")
+        out.append(f"With fewer than {LEAST_SUBJECTS} subjects no outliers can be determined.")
     return tuple(out)

@@ -22,17 +22,17 @@ __all__ = ["Drawing", "draw"]
 
 _Floats = npt.NDArray[np.float64]
 _LUNG, _BODY, _RIM, _MARK, _GREY = "#1f7a8c", "#b5651d", "#8d6a9f", "#a3123a", "#9fb3c1"
-#: Smoothing of the curves in HU; wider where the HU come in steps.
+#: Smoothing of the curves in HU; wider if HU are quantised.
 _SMOOTH_HU = 4.0
-#: HU that are shown.
+#: Displayed HU range.
 _SHOWN = (-1080.0, 400.0)
-#: HU of fat in a CT whose scale is in order.
+#: HU range of fat in a calibrated CT.
 _FAT_HU = (-120.0, -80.0)
-#: More subjects than this are drawn as a map, since curves would hide one another.
+#: More subjects than this are drawn as a map, since curves would overlap.
 _MANY = 25
-#: More subjects than this are not numbered, except for those that stand out.
+#: With more subjects than this only outliers are numbered.
 _NAMED = 8
-#: Of more subjects than this not even those that stand out are numbered.
+#: With more subjects than this outliers are not numbered either.
 _CROWD = 250
 _WIDE = (640.0, 270.0)
 _ROOM = 1.08
@@ -98,18 +98,18 @@ def _mixture_chart(title: str, mixture: Mixture | None, density: _Floats) -> Mar
 
 
 def _both(found: Exploration) -> _Floats:
-    """Lungs and body in the proportion in which the mean subject has them."""
-    lungs = [float(one.histograms[Region.LUNGS].sum()) for one in found.surveys]
-    body = [float(one.histograms[Region.BODY].sum()) for one in found.surveys]
+    """Lungs and body in the proportion of the mean subject."""
+    lungs = [float(one.histograms[Region.LUNGS].sum()) for one in found.subjects]
+    body = [float(one.histograms[Region.BODY].sum()) for one in found.subjects]
     share = float(np.mean([a / (a + b) for a, b in zip(lungs, body, strict=True)]))
     out = share * found.pooled[Region.LUNGS]
     return out + (1 - share) * found.pooled[Region.BODY] if Region.BODY in found.pooled else out
 
 
 def _subjects(found: Exploration) -> list[Markup]:
-    """Lungs of each subject: curves for a few, a map sorted by median for many."""
+    """Lungs of each subject: curves for few subjects, a map sorted by median for many."""
     curves = []
-    for one in found.surveys:
+    for one in found.subjects:
         counts = one.histograms[Region.LUNGS].astype(np.float64)
         median = one.percentile(Region.LUNGS, 50) or 0.0
         curves.append((median, one.number, _smooth(counts / counts.sum()) * 100))
@@ -129,13 +129,13 @@ def _subject_curves(found: Exploration, curves: list[tuple[float, int, _Floats]]
         if number in odd or len(curves) <= _NAMED:
             peak = int(curve.argmax())
             chart.words(CENTRES[1 + peak], float(curve[peak]) + 0.01 * top, str(number), size=9.0)
-    return chart.draw("Histograms of the lungs, one line a subject")
+    return chart.draw("Histograms of the lungs, one line per subject")
 
 
 def _subject_map(curves: list[tuple[float, int, _Floats]]) -> Markup:
     chosen = (CENTRES[1:-1] >= _SHOWN[0]) & (CENTRES[1:-1] < _SHOWN[1])
     rows = np.stack([curve[chosen] for _, _, curve in sorted(curves, key=lambda curve: curve[0])])
-    # The brightest hundredth saturates, so that one narrow histogram does not darken the others.
+    # The top 1 % saturates, so that one narrow histogram does not darken the others.
     bright = float(np.quantile(rows, 0.99)) or 1.0
     palette = np.vstack([cividis(), cividis()[-1:]])
     shades = np.rint(np.clip(rows / bright, 0.0, 1.0) * 254).astype(np.uint8)
@@ -143,7 +143,7 @@ def _subject_map(curves: list[tuple[float, int, _Floats]]) -> Markup:
         _SHOWN, (float(len(curves)), 0.0), _WIDE, x_label="HU", y_label="subjects, sorted by median"
     )
     chart.image(png_uri(shades, palette))
-    return chart.draw("Histograms of the lungs, one row a subject")
+    return chart.draw("Histograms of the lungs, one row per subject")
 
 
 def _threshold(found: Exploration) -> list[Markup]:
@@ -155,7 +155,7 @@ def _threshold(found: Exploration) -> list[Markup]:
         (-950.0, 100.0),
         (floor, 1.0),
         _WIDE,
-        x_label="threshold in HU; lung is what is darker",
+        x_label="threshold in HU; lung is below",
         y_label="Dice within the body",
     )
     chart.curve(EDGES, found.dice, _LUNG, 1.8, name="pooled")
@@ -168,14 +168,14 @@ def _threshold(found: Exploration) -> list[Markup]:
 
 
 def _places(found: Exploration) -> list[Markup]:
-    """Mean HU by place: right and left, apex to base, front to back; one line a subject."""
+    """Mean HU by place: right and left, apex to base, front to back; one line per subject."""
     groups = (
         ("Right and left", (Region.RIGHT, Region.LEFT), ("right", "left")),
         ("Apex to base", (Region.APEX, Region.MIDDLE, Region.BASE), ("apex", "middle", "base")),
         ("Front to back", (Region.VENTRAL, Region.CENTRAL, Region.DORSAL), ("front", "middle", "back")),
     )
     tables = {
-        title: (names, np.array([[_known(one.mean(region)) for region in regions] for one in found.surveys]))
+        title: (names, np.array([[_known(one.mean(region)) for region in regions] for one in found.subjects]))
         for title, regions, names in groups
         if all(region in found.pooled for region in regions)
     }
@@ -215,7 +215,7 @@ def _calibration(found: Exploration) -> list[Markup]:
     points = (
         (
             "air_hu",
-            "Air round the body",
+            "Air around the body",
             (LIMITS.air_hu - LIMITS.air_off_hu[0], LIMITS.air_hu + LIMITS.air_off_hu[0]),
         ),
         ("fat_hu", "Fat", _FAT_HU),
@@ -228,12 +228,12 @@ def _calibration_chart(found: Exploration, feature: str, title: str, usual: tupl
     odd = {outlier.number for outlier in found.outliers if outlier.feature == feature}
     known = [
         (float(place), value, one.number)
-        for place, (value, one) in enumerate(zip(found.features[feature], found.surveys, strict=True))
+        for place, (value, one) in enumerate(zip(found.features[feature], found.subjects, strict=True))
         if value is not None
     ]
     values = [*usual, *(value for _, value, _ in known)]
     room = 0.08 * (max(values) - min(values))
-    count = len(found.surveys)
+    count = len(found.subjects)
     chart = Chart(
         (-0.5, max(1.0, count - 0.5)),
         (min(values) - room, max(values) + room),
@@ -258,7 +258,7 @@ def _calibration_chart(found: Exploration, feature: str, title: str, usual: tupl
 
 
 def _smooth(density: _Floats) -> _Floats:
-    """The closed bins, smoothed; the two open ends have no place on the axis."""
+    """Return the closed bins, smoothed; the two open end bins are not on the axis."""
     inner = density[1:-1]
     dense = (EDGES[1:-1] > -900) & (EDGES[1:-1] < 100)
     step = dense.sum() / max(1, np.count_nonzero(inner[dense]))
@@ -271,38 +271,38 @@ def _smooth(density: _Floats) -> _Floats:
 _PAINTERS: tuple[tuple[str, str, Callable[[Exploration], list[Markup]]], ...] = (
     (
         "pooled",
-        "Pooled histograms. Each subject counts the same. The body is the patient without the lungs.",
+        "Pooled histograms; subjects have equal weight. The body excludes the lungs.",
         _pooled,
     ),
     (
         "subjects",
-        "The lungs of each subject. Numbers are those of subjects; of many, only of those that stand out.",
+        "The lungs of each subject, by number; with many subjects only outliers are labelled.",
         _subjects,
     ),
     (
         "threshold",
-        "Dice that a single threshold reaches within the body. What a network has to beat.",
+        "Dice of a single threshold within the body: the baseline for a network.",
         _threshold,
     ),
     (
         "mixture",
-        "Two Gaussians by expectation-maximisation; on the dashed line both are equally likely.",
+        "Two Gaussians by expectation-maximisation; at the dashed line both are equally likely.",
         _mixture,
     ),
-    ("places", "Mean HU of parts of the lungs, one line a subject.", _places),
+    ("places", "Mean HU of parts of the lungs, one line per subject.", _places),
     (
         "calibration",
-        "Fixed points of the HU scale; green is where they usually lie, red is what stands out.",
+        "Reference points of the HU scale; green: usual range, red: outliers.",
         _calibration,
     ),
 )
 
 
 def draw(found: Exploration) -> list[Drawing]:
-    """Draw all figures; the same exploration gives the same bytes.
+    """Draw all figures; equal explorations give equal bytes.
 
     Args:
-        found: What :func:`hilum.study.explore.explore` gave.
+        found: Result of :func:`hilum.study.explore.explore`.
     """
     sided = any(region in found.pooled for region in (Region.RIGHT, Region.APEX, Region.VENTRAL))
     return [

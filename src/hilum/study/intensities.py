@@ -1,4 +1,4 @@
-"""What the HU of one subject tell: histograms of lung and body, their parts, and the calibration."""
+"""HU statistics of one subject: histograms of lung, body and their parts, and the calibration."""
 
 from __future__ import annotations
 
@@ -17,23 +17,32 @@ from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import ScanMeta, Volume
 from hilum.quality import Calibration, calibration
 
-__all__ = ["CENTRES", "EDGES", "PERCENTILES", "Region", "Stack", "Survey", "percentile", "survey"]
+__all__ = [
+    "CENTRES",
+    "EDGES",
+    "PERCENTILES",
+    "Region",
+    "Stack",
+    "SubjectIntensities",
+    "count_intensities",
+    "percentile",
+]
 
 _LOW, _HIGH = -1100, 700
-#: Lower edges of the bins of 1 HU. The first and the last bin are open: they hold all beyond.
+#: Lower edges of the bins of 1 HU. The first and the last bin are open-ended.
 EDGES = np.arange(_LOW, _HIGH + 1, dtype=np.float64)
 CENTRES = EDGES + 0.5
 PERCENTILES = (1, 5, 15, 25, 50, 75, 85, 95, 99)
 _RIM_MM = 10.0
-_USUAL_PIXEL_MM = 0.7  # where a picture has no scale
+_USUAL_PIXEL_MM = 0.7  # for slices of unknown pixel size
 _BODY_HU = -350
-_LEAST_SLICES = 6  # for a statement along the stack
+_LEAST_SLICES = 6  # for statistics along the stack
 
 Counts = npt.NDArray[np.int64]
 
 
 class Region(str, Enum):
-    """Where pixels are counted."""
+    """Region in which pixels are counted."""
 
     LUNGS = Side.LUNGS.value
     RIGHT = Side.RIGHT.value
@@ -47,20 +56,20 @@ class Region(str, Enum):
     RIM = "around_lungs"
     """Body within 10 mm of a lung."""
     BODY = "body"
-    """The patient without the lungs."""
+    """The body without the lungs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Pictures of one subject, as people look at them.
+    """Slices of one subject, in display orientation.
 
     Attributes:
-        plane: How they cut the patient.
-        hu: Pictures [row, column].
+        plane: Plane of the slices.
+        hu: Slices [row, column].
         labels: Their masks: 1 lung, or 1 right and 2 left lung.
-        slices: Their numbers in the stack, growing to the head, the front or the right.
-        spacing: Distance of rows and columns in mm, None where it is not known.
-        sided: Whether the labels tell right from left.
+        slices: Their numbers in the stack, increasing towards superior, anterior or right.
+        spacing: Row and column spacing in mm; None if unknown.
+        sided: Whether the labels separate right and left.
     """
 
     plane: Plane
@@ -72,16 +81,16 @@ class Stack:
 
 
 @dataclass
-class Survey:
-    """What was counted in a subject.
+class SubjectIntensities:
+    """HU statistics of a subject.
 
     Attributes:
         number: Number of the subject.
-        histograms: Counts in the bins of :data:`EDGES`, by region; a region that the data do not tell is
+        histograms: Counts in the bins of :data:`EDGES`, by region; an undefined region is
             missing.
-        calibration: Where air, fat and soft tissue lie.
-        slices: How many slices were looked at.
-        flags: Codes of the quality gate, as far as known.
+        calibration: HU of air, fat and soft tissue.
+        slices: Number of sampled slices.
+        flags: Codes of its quality flags, as far as known.
     """
 
     number: int
@@ -91,7 +100,7 @@ class Survey:
     flags: tuple[str, ...] = ()
 
     def mean(self, region: Region) -> float | None:
-        """Return the mean HU of a region; None where it is not known or empty."""
+        """Return the mean HU of a region; None if it is undefined or empty."""
         counts = self.histograms.get(region)
         if counts is None or not counts.sum():
             return None
@@ -112,7 +121,7 @@ class Survey:
 
 
 def percentile(counts: npt.NDArray[np.generic], percent: float) -> float | None:
-    """Return a percentile from a histogram, linear within its bin; None where it is empty."""
+    """Return a percentile from a histogram, linear within its bin; None if it is empty."""
     total = np.cumsum(counts, dtype=np.float64)
     if not total[-1] > 0:
         return None
@@ -123,19 +132,19 @@ def percentile(counts: npt.NDArray[np.generic], percent: float) -> float | None:
     return float(EDGES[place] + ((wanted - before) / inside if inside > 0 else 0.0))
 
 
-def survey(number: int, stack: Stack, flags: tuple[str, ...] = ()) -> Survey:
-    """Count what the pictures of a subject hold.
+def count_intensities(number: int, stack: Stack, flags: tuple[str, ...] = ()) -> SubjectIntensities:
+    """Compute the HU statistics of a subject.
 
     Args:
         number: Number of the subject.
-        stack: Its pictures.
-        flags: Codes of the quality gate, as far as known.
+        stack: Its slices.
+        flags: Codes of its quality flags, as far as known.
 
     Returns:
-        Histograms and calibration. Right and left come from the labels, or else from the halves of the body
-        in axial and coronal pictures. Thirds are of equal extent between the lungs' first and last pixel.
+        Histograms and calibration. Right and left are taken from the labels, or else from the halves of the
+        body in axial and coronal slices. Thirds are of equal extent between the lungs' first and last pixel.
     """
-    out = Survey(number, slices=len(stack.hu), flags=flags, calibration=_calibrate(stack))
+    out = SubjectIntensities(number, slices=len(stack.hu), flags=flags, calibration=_calibrate(stack))
     bodies = [_body(hu, labels) for hu, labels in zip(stack.hu, stack.labels, strict=True)]
     extents = {kind: _extent(stack, kind) for kind in _THIRDS}
     middle = _middle(stack, bodies)
@@ -160,23 +169,23 @@ def survey(number: int, stack: Stack, flags: tuple[str, ...] = ()) -> Survey:
     return out
 
 
-#: Thirds by direction, in the order in which the coordinate grows.
+#: Thirds by direction, in the order of increasing coordinate.
 _THIRDS = {
     "height": (Region.APEX, Region.MIDDLE, Region.BASE),
     "depth": (Region.VENTRAL, Region.CENTRAL, Region.DORSAL),
 }
 
 
-def _count(out: Survey, region: Region, values: npt.NDArray[np.int16]) -> None:
+def _count(out: SubjectIntensities, region: Region, values: npt.NDArray[np.int16]) -> None:
     bins = np.clip(values.astype(np.int32) - _LOW, 0, EDGES.size - 1)
     counts = np.bincount(bins, minlength=EDGES.size)
     out.histograms[region] = out.histograms.get(region, np.zeros(EDGES.size, np.int64)) + counts
 
 
 def _coordinate(stack: Stack, kind: str, n: int, lung: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return where each lung pixel of a picture lies towards the feet (height) or the back (depth)."""
+    """Return the coordinate of each lung pixel towards inferior (height) or posterior (depth)."""
     axis = _AXIS[stack.plane][kind]
-    if axis == "slice":  # slices count to the head or to the front, coordinates against it
+    if axis == "slice":  # slices are numbered towards superior or anterior, coordinates in reverse
         return np.full(int(lung.sum()), -stack.slices[n], np.int64)
     return np.nonzero(lung)[0 if axis == "row" else 1]
 
@@ -189,7 +198,7 @@ _AXIS = {
 
 
 def _extent(stack: Stack, kind: str) -> tuple[int, int] | None:
-    """Return first and last coordinate of the lungs; None where the pictures do not tell."""
+    """Return first and last coordinate of the lungs; None if it cannot be determined."""
     seen = [_coordinate(stack, kind, n, labels > 0) for n, labels in enumerate(stack.labels) if labels.any()]
     if not seen or (_AXIS[stack.plane][kind] == "slice" and len(seen) < _LEAST_SLICES):
         return None
@@ -203,13 +212,13 @@ def _sides(
         yield Region.RIGHT, labels == 1
         yield Region.LEFT, labels == 2
     elif middle is not None:
-        left = np.arange(labels.shape[1]) > middle  # the patient's right is on the left of the picture
+        left = np.arange(labels.shape[1]) > middle  # the patient's right is on the left of the slice
         yield Region.RIGHT, (labels > 0) & ~left
         yield Region.LEFT, (labels > 0) & left
 
 
 def _middle(stack: Stack, bodies: list[npt.NDArray[np.bool_]]) -> float | None:
-    """Return the column of the body's middle; None where pictures are cut from the side."""
+    """Return the column of the body's midline; None for sagittal slices."""
     if stack.sided or stack.plane is Plane.SAGITTAL:
         return None
     columns = np.zeros(max(body.shape[1] for body in bodies))
@@ -219,7 +228,7 @@ def _middle(stack: Stack, bodies: list[npt.NDArray[np.bool_]]) -> float | None:
 
 
 def _body(hu: npt.NDArray[np.int16], labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Find the patient in a picture, at half its size for speed: the largest piece, without holes."""
+    """Segment the body in a slice, at half size for speed: the largest component, holes filled."""
     small, lung = hu[::2, ::2], labels[::2, ::2] > 0
     tissue = ndimage.binary_opening(small > _BODY_HU, iterations=2)
     pieces, count = ndimage.label(tissue | lung)
@@ -240,7 +249,7 @@ def _rim(lung: npt.NDArray[np.bool_], spacing: tuple[float, float] | None) -> np
 
 
 def _calibrate(stack: Stack) -> Calibration:
-    """Read off air, fat and soft tissue; any plane will do, so the pictures are handed over as axial ones."""
+    """Measure air, fat and soft tissue; the plane is irrelevant, so slices are passed as axial ones."""
     shape = stack.hu[0].shape
     alike = [n for n, hu in enumerate(stack.hu) if hu.shape == shape]
     hu = np.stack([stack.hu[n] for n in alike], axis=2)

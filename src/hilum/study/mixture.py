@@ -1,4 +1,4 @@
-"""Two Gaussians in a histogram, the best single threshold, and how far two histograms overlap."""
+"""Gaussian mixture of a histogram, best single threshold, and overlap of two histograms."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LEAST_SD = 2.0
 
 @dataclass(frozen=True)
 class Mixture:
-    """Two Gaussians, the darker one first.
+    """Two Gaussians, the one of lower mean first.
 
     Attributes:
-        weights: Share of each; they add up to 1.
+        weights: Share of each; they sum to 1.
         means: HU.
         sds: Standard deviations in HU.
-        crossing: HU between the means where both are equally likely; None where one is always likelier.
+        crossing: HU between the means at which both are equally likely; None if there is none.
     """
 
     weights: tuple[float, float]
@@ -38,7 +38,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold in HU below which a pixel is taken for lung, and the Dice it reaches."""
+    """A threshold in HU below which a pixel is lung, and its Dice."""
 
     hu: float
     dice: float
@@ -47,14 +47,14 @@ class Threshold:
 def fit_mixture(hu: Counts, counts: Counts) -> Mixture | None:
     """Fit two Gaussians to a histogram by expectation-maximisation (Dempster, Laird and Rubin 1977).
 
-    The start is Otsu's (1979) split of the histogram, so the result does not depend on chance.
+    It is initialised with Otsu's (1979) split of the histogram, so the result is deterministic.
 
     Args:
         hu: Centres of the bins.
         counts: Counts or densities.
 
     Returns:
-        The fit, or None where the histogram holds fewer than two values.
+        The fit, or None if the histogram holds fewer than two values.
     """
     used = counts > 0
     x, w = hu[used], counts[used] / counts.sum() if counts.sum() > 0 else counts[used]
@@ -88,15 +88,15 @@ def fit_mixture(hu: Counts, counts: Counts) -> Mixture | None:
 
 
 def best_threshold(hu: Counts, lung: Counts, other: Counts) -> Threshold | None:
-    """Find the single threshold below which pixels are lung that gives the highest Dice.
+    """Find the threshold with the highest Dice, pixels below it being lung.
 
     Args:
         hu: Lower edges of the bins.
-        lung: Histogram of the pixels that are lung.
-        other: Histogram of those that are not.
+        lung: Histogram of the lung pixels.
+        other: Histogram of the other pixels.
 
     Returns:
-        The threshold and its Dice, or None where there is no lung.
+        The threshold and its Dice, or None if there is no lung.
     """
     if lung.sum() <= 0:
         return None
@@ -106,7 +106,7 @@ def best_threshold(hu: Counts, lung: Counts, other: Counts) -> Threshold | None:
 
 
 def dice_at(lung: Counts, other: Counts) -> Counts:
-    """Return the Dice of "lung is what lies below the bin" for the lower edge of each bin."""
+    """Return the Dice of thresholding at the lower edge of each bin."""
     true = np.concatenate([[0.0], np.cumsum(lung)[:-1]])
     false = np.concatenate([[0.0], np.cumsum(other)[:-1]])
     total = true + false + lung.sum()
@@ -115,7 +115,7 @@ def dice_at(lung: Counts, other: Counts) -> Counts:
 
 
 def overlap(first: Counts, second: Counts) -> float | None:
-    """Return the overlapping coefficient of two histograms: 0 apart, 1 equal (Inman and Bradley 1989)."""
+    """Return the overlapping coefficient of two histograms: 0 disjoint, 1 equal (Inman and Bradley 1989)."""
     if first.sum() <= 0 or second.sum() <= 0:
         return None
     return float(np.minimum(first / first.sum(), second / second.sum()).sum())

@@ -1,4 +1,4 @@
-"""Writing the study of intensities: one HTML file, and the tables behind its figures."""
+"""Writing the exploration: one HTML file, and the tables of its figures."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def write_exploration(found: Exploration, out: Path | str) -> Path:
     """Write ``explore.html`` and its tables as CSV into a folder.
 
     Args:
-        found: What :func:`hilum.study.explore.explore` gave.
-        out: The folder; a former result of hilum there is replaced as a whole.
+        found: Result of :func:`hilum.study.explore.explore`.
+        out: The folder; an earlier result of hilum there is replaced.
 
     Returns:
-        The folder. No name of a subject or of a file is in it.
+        The folder. It holds no name of a subject or of a file.
 
     Raises:
-        OutputError: It cannot be written; then nothing of it is left.
+        OutputError: It cannot be written; then no part of it is left.
     """
     tables = [
         _subject_table(found),
@@ -72,13 +72,13 @@ def write_exploration(found: Exploration, out: Path | str) -> Path:
 
 
 def render(found: Exploration) -> str:
-    """Render the study as one HTML document that needs nothing but itself."""
+    """Render the exploration as a self-contained HTML document."""
     return render_page(
         "explore.html.j2",
         "hilum.study",
         found=found,
-        count=len(found.surveys),
-        slices=sum(one.slices for one in found.surveys),
+        count=len(found.subjects),
+        slices=sum(one.slices for one in found.subjects),
         figures=draw(found),
         facts=_facts(found),
         regions=_region_rows(found),
@@ -91,14 +91,17 @@ def render(found: Exploration) -> str:
 
 
 def _facts(found: Exploration) -> list[tuple[str, str]]:
-    """Return the main figures in words."""
+    """Return the main results as text."""
     out = []
     if found.threshold is not None:
         words = f"{found.threshold.hu:.0f} HU, Dice {found.threshold.dice:.3f} within the body"
         out.append(("Best single threshold", words))
         dice = [best.dice for best in found.own if best is not None]
         out.append(
-            ("Its own best for each subject", f"Dice {np.median(dice):.3f} (median), {min(dice):.3f} (worst)")
+            (
+                "Best threshold of each subject",
+                f"Dice {np.median(dice):.3f} (median), {min(dice):.3f} (worst)",
+            )
         )
     if found.overlap is not None:
         out.append(("Overlap of lung and body", f"{found.overlap:.1%} of their histograms"))
@@ -135,7 +138,7 @@ def _feature_rows(found: Exploration) -> list[tuple[str, list[str]]]:
 
 
 def _outlier_rows(found: Exploration) -> list[tuple[int, str]]:
-    """Return one row a subject: what it stands out in, the farthest first."""
+    """Return one row per outlying subject with its features, most extreme first."""
     rows: dict[int, list[str]] = {}
     for one in found.outliers:
         digits = 3 if one.feature in ("overlap", "best_dice") else 0
@@ -147,7 +150,7 @@ def _outlier_rows(found: Exploration) -> list[tuple[int, str]]:
 
 def _flag_rows(found: Exploration) -> list[tuple[str, int]]:
     counts: dict[str, int] = {}
-    for one in found.surveys:
+    for one in found.subjects:
         for code in one.flags:
             counts[code] = counts.get(code, 0) + 1
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -172,14 +175,14 @@ def _subject_table(found: Exploration) -> _Table:
             *(_number(found.features[name][n]) for name in FEATURES),
             " ".join(one.flags),
         ]
-        for n, one in enumerate(found.surveys)
+        for n, one in enumerate(found.subjects)
     ]
     return _Table("subjects", ["subject", "slices", *FEATURES, "flags"], rows)
 
 
 def _percentile_table(found: Exploration) -> _Table:
     rows: list[list[object]] = []
-    for one in found.surveys:
+    for one in found.subjects:
         for region, counts in one.histograms.items():
             values = [_number(percentile(counts, p)) for p in PERCENTILES]
             spread = [_number(one.mean(region)), _number(one.sd(region))]
@@ -200,15 +203,15 @@ def _percentile_table(found: Exploration) -> _Table:
 
 
 def _histogram_table(found: Exploration) -> _Table:
-    """Counts in bins of 10 HU; the first and the last bin hold all beyond, too."""
+    """Return counts in bins of 10 HU; the first and the last bin are open-ended."""
     starts = np.arange(0, EDGES.size - 1, _BIN_HU)
     rows: list[list[object]] = []
-    for one in found.surveys:
+    for one in found.subjects:
         for region in (Region.LUNGS, Region.RIM, Region.BODY):
             counts = one.histograms.get(region)
             if counts is None:
                 continue
-            wide = np.add.reduceat(counts, starts)  # the open last bin joins the one before
+            wide = np.add.reduceat(counts, starts)  # the open last bin is merged into the one before
             rows += [
                 [one.number, region.value, int(EDGES[start]), int(count)]
                 for start, count in zip(starts, wide, strict=True)
@@ -239,8 +242,8 @@ def _summary(found: Exploration) -> dict[str, Any]:
         "hilum": __version__,
         "source": found.source,
         "plane": found.plane.value,
-        "subjects": len(found.surveys),
-        "slices": sum(one.slices for one in found.surveys),
+        "subjects": len(found.subjects),
+        "slices": sum(one.slices for one in found.subjects),
         "best_threshold": found.threshold,
         "overlap": found.overlap,
         "mixture_lungs_and_body": found.mixture,

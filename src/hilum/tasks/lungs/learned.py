@@ -23,7 +23,7 @@ from hilum.imaging.morphology import Mask
 from hilum.models.registry import Model
 from hilum.models.slices import SliceModel
 
-__all__ = ["LearnedSlices", "order_in_space", "pictures_of"]
+__all__ = ["LearnedSlices", "order_in_space", "slices_from"]
 
 #: Canonical (RAS) axes of stack, rows and columns, by plane; as in :mod:`hilum.datasets.slices`.
 _AXES = {Plane.AXIAL: (2, 1, 0), Plane.CORONAL: (1, 2, 0), Plane.SAGITTAL: (0, 2, 1)}
@@ -89,7 +89,7 @@ class LearnedSlices:
             )
         spacing = (canonical.spacing[row], canonical.spacing[col]) if canonical.meta.spacing_known else None
         out = np.zeros(shape, bool)
-        hu, mask = (pictures_of(a, plane) for a in (canonical.hu, out))
+        hu, mask = (slices_from(a, plane) for a in (canonical.hu, out))
         for start in range(0, len(hu), _BATCH):
             tell(start / len(hu), "finding lungs")
             part = slice(start, start + _BATCH)
@@ -98,7 +98,7 @@ class LearnedSlices:
         return out
 
 
-def pictures_of(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
+def slices_from(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
     """Return a view of an array in canonical order as pictures, (n, rows, columns), as people see them."""
     # Rows and columns of a picture grow to the feet, the back and the patient's left: against RAS.
     return np.transpose(values, _AXES[plane])[:, ::-1, ::-1]

@@ -19,7 +19,7 @@ from hilum.imaging.morphology import Mask
 from hilum.imaging.overlap import dice
 from hilum.models.slices import SliceModel
 from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, signs_of
-from hilum.tasks.lungs.learned import order_in_space, pictures_of
+from hilum.tasks.lungs.learned import order_in_space, slices_from
 
 if TYPE_CHECKING:
     from hilum.models.registry import Model
@@ -100,7 +100,7 @@ class ThinLungs:
         """Return the probability of lung by the network of slices, of the scan and of its mirror image."""
         spacing = (canonical.spacing[1], canonical.spacing[0]) if canonical.meta.spacing_known else None
         out = [np.empty(canonical.shape, np.float32) for _ in range(2)]
-        pictures, plain, mirrored = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, *out))
+        pictures, plain, mirrored = (slices_from(a, Plane.AXIAL) for a in (canonical.hu, *out))
         plain[:] = self.slices.probabilities(pictures, spacing)
         mirrored[:] = self.slices.probabilities(pictures[:, :, ::-1], spacing)[:, :, ::-1]
         return out[0], out[1]

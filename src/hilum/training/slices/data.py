@@ -28,7 +28,7 @@ from hilum.datasets.index import Dataset, SliceRecord
 from hilum.io import write_json
 from hilum.io.atomic import writable
 from hilum.io.text import read_json
-from hilum.models.preprocess import fit_picture, resize, to_input
+from hilum.models.preprocess import fit_slice, resize, to_input
 from hilum.training.config import TrainConfig
 
 __all__ = ["SliceCache", "TrainingBatches", "ValidationBatches", "build_cache"]
@@ -127,7 +127,7 @@ def _fill(
 ) -> None:
     def one(record: SliceRecord) -> tuple[bytes, bytes]:
         image, mask = dataset.image(record), dataset.mask(record)
-        fit = fit_picture((record.rows, record.cols), config.slices.size, record.spacing_mm)
+        fit = fit_slice((record.rows, record.cols), config.slices.size, record.spacing_mm)
         hu = to_input(image[None], fit, config.hu_window)[0]
         share = np.zeros(config.slices.size, np.float32)
         rows, cols = (slice(o, o + i) for o, i in zip(fit.offset, fit.inner, strict=True))

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from hilum.core.planes import Plane
 from hilum.core.volume import Volume
 from hilum.io import read
-from hilum.models.preprocess import fit_picture, resize, to_input
+from hilum.models.preprocess import fit_slice, resize, to_input
 from hilum.synthesis.lesions import abdomen_slices
-from hilum.tasks.lungs.learned import pictures_of
+from hilum.tasks.lungs.learned import slices_from
 from hilum.training.recipes.lungs.labels import own_labels
 
 #: Scans without masks, of aerated lungs, which are labelled by threshold. None of them is a test scan.
@@ -56,8 +56,8 @@ def extract_training_slices(data: Path, work: Path) -> SlicesAndMasks:
             labels = own_labels(volume)
             canonical = volume.canonical()
             own = Volume((labels > 0).astype(np.int16), volume.affine, volume.meta).canonical().hu
-            fit = fit_picture(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
-            planes, lungs = (pictures_of(a, Plane.AXIAL) for a in (canonical.hu, own))
+            fit = fit_slice(canonical.shape[1::-1], SIZE, canonical.spacing[1::-1])
+            planes, lungs = (slices_from(a, Plane.AXIAL) for a in (canonical.hu, own))
             for z in range(0, canonical.shape[2], max(1, round(EVERY_MM / canonical.spacing[2]))):
                 slices.append(np.rint(to_input(planes[z : z + 1], fit, WINDOW)[0]).astype(np.int16))
                 share = np.zeros(SIZE, np.float32)

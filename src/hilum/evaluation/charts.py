@@ -1,4 +1,4 @@
-"""Charts of the reports, as SVG by hand: every case is a dot, so that outliers cannot hide in a mean."""
+"""Strip charts of the reports, as SVG: every case is a dot, so that a mean cannot hide outliers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hilum.evaluation.metrics import METRICS
 
 __all__ = ["COLOURS", "strip_chart"]
 
-#: Okabe and Ito 2008: told apart by the colour-blind.
+#: Okabe and Ito 2008: colour-blind safe.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _WIDTH, _LABEL, _ROW, _TOP, _FOOT = 520.0, 110.0, 34.0, 22.0, 26.0
 _RIGHT = 14.0
-#: Dots of a row are spread over these heights in turn, so that equal values are seen.
+#: Vertical offsets of the dots of a row in turn, so that equal values stay visible.
 _JITTER = (0.0, -5.0, 5.0, -9.0, 9.0, -2.5, 2.5, -7.0, 7.0)
 _MOST_DOTS = 1500
 
 
 def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Side) -> Markup | None:
-    """Draw the values of a metric, one row a model (or any other name), one dot a case.
+    """Draw the values of a metric, one row per model (or any other name), one dot per case.
 
     Args:
         rows: Name to cases.
@@ -34,7 +34,7 @@ def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Sid
         side: The side.
 
     Returns:
-        An ``<svg>``, or None where no case has a value or units are mixed.
+        An ``<svg>``, or None if no case has a value or units are mixed.
     """
     data = {name: _values(cases, metric, side) for name, cases in rows.items()}
     units = {unit for values in data.values() for _, _, unit in values}
@@ -92,7 +92,7 @@ def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Sid
         *parts,
         viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
         role="img",
-        aria_label=f"{title}, one dot a case, the bar is the median",
+        aria_label=f"{title}, one dot per case, the bar is the median",
     )
 
 

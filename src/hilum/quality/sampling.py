@@ -1,4 +1,4 @@
-"""A sample of a scan: a few planes, averaged to blocks of about 3 mm."""
+"""Sampling a scan: a few planes, averaged to blocks of about 3 mm."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["FewPlanes", "Plane", "block_any", "canonical_labels", "plane_axis"]
 
 Mask = npt.NDArray[np.bool_]
 
-#: Converters and scanners also pad with the lowest value of 12 bits, which noise of air reaches as well:
-#: only what is constant over some blocks counts. Above this value, a constant is air without noise.
+#: Converters and scanners also pad with the lowest 12-bit value, which noise in air reaches as well:
+#: only values constant over several blocks count. Above this value, a constant is air without noise.
 _PADDING_CONSTANT = -1020.0
 _BLOCK_MM = 3.0
 
@@ -28,11 +28,11 @@ class Plane:
     """One plane of a scan.
 
     Attributes:
-        labels: Native labels, cropped to whole blocks, shape (a * f, b * g); None where none were given.
-        factors: Voxels in a block along both axes.
+        labels: Native labels, cropped to whole blocks, shape (a * f, b * g); None if not given.
+        factors: Voxels per block along both axes.
         mean: Mean HU of the blocks, shape (a, b).
         padding: Blocks that hold padding.
-        empty: Blocks that were not scanned: padding, or any one value that reaches the edge.
+        empty: Blocks that were not scanned: padding, or any constant value connected to the edge.
         spacing: Voxel size along both axes, mm.
     """
 
@@ -53,22 +53,22 @@ def canonical_labels(volume: Volume, labels: npt.NDArray[Any]) -> npt.NDArray[An
 
 
 def plane_axis(shape: tuple[int, int, int]) -> int:
-    """Return the canonical axis across the planes to look at: head-foot, or that of a single slice.
+    """Return the canonical axis across the sampled planes: head-foot, or that of a single slice.
 
-    It is head-foot for a coronal or sagittal series as well: the body with air round it, and the circle of
-    the scanner, are what they are in axial planes.
+    It is head-foot for a coronal or sagittal series as well: air around the body and the scan circle
+    are seen best in axial planes.
     """
     return 2 if 1 not in shape else int(np.argmin(shape))
 
 
 @dataclass(frozen=True, eq=False)
 class FewPlanes:
-    """Planes spread over a scan.
+    """Planes spread evenly over a scan.
 
     Args:
         volume: The scan.
         labels: Label map of its shape, or None.
-        count: How many planes to take at most.
+        count: Maximum number of planes.
     """
 
     volume: Volume
@@ -84,9 +84,9 @@ class FewPlanes:
         if not self.volume.meta.spacing_known:
             spacing = (USUAL_WIDTH_MM / width,) * 2
         depth = canonical.shape[axis]
-        # The middles of equal parts, so that the first and last slice are not among many.
+        # The middles of equal parts, so that first and last slice are avoided if there are many.
         chosen = np.unique(((np.arange(self.count) + 0.5) * depth / self.count).astype(int))
-        # Indexing is much faster here than ndarray.take, which walks over the whole array.
+        # Indexing is much faster here than ndarray.take, which traverses the whole array.
         stack = np.moveaxis(canonical.hu, axis, 0)
         for k in chosen:
             hu = np.ascontiguousarray(stack[k])
@@ -100,7 +100,7 @@ def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple
     f, g = (min(max(1, round(_BLOCK_MM / s)), n) for s, n in zip(spacing, hu.shape, strict=True))
     a, b = hu.shape[0] // f * f, hu.shape[1] // g * g
     hu = hu[:a, :b]
-    # Shifted copies are added instead of reshaping to four axes, which numpy reduces slowly.
+    # Shifted copies are added instead of reshaping to four axes, whose reduction is slow in NumPy.
     parts = [hu[i::f, j::g] for i in range(f) for j in range(g)]
     total = np.zeros(parts[0].shape, np.float32)
     low, high = parts[0].copy(), parts[0].copy()
@@ -117,7 +117,7 @@ def _plane(hu: npt.NDArray[Any], labels: npt.NDArray[Any] | None, spacing: tuple
 
 
 def _from_the_edge(mask: Mask) -> Mask:
-    """Return the pieces of a mask, (a, b), that reach its edge."""
+    """Return the components of a mask, (a, b), that touch its edge."""
     from scipy import ndimage
 
     labels, _ = ndimage.label(mask)

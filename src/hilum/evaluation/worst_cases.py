@@ -1,6 +1,6 @@
-"""Pictures of the cases that went worst: the scan with both outlines, where they differ most.
+"""Figures of the worst cases: the slice in which the masks differ most, with both outlines.
 
-They show patients. They go into the report that the user asked for and nowhere else.
+They show patients: they are written into the requested report and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from hilum.drawing.slices import LEVEL, WINDOW, outline, windowed
 from hilum.drawing.svg import element, path, png_uri
 from hilum.evaluation.cases import Case, CaseResult
 
-__all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "Plate", "WorstCases", "draw", "worst_slice"]
+__all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "SliceFigure", "WorstCases", "draw", "worst_slice"]
 
-#: Blue and orange are told apart by everyone, on grey too.
+#: Blue and orange are colour-blind safe, also on grey.
 REFERENCE_COLOUR = "#56b4ff"
 PREDICTION_COLOUR = "#ff9d2e"
-#: Pictures in a report.
+#: Number of figures in a report.
 SHOWN = 6
 _MARGIN = 0.12
 _LEAST_PIXELS = 48
 
 
 @dataclass(frozen=True)
-class Plate:
-    """A picture with its caption.
+class SliceFigure:
+    """A slice of a case with its caption.
 
     Attributes:
         case: The case it shows.
-        caption: What it shows, in words.
-        svg: The picture.
+        caption: Caption.
+        svg: The figure as SVG.
         width: Width over height.
     """
 
@@ -50,11 +50,11 @@ class Plate:
 
 
 class WorstCases:
-    """Keeps the pictures of the worst cases while they go by, so that no masks have to be held."""
+    """Collects figures of the worst cases during an evaluation, so that no masks are kept in memory."""
 
     def __init__(self, keep: int = SHOWN) -> None:
         self._keep = keep
-        self._heap: list[tuple[float, int, Plate]] = []
+        self._heap: list[tuple[float, int, SliceFigure]] = []
         self._order = count()
 
     def see(self, case: Case, result: CaseResult) -> None:
@@ -62,39 +62,39 @@ class WorstCases:
         dice = result.values[Side.LUNGS]["dice"].value
         if dice is None:
             return
-        # The heap gives up its least entry: the best of those that are kept. Of equals, the first stays.
+        # The heap drops its smallest entry: the best of the kept cases. Of equal cases the first is kept.
         entry = (-dice, -next(self._order))
         if len(self._heap) >= self._keep and entry <= self._heap[0][:2]:
             return
         index = worst_slice(case.prediction, case.reference)
         caption = f"{case.name}: Dice {dice:.4f}"
         if case.reference.shape[0] > 1:
-            caption += f", picture {index + 1} of {case.reference.shape[0]}"
+            caption += f", slice {index + 1} of {case.reference.shape[0]}"
         heapq.heappush(self._heap, (*entry, draw(case, index, caption)))
         if len(self._heap) > self._keep:
             heapq.heappop(self._heap)
 
     @property
-    def plates(self) -> tuple[Plate, ...]:
-        """The pictures, worst first."""
-        return tuple(plate for *_, plate in sorted(self._heap, key=lambda entry: entry[:2], reverse=True))
+    def figures(self) -> tuple[SliceFigure, ...]:
+        """The figures, worst first."""
+        return tuple(figure for *_, figure in sorted(self._heap, key=lambda entry: entry[:2], reverse=True))
 
 
 def worst_slice(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> int:
-    """Return the picture of a stack in which the masks differ in most pixels."""
+    """Return the index of the slice in which the masks differ in most pixels."""
     wrong = [int(np.count_nonzero((p > 0) != (r > 0))) for p, r in zip(prediction, reference, strict=True)]
     return int(np.argmax(wrong))
 
 
-def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.uint8]] = ()) -> Plate:
-    """Draw a picture of a case with the outlines of reference and prediction.
+def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.uint8]] = ()) -> SliceFigure:
+    """Draw a slice of a case with the outlines of reference and prediction.
 
     Args:
         case: The case.
-        index: Number of the picture in the stack.
-        caption: What it shows.
-        others: Further masks of the picture that have to fit into the part shown, so that the pictures of
-            several models show the same part.
+        index: Index of the slice in the stack.
+        caption: Caption.
+        others: Further masks of the slice that must fit into the shown region, so that the figures of
+            several models show the same region.
     """
     found, drawn = case.prediction[index] > 0, case.reference[index] > 0
     rows, cols = _frame([found, drawn, *(other > 0 for other in others)])
@@ -130,11 +130,11 @@ def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.u
         aria_label=f"{caption}; outlines of reference and prediction, W {WINDOW} / L {LEVEL} HU",
         class_="plate",
     )
-    return Plate(case.name, caption, svg, width / height)
+    return SliceFigure(case.name, caption, svg, width / height)
 
 
 def _frame(masks: Sequence[npt.NDArray[np.bool_]]) -> tuple[slice, slice]:
-    """The part of the picture that holds all masks, with a margin."""
+    """Return the region of the slice that holds all masks, with a margin."""
     union = np.logical_or.reduce(list(masks))
     spans = []
     for axis, size in enumerate(union.shape):
