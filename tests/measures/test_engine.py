@@ -262,6 +262,8 @@ def test_metal_counts_in_the_volume_and_nowhere_else(two_lungs, kind):
     )
     for region in ("right_lung", "lungs"):
         for name in got[region]:
+            if name.endswith("_edge"):  # a hole in the mask has a boundary, metal inside it has none
+                continue
             expected = (before if name == "volume" else without)[region][name].value
             assert got[region][name].value == pytest.approx(expected), (region, name)
     (flag,) = got.flags
