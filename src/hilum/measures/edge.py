@@ -168,10 +168,12 @@ class _Cubes:
     @classmethod
     def of(cls, shape: tuple[int, ...], spacing: tuple[float, ...], least: tuple[int, ...]) -> _Cubes:
         """Lay cubes of at least ``least`` voxels from the middle: a flipped grid has the same ones."""
-        i, j, k = (
-            np.rint((np.arange(size) - (size - 1) / 2) / max(CUBE_MM / step, deep, 1)).astype(np.intp)
-            for size, step, deep in zip(shape, spacing, least, strict=True)
-        )
+        lines = []
+        for size, step, deep in zip(shape, spacing, least, strict=True):
+            place = (np.arange(size) - (size - 1) / 2) / max(CUBE_MM / step, deep, 1)
+            # Away from the middle at a tie: to even, cubes of two voxels would become of one and three.
+            lines.append((np.sign(place) * np.floor(np.abs(place) + 0.5)).astype(np.intp))
+        i, j, k = lines
         return cls((i - i[0], j - j[0], k - k[0]))
 
     @property
