@@ -13,7 +13,7 @@ from hilum.core.flag_codes import FlagCode, Topic
 from hilum.core.flag_limits import LIMITS
 from hilum.core.labels import LUNGS
 from hilum.core.sentences import worded
-from hilum.measures import REGISTRY, Group, MeasureDef
+from hilum.measures import REGISTRY, Group, MeasureDef, edge
 
 CONCEPTS = Path(__file__).parent / "concepts"
 _MADE = "<!-- Made by docs/generate_measures.py; change the registry or that script, not this page. -->\n"
@@ -77,6 +77,28 @@ quantitative CT of the lung (Cressoni 2013; Protti 2014):
 Where all HU lie in [-1000, 0], air (mL) + mass (g, at 1 g/mL) = volume (mL). This identity is checked in
 every run, together with the count of voxels; were it broken, the values would be withheld
 (`identity_failed`).
+
+## Weight and air without the wall
+
+A mask is made of whole voxels, and the blur of a scanner is wider than one, so the voxels at the pleura and
+round the vessels of the hilum carry chest wall, diaphragm and mediastinum. That tissue is five times denser than
+the lung, and `tissue_mass` counts it, as is usual in the field. `tissue_mass_edge` and `air_volume_edge` take it
+out. Compare `tissue_mass` with published numbers, and `tissue_mass_edge` between scans of other kernels and slices
+([figures](../results/kernels.md)).
+
+- The boundary is what lies within {edge.BAND_MM:g} mm of the surface of the mask, at least one voxel along each axis,
+  inside and outside. Between two lungs that touch, and where the scan ends, there is no boundary.
+- share = (HU - wall) / (lung - wall), clipped to 0..1. *Lung* and *wall* are the median HU of the
+  {edge.RING_MM:g} mm (at least one voxel) behind the boundary on either side, over {3 * edge.CUBE_MM:g} mm.
+- A voxel inside counts as its share of lung with the density of *lung*. A voxel outside adds its share, up to
+  {edge.MOST_OUTSIDE:g}: blur moves as much lung out of the mask as wall into it, and a voxel outside that is mostly
+  lung or air is one that the mask leaves out, as a bronchus.
+- No correction where *lung* is above {edge.DENSE_HU:g} HU (dense lung at the wall cannot be told from the wall) or
+  *wall* is below {edge.WALL_HU:g} HU (air, not tissue). Lung and fluid that the mask takes in by mistake stay in
+  the value but for the boundary.
+- Dense tissue thinner than the boundary (a small vessel or plaque at the pleura) is taken as wall.
+- Where over a tenth of the boundary of a region has no medians near it, the value is null. In thick slices the
+  boundary is one slice deep; in a single slice it lies in its plane alone.
 
 ## What the values do not mean
 

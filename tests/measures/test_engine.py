@@ -144,7 +144,10 @@ def test_baseline(two_lungs):
     stored = json.loads(BASELINE.read_text())
     assert got.keys() == stored.keys()
     for region, values in stored.items():
-        assert {m: v["value"] for m, v in got[region].items()} == pytest.approx(values, rel=1e-5), region
+        assert got[region].keys() == values.keys()
+        for name, value in values.items():
+            expected = None if value is None else pytest.approx(value, rel=1e-5)
+            assert got[region][name]["value"] == expected, (region, name)
 
 
 def test_input_is_left_alone(two_lungs):
@@ -262,6 +265,8 @@ def test_metal_counts_in_the_volume_and_nowhere_else(two_lungs, kind):
     )
     for region in ("right_lung", "lungs"):
         for name in got[region]:
+            if name.endswith("_edge"):  # a hole in the mask has a boundary, metal inside it has none
+                continue
             expected = (before if name == "volume" else without)[region][name].value
             assert got[region][name].value == pytest.approx(expected), (region, name)
     (flag,) = got.flags

@@ -7,8 +7,9 @@ from scipy import stats
 from hilum.measures import AERATION, REGISTRY, Group, Sample, describe
 
 IDS = [
-    "volume", "air_volume", "tissue_mass", "air_tissue_ratio", "mean_hu", "sd_hu", "skewness_hu",
-    "kurtosis_hu", "hu_p05", "hu_p15", "hu_p50", "hu_p85", "hu_p95", "laa_950", "laa_910", "haa",
+    "volume", "air_volume", "tissue_mass", "air_volume_edge", "tissue_mass_edge", "air_tissue_ratio",
+    "mean_hu", "sd_hu", "skewness_hu", "kurtosis_hu", "hu_p05", "hu_p15", "hu_p50", "hu_p85", "hu_p95",
+    "laa_950", "laa_910", "haa",
     "aeration_hyper", "aeration_hyper_mass", "aeration_normal", "aeration_normal_mass", "aeration_poor",
     "aeration_poor_mass", "aeration_non", "aeration_non_mass", "aeration_outside", "aeration_outside_mass",
 ]  # fmt: skip

@@ -77,8 +77,8 @@ def test_a_network_runs_only_as_its_card_states() -> None:
         SliceModel(volumes)
     with pytest.raises(ModelError, match="takes slices, not volumes"):
         VolumeModel(slices, ("lung",))
-    with pytest.raises(ModelError, match="does not segment pleural_fluid"):
-        VolumeModel(volumes, ("right_lung", "pleural_fluid"))
+    with pytest.raises(ModelError, match="does not segment lobe"):
+        VolumeModel(volumes, ("right_lung", "lobe"))
 
 
 def test_a_missing_gpu_is_reported_when_the_model_opens() -> None:

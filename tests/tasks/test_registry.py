@@ -114,7 +114,11 @@ def test_a_changed_card_is_read_again(chest: Phantom, tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_channels_comes_from_the_card(tmp_path: Path) -> None:
-    swapped = copied("lungs", tmp_path / "net", labels={"left_lung": 1, "right_lung": 2})
+    swapped = copied(
+        "lungs",
+        tmp_path / "net",
+        labels={"left_lung": 1, "right_lung": 2, "pleural_fluid": 3, "pleural_gas": 4},
+    )
     labels = ("right_lung", "left_lung")
     x = np.random.default_rng(0).uniform(-1, 1, (20, 30, 40)).astype(np.float32)
     here, there = (VolumeModel(open_model(m, 1), labels).probabilities([x])[0] for m in ("lungs", swapped))
@@ -127,7 +131,7 @@ def test_the_order_of_the_channels_comes_from_the_card(tmp_path: Path) -> None:
     ("field", "value", "words"),
     [
         ("task", "airways", "trained for the task airways, not for lungs"),
-        ("labels", {"lobe": 1, "rest": 2}, "does not find right_lung"),
+        ("labels", {"lobe": 1, "rest": 2}, "does not segment right_lung"),
     ],
 )
 def test_a_model_of_something_else_is_refused(field: str, value: Any, words: str, tmp_path: Path) -> None:
@@ -152,14 +156,14 @@ def test_a_model_is_opened_or_refused_before_a_scan_is_read(
         load_model("classic", "gpu")
 
 
-def test_a_damaged_network_of_slices_is_told_when_the_model_of_scans_opens(
+def test_a_damaged_network_of_slices_is_refused_when_the_model_of_scans_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for path in SHIPPED.iterdir():
         shutil.copy(path, tmp_path / path.name)
     (tmp_path / "lungs-slices.onnx").write_bytes(b"cut off")
     monkeypatch.setattr("hilum.models.registry.SHIPPED", tmp_path)
-    with pytest.raises(ModelError, match="lungs-slices are not those of its card"):
+    with pytest.raises(ModelError, match="lungs-slices do not match its card"):
         load_model("lungs")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.measures.definition import Compute, Group, MeasureDef
+from hilum.measures.edge import BAND_MM, CUBE_MM, DENSE_HU, MOST_OUTSIDE, WALL_HU
 from hilum.measures.sample import Sample
 
 __all__ = ["AERATION", "REGISTRY", "air_ml", "describe", "mass_g"]
@@ -35,6 +36,7 @@ _NOISE = "noise (dose)"
 _CUT = "lung cut by the field of view"
 _MASK = "mask"
 _NO_MASS = "The region holds no tissue (no HU above -1000)."
+_NO_EDGE = "More than a tenth of the boundary has no lung and wall near it to be compared with."
 _NO_SPREAD = "All voxels of the region have the same HU."
 
 
@@ -46,6 +48,18 @@ def air_ml(sample: Sample, voxel_ml: float) -> float:
 def mass_g(sample: Sample, voxel_ml: float, low: float | None = None, high: float | None = None) -> float:
     """Mass in g of the voxels with HU in [low, high); voxels below -1000 HU have no mass."""
     return sample.total(_density, low, high) * voxel_ml
+
+
+def _edge_air_ml(sample: Sample, voxel_ml: float) -> float | None:
+    if sample.edge is None:
+        return None
+    return max(0.0, air_ml(sample, voxel_ml) + sample.edge.air * voxel_ml)
+
+
+def _edge_mass_g(sample: Sample, voxel_ml: float) -> float | None:
+    if sample.edge is None:
+        return None
+    return max(0.0, mass_g(sample, voxel_ml) + sample.edge.tissue * voxel_ml)
 
 
 def describe() -> list[dict[str, object]]:
@@ -144,6 +158,7 @@ def _amounts() -> Iterable[MeasureDef]:
         invalidated_by=(_CALIBRATION, _CUT, _MASK, "contrast agent"),
         compute=mass_g,
     )
+    yield from _edge_amounts()
     yield MeasureDef(
         id="air_tissue_ratio",
         title="Air / tissue",
@@ -158,6 +173,36 @@ def _amounts() -> Iterable[MeasureDef]:
         compute=_ratio,
         undefined=_NO_MASS,
     )
+
+
+def _edge_amounts() -> Iterable[MeasureDef]:
+    near = f"{BAND_MM:g} mm of the boundary of the mask (at least one voxel)"
+    share = (
+        f"within {near} V x share of lung replaces V inside the mask and is added outside it (there only "
+        f"shares up to {MOST_OUTSIDE:g}), share = (HU - wall) / (lung - wall) clipped to 0..1; lung and wall "
+        f"are median HU over {3 * CUBE_MM:g} mm behind and before the boundary, and the share of lung has "
+        f"the density of that median; no correction where lung > {DENSE_HU:g} HU or wall < {WALL_HU:g} HU"
+    )
+    for id_, title, unit, plain, causes, compute in (
+        ("air_volume_edge", "Air without wall partial volume", "mL", "air_two_compartment", (_BREATH,),
+         _edge_air_ml),
+        ("tissue_mass_edge", "CT lung weight without wall partial volume", "g", "mass_two_compartment",
+         ("contrast agent",), _edge_mass_g),
+    ):  # fmt: skip
+        yield MeasureDef(
+            id=id_,
+            title=title,
+            unit=unit,
+            group=Group.MASS,
+            formula_id=f"{plain}_edge",
+            formula_version="1",
+            formula=f"{plain}, but {share}",
+            source="of this program; linear partial volume of two compartments, checked on phantoms",
+            valid_range=(0.0, None),
+            invalidated_by=(_CALIBRATION, _CUT, _MASK, *causes),
+            compute=compute,
+            undefined=_NO_EDGE,
+        )
 
 
 def _moments() -> Iterable[MeasureDef]:

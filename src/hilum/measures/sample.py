@@ -13,11 +13,24 @@ import numpy.typing as npt
 
 from hilum.core.flag_limits import LIMITS
 
-__all__ = ["Sample"]
+__all__ = ["EdgeShift", "Sample"]
 
 _Floats = npt.NDArray[np.float64]
 #: Values per pass: 0.5 MB in float64, so that a formula over millions of float voxels stays in the cache.
 _CHUNK = 2**16
+
+
+@dataclass(frozen=True)
+class EdgeShift:
+    """What partial volume at the boundary of the mask changes (see :mod:`hilum.measures.edge`).
+
+    Attributes:
+        tissue: Tissue to add to that of the voxels, in voxels of 1 g/mL; negative where wall was counted.
+        air: Air to add, in voxels.
+    """
+
+    tissue: float
+    air: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +44,7 @@ class Sample:
         values: HU in ascending order, one axis, integer or float32.
         counts: Number of voxels per value, int64; None if every entry is one voxel.
         metal: Number of metal voxels: part of the volume, but not among ``values``.
+        edge: Partial volume at the boundary; None where it is not known.
 
     Examples:
         >>> sample = Sample(np.array([-900, -800, 0]), np.array([1, 2, 1]))
@@ -41,17 +55,23 @@ class Sample:
     values: npt.NDArray[Any]
     counts: npt.NDArray[np.int64] | None = None
     metal: int = 0
+    edge: EdgeShift | None = None
     _known: dict[object, float] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any], counts: npt.NDArray[np.int64] | None = None) -> Sample:
+    def of(
+        cls,
+        values: npt.NDArray[Any],
+        counts: npt.NDArray[np.int64] | None = None,
+        edge: EdgeShift | None = None,
+    ) -> Sample:
         """Separate metal from tissue and air; arguments are as the attributes."""
         end = int(np.searchsorted(values, values.dtype.type(LIMITS.metal_hu), side="right"))
         if end == values.size:
-            return cls(values, counts)
+            return cls(values, counts, 0, edge)
         if counts is None:
-            return cls(values[:end], None, values.size - end)
-        return cls(values[:end], counts[:end], int(counts[end:].sum()))
+            return cls(values[:end], None, values.size - end, edge)
+        return cls(values[:end], counts[:end], int(counts[end:].sum()), edge)
 
     @cached_property
     def size(self) -> int:

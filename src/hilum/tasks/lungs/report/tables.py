@@ -98,6 +98,7 @@ _MAIN = (
     _Spec("volume", "Volume", "mL", significant=2),
     _Spec("air_volume", "Air", "mL", significant=2),
     _Spec("tissue_mass", "CT lung weight", "g", significant=2),
+    _Spec("tissue_mass_edge", "Weight without wall", "g", significant=2, hint="partial volume taken out"),
     _Spec("air_tissue_ratio", "Air / tissue", "mL/g", digits=2),
     _Spec("mean_hu", "Mean density", "HU"),
     _Spec("hu_p15", "15th percentile", "HU"),
