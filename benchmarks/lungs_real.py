@@ -2,9 +2,9 @@
 
 Real scans are read from the folder in ``HILUM_DATA`` (or ``../shared/data`` beside the repository); groups
 that are absent are left out. Prints a line a scan and a summary a group; writes summaries only into
-benchmarks/out/lungs_real.json. ``--pictures FOLDER`` draws each mask over its scan, to be looked at only.
+benchmarks/out/lungs_real.json. ``--images FOLDER`` draws each mask over its scan, to be looked at only.
 
-    python benchmarks/lungs_real.py [--model lungs] [--only masks,fluid] [--pictures FOLDER]
+    python benchmarks/lungs_real.py [--model lungs] [--only masks,fluid] [--images FOLDER]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from hilum.training.volumes.cases import on_cubes
+from hilum.datasets.volume_grid import to_isotropic
 
 import hilum
 from accuracy import DATA, dice
@@ -25,7 +25,7 @@ from hilum.io import read_labels
 from hilum.tasks.registry import load_model
 
 HERE = Path(__file__).parent
-#: Labels of training scans on cubes, made for the weights that ship.
+#: Labels of training scans on isotropic voxels, made for the weights that ship.
 LABELS = DATA.parent / "weights" / "labels"
 #: No lung, or the tips of lungs only: these must be refused.
 NO_CHEST = (
@@ -83,7 +83,7 @@ def fluid(model, draw) -> Iterator[dict[str, float | str]]:
 
 
 def training(model, draw) -> Iterator[dict[str, float | str]]:
-    """Scans that the network has learned from, on cubes: for tuning, no measure of quality."""
+    """Scans that the network has learned from, on isotropic voxels: for tuning, no measure of quality."""
     for file in sorted(LABELS.glob("*.npz")):
         volume = hilum.read(next((DATA / "volumes").glob(f"{file.stem}.*")))
         with np.load(file) as loaded:
@@ -94,7 +94,7 @@ def training(model, draw) -> Iterator[dict[str, float | str]]:
             yield {"scan": file.stem, "dice": float("nan")}
             continue
         draw(file.stem, volume, found, None)
-        lungs = on_cubes(volume, found[0])[1]
+        lungs = to_isotropic(volume, found[0])[1]
         yield {
             "scan": file.stem,
             "dice": dice(lungs > 0, true > 0),
@@ -147,7 +147,7 @@ GROUPS = {f.__name__: f for f in (masks, fluid, training, unlabelled, no_chest, 
 
 
 def nothing(name: str, volume: hilum.Volume, found: Found, true: np.ndarray | None) -> None:
-    """Draw no picture."""
+    """Draw nothing."""
 
 
 def _shown(array: np.ndarray, pick: tuple[slice | int, ...]) -> np.ndarray:
@@ -155,7 +155,7 @@ def _shown(array: np.ndarray, pick: tuple[slice | int, ...]) -> np.ndarray:
     return array[pick].T[::-1, ::-1]
 
 
-def pictures(folder: Path):
+def image_writer(folder: Path):
     """Return a function that draws labels over coronal and axial slices into a folder."""
     import matplotlib
 
@@ -211,13 +211,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="lungs")
     parser.add_argument("--only", default=",".join(GROUPS))
-    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--images", type=Path)
     arguments = parser.parse_args()
     if not DATA.is_dir():
         print("real scans: not here, left out")
         return
     model = load_model(arguments.model)
-    draw = pictures(arguments.pictures) if arguments.pictures else nothing
+    draw = image_writer(arguments.images) if arguments.images else nothing
     summary: dict[str, dict[str, float]] = {}
     for name in arguments.only.split(","):
         rows = []

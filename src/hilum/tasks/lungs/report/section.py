@@ -25,7 +25,7 @@ _OBLIQUE_DEG = 1.0
 
 
 class Figure(NamedTuple):
-    """A picture with its caption and its width relative to its neighbours."""
+    """An image with its caption and its width relative to its neighbours."""
 
     svg: Markup
     caption: str
@@ -57,7 +57,7 @@ def lungs_section(volume: Volume, found: TaskResult) -> Section:
         "long_axis": _plane_figures(seen, Plane.CORONAL) + _plane_figures(seen, Plane.SAGITTAL),
         "projections": _projection_figures(seen) if _trusted(measures, "mean_hu") else [],
         "weight_known": _trusted(measures, "tissue_mass"),
-        "picture_notes": _picture_notes(volume),
+        "slice_notes": _slice_notes(volume),
         "window": WINDOW,
         "level": format_number(LEVEL),
         "lungs": [(info.title, hex_colour(info.colour)) for info in LUNGS.values()],
@@ -95,7 +95,7 @@ def _plane_figures(found: Survey, plane: Plane) -> list[Figure]:
 
 
 def _trusted(measures: Measures, measure: str) -> bool:
-    """Whether a measure of both lungs is known: pictures must not show by colour what the gate withholds."""
+    """Whether a measure of both lungs is known: images must not show by colour what the gate withholds."""
     return tables.lookup(measures, Side.LUNGS.value, measure)[0] is not None
 
 
@@ -113,18 +113,18 @@ def _projection_figures(found: Survey) -> list[Figure]:
     return out
 
 
-def _picture_notes(volume: Volume) -> list[str]:
-    """Sentences about what the pictures are, and what they are not."""
+def _slice_notes(volume: Volume) -> list[str]:
+    """Sentences on how the slices are shown."""
     meta = volume.meta
     out = []
     if meta.orientation_known:
         out.append(
-            "Seen as in radiology: the patient's right (R) is on the left of axial and coronal pictures; "
+            "Seen as in radiology: the patient's right (R) is on the left of axial and coronal slices; "
             "A front, P back, H head, F feet."
         )
     else:
         out.append(
-            "The file does not tell how the patient lies, so no direction letters are drawn and right "
+            "The file does not state how the patient lies, so no direction letters are drawn and right "
             "and left may be swapped."
         )
     if not meta.spacing_known:
@@ -132,9 +132,9 @@ def _picture_notes(volume: Volume) -> list[str]:
     angle = obliquity(volume)
     if angle > _OBLIQUE_DEG:
         out.append(
-            f"The scan is oblique by {format_number(angle)}°: the pictures lie on its own grid and the "
+            f"The scan is oblique by {format_number(angle)}°: the slices follow its own grid and the "
             "letters name the nearest direction."
         )
     if not all(can_show(volume.canonical(), plane) for plane in Plane):
-        out.append("The scan has too few slices for pictures in the other planes and for projections.")
+        out.append("The scan has too few slices for the other planes and for projections.")
     return out

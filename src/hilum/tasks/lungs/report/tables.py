@@ -34,7 +34,7 @@ class Cell(NamedTuple):
 
     Attributes:
         text: The rounded value, or a dash.
-        note: Letter of the footnote that tells why the value is unknown; empty where it is known.
+        note: Letter of the footnote that states why the value is unknown; empty where it is known.
         shade: Depth of the background, 0 (none) to 1.
     """
 
@@ -98,7 +98,7 @@ _MAIN = (
     _Spec("volume", "Volume", "mL", significant=2),
     _Spec("air_volume", "Air", "mL", significant=2),
     _Spec("tissue_mass", "CT lung weight", "g", significant=2),
-    _Spec("tissue_mass_edge", "Weight without wall", "g", significant=2, hint="partial volume taken out"),
+    _Spec("tissue_mass_edge", "Weight without wall", "g", significant=2, hint="partial volume removed"),
     _Spec("air_tissue_ratio", "Air / tissue", "mL/g", digits=2),
     _Spec("mean_hu", "Mean density", "HU"),
     _Spec("hu_p15", "15th percentile", "HU"),
