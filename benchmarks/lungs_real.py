@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from hilum.datasets.volume_grid import to_isotropic
 
 import hilum
-from accuracy import DATA, dice
+from accuracy import DATA
 from hilum.core.errors import HilumError
+from hilum.datasets.volume_grid import to_isotropic
+from hilum.imaging.overlap import dice
 from hilum.imaging.surface import surface_distances
 from hilum.io import read_labels
 from hilum.tasks.registry import load_model
@@ -39,11 +40,9 @@ Found = tuple[np.ndarray, np.ndarray | None]
 
 def find(model, volume: hilum.Volume) -> Found:
     """Return lung labels and, where the model gives them, labels of the pleura."""
-    chosen = model._choose(volume) if hasattr(model, "_choose") else model
-    if hasattr(chosen, "find"):
-        both = chosen.find(volume)
-        return both.lungs.labels, both.pleura
-    return chosen(volume).labels, None
+    found = model(volume)
+    beside = found.beside.get("pleura")
+    return found.labels.data, None if beside is None else beside.data
 
 
 def masks(model, draw) -> Iterator[dict[str, float | str]]:

@@ -20,8 +20,9 @@ __all__ = ["FLUID", "GAS", "draw"]
 
 Labels = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
-#: Labels of the pleura.
-FLUID, GAS = 1, 2
+#: Labels of the pleura; see :data:`hilum.core.labels.PLEURA`.
+FLUID = 1
+GAS = 2
 #: Between these probabilities of lung the native voxels draw the surface where the lung is aerated: about
 #: one isotropic voxel either side of the network's own. Lower ends of 0.04 to 0.30 change Dice on digital
 #: chests by 0.0003 at most.
