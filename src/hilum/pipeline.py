@@ -55,7 +55,7 @@ class SegmentOptions(_Options):
     Attributes:
         tasks: Names of the tasks; what they need is done, too.
         model: Name of a model, or the folder of a trained run. It serves the task that has a model of this
-            name, else the first one; other tasks take their default.
+            name, else the first one that has models; other tasks take their default.
         device: ``auto``, ``cpu`` or ``gpu``.
         series: DICOM series to take.
         resample: Interpolate across missing slices or a tilted gantry.
@@ -169,11 +169,14 @@ def run(
 
 def _load(tasks: Sequence[Task], options: SegmentOptions) -> dict[str, Find]:
     """Open the model of each task, by its name."""
-    owner = next((task for task in tasks if options.model in task.models), TASKS[options.tasks[0]])
-    return {
-        task.name: task.load(options.model if task is owner else task.models[0], options.device)
-        for task in tasks
-    }
+    named = [task for task in tasks if options.model in task.models]
+    asked = [task for task in map(TASKS.__getitem__, options.tasks) if task.models]
+    owner = (*named, *asked, *tasks)[0]
+
+    def model_of(task: Task) -> str:
+        return options.model if task is owner else next(iter(task.models), "")
+
+    return {task.name: task.load(model_of(task), options.device) for task in tasks}
 
 
 def _segment(volume: Volume, finders: Mapping[str, Find], progress: Progress) -> dict[str, Segmentation]:
@@ -320,7 +323,7 @@ def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock:
     outcomes: dict[str, TaskResult] = {}
     with clock.stage("measure", 0.8):
         for name, segmentation in given.found.items():
-            measures = TASKS[name].measure(trusted, segmentation.labels, flags, collected.get(name))
+            measures = TASKS[name].measure(trusted, segmentation, flags, collected.get(name))
             outcomes[name] = TaskResult(segmentation, measures, asked=name in given.asked)
     info = RunInfo(
         hilum=__version__,
@@ -337,7 +340,7 @@ def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock:
 def _collect(given: _Given) -> dict[str, Any]:
     """Do the first stage of measuring, for the tasks that have one."""
     return {
-        name: collect(given.volume, segmentation.labels)
+        name: collect(given.volume, segmentation)
         for name, segmentation in given.found.items()
         if (collect := TASKS[name].collect) is not None
     }

@@ -52,9 +52,9 @@ def load(model: str, device: str) -> Find:
     return find
 
 
-def measure(volume: Volume, labels: LabelVolume, flags: Sequence[Flag], collected: int) -> Measures:
+def measure(volume: Volume, found: Segmentation, flags: Sequence[Flag], collected: int) -> Measures:
     sample = Sample(np.zeros(1), np.array([collected]))
-    value = DIAMETER.compute(sample, labels.voxel_ml)
+    value = DIAMETER.compute(sample, found.labels.voxel_ml)
     return Measures({"ball": {DIAMETER.id: Value(value, DIAMETER.unit)}}, (), formulae([DIAMETER]))
 
 
@@ -73,7 +73,7 @@ BALL_TASK = Task(
     label_set=BALL,
     models=("round",),
     load=load,
-    collect=lambda volume, labels: labels.counts()[7],
+    collect=lambda volume, found: found.labels.counts()[7],
     measure=measure,
     check=check,
     section=section,

@@ -237,6 +237,14 @@ class FlagCode(str, Enum):
         f"Voxels of a lung's mask lie above {L.metal_hu} HU, as only metal does: left out of weight, "
         "densities and percentages, counted in the volume; the message gives their mL.",
         "Look whether the metal's streaks reach the lung.")
+    PLEURAL_FLUID = ("pleural_fluid", "Pleural fluid", Topic.LUNGS, (_WARNING,),
+        f"The model found {L.pleural_fluid_ml:g} mL or more of pleural fluid, which is outside the lungs; "
+        "the message gives the mL by side. Only a network that has learned fluid can find it.",
+        "Look at the scan: thin or loculated fluid is found in part only.")
+    PNEUMOTHORAX = ("pneumothorax", "Free pleural gas", Topic.LUNGS, (_WARNING,),
+        f"The model found {L.pleural_gas_ml:g} mL or more of free gas in the pleural space, which is outside "
+        "the lungs; the message gives the mL by side. Only a network that has learned gas can find it.",
+        "Look at the scan: a bulla or bowel may look alike.")
     IDENTITY_FAILED = ("identity_failed", "Control sum failed", Topic.PROGRAM, (_ERROR,),
         "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",
         "Report the bug; the values are withheld.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,25 @@ from hilum.drawing.numbers import format_number
 from hilum.drawing.slices import Plane, SliceImage, scale_bar_cm
 from hilum.drawing.svg import element, hex_colour, path, png_uri, text
 
-__all__ = ["plate"]
+__all__ = ["Fill", "plate"]
 
 _MAX_PIXELS = 448
 _HALO = {"paint_order": "stroke", "stroke": "#000", "stroke_linejoin": "round"}
+
+
+@dataclass(frozen=True, eq=False)
+class Fill:
+    """A structure that is filled in a slice.
+
+    Attributes:
+        loops: Its outlines in mm from the upper left corner, each of shape (points, 2).
+        colour: sRGB, 0-255.
+        dashed: Whether its rim is dashed.
+    """
+
+    loops: Sequence[npt.NDArray[np.float64]]
+    colour: tuple[int, int, int]
+    dashed: bool = False
 
 
 def plate(
@@ -26,6 +42,7 @@ def plate(
     scale: bool = True,
     letters: bool = True,
     marks: Sequence[tuple[int, str]] = (),
+    fills: Sequence[Fill] = (),
 ) -> Markup:
     """Draw one slice.
 
@@ -35,6 +52,7 @@ def plate(
         scale: Draw a scale bar; off where the voxel size is unknown.
         letters: Draw direction letters; off where the orientation is unknown.
         marks: (canonical z index, name) of axial slices to mark on coronal and sagittal ones.
+        fills: Structures beside the lungs, filled.
 
     Returns:
         An ``<svg>`` whose user unit is one millimetre.
@@ -63,6 +81,7 @@ def plate(
                     stroke_linejoin="round",
                 )
             )
+    children.extend(_filled(one) for one in fills if one.loops)
     if shown.plane is not Plane.AXIAL:
         children.extend(_mark(shown, index, name, unit) for index, name in marks)
     if letters:
@@ -76,6 +95,23 @@ def plate(
         role="img",
         aria_label=title,
         class_="plate",
+    )
+
+
+def _filled(one: Fill) -> Markup:
+    """A structure filled so that the grey below shows through; a dashed rim tells it without its colour."""
+    colour = hex_colour(one.colour)
+    return element(
+        "path",
+        d=path(one.loops),
+        fill=colour,
+        fill_opacity=0.45,
+        fill_rule="evenodd",
+        stroke=colour,
+        stroke_width=1.6,
+        stroke_dasharray="5 3" if one.dashed else None,
+        vector_effect="non-scaling-stroke",
+        stroke_linejoin="round",
     )
 
 

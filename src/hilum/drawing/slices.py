@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import contourpy
 import numpy as np
@@ -20,7 +20,17 @@ from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 from hilum.drawing.survey import Box, Survey
 
-__all__ = ["LEVEL", "WINDOW", "Plane", "SliceImage", "choose", "obliquity", "scale_bar_cm", "slice_image"]
+__all__ = [
+    "LEVEL",
+    "WINDOW",
+    "Placed",
+    "Plane",
+    "SliceImage",
+    "choose",
+    "obliquity",
+    "scale_bar_cm",
+    "slice_image",
+]
 
 #: Width of the lung window in HU.
 WINDOW = 1500
@@ -54,6 +64,26 @@ class Plane(str, Enum):
         horizontal = ("A", "P") if self is Plane.SAGITTAL else ("R", "L")
         vertical = ("A", "P") if self is Plane.AXIAL else ("H", "F")
         return *horizontal, *vertical
+
+
+class Placed(Protocol):
+    """What drawing a slice needs of a scan and its lungs; a :class:`hilum.drawing.survey.Survey` has it."""
+
+    @property
+    def volume(self) -> Volume:
+        """The scan on its canonical grid."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.uint8]:
+        """Lung labels on the same grid."""
+
+    @property
+    def file_orientation(self) -> npt.NDArray[np.float64]:
+        """Where each axis of the file went."""
+
+    @property
+    def box(self) -> Box | None:
+        """Bounding box of what is to be seen; None for the whole scan."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +142,11 @@ def windowed(hu: npt.NDArray[Any], window: float = WINDOW, level: float = LEVEL)
     return np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
 
 
-def slice_image(found: Survey, plane: Plane, index: int) -> SliceImage:
+def slice_image(found: Placed, plane: Plane, index: int) -> SliceImage:
     """Render the slice ``index`` of ``plane`` with its outlines.
 
     Args:
-        found: The survey of the scan.
+        found: The scan and its lungs.
         plane: The plane.
         index: Index on the canonical grid.
     """
@@ -152,7 +182,7 @@ def outline(mask: npt.NDArray[np.bool_], pixel_mm: tuple[float, float]) -> list[
     return [(np.asarray(line) - 0.5) * np.array(pixel_mm) for line in lines]
 
 
-def shown_box(found: Survey) -> Box:
+def shown_box(found: Placed) -> Box:
     """The lungs with a margin of chest wall; the whole scan where there is no lung."""
     shape, spacing = found.volume.shape, found.volume.spacing
     if found.box is None:
@@ -200,7 +230,7 @@ def _quantile(profile: npt.NDArray[np.int64], part: float) -> int:
     return int(np.searchsorted(total, max(part * total[-1], 1)))
 
 
-def _file_position(found: Survey, axis: int, index: int) -> tuple[int, int]:
+def _file_position(found: Placed, axis: int, index: int) -> tuple[int, int]:
     """Axis and number (both from 1) in the file of the canonical slice ``index`` across ``axis``."""
     file_axis = int(np.flatnonzero(found.file_orientation[:, 0] == axis)[0])
     flipped = found.file_orientation[file_axis, 1] < 0

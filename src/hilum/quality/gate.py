@@ -17,6 +17,7 @@ from hilum.quality.hu_scale import calibration, calibration_flags
 from hilum.quality.metal import count_metal, metal_flags
 from hilum.quality.orientation import orientation_flags
 from hilum.quality.plausibility import Sampled, plausibility_flags
+from hilum.quality.pleura import pleura_flags
 
 __all__ = ["check_segmentation", "check_volume"]
 
@@ -44,7 +45,7 @@ def check_volume(volume: Volume, segmentation: Segmentation | None = None) -> tu
 
 
 def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
-    """Check the lungs of a scan: coverage, sides, sizes, components, orientation, density, metal.
+    """Check the lungs of a scan: coverage, sides, sizes, components, orientation, density, metal, pleura.
 
     Args:
         volume: The scan.
@@ -71,6 +72,7 @@ def check_segmentation(volume: Volume, segmentation: Segmentation) -> tuple[Flag
         *coverage,
         *padding_flags(volume, labels),
         *metal_flags(count_metal(volume, labels), volume),
+        *pleura_flags(volume, segmentation),
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hilum.core.flags import Flag
-from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LabelSet
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
@@ -62,12 +61,14 @@ class Task:
         name: Name on the command line and in every output.
         title: Name for people.
         label_set: What its label map holds.
-        models: Names of its models; the first one is the default.
-        load: Opens a model: its name (or the folder of a trained run) and the device give a :data:`Find`.
+        models: Names of its models; the first one is the default. Empty for a task that takes its label map
+            from the segmentation of a task that it needs.
+        load: Opens a model: its name (or the folder of a trained run; empty without models) and the device
+            give a :data:`Find`.
         collect: First stage of measuring, which does not depend on the quality flags: what it returns is
             handed to ``measure``. It runs beside the checks.
-        measure: Second stage: scan, label map, quality flags and what ``collect`` returned give the measures.
-            It respects what the flags forbid.
+        measure: Second stage: scan, segmentation, quality flags and what ``collect`` returned give the
+            measures. It respects what the flags forbid.
         check: Quality flags of a label map.
         section: What the report shows: scan and result of the task give a :class:`Section`.
         summary: A few values in words, for one line on a terminal.
@@ -83,12 +84,12 @@ class Task:
     label_set: LabelSet
     models: tuple[str, ...]
     load: Callable[[str, str], Find]
-    measure: Callable[[Volume, LabelVolume, Sequence[Flag], Any], Measures]
+    measure: Callable[[Volume, Segmentation, Sequence[Flag], Any], Measures]
     check: Callable[[Volume, Segmentation], tuple[Flag, ...]]
     section: Callable[[Volume, TaskResult], Section]
     summary: Callable[[Measures], tuple[str, ...]]
     headline: tuple[str, ...]
-    collect: Callable[[Volume, LabelVolume], Any] | None = None
+    collect: Callable[[Volume, Segmentation], Any] | None = None
     needs: tuple[str, ...] = ()
     stem: str = ""
     uncertainty: str = ""

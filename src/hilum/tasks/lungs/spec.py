@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hilum.core.flags import Flag
-from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS, Side
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
@@ -31,18 +30,18 @@ def _load(model: str, device: str) -> Find:
 # What follows is imported where it is used: the network is opened, and the scan read, meanwhile.
 
 
-def _collect(volume: Volume, labels: LabelVolume) -> LabelVoxels:
+def _collect(volume: Volume, segmentation: Segmentation) -> LabelVoxels:
     from hilum.measures import collect
 
-    return collect(volume, labels)
+    return collect(volume, segmentation.labels)
 
 
 def _measure(
-    volume: Volume, labels: LabelVolume, flags: Sequence[Flag], voxels: LabelVoxels | None
+    volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], voxels: LabelVoxels | None
 ) -> Measures:
     from hilum.measures import compute
 
-    return compute(volume, labels, flags, voxels)
+    return compute(volume, segmentation.labels, flags, voxels)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:

@@ -1,0 +1,1 @@
+"""The task ``pleura``: pleural fluid and free gas beside the lungs."""

@@ -1,0 +1,124 @@
+"""The pleura's section of the report: a table by side, and two slices with fluid and gas filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from hilum.anatomy.pleura import FLUID, GAS, SIDE_RULE
+from hilum.core.labels import LUNGS, PLEURA
+from hilum.core.volume import Volume
+from hilum.drawing.numbers import format_number
+from hilum.drawing.slice_svg import Fill, plate
+from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, oriented, outline, shown_box, slice_image
+from hilum.drawing.survey import Box
+from hilum.drawing.svg import hex_colour
+from hilum.imaging.morphology import bounding_box
+from hilum.measures import Measures
+from hilum.tasks.lungs.report.section import Figure
+from hilum.tasks.lungs.report.tables import Cell, Notes, Row, Table, lookup
+from hilum.tasks.pleura.measures import DEFINITIONS
+from hilum.tasks.spec import Section, TaskResult
+
+__all__ = ["pleura_section"]
+
+#: Prefixes of the regions, in the order of the columns.
+_COLUMNS = {"right_": "Right", "left_": "Left", "": "Both"}
+#: (region, measure, heading, hint of the unit): the rows.
+_ROWS = (
+    (FLUID, "volume", "Pleural fluid"),
+    (FLUID, "fluid_mass", "its mass"),
+    (FLUID, "mean_hu", "its mean density"),
+    (GAS, "volume", "Free gas"),
+)
+_DASH = "\N{EM DASH}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Scan and lungs on the canonical grid; see :class:`hilum.drawing.slices.Placed`."""
+
+    volume: Volume
+    labels: npt.NDArray[np.uint8]
+    file_orientation: npt.NDArray[np.float64]
+    box: Box | None
+
+
+def pleura_section(volume: Volume, found: TaskResult) -> Section:
+    """Put together what the report shows of the pleura.
+
+    Args:
+        volume: The scan.
+        found: What the task ``pleura`` gave for it; the lungs lie beside its label map.
+
+    Returns:
+        The section. The same result gives the same one.
+    """
+    values = {
+        "columns": list(_COLUMNS.values()),
+        "table": _table(found.measures),
+        "slices": _figures(volume, found),
+        "window": WINDOW,
+        "level": format_number(LEVEL),
+        "kinds": [(info.title, hex_colour(info.colour), info.value == GAS) for info in PLEURA.values()],
+        "contract_version": PLEURA.version,
+        "definition": PLEURA.definition,
+        "rule": SIDE_RULE,
+        "formulae": [entry for entry in DEFINITIONS if entry.id == "fluid_mass"],
+    }
+    return Section("hilum.tasks.pleura.report", "pleura.html.j2", "pleura_method.html.j2", values)
+
+
+def _table(measures: Measures) -> Table:
+    notes = Notes()
+    rows = []
+    for label, measure, title in _ROWS:
+        cells = []
+        for side in _COLUMNS:
+            value, reason = lookup(measures, f"{side}{PLEURA[label].name}", measure)
+            cells.append(Cell(_DASH, notes.mark(reason)) if value is None else Cell(format_number(value)))
+        unit = str(measures.formulae[measure]["unit"])
+        rows.append(Row(title, unit, tuple(cells)))
+    return Table(tuple(rows), notes)
+
+
+def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
+    """The coronal and the axial slice with the most fluid and gas; none where there is neither."""
+    canonical, orientation = volume.canonical(), nib.io_orientation(volume.affine)
+    pleura: npt.NDArray[np.uint8] = nib.apply_orientation(found.segmentation.labels.data, orientation)
+    lungs: npt.NDArray[np.uint8] = nib.apply_orientation(
+        found.segmentation.beside[LUNGS.name].data, orientation
+    )
+    if not pleura.any():
+        return []
+    box = bounding_box((pleura > 0) | (lungs > 0))
+    placed = _Placed(canonical, lungs, orientation, box)
+    planes = [plane for plane in (Plane.CORONAL, Plane.AXIAL) if can_show(canonical, plane)]
+    return [_figure(placed, pleura, plane) for plane in planes]
+
+
+def _figure(placed: _Placed, pleura: npt.NDArray[np.uint8], plane: Plane) -> Figure:
+    across = tuple(axis for axis in range(3) if axis != plane.axis)
+    index = int(np.argmax(np.count_nonzero(pleura, axis=across)))
+    shown = slice_image(placed, plane, index)
+    marked = oriented(pleura, plane, index, shown_box(placed))
+    fills = [
+        Fill(outline(marked == value, shown.pixel_mm), info.colour, dashed=value == GAS)
+        for value, info in PLEURA.items()
+    ]
+    meta = placed.volume.meta
+    number, count = shown.number
+    name = f"{plane.value.capitalize()}: slice" if meta.orientation_known else "Slice"
+    caption = f"{name} {number} of {count}"
+    drawn = plate(
+        shown,
+        title=f"{caption} on axis {shown.file_axis} of the file, lungs outlined, fluid and free gas filled",
+        scale=meta.spacing_known,
+        letters=meta.orientation_known,
+        fills=fills,
+    )
+    width, height = shown.size_mm
+    return Figure(drawn, caption, width / height)
