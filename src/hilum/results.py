@@ -150,7 +150,11 @@ def write_result(
 
 
 def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> None:
-    """Write the label map and the uncertainty map of each task that was asked for."""
+    """Write the label map and the uncertainty map of each task that was asked for.
+
+    A DICOM SEG holds at least one segment, so none is written of an empty label map, such as that of a pleura
+    without fluid and gas.
+    """
     from hilum.io import write_labels, write_map
 
     for name, outcome in result.outcomes.items():
@@ -162,6 +166,8 @@ def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> N
             if kind is Format.DICOM_SEG:
                 from hilum.io.dicom.seg import write_dicom_seg
 
+                if result.volume.meta.source_format == "dicom" and not found.labels.data.any():
+                    continue
                 write_dicom_seg(path, found.labels, result.volume, algorithm=f"hilum {found.model.name}")
             else:
                 write_labels(path, found.labels, result.volume, kind.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 
 from hilum.cli.app import run as command
@@ -17,6 +18,7 @@ from hilum.models.registry import SHIPPED
 from hilum.pipeline import SegmentOptions, run
 from hilum.results import read_measures
 from hilum.synthesis.phantoms import Phantom, Tissue, make_phantom
+from support.dicom_series import write_series
 from support.plain_chest import build_chest
 from support.real_data import needs_data, real_folder
 
@@ -116,6 +118,19 @@ def test_the_report_shows_a_table_by_side_and_fluid_filled_in_two_planes(folder:
     assert "Axial: slice" in section
     assert "stroke-dasharray" in section_of(folder / "pneumothorax").split("<table>")[1]
     assert "No fluid and no free gas was found" in section_of(folder / "healthy")
+
+
+@pytest.mark.parametrize("injury", ["effusion:0.6", ""])
+def test_a_dicom_seg_holds_the_fluid_and_is_left_out_where_there_is_none(injury: str, tmp_path: Path) -> None:
+    chest = make_phantom(seed=43, spacing=(3.0, 3.0, 4.0), orientation="RAS", injury=injury)
+    write_series(tmp_path / "series", chest.volume)
+    words = ["segment", str(tmp_path / "series"), "-o", str(tmp_path / "out"), "--task", "lungs,pleura"]
+    assert command([*words, "--format", "dicom-seg", "--no-report"]) == 0
+    (lungs,) = (tmp_path / "out").rglob("lungs.dcm")
+    written = lungs.with_name("pleura.dcm")
+    assert written.exists() == bool(injury)
+    if injury:
+        assert "Pleural fluid" in [one.SegmentLabel for one in pydicom.dcmread(written).SegmentSequence]
 
 
 def test_the_lungs_alone_raise_the_flags_and_write_no_label_map_of_the_pleura(
