@@ -2,5 +2,16 @@
 
 from hilum.synthesis.lesions.dome import add_dome, belly_of
 from hilum.synthesis.lesions.make import Injured, add_injury, random_injury
+from hilum.synthesis.lesions.pleura import PleuralCase, PleuralKind, add_pleura, random_pleura
 
-__all__ = ["Injured", "add_dome", "add_injury", "belly_of", "random_injury"]
+__all__ = [
+    "Injured",
+    "PleuralCase",
+    "PleuralKind",
+    "add_dome",
+    "add_injury",
+    "add_pleura",
+    "belly_of",
+    "random_injury",
+    "random_pleura",
+]
