@@ -139,7 +139,7 @@ def test_a_training_starts_from_an_exported_network(tmp_path):
         network.state_dict().items(), again.state_dict().items(), strict=True
     ):
         assert torch.equal(ours, theirs), name
-    assert load_initial("lungs", (-0.2, 0.2)).classes == 3
+    assert load_initial("lungs", (-0.2, 0.2)).classes == 5
     with pytest.raises(ModelError, match="no first weights"):
         load_initial(tmp_path / "absent.pt", None)
     (tmp_path / "broken.pt").write_bytes(b"no weights")
