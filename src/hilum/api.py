@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hilum import pipeline
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
 from hilum.core.segmentation import Progress
 from hilum.core.volume import Volume
+from hilum.io.inspect import SeriesInfo
+from hilum.io.inspect import inspect as look_into
 from hilum.result import Result
-from hilum.tasks.registry import DEFAULT_MODEL
-
-if TYPE_CHECKING:
-    from hilum.io.inspect import SeriesInfo
-    from hilum.synthesis.phantoms import Phantom
+from hilum.synthesis.phantoms import Phantom, make_phantom
+from hilum.tasks.registry import DEFAULT_MODEL, parse_tasks
 
 __all__ = ["check", "inspect", "measure", "phantom", "segment"]
 
@@ -65,10 +65,7 @@ def segment(
         UsageError: Another argument is not allowed, or there are several DICOM studies; the hint lists them.
         ResourceError: There is not enough memory.
     """
-    from hilum.pipeline import SegmentOptions, run
-    from hilum.tasks.registry import parse_tasks
-
-    options = SegmentOptions(
+    options = pipeline.SegmentOptions(
         tasks=parse_tasks(task),
         model=model,
         device=device,
@@ -76,7 +73,7 @@ def segment(
         resample=resample,
         calibrate=calibrate,
     )
-    return run(source, options, progress=progress)
+    return pipeline.run(source, options, progress=progress)
 
 
 def measure(
@@ -113,12 +110,9 @@ def measure(
         GeometryError: The mask lies on another grid.
         UsageError: ``labels`` cannot be read, or the array has another shape.
     """
-    from hilum.pipeline import MeasureOptions
-    from hilum.pipeline import measure as run
-
     plain = labels if labels is None or isinstance(labels, str) else dict(labels)
-    options = MeasureOptions(labels=plain, series=series, resample=resample, calibrate=calibrate)
-    return run(source, mask, options, progress=progress)
+    options = pipeline.MeasureOptions(labels=plain, series=series, resample=resample, calibrate=calibrate)
+    return pipeline.measure(source, mask, options, progress=progress)
 
 
 def check(
@@ -145,9 +139,7 @@ def check(
         InputError: The source cannot be read or is not CT in HU.
         GeometryError: Where its voxels lie cannot be trusted.
     """
-    from hilum.pipeline import check as run
-
-    return run(source, series=series, resample=resample, progress=progress)
+    return pipeline.check(source, series=series, resample=resample, progress=progress)
 
 
 def inspect(source: str | PathLike[str], *, series: str | None = None) -> list[SeriesInfo]:
@@ -163,13 +155,9 @@ def inspect(source: str | PathLike[str], *, series: str | None = None) -> list[S
     Raises:
         InputError: Nothing there can be read.
     """
-    from hilum.io.inspect import inspect as look
-
-    return look(Path(fspath(source)), series=series)
+    return look_into(Path(fspath(source)), series=series)
 
 
 def phantom(**arguments: Any) -> Phantom:
     """Make a digital chest with exact truth; see :func:`hilum.synthesis.phantoms.make_phantom`."""
-    from hilum.synthesis.phantoms import make_phantom
-
     return make_phantom(**arguments)

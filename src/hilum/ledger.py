@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from hilum.core.errors import HilumError, InputError, OutputError
 from hilum.core.sentences import NEUTRAL, UNNAMED, Sentence, worded
+from hilum.datasets.pseudonyms import assign
 from hilum.io.atomic import writable
 from hilum.io.names import absolute, natural_key
 from hilum.io.sources import Source
@@ -101,8 +102,6 @@ class Ledger:
         if self._out is None:
             number = self._numbers.setdefault(key, len(self._numbers))
         else:
-            from hilum.datasets.pseudonyms import assign
-
             number = assign(self._out.with_name(f"{self._out.name}.subjects.json"), [key])[key]
         return replace(source, name=str(number), coded=True)
 

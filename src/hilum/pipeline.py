@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from hilum.anatomy.given import given_segmentation
 from hilum.core.errors import NotAChestError, ResourceError, UsageError
 from hilum.core.flags import Flag, FlagCode, Severity, worst_first
 from hilum.core.label_volume import LabelVolume
@@ -25,7 +26,12 @@ from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Landmarks, Progress, Segmentation
 from hilum.core.version import __version__
 from hilum.core.volume import Volume
+from hilum.io import read
+from hilum.io.masks import array_lungs, read_lungs
 from hilum.io.sources import Source
+from hilum.io.vocabulary import parse_labels
+from hilum.quality import calibration, check_volume, correct_calibration
+from hilum.quality.explain import explain_no_lungs
 from hilum.result import Result, RunInfo
 from hilum.tasks.registry import DEFAULT_MODEL, TASKS, in_order
 from hilum.tasks.spec import Find, Task, TaskResult
@@ -190,8 +196,6 @@ def _segment(volume: Volume, finders: Mapping[str, Find], progress: Progress) ->
         try:
             found[name] = find(volume, found, part)
         except NotAChestError as error:
-            from hilum.quality.explain import explain_no_lungs
-
             raise explain_no_lungs(error, volume) from error
     return found
 
@@ -217,9 +221,6 @@ def measure(
     Raises:
         HilumError: As :func:`hilum.measure`.
     """
-    from hilum.anatomy.given import given_segmentation
-    from hilum.io.vocabulary import parse_labels
-
     options = options or MeasureOptions()
     mapping = parse_labels(options.labels)
     arguments: dict[str, object] = {
@@ -245,8 +246,6 @@ def measure(
 
 def _given_lungs(mask: AnyMask, volume: Volume, mapping: Any) -> Any:
     """Read a mask onto the grid of the scan."""
-    from hilum.io.masks import array_lungs, read_lungs
-
     if isinstance(mask, LabelVolume):
         mask.require_grid_of(volume)
         mask = mask.data
@@ -265,8 +264,6 @@ def check(
     progress: Progress | None = None,
 ) -> tuple[Flag, ...]:
     """Run the quality gate alone; arguments and result are those of :func:`hilum.check`."""
-    from hilum.quality import check_volume
-
     clock = Clock(progress)
     with clock.stage("read", 0.0):
         volume = read_source(source, series, resample)
@@ -285,8 +282,6 @@ def read_source(source: AnySource, series: str | None, resample: bool) -> Volume
         return source
     if isinstance(source, Source):
         return source.read(resample=resample)
-    from hilum.io import read
-
     return read(Path(fspath(source)), series=series, resample=resample)
 
 
@@ -348,8 +343,6 @@ def _collect(given: _Given) -> dict[str, Any]:
 
 def _gate(given: _Given, calibrate: bool) -> tuple[Volume, tuple[Flag, ...]]:
     """Check the scan, and correct its HU where that is asked for; lungs make the calibration surer."""
-    from hilum.quality import calibration, check_volume, correct_calibration
-
     volume, lungs = given.volume, given.found.get(LUNGS.name)
     if not calibrate:
         return volume, check_volume(volume, lungs)

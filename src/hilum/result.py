@@ -13,13 +13,13 @@ from hilum.core.errors import UsageError
 from hilum.core.flags import Flag
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
+from hilum.measures import Measures
+from hilum.report.notebook import notebook_html
 from hilum.results import COLUMNS, Format, measure_rows, write_result
 from hilum.tasks.spec import TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from hilum.measures import Measures
 
 __all__ = ["Result", "RunInfo"]
 
@@ -67,8 +67,6 @@ class Result:
         return f"<Result of {self.volume.meta.name!r}: {tasks}; {len(self.measures)} regions, {flags}>"
 
     def _repr_html_(self) -> str:
-        from hilum.report.notebook import notebook_html
-
         return notebook_html(self)
 
     @property
@@ -79,8 +77,6 @@ class Result:
     @cached_property
     def measures(self) -> Measures:
         """The measures of all tasks by region, with units, formulae and reasons where a value is unknown."""
-        from hilum.measures import Measures
-
         return Measures.joined(outcome.measures for outcome in self.outcomes.values())
 
     def save(

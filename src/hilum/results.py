@@ -17,11 +17,14 @@ from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Confidence
 from hilum.core.sentences import Sentence
 from hilum.core.version import RUN_SCHEMA, __version__
+from hilum.io import OutputFolder, write_csv, write_json, write_labels, write_map, write_text, write_volume
+from hilum.io.schema import check
 from hilum.io.text import read_json
+from hilum.measures.schema import MeasuresFile
+from hilum.report import render_report
 from hilum.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from hilum.measures.schema import MeasuresFile
     from hilum.result import Result
     from hilum.synthesis.phantoms import Phantom
 
@@ -131,8 +134,6 @@ def write_result(
         OutputError: It cannot be written, or holds the results of another scan; then nothing is changed.
         UsageError: A DICOM SEG is wanted of a scan that was not read from DICOM.
     """
-    from hilum.io import OutputFolder, write_csv, write_json, write_text
-
     folder = Path(folder)
     if not overwrite:
         check_owner(folder, result.run.fingerprint)
@@ -141,8 +142,6 @@ def write_result(
         write_json(out / "measures.json", measures_dict(result))
         write_csv(out / "measures.csv", COLUMNS, measure_rows(result))
         if report:
-            from hilum.report import render_report
-
             write_text(out / "report.html", render_report(result))
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
         write_json(out / "run.json", {**run_manifest(result, series), "files": files})
@@ -155,8 +154,6 @@ def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> N
     A DICOM SEG holds at least one segment, so none is written of an empty label map, such as that of a pleura
     without fluid and gas.
     """
-    from hilum.io import write_labels, write_map
-
     for name, outcome in result.outcomes.items():
         if not outcome.asked:
             continue
@@ -164,6 +161,7 @@ def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> N
         for kind in formats:
             path = out / task.file_name(kind.suffix)
             if kind is Format.DICOM_SEG:
+                # highdicom takes longer to load than all else that writing needs; few ask for it.
                 from hilum.io.dicom.seg import write_dicom_seg
 
                 if result.volume.meta.source_format == "dicom" and not found.labels.data.any():
@@ -210,9 +208,6 @@ def read_measures(path: str | PathLike[str]) -> MeasuresFile:
     Raises:
         InputError: It cannot be read, or is not of this version's schema.
     """
-    from hilum.io.schema import check
-    from hilum.measures.schema import MeasuresFile
-
     file = Path(path) / "measures.json" if Path(path).is_dir() else Path(path)
     hint = Sentence("Make it again with {verb:segment}.")
     return check(MeasuresFile, read_json(file), name=file.name, hint=hint)
@@ -280,8 +275,6 @@ def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
     Raises:
         OutputError: It cannot be written; then nothing of it is left.
     """
-    from hilum.io import OutputFolder, write_json, write_labels, write_volume
-
     truth: dict[str, object] = {}
     lungs = TASKS[LUNGS.name].file_name(Format.NIFTI.suffix)
     with OutputFolder(folder) as out:

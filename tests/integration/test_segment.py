@@ -225,7 +225,7 @@ def test_full_disk(scan, tmp_path, capsys, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("hilum.io.write_csv", full)
+    monkeypatch.setattr("hilum.results.write_csv", full)
     assert run(["segment", str(scan), "-o", str(tmp_path / "out"), "--no-report"]) == 6
     assert "space" in capsys.readouterr().err
     assert not (tmp_path / "out" / "chest_one").exists()

@@ -111,12 +111,10 @@ def test_folder_of_volumes(chest, save_nifti, tmp_path):
 
 @pytest.mark.parametrize("kind", ["folder", "file", "zip"])
 def test_dicom_and_zip_go_to_their_readers(tmp_path, monkeypatch, kind, save_nifti, chest):
-    import types
-
     calls = []
-    fake = types.ModuleType("hilum.io.dicom")
-    fake.read_dicom = lambda path, **options: calls.append(("read_dicom", path, options))
-    monkeypatch.setitem(sys.modules, "hilum.io.dicom", fake)
+    monkeypatch.setattr(
+        dispatch, "read_dicom", lambda path, **options: calls.append(("read_dicom", path, options))
+    )
     monkeypatch.setattr(
         dispatch, "read_zip", lambda path, **options: calls.append(("read_zip", path, options))
     )

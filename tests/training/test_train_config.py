@@ -40,7 +40,7 @@ def test_arguments_win_over_settings_and_settings_over_the_file(tmp_path: Path) 
         ("hu_window=[400, -1024]", "rising"),
         ("networks.fcnn_patch=4", "odd"),
         ("augment.zoom=[2, 1]", "rising"),
-        ("seed", "no setting"),
+        ("seed", "not a setting"),
         ("seed.x=1", "seed"),
         ("model=transformer", "'fcnn', 'unet', 'resnet' or 'volume'"),
     ],

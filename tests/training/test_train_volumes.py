@@ -125,9 +125,9 @@ def test_it_begins_with_given_weights(run: Path, dataset: Path, tmp_path: Path) 
 def test_a_data_set_of_the_other_kind_is_one_sentence(dataset: Path, pairs: Path, tmp_path: Path) -> None:
     slices = tmp_path / "slices"
     prepare(pairs, slices)
-    with pytest.raises(InputError, match="holds slices, and volumes are needed"):
+    with pytest.raises(InputError, match="holds slices, but volumes are needed"):
         train_volumes(slices, tmp_path / "run", choices(2))
-    with pytest.raises(InputError, match="holds volumes, and slices are needed"):
+    with pytest.raises(InputError, match="holds volumes, but slices are needed"):
         train(dataset, tmp_path / "run", load_config(None, {"model": "unet", "steps": 2}))
     assert not (tmp_path / "run").exists()
 

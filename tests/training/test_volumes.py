@@ -20,7 +20,7 @@ from hilum.core.errors import ModelError, UsageError
 from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.config import Variation
-from hilum.training.volumes.augment import vary
+from hilum.training.volumes.augment import AIR, vary
 from hilum.training.volumes.export import export_volumes, round_file_to_float16, round_to_float16
 from hilum.training.volumes.initial import load_initial
 from hilum.training.volumes.net2net import init_from_narrower, network_of
@@ -32,7 +32,8 @@ from hilum.training.volumes.sources import case_of
 
 FIELDS = list(Variation.model_fields)
 SIZE = (32, 32, 32)
-STILL = Variation(**{f: (0, 0, 0) if f == "elastic_mm" else 0.05 if f == "side_cut" else 0 for f in FIELDS})
+NOT_ZERO = {"elastic_mm": (0, 0, 0), "side_cut": 0.05, "smallest": 0.5}
+STILL = Variation(**{f: NOT_ZERO.get(f, 0) for f in FIELDS})
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,50 @@ def test_an_example_is_a_function_of_its_seed(case):
     assert not torch.equal(hu, other)
     assert target.shape == (5, *SIZE)
     assert torch.allclose(target.sum(0), torch.ones(()), atol=1e-5)
+
+
+def still(case, seed=0, **choices):
+    """An example of which only the given choices vary."""
+    size = [-(-n // 8) * 8 for n in case.hu.shape]
+    update = STILL.model_copy(update=choices)
+    return vary(case, size, STEP_MM, update, torch.Generator().manual_seed(seed), 5)
+
+
+def test_choices_that_are_off_move_no_draw(case):
+    hu, target = still(case, noise=1.0)
+    again, same = still(case, noise=1.0, smallest=0.7)
+    assert torch.equal(hu, again)
+    assert torch.equal(target, same)
+
+
+def test_a_small_body_has_small_lungs(case):
+    whole = still(case)[1][1:3].sum()
+    small = [float(still(case, seed, small=1.0, smallest=0.3)[1][1:3].sum() / whole) for seed in range(12)]
+    assert min(small) < 0.2
+    assert max(small) <= 1.01
+
+
+def test_half_a_body_holds_one_lung_and_air_for_the_rest(case):
+    for seed in range(4):
+        whole = still(case, seed)[1]
+        hu, target = still(case, seed, half=1.0)
+        shares = sorted(float(target[side].sum() / whole[side].sum()) for side in (1, 2))
+        assert shares[0] < 0.5 < shares[1]
+        gone = (target[1:].sum(0) == 0) & (whole[1:3].sum(0) > 0.5)
+        assert (hu[0][gone] == AIR).all()
+
+
+def test_upside_down_lungs_keep_the_side_that_the_axis_says(case):
+    plain, turned = still(case)[1], still(case, upside_down=1.0)[1]
+    assert torch.equal(turned[1], plain[1].flip(2))
+
+
+def test_metal_leaves_streaks_in_some_planes_and_no_label_moves(case):
+    (hu, target), (corrupted, same) = still(case), still(case, metal=1.0)
+    assert torch.equal(target, same)
+    planes = ((corrupted - hu).abs() > 20).flatten(0, 2).any(0)
+    assert 0 < int(planes.sum()) < hu.shape[3]
+    assert corrupted.max() > 3000
 
 
 def test_without_augmentation_the_scan_is_unchanged(case):
@@ -94,7 +139,7 @@ def test_a_training_starts_from_an_exported_network(tmp_path):
         network.state_dict().items(), again.state_dict().items(), strict=True
     ):
         assert torch.equal(ours, theirs), name
-    assert load_initial("lungs", (-0.2, 0.2)).classes == 3
+    assert load_initial("lungs", (-0.2, 0.2)).classes == 5
     with pytest.raises(ModelError, match="no first weights"):
         load_initial(tmp_path / "absent.pt", None)
     (tmp_path / "broken.pt").write_bytes(b"no weights")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 
+from hilum.cli import signals
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the program and end it with the exit code of what happened."""
-    from hilum.cli import signals
-
     signals.install()  # before anything that takes time
     try:
+        # typer and the commands take most of the time of a start, in which a signal may come already.
         from hilum.cli.app import run
         from hilum.cli.console import open_streams
 

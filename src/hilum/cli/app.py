@@ -14,6 +14,7 @@ from functools import wraps
 
 import typer
 
+from hilum import io
 from hilum.cli import (
     check,
     compare,
@@ -65,9 +66,7 @@ def _verb(function: Callable[..., int]) -> Callable[..., None]:
 
 def _make_ready() -> None:
     """Do what each verb needs but ``--help`` does not."""
-    from hilum.io.temporary import sweep
-
-    sweep()
+    io.sweep()
 
 
 for _name, _module in (

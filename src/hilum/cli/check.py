@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+import hilum
 from hilum.cli.console import progress_bar, say, say_flags, say_json
 from hilum.cli.options import Json, Quiet, Resample, Series
 from hilum.core.errors import NotAChestError
@@ -24,8 +25,6 @@ def command(
 
     Ends with 0 also where there are flags; with 3, 4 or 5 where the scan cannot be measured at all.
     """
-    import hilum
-
     with progress_bar("check", quiet) as progress:
         flags = hilum.check(ct, series=series, resample=resample, progress=progress)
     if as_json:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import hilum
+from hilum import evaluation
 from hilum.cli.console import progress_bar, say, say_json
 from hilum.cli.options import Json, Quiet
 from hilum.core.errors import UsageError
@@ -38,15 +40,12 @@ def command(
     as_json: Json = False,
 ) -> int:
     """Compare models on the same cases: all metrics, paired tests, size, training time and speed."""
-    from hilum.evaluation import write_comparison
-    from hilum.evaluation.compare import compare
-
     if out is None and not as_json:
         raise UsageError("No folder for the results was given.", "Add -o FOLDER, or --json to print only.")
     with progress_bar("compare", quiet) as progress:
-        comparison = compare(runs, dataset=dataset, part=part, speed=speed, progress=progress)
+        comparison = hilum.compare(runs, dataset=dataset, part=part, speed=speed, progress=progress)
         if out is not None:
-            write_comparison(comparison, out, report=report)
+            evaluation.write_comparison(comparison, out, report=report)
     _say(comparison, quiet=quiet, to_stderr=as_json)
     if out is not None:
         say(f"-> {out}", quiet=quiet, to_stderr=as_json)
@@ -56,14 +55,12 @@ def command(
 
 
 def _say(comparison: Comparison, *, quiet: bool, to_stderr: bool) -> None:
-    from hilum.evaluation import METRICS
-
     width = max(len(model.name) for model in comparison.models)
     for model in comparison.models:
-        evaluation = comparison.evaluations[model.name]
+        evaluated = comparison.evaluations[model.name]
         parts = []
         for id_ in _SHOWN:
-            row, metric = evaluation.row(id_), METRICS[id_]
+            row, metric = evaluated.row(id_), evaluation.METRICS[id_]
             value = "unknown" if row.mean is None else f"{row.mean:.{metric.digits}f} {row.unit}".rstrip()
             parts.append(f"{metric.title.removesuffix(' %')} {value}")
         if model.speed is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import hilum
 from hilum.cli.console import progress_bar, say, say_flags
 from hilum.cli.options import Quiet
 
@@ -18,15 +19,15 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Make a digital chest, find and measure its lungs, and compare with the truth."""
-    import hilum
-    from hilum.results import summary_line, write_result
+    # The results bring numpy, which the help of a command does without.
+    from hilum.results import summary_line
 
     with progress_bar("demo", quiet) as progress:
         if progress:
             progress(0.0, "making a chest")
         scan = hilum.phantom(seed=1, spacing=(1.0, 1.0, 1.5))
         result = hilum.segment(scan.volume, progress=progress)
-        where = write_result(result, out / scan.volume.meta.name, formats=("nifti",), report=True)
+        where = hilum.write_result(result, out / scan.volume.meta.name, formats=("nifti",), report=True)
     say(summary_line(scan.volume.meta.name, result, where), quiet=quiet)
     say_flags(result.flags, quiet=quiet)
     say("  measured against the truth of the digital chest:", quiet=quiet)

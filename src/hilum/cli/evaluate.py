@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import hilum
+from hilum import evaluation
 from hilum.cli.console import progress_bar, say, say_json
 from hilum.cli.options import Json, Labels, Quiet
 from hilum.core.errors import InputError, UsageError
@@ -64,18 +66,14 @@ def command(
     Dice, IoU, sensitivity, precision, HD95, ASSD, surface Dice, dense recall, error of volume and mass, per
     case and in summary.
     """
-    from hilum.evaluation import write_evaluation
-    from hilum.evaluation.compare import EVALUATION_FOLDER
-    from hilum.evaluation.evaluate import evaluate, is_run
-
     if not first.exists():
         raise InputError(f"There is no {first.name}.", "Check the path.")
-    if out is None and is_run(first):
-        out = first / EVALUATION_FOLDER
+    if out is None and evaluation.is_run(first):
+        out = first / evaluation.EVALUATION_FOLDER
     if out is None and not as_json:
         raise UsageError("No folder for the results was given.", "Add -o FOLDER, or --json to print only.")
     with progress_bar("evaluate", quiet) as progress:
-        evaluation = evaluate(
+        found = hilum.evaluate(
             first,
             second,
             ct=ct,
@@ -87,24 +85,22 @@ def command(
             progress=progress,
         )
         if out is not None:
-            write_evaluation(evaluation, out, report=report)
-    say_summary(evaluation, quiet=quiet, to_stderr=as_json)
+            evaluation.write_evaluation(found, out, report=report)
+    say_summary(found, quiet=quiet, to_stderr=as_json)
     if out is not None:
         say(f"-> {out}", quiet=quiet, to_stderr=as_json)
     if as_json:
-        say_json(evaluation.as_dict())
+        say_json(found.as_dict())
     return 0
 
 
-def say_summary(evaluation: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
+def say_summary(found: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
     """Print the metrics that matter most, one per line."""
-    from hilum.evaluation import METRICS
-
-    cases = len(evaluation.cases)
-    say(f"{evaluation.title}: {cases} case{'s' if cases != 1 else ''}", quiet=quiet, to_stderr=to_stderr)
-    for side in evaluation.sides:
+    cases = len(found.cases)
+    say(f"{found.title}: {cases} case{'s' if cases != 1 else ''}", quiet=quiet, to_stderr=to_stderr)
+    for side in found.sides:
         for id_ in _SHOWN:
-            row, metric = evaluation.row(id_, side), METRICS[id_]
+            row, metric = found.row(id_, side), evaluation.METRICS[id_]
             say(
                 f"  {side.words:<11} {metric.title.removesuffix(' %'):<15} {_words(row, metric)}",
                 quiet=quiet,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+import hilum
+from hilum import study
 from hilum.cli.console import print_error, progress_bar, say
 from hilum.cli.options import Quiet
 
@@ -32,12 +34,9 @@ def command(
     Writes explore.html (one file with figures) and its tables as CSV. No name of a subject or of a
     file is in them: scans are numbered in the order given.
     """
-    from hilum.study.explore import explore
-    from hilum.study.output import write_exploration
-
     with progress_bar("explore", quiet) as progress:
-        found = explore(inputs, progress=progress)
-    write_exploration(found, out)
+        found = hilum.explore(inputs, progress=progress)
+    study.write_exploration(found, out)
     code = 0
     for name, error in found.failed:
         failure = print_error(error, about=name)

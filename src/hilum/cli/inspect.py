@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import hilum
 from hilum.cli.console import on_terminal, plain, say, say_json
 from hilum.cli.options import Json, Series
 
@@ -32,8 +33,6 @@ def command(
     as_json: Json = False,
 ) -> int:
     """List the series or volumes that are there, and which one would be read."""
-    import hilum
-
     found = hilum.inspect(path, series=series)
     if as_json:
         say_json([info.as_dict() for info in found])

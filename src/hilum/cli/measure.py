@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+import hilum
+from hilum import io
 from hilum.cli.console import progress_bar, say, say_flags, say_json
 from hilum.cli.options import Calibrate, Json, KeepUids, Labels, Overwrite, Quiet, Resample, Series
 from hilum.core.errors import UsageError
@@ -40,16 +42,15 @@ def command(
 
     Masks of TotalSegmentator, lungmask, 3D Slicer, nnU-Net, the Chest Imaging Platform, and DICOM SEG.
     """
-    import hilum
-    from hilum.io.sources import Source
+    # They bring numpy, which the help of a command does without.
     from hilum.ledger import Ledger
-    from hilum.results import measures_dict, summary_line, write_result
+    from hilum.results import measures_dict, summary_line
 
     if out is None and not as_json:
         raise UsageError(
             "No folder for the results was given.", "Add -o FOLDER, or --json to print measures only."
         )
-    source = Source.single(ct)
+    source = io.Source.single(ct)
     name, where = source.name, None if out is None else out / source.name
     with Ledger(out) as ledger, progress_bar(name, quiet) as progress:
         result = hilum.measure(
@@ -57,7 +58,7 @@ def command(
         )
         if where is not None:
             uid = ledger.series(result.volume.meta.series_uid, clear=keep_uids)
-            write_result(result, where, formats=(), report=report, overwrite=overwrite, series=uid)
+            hilum.write_result(result, where, formats=(), report=report, overwrite=overwrite, series=uid)
             ledger.done(source, result)
     say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
     say_flags(result.flags, quiet=quiet, to_stderr=as_json)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import hilum
 from hilum.cli.console import progress_bar, say
 from hilum.cli.options import Quiet
+from hilum.core.errors import UsageError
 
 if TYPE_CHECKING:
     from hilum.synthesis.phantoms import Phantom
@@ -30,8 +32,7 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json."""
-    import hilum
-    from hilum.core.errors import UsageError
+    # The results bring numpy, which the help of a command does without.
     from hilum.results import write_phantoms
 
     try:

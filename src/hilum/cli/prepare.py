@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+import hilum
+from hilum import datasets
 from hilum.cli.console import print_error, progress_bar, say, say_json
 from hilum.cli.options import Json, Labels, Quiet
 
@@ -67,10 +69,8 @@ def command(
     The same command resumes a run that was stopped. Pairs that cannot be used are listed, and the
     exit code is then that of the first.
     """
-    from hilum.datasets.prepare import default_workers, prepare
-
     with progress_bar("prepare", quiet) as progress:
-        done = prepare(
+        done = hilum.prepare(
             pairs,
             out,
             masks=masks,
@@ -82,7 +82,7 @@ def command(
             labels=labels,
             resample_masks=resample_masks,
             subjects=subjects,
-            workers=workers or default_workers(),
+            workers=workers or datasets.default_workers(),
             progress=progress,
         )
     code = 0

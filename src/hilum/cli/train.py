@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import hilum
+from hilum import models
 from hilum.cli import signals
 from hilum.cli.console import on_terminal, say
 from hilum.cli.options import Quiet
@@ -68,11 +70,11 @@ def command(
 
     Writes model.onnx, card.json and card.md, checkpoints, metrics.csv, curves.png and TensorBoard logs.
     """
-    from hilum.models.offline import redirect_matplotlib_config
+    # hilum.training cannot be imported where the extra is not installed; the help can.
     from hilum.training.config import load_config
 
     if signals.is_program():
-        redirect_matplotlib_config()
+        models.redirect_matplotlib_config()
     chosen = {"model": model, "fold": fold, "minutes": minutes, "steps": steps, "seed": seed}
     settings = list(set_ or ())
     choices = load_config(config, chosen, settings)
@@ -91,14 +93,14 @@ def command(
 
 def _train(dataset: Path, out: Path, choices: TrainConfig, injury: float, **more: Any) -> Path:
     """Train the kind of network that was chosen."""
+    # torch, lightning and monai take seconds to load.
     if choices.model.takes_volumes:
         from hilum.training.volumes.fit import train_volumes
 
         return train_volumes(dataset, out, choices, **more)
-    from hilum.training.slices.fit import train
     from hilum.training.slices.lesions import SliceInjury
 
-    return train(dataset, out, choices, injury=SliceInjury(injury) if injury else None, **more)
+    return hilum.train(dataset, out, choices, injury=SliceInjury(injury) if injury else None, **more)
 
 
 def _keep_signals() -> Callback:
@@ -152,9 +154,7 @@ def _words(state: TrainState) -> str:
 
 
 def _result(folder: Path) -> str:
-    from hilum.models.registry import find_model
-
-    card = find_model(folder).card
+    card = models.find_model(folder).card
     dice, overhead = card.figures.validation_dice, card.figures.loader_overhead
     figures = [
         *([f"validation Dice {dice.mean:.4f} (worst {dice.worst:.4f})"] if dice is not None else []),

@@ -3,15 +3,18 @@ from .cases import CaseResult as CaseResult
 from .cases import Grid as Grid
 from .cases import SideChoice as SideChoice
 from .cases import evaluate_case as evaluate_case
+from .compare import EVALUATION_FOLDER as EVALUATION_FOLDER
 from .compare import Comparison as Comparison
 from .evaluate import evaluate_masks as evaluate_masks
 from .evaluate import evaluate_run as evaluate_run
+from .evaluate import is_run as is_run
 from .metrics import METRICS as METRICS
 from .output import write_comparison as write_comparison
 from .output import write_evaluation as write_evaluation
 from .result import Evaluation as Evaluation
 
 __all__ = [
+    "EVALUATION_FOLDER",
     "METRICS",
     "Case",
     "CaseResult",
@@ -22,6 +25,7 @@ __all__ = [
     "evaluate_case",
     "evaluate_masks",
     "evaluate_run",
+    "is_run",
     "write_comparison",
     "write_evaluation",
 ]

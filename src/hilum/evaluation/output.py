@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.core.version import RUN_SCHEMA, __version__
+from hilum.evaluation.compare import MODEL_COLUMNS, TEST_COLUMNS
+from hilum.evaluation.report import render_comparison, render_evaluation
 from hilum.evaluation.result import CASE_COLUMNS, Evaluation
 from hilum.evaluation.summary import SUMMARY_COLUMNS
 from hilum.io import OutputFolder, write_csv, write_json, write_text
@@ -27,8 +29,6 @@ def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool
     Raises:
         OutputError: It cannot be written; then no part of it is left.
     """
-    from hilum.evaluation.report import render_evaluation
-
     with OutputFolder(Path(folder)) as out:
         write_json(out / "evaluation.json", evaluation.as_dict())
         write_csv(out / "cases.csv", CASE_COLUMNS, evaluation.rows())
@@ -50,9 +50,6 @@ def write_comparison(comparison: Comparison, folder: Path | str, *, report: bool
     Raises:
         OutputError: It cannot be written; then no part of it is left.
     """
-    from hilum.evaluation.compare import MODEL_COLUMNS, TEST_COLUMNS
-    from hilum.evaluation.report import render_comparison
-
     with OutputFolder(Path(folder)) as out:
         write_json(out / "comparison.json", comparison.as_dict())
         write_csv(out / "models.csv", MODEL_COLUMNS, comparison.model_rows())

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.sentences import Sentence
+from hilum.datasets.index import load_dataset
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json
@@ -109,8 +110,6 @@ class Run:
             InputError: The dataset cannot be read, or does not match.
             UsageError: The part is unknown.
         """
-        from hilum.datasets.index import load_dataset
-
         loaded = load_dataset(dataset)
         plane = self.plane.value
         if plane != loaded.plane:

@@ -3,6 +3,8 @@ from .atomic import atomic_file as atomic_file
 from .dispatch import read as read
 from .masks import read_labels as read_labels
 from .names import scan_name as scan_name
+from .sources import Source as Source
+from .temporary import sweep as sweep
 from .tiff import write_hu_tiff as write_hu_tiff
 from .write import LabelFormat as LabelFormat
 from .write import write_csv as write_csv
@@ -15,10 +17,12 @@ from .write import write_volume as write_volume
 __all__ = [
     "LabelFormat",
     "OutputFolder",
+    "Source",
     "atomic_file",
     "read",
     "read_labels",
     "scan_name",
+    "sweep",
     "write_csv",
     "write_hu_tiff",
     "write_json",

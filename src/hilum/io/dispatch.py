@@ -12,8 +12,13 @@ from pathlib import Path
 from hilum.core.errors import InputError
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
+from hilum.io.archive import files_in, unpacked, volumes_in
+from hilum.io.dicom import looks_like_dicom, read_dicom
+from hilum.io.itk import read_itk
 from hilum.io.names import VOLUME_SUFFIXES, scan_name
+from hilum.io.nifti import read_nifti
 from hilum.io.stream import open_regular, open_stream, read_head, readable
+from hilum.io.tiff import read_tiff
 
 __all__ = ["FileKind", "kind_of", "read", "read_unpacked", "read_zip", "refuse_folder_without_dicom"]
 
@@ -61,27 +66,17 @@ def read(path: Path | str, *, series: str | None = None, resample: bool = False)
     path = Path(path)
     if _mode(path, stat.S_ISDIR):
         refuse_folder_without_dicom(path)
-        from hilum.io.dicom import read_dicom
-
         return read_dicom(path, series=series, resample=resample)
     kind = kind_of(path)
     if kind is FileKind.NIFTI:
-        from hilum.io.nifti import read_nifti
-
         return read_nifti(path)
     if kind in (FileKind.NRRD, FileKind.METAIMAGE):
-        from hilum.io.itk import read_itk
-
         return read_itk(path)
     if kind is FileKind.TIFF:
-        from hilum.io.tiff import read_tiff
-
         return read_tiff(path)
     if kind is FileKind.ZIP:
         return read_zip(path, series=series, resample=resample)
     if kind is FileKind.DICOM:
-        from hilum.io.dicom import read_dicom
-
         return read_dicom(path, series=series, resample=resample)
     raise _refusal(path, kind)
 
@@ -94,8 +89,6 @@ def read_unpacked(path: Path, folder: Path) -> Volume:
     """
     kind = kind_of(path)
     if kind in (FileKind.NRRD, FileKind.METAIMAGE):
-        from hilum.io.itk import read_itk
-
         return read_itk(path, within=folder)
     if kind is FileKind.ZIP:
         raise InputError(
@@ -123,8 +116,6 @@ def read_zip(path: Path | str, *, series: str | None = None, resample: bool = Fa
         UsageError: ``series`` fits nothing or more than one series.
         GeometryError: As the readers.
     """
-    from hilum.io.archive import unpacked
-
     path = Path(path)
     with unpacked(path) as folder:
         volume = _read_folder(path, folder, series, resample)
@@ -134,9 +125,6 @@ def read_zip(path: Path | str, *, series: str | None = None, resample: bool = Fa
 
 
 def _read_folder(path: Path, folder: Path, series: str | None, resample: bool) -> Volume:
-    from hilum.io.archive import files_in, volumes_in
-    from hilum.io.dicom import looks_like_dicom, read_dicom
-
     files = files_in(folder)
     if any(looks_like_dicom(f) for f in files):
         return read_dicom(folder, series=series, resample=resample)

@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hilum.core.errors import InputError
 from hilum.core.sentences import Sentence
+from hilum.io.dicom.files import looks_like_dicom, regular_files
+from hilum.io.dicom.reader import stacks_of
+from hilum.io.dicom.scan import Scan, scan
+from hilum.io.dicom.select import Choice, choose, choose_each, describe, series_label
+from hilum.io.dicom.stacks import Stack
+from hilum.io.dispatch import refuse_folder_without_dicom
 from hilum.io.names import MASK_TAILS, is_volume_file
 from hilum.io.stream import readable
-
-if TYPE_CHECKING:
-    from hilum.io.dicom.scan import Scan
-    from hilum.io.dicom.select import Choice
-    from hilum.io.dicom.stacks import Stack
 
 __all__ = ["Found", "Study", "look_into", "volume_files"]
 
@@ -105,10 +105,6 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
         InputError: There is no scan in it, or it cannot be listed.
         UsageError: ``series`` fits nothing, or more than one series of a study.
     """
-    from hilum.io.dicom.reader import stacks_of
-    from hilum.io.dicom.scan import scan
-    from hilum.io.dicom.select import choose_each
-
     name = name or folder.name or str(folder)
     files = volume_files(folder)
     volumes = tuple(files.volumes)
@@ -118,8 +114,6 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
     stacks = stacks_of(found, folder) if found.planes else []
     choices = choose_each(stacks, series) if stacks else []
     if not (choices or volumes):
-        from hilum.io.dicom.select import choose
-
         choose(stacks, series)  # raises the error that says what is there instead
     if series is not None:
         volumes = ()
@@ -141,8 +135,6 @@ def volume_files(folder: Path) -> Files:
     Raises:
         InputError: The folder cannot be listed.
     """
-    from hilum.io.dicom.files import regular_files
-
     with readable(folder):
         os.scandir(folder).close()  # the walk would pass over a folder that may not be listed
     found = Files()
@@ -174,9 +166,6 @@ def _named_as_mask(file: Path) -> bool:
 
 
 def _study(choice: Choice, stacks: Sequence[Stack], found: Scan) -> Study:
-    from hilum.io.dicom.files import looks_like_dicom
-    from hilum.io.dicom.select import describe, series_label
-
     uid = choice.stack.head.study_uid
     own = _files(s for s in stacks if s.head.study_uid == uid)
     known = set(_files(stacks))
@@ -238,9 +227,6 @@ def _nothing(folder: Path, name: str, found: Scan, files: Files) -> Exception:
             "Give the scans, or name such files one by one.",
         )
     if found.broken or found.imageless or not other:
-        from hilum.io.dicom.reader import stacks_of
-        from hilum.io.dispatch import refuse_folder_without_dicom
-
         refuse_folder_without_dicom(folder)  # raises where it holds packed files
         stacks_of(found, folder)  # raises the error that fits
     return InputError(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hilum.core.errors import HilumError, InputError
 from hilum.core.sentences import Sentence
-
-if TYPE_CHECKING:
-    from hilum.io.dicom.scan import Scan
-    from hilum.io.dicom.stacks import Stack
+from hilum.io.archive import files_in, unpacked, volumes_in
+from hilum.io.dicom.files import looks_like_dicom, regular_files
+from hilum.io.dicom.reader import stacks_of
+from hilum.io.dicom.scan import Scan, scan
+from hilum.io.dicom.select import choose_each
+from hilum.io.dicom.stacks import Stack
+from hilum.io.dispatch import FileKind, kind_of, read, read_unpacked, refuse_folder_without_dicom
+from hilum.io.folders import volume_files
 
 __all__ = ["SeriesInfo", "inspect"]
 
@@ -133,8 +136,6 @@ def inspect(path: Path | str, *, series: str | None = None, descriptions: bool =
         UsageError: ``series`` fits nothing or more than one series.
     """
     path = Path(path)
-    from hilum.io.dispatch import FileKind, kind_of
-
     if path.is_dir():
         return _inspect_folder(path, series, descriptions)
     kind = kind_of(path)
@@ -146,9 +147,6 @@ def inspect(path: Path | str, *, series: str | None = None, descriptions: bool =
 
 
 def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
-    from hilum.io.archive import files_in, unpacked, volumes_in
-    from hilum.io.dicom import looks_like_dicom
-
     with unpacked(path) as folder:
         files = files_in(folder)
         if any(looks_like_dicom(f) for f in files):
@@ -164,10 +162,6 @@ def _inspect_zip(path: Path, series: str | None, descriptions: bool) -> list[Ser
 
 def _inspect_folder(folder: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
     """List DICOM series and volume files, as they are found in a folder."""
-    from hilum.io.dicom.files import looks_like_dicom, regular_files
-    from hilum.io.dispatch import refuse_folder_without_dicom
-    from hilum.io.folders import volume_files
-
     files = volume_files(folder)
     rows = _inspect_volumes(files.volumes, folder)
     note = ("named_as_mask", "Its name says that it holds a mask, so it is left out.")
@@ -199,8 +193,6 @@ def _below(path: Path, folder: Path) -> str:
 
 
 def _inspect_volume(path: Path, *, chosen: bool = True, folder: Path | None = None) -> SeriesInfo:
-    from hilum.io.dispatch import read, read_unpacked
-
     volume = read(path) if folder is None else read_unpacked(path, folder)
     known = volume.meta.spacing_known
     # The slice axis is usually the last one; axcodes name its direction.
@@ -226,10 +218,6 @@ def _inspect_volume(path: Path, *, chosen: bool = True, folder: Path | None = No
 
 
 def _inspect_dicom(path: Path, series: str | None, descriptions: bool) -> list[SeriesInfo]:
-    from hilum.io.dicom.reader import stacks_of
-    from hilum.io.dicom.scan import scan
-    from hilum.io.dicom.select import choose_each
-
     found = scan(path, descriptions=descriptions)
     if not found.planes and found.imageless and not found.broken:
         return _imageless(found, descriptions)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hilum.core.errors import GeometryError, InputError
 from hilum.core.labels import Lung
 from hilum.core.sentences import Sentence
+from hilum.io.dicom.files import looks_like_dicom
 from hilum.io.mask import Mask, count_values
 from hilum.io.mask_segments import merge, no_lung, note_of
 from hilum.io.names import VOLUME_SUFFIXES
@@ -175,8 +176,6 @@ def _check_grid(first: Mask, mask: Mask, file: Path, folder: Path) -> None:
 
 
 def _only_dicom(folder: Path) -> Path:
-    from hilum.io.dicom.files import looks_like_dicom
-
     with readable(folder):
         entries = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_file())
     found = [file for file in entries if looks_like_dicom(file)]

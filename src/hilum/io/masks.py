@@ -18,8 +18,17 @@ from hilum.core.errors import InputError
 from hilum.core.flags import FlagCode
 from hilum.core.sentences import Sentence
 from hilum.core.volume import ScanMeta, Volume
+from hilum.io.dicom.seg_read import load_dicom_seg
 from hilum.io.dispatch import FileKind, kind_of
+from hilum.io.itk import load_itk
 from hilum.io.mask import Mask, Notes, count_values, out_of_range, whole_values
+from hilum.io.mask_folder import load_folder
+from hilum.io.mask_grid import place
+from hilum.io.nifti import load_nifti
+from hilum.io.nifti_names import label_names
+from hilum.io.png import load_png
+from hilum.io.slicer import load_segmentation
+from hilum.io.tiff import load_tiff
 from hilum.io.vocabulary import LabelMap, meaning_of
 
 __all__ = [
@@ -60,8 +69,6 @@ def read_lungs(path: Path | str, volume: Volume, labels: LabelMap | None = None)
         InputError: It cannot be read, holds no lung, or the meaning of its values is unknown.
         GeometryError: It lies on another grid than the scan.
     """
-    from hilum.io.mask_grid import place
-
     path = Path(path)
     mask = as_lungs(load_mask(path, labels), labels, path.name)
     if not mask.array.any():
@@ -88,8 +95,6 @@ def read_labels(path: Path | str, volume: Volume | None = None) -> npt.NDArray[n
         InputError: The file cannot be read, or holds values that are not labels.
         GeometryError: The labels lie on another grid than the scan.
     """
-    from hilum.io.mask_grid import place
-
     path = Path(path)
     mask = load_mask(path)
     if mask.array.dtype != np.uint8:
@@ -123,30 +128,18 @@ def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
     Raises:
         InputError: It cannot be read, or holds values that are not labels.
     """
-    # The readers load as they are needed, to keep each process small.
     if path.is_dir():
-        from hilum.io.mask_folder import load_folder
-
         return load_folder(path, labels, load_mask)
     kind = kind_of(path)
     if kind is FileKind.NIFTI:
-        from hilum.io.nifti import load_nifti
-        from hilum.io.nifti_names import label_names
-
         raw = load_nifti(path)
         return Mask(whole_values(raw.array, path.name), raw.affine, raw.meta, label_names(path))
     if kind is FileKind.NRRD:
-        from hilum.io.slicer import load_segmentation
-
         return load_segmentation(path, labels)
     if kind is FileKind.METAIMAGE:
-        from hilum.io.itk import load_itk
-
         raw = load_itk(path)
         return Mask(whole_values(raw.array, path.name), raw.affine, raw.meta)
     if kind is FileKind.DICOM:
-        from hilum.io.dicom.seg_read import load_dicom_seg
-
         return load_dicom_seg(path, labels)
     return _load_slice(path, kind)
 
@@ -154,12 +147,8 @@ def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
 def _load_slice(path: Path, kind: FileKind) -> Mask:
     """Read a mask of a single slice, which has no place in space."""
     if kind is FileKind.TIFF:
-        from hilum.io.tiff import load_tiff
-
         array = load_tiff(path, labels=True).array
     elif kind is FileKind.PNG:
-        from hilum.io.png import load_png
-
         array = load_png(path)[:, :, np.newaxis]
     else:
         raise InputError(

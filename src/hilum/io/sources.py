@@ -8,16 +8,17 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hilum.core.errors import HilumError, InputError, UsageError
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
+from hilum.io.archive import unpacked
+from hilum.io.dicom import read_dicom
+from hilum.io.dicom.reader import read_found
+from hilum.io.dicom.scan import Scan
+from hilum.io.dispatch import FileKind, kind_of, read, read_unpacked
 from hilum.io.folders import Found, look_into
 from hilum.io.names import absolute, scan_name, without_collisions
-
-if TYPE_CHECKING:
-    from hilum.io.dicom.scan import Scan
 
 __all__ = ["Source", "expand_globs", "only", "sources"]
 
@@ -82,15 +83,9 @@ class Source:
     def _volume(self, resample: bool) -> Volume:
         place = self._unpacked or self.path
         if self._scan is not None:
-            from hilum.io.dicom.reader import read_found
-
             return read_found(self._scan, place, series=self.series, resample=resample)
         if self.files:
-            from hilum.io.dicom import read_dicom
-
             return read_dicom(self.files, series=self.series, resample=resample)
-        from hilum.io.dispatch import read, read_unpacked
-
         if self._zip_folder is not None and place.is_file():
             return read_unpacked(place, self._zip_folder)
         return read(place, series=self.series, resample=resample)
@@ -185,8 +180,6 @@ def _common_root(paths: Sequence[Path]) -> Path | None:
 
 
 def _is_zip(path: Path) -> bool:
-    from hilum.io.dispatch import FileKind, kind_of
-
     try:
         return path.is_file() and kind_of(path) is FileKind.ZIP
     except HilumError:
@@ -243,8 +236,6 @@ def _name_below(root: Path | None, path: Path) -> str:
 
 def _in_zip(source: Source, label: Label, notify: Callable[[str], None]) -> Iterator[Source]:
     """Give the scans in a zip, which stays unpacked while they are asked for."""
-    from hilum.io.archive import unpacked
-
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(unpacked(source.path))

@@ -1,1 +1,8 @@
-"""Exploring the HU in and around the lungs of a dataset."""
+"""Exploring the HU in and around the lungs of a dataset.
+
+Names load on first use, so that the command line starts without numpy.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -155,7 +155,9 @@ class Variation(Strict):
     Lengths in mm, intensities in HU. ``elastic_mm`` is the bend along x, y and z: along z the diaphragm rises
     and sinks the most. ``raised_mm`` is how far one half of the diaphragm is drawn up or down at most.
     ``side_cut`` is the largest part of the width or depth that a narrow field of view cuts off. ``contrast``
-    is the probability of contrast medium, which dense lung takes up and fluid does not.
+    is the probability of contrast medium, which dense lung takes up and fluid does not. ``small`` is that of
+    a body of ``smallest`` to 1 times its size, ``half`` that of a field of view that ends between the lungs,
+    ``upside_down`` that of planes in reversed order, and ``metal`` that of metal with its streaks.
     """
 
     zoom: float = Field(default=0.30, ge=0, le=1)
@@ -177,6 +179,11 @@ class Variation(Strict):
     scale: float = Field(default=0.03, ge=0, le=0.5)
     squeezed: float = Field(default=0.12, ge=0, le=1)
     contrast: float = Field(default=0.25, ge=0, le=1)
+    small: float = Field(default=0.0, ge=0, le=1)
+    smallest: float = Field(default=0.3, gt=0, le=1)
+    half: float = Field(default=0.0, ge=0, le=1)
+    upside_down: float = Field(default=0.0, ge=0, le=1)
+    metal: float = Field(default=0.0, ge=0, le=1)
 
 
 class Cases(Strict):

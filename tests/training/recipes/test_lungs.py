@@ -11,21 +11,33 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
+import torch
+
+from hilum.core.errors import UsageError
+from hilum.core.volume import Volume
+from hilum.datasets.split import split_subjects
 from hilum.datasets.volume_grid import STEP_MM, to_isotropic
 from hilum.datasets.volumes import load_volumes
+from hilum.imaging.overlap import dice
 from hilum.io import write_map, write_volume
 from hilum.models.registry import find_model
 from hilum.synthesis.lesions import Injured, add_diaphragm
 from hilum.synthesis.phantoms import make_phantom
+from hilum.training.config import load_config
 from hilum.training.recipes.lungs import extrude as extruding
 from hilum.training.recipes.lungs.__main__ import main, recipe_config
 from hilum.training.recipes.lungs.bowel import add_bowel
 from hilum.training.recipes.lungs.calibration import corrupt, fit_logistic
+from hilum.training.recipes.lungs.compare import main as compare
 from hilum.training.recipes.lungs.extrude import block_means, extrude, read_slice, slices_of
 from hilum.training.recipes.lungs.heldout import heldout_cases
 from hilum.training.recipes.lungs.prepare import prepare_data
 from hilum.training.recipes.lungs.ship import ship_volumes
+from hilum.training.recipes.lungs.slice_labels import write_slice_labels
 from hilum.training.recipes.lungs.source import SHARES, RecipeSource
+from hilum.training.volumes.initial import load_initial
+from hilum.training.volumes.module import new_network, scaled_range
+from hilum.training.volumes.net2net import init_from_narrower
 
 
 def test_bowel_lies_below_and_off_the_lungs():
@@ -97,10 +109,33 @@ def data(tmp_path_factory):
         elif name == "third":
             write_map(root / "labels" / "third.nii.gz", chest.labels, chest.volume, "lungs")
     study = write_study(root / "study")
+    write_slice_label_files(root / "slice-labels")
     out = root / "data"
     for _ in range(2):  # the second time finds all there
-        prepare_data(root / "volumes", [root / "labels"], study, out, own=["airy"], negative=["empty"])
+        prepare_data(
+            root / "volumes",
+            [root / "labels"],
+            study,
+            out,
+            own=["airy"],
+            negative=["empty"],
+            slice_labels=root / "slice-labels",
+        )
     return out
+
+
+def write_slice_label_files(folder, patients=10):
+    """Two slices a patient, one with lungs and fluid, one without any; HU tell the patient."""
+    folder.mkdir()
+    for patient in range(patients):
+        for part in range(2):
+            hu, labels = np.full((120, 100), 30, np.int16), np.zeros((120, 100), np.uint8)
+            if part == 0:
+                labels[70:100, 30:70], labels[20:50, 30:70], labels[70:100, 20:30] = 1, 2, 3
+                hu[(labels == 1) | (labels == 2)] = -850
+            hu[0, 0] = patient
+            file = folder / f"{patient}-{part}.npz"
+            np.savez(file, hu=hu, labels=labels, pixel_mm=2.0, patient=f"P{patient}")
 
 
 def test_prepared_data_hold_scans_slices_and_negatives(data):
@@ -112,6 +147,69 @@ def test_prepared_data_hold_scans_slices_and_negatives(data):
         assert [row["subject"] for row in csv.DictReader(file)] == ["airy", "first", "second", "third"]
     with np.load(data / "negatives.npz") as kept:
         assert kept.files == ["empty"]
+
+
+def test_slices_in_true_hu_are_split_by_patient(data):
+    with np.load(data / "slices_hu.npz") as kept:
+        patients = [int(kept[f"hu{k}"][0, 0]) for k in range(len(kept.files) // 3)]
+    assert len(patients) == 2 * len(set(patients))
+    assert set(patients) == set(split_subjects(list(range(10)), seed=0).train)
+
+
+def test_an_extruded_slice_keeps_the_fluid_that_was_labelled(data):
+    source = RecipeSource(data, (0, 1, 2), 0)
+    fluid = [source.of_group("extruded_hu", np.random.default_rng(seed))[1] == 3 for seed in range(8)]
+    assert sum(f.any() for f in fluid) >= 2
+    assert sum(not f.any() for f in fluid) >= 1
+
+
+def test_emphysema_throughout_leaves_no_aerated_lung(data):
+    source = RecipeSource(data, (0, 1, 2), 0)
+    hu, labels = source.of_group("emphysema", np.random.default_rng(0))
+    assert np.median(hu[labels > 0]) < -900
+
+
+def test_pleural_cases_validate_and_are_the_same_each_time(data):
+    first, again = (RecipeSource(data, (3,), seed).validation_cases(4) for seed in (0, 1))
+    assert len(first) == 4
+    assert all(np.array_equal(a.hu, b.hu) for a, b in zip(first, again, strict=True))
+    assert any((case.labels > 2).any() for case in first)
+
+
+def test_weights_are_compared_on_the_subjects_that_validate(data, capsys):
+    compare(["--scans", str(data), "--cases", "2", "lungs"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "lungs" in lines[0]
+    row = next(line for line in lines if line.startswith("scans as they are"))
+    assert float(row.split()[5]) > 0.9
+    assert any(line.startswith("made cases") for line in lines)
+
+
+def test_a_network_labels_slices_and_those_named_empty_hold_no_lung(tmp_path):
+    phantom = make_phantom(seed=1, spacing=(2.0, 2.0, 5.0), orientation="LPS")
+    middle = phantom.labels.shape[2] // 2
+    affine = phantom.volume.affine
+    one = Volume(np.ascontiguousarray(phantom.volume.hu[:, :, middle : middle + 1]), affine)
+    with (tmp_path / "index.csv").open("w") as stream:
+        stream.write("name,patient\nlung,P\nbelly,P\nwrong,P\n")
+    for name in ("lung", "belly", "wrong"):
+        write_volume(tmp_path / f"{name}.nii.gz", one)
+    config = load_config(None, {"model": "volume"})
+    network = new_network(config, 5)
+    init_from_narrower(load_initial("lungs", scaled_range(config)), network)
+    torch.save(network.state_dict(), tmp_path / "start.pt")
+    out = tmp_path / "labels"
+    assert write_slice_labels(tmp_path, tmp_path / "start.pt", out, ["wrong"], ["belly"]) == 2
+    assert sorted(file.name for file in out.iterdir()) == ["belly.npz", "lung.npz"]
+    truth = phantom.labels[:, :, middle : middle + 1].astype(np.int16)
+    drawn = Volume(truth, affine).canonical().hu[:, :, 0]
+    with np.load(out / "lung.npz") as kept, np.load(out / "belly.npz") as empty:
+        assert dice(kept["labels"] == 1, drawn == 1, empty=0.0) > 0.9
+        assert kept["pixel_mm"] == 2.0
+        assert not empty["labels"].any()
+    torch.save(new_network(config, 3).state_dict(), tmp_path / "three.pt")
+    with pytest.raises(UsageError, match="3 classes"):
+        write_slice_labels(tmp_path, tmp_path / "three.pt", out)
 
 
 def test_each_group_of_cases_is_a_function_of_its_draws(data):

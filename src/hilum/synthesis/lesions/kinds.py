@@ -10,7 +10,7 @@ import numpy as np
 from hilum.synthesis.lesions.lung import Float, LungSpace, smooth_step
 from hilum.synthesis.pathology import Pathology
 
-__all__ = ["RECIPES", "Change"]
+__all__ = ["RECIPES", "Change", "bronchograms"]
 
 
 #: Pleural fluid (Nandalur 2005: 7 and 10 HU on average, standard deviations 9 and 7).
@@ -60,7 +60,7 @@ def _crazy_paving(lung: LungSpace, severity: float) -> list[Change]:
     return [Change(np.clip(share, 0, 0.9) * min(1.0, 4 * severity), 30.0)]
 
 
-def _bronchograms(lung: LungSpace) -> Float:
+def bronchograms(lung: LungSpace) -> Float:
     """Share left to air: branching tubes, in a part of the cases."""
     if lung.rng.random() < 0.4:
         return np.zeros((1, 1, 1), np.float32)
@@ -74,7 +74,7 @@ def _consolidation(lung: LungSpace, severity: float) -> list[Change]:
     core = lung.highest(score, 0.03 + 0.72 * severity, lung.rng.uniform(0.08, 0.5))
     halo = lung.highest(score, 0.08 + 0.87 * severity, 0.8)
     share = np.maximum(core * np.float32(0.98), halo * np.float32(lung.rng.uniform(0.1, 0.45)))
-    share = share * (1 - _bronchograms(lung)) * np.float32(min(1.0, 5 * severity))
+    share = share * (1 - bronchograms(lung)) * np.float32(min(1.0, 5 * severity))
     target = np.float32(lung.rng.uniform(*PNEUMONIA_HU)) + np.float32(6) * lung.field(15.0)
     return [Change(share, target)]
 
@@ -86,7 +86,7 @@ def _atelectasis(lung: LungSpace, severity: float) -> list[Change]:
     width = lung.rng.uniform(0.03, 0.25)
     dense = smooth_step((base - np.float32(level)) / np.float32(width) + np.float32(0.5))
     haze = smooth_step((base - np.float32(level - 0.45)) / np.float32(0.6)) * np.float32(0.4 * severity)
-    share = np.maximum(dense * np.float32(0.97), haze) * (1 - _bronchograms(lung))
+    share = np.maximum(dense * np.float32(0.97), haze) * (1 - bronchograms(lung))
     return [Change(share * np.float32(min(1.0, 5 * severity)), float(lung.rng.uniform(*COLLAPSED_HU)))]
 
 
@@ -170,7 +170,7 @@ def _pneumothorax(lung: LungSpace, severity: float) -> list[Change]:
 
 def _white_out(lung: LungSpace, severity: float) -> list[Change]:
     share = np.float32(0.5 + 0.5 * severity) * (1 - np.float32(0.04) * np.abs(lung.field(20.0)))
-    share = np.clip(share, 0, 1) * (1 - _bronchograms(lung))
+    share = np.clip(share, 0, 1) * (1 - bronchograms(lung))
     return [Change(share, np.float32(lung.rng.uniform(15, 60)) + np.float32(5) * lung.field(20.0))]
 
 

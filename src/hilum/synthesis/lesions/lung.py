@@ -26,12 +26,14 @@ class LungSpace:
         spacing: mm.
         gravity: Unit vector towards the ground, RAS.
         rng: Source of all draws.
+        medial: Where the mediastinum lies along x: 1, -1, or 0 where it is not known.
     """
 
     mask: Mask
     spacing: Spacing
     gravity: tuple[float, float, float]
     rng: np.random.Generator
+    medial: float = 0.0
 
     @property
     def shape(self) -> tuple[int, int, int]:

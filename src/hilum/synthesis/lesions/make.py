@@ -15,7 +15,7 @@ from hilum.synthesis.lesions.kinds import RECIPES, Change
 from hilum.synthesis.lesions.lung import Float, LungSpace, noise_level
 from hilum.synthesis.pathology import Pathology
 
-__all__ = ["POSTERIOR", "Injured", "add_injury", "mix_in", "random_injury"]
+__all__ = ["POSTERIOR", "Injured", "add_injury", "draw_gravity", "mix_in", "random_injury"]
 
 #: Towards the back, RAS: where a supine patient's dependent lung lies.
 POSTERIOR = (0.0, -1.0, 0.0)
@@ -114,10 +114,7 @@ def random_injury(
         gravity: Direction towards the ground; None draws it: mostly the back, also the front or a side.
     """
     if gravity is None:
-        choice = rng.random()
-        gravity = POSTERIOR if choice < 0.75 else (0.0, 1.0, 0.0)
-        if choice > 0.9:
-            gravity = (1.0 if choice > 0.95 else -1.0, 0.0, 0.0)
+        gravity = draw_gravity(rng)
     kinds = list(_FREQUENCIES)
     frequencies = np.array([_FREQUENCIES[k] for k in kinds])
     plan: dict[int, Plan] = {}
@@ -129,6 +126,14 @@ def random_injury(
         found = [(kinds[int(i)], float(rng.beta(1.2, 1.2))) for i in drawn]
         plan[label] = tuple(sorted(found, key=lambda pair: pair[0] in _LAST))
     return _apply(hu, mask, spacing, plan, rng, gravity)
+
+
+def draw_gravity(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Draw the direction towards the ground, RAS: supine (75 %), prone (15 %), or on either side (10 %)."""
+    choice = rng.random()
+    if choice > 0.9:
+        return (1.0 if choice > 0.95 else -1.0, 0.0, 0.0)
+    return POSTERIOR if choice < 0.75 else (0.0, 1.0, 0.0)
 
 
 def _apply(

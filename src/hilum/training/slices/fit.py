@@ -35,6 +35,7 @@ from hilum.training.slices.data import (
     ValidationBatches,
     build_cache,
 )
+from hilum.training.slices.finish import finish_run
 from hilum.training.slices.module import LungModule
 from hilum.training.slices.step_timer import time_step
 
@@ -112,8 +113,6 @@ def train(
             trainer = make_trainer(folder, config, plan, all_callbacks, devices, nodes)
             _fit(trainer, module, cache, split, plan, config, folder)
             if trainer.is_global_zero:
-                from hilum.training.slices.finish import finish_run
-
                 finish_run(folder, data, config, split, asdict(plan), monitor, cache)
                 shutil.rmtree(folder / "cache", ignore_errors=True)
             if world > 1:

@@ -22,6 +22,8 @@ __all__ = ["AIR", "vary"]
 
 #: HU of the room's air, and of what lies beyond a scan.
 AIR = CT_WINDOW_HU[0]
+#: HU of metal, where scanners end.
+_METAL_HU = 3071.0
 #: A lung of fewer planes has no diaphragm to raise.
 _LEAST_PLANES = 7
 
@@ -37,6 +39,10 @@ class _Draw:
 
     def hit(self, share: float) -> bool:
         return self() < share
+
+    def chosen(self, share: float) -> bool:
+        """As ``hit``; a share of 0 draws nothing, so that a choice that is off moves no other draw."""
+        return share > 0 and self.hit(share)
 
     def normal(self, *shape: int) -> Tensor:
         if self.device.type == "cpu":
@@ -80,7 +86,14 @@ def vary(
     if draw.hit(choices.mirror):
         swapped = [Lung.LEFT - 1, Lung.RIGHT - 1, *range(2, classes - 1)]
         image, shares = image.flip(0), shares.flip(1)[swapped]
+    if draw.chosen(choices.upside_down):
+        # Sides go by the place, as the header says them: mirrored examples have their heart on either side.
+        image, shares = image.flip(2), shares.flip(3)
     image, shares = _crop(image, shares, choices, draw)
+    if draw.chosen(choices.half):
+        image, shares = _halve(image, shares, draw)
+    if draw.chosen(choices.metal):
+        image = _metal(image, draw)
     image = _scanner(image, shares.sum(0), choices, draw)
     return image[None], torch.cat([1 - shares.sum(0, keepdim=True), shares])
 
@@ -90,6 +103,8 @@ def _grid(case: VolumeCase, size: Sequence[int], spacing: float, choices: Variat
     shape, device = case.labels.shape, draw.device
     middle = _middle(case, size, choices, draw)
     common = math.exp(draw(-choices.zoom, choices.zoom))
+    if draw.chosen(choices.small):
+        common = draw(choices.smallest, 1.0)
     zooms = [common * math.exp(draw(-choices.stretch, choices.stretch)) for _ in range(3)]
     matrix = _rotation([math.radians(choices.rotation_deg) * draw(-1, 1) for _ in range(3)])
     axes = [
@@ -169,6 +184,42 @@ def _crop(image: Tensor, lung: Tensor, choices: Variation, draw: _Draw) -> tuple
         x, y = (torch.arange(n, device=draw.device) - (n - 1) / 2 for n in image.shape[:2])
         keep &= ((x[:, None] ** 2 + y[None, :] ** 2) < radius**2)[:, :, None]
     return torch.where(keep, image, AIR), lung * keep
+
+
+def _halve(image: Tensor, lung: Tensor, draw: _Draw) -> tuple[Tensor, Tensor]:
+    """A field of view that ends between the lungs, within a tenth of the array from their middle."""
+    columns = torch.nonzero((lung[:2].sum(0) > 0.5).any(2).any(1)).flatten()
+    if not len(columns):
+        return image, lung
+    middle = 0.5 * float(columns[0] + columns[-1])
+    at = int(middle + draw(-0.1, 0.1) * image.shape[0])
+    keep = torch.zeros(image.shape[0], dtype=torch.bool, device=draw.device)
+    if draw.hit(0.5):
+        keep[: max(at, 1)] = True
+    else:
+        keep[min(at, image.shape[0] - 1) :] = True
+    kept = keep[:, None, None]
+    return torch.where(kept, image, AIR), lung * kept
+
+
+def _metal(image: Tensor, draw: _Draw) -> Tensor:
+    """Metal in the body on some planes, with bright and dark streaks away from it."""
+    planes = max(1, int(draw(0.03, 0.2) * image.shape[2]))
+    first = int(draw() * (image.shape[2] - planes))
+    body = torch.nonzero(image[:, :, first + planes // 2] > -300)
+    if not len(body):
+        return image
+    at = body[int(draw() * (len(body) - 1))]
+    x, y = (torch.arange(n, device=draw.device) - a for n, a in zip(image.shape[:2], at, strict=True))
+    radius = (x[:, None].square() + y[None, :].square()).float().sqrt()
+    angle = torch.atan2(y[None, :].float(), x[:, None].float())
+    streak = torch.sin(int(draw(2, 9)) * angle + draw(0, 6.28)) + torch.sin(int(draw(5, 25)) * angle)
+    change = draw(50, 500) * streak * torch.exp(-radius / draw(6, 30))
+    out = image.clone()
+    part = slice(first, first + planes)
+    out[:, :, part] = (out[:, :, part] + change[:, :, None]).clamp(AIR, _METAL_HU)
+    out[:, :, part][radius < draw(0.5, 2.5)] = _METAL_HU
+    return out
 
 
 def _scanner(image: Tensor, lung: Tensor, choices: Variation, draw: _Draw) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,19 +50,27 @@ class Examples(TorchDataset[dict[str, Any]]):
 
 
 class ValidationVolumes(TorchDataset[dict[str, torch.Tensor]]):
-    """Whole volumes of the validation part, as they are; one a batch."""
+    """Whole volumes of the validation part, as they are, and cases made of them; one a batch."""
 
     def __init__(
-        self, data: VolumeDataset, records: list[VolumeRecord], rank: int = 0, world: int = 1
+        self,
+        data: VolumeDataset,
+        records: list[VolumeRecord],
+        rank: int = 0,
+        world: int = 1,
+        cases: Sequence[VolumeCase] = (),
     ) -> None:
-        self.data, self.records = data, records[rank::world]
+        self.data, self.records, self.cases = data, records[rank::world], cases[rank::world]
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records) + len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        if index >= len(self.records):
+        if index >= len(self):
             raise IndexError(index)
+        if index >= len(self.records):
+            case = self.cases[index - len(self.records)]
+            return {"hu": torch.from_numpy(case.hu), "labels": torch.from_numpy(case.labels)}
         record = self.records[index]
         hu, labels = (
             torch.from_numpy(np.array(a)) for a in (self.data.image(record), self.data.mask(record))

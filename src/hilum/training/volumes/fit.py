@@ -36,12 +36,14 @@ from hilum.training.volumes.initial import load_initial
 from hilum.training.volumes.module import VolumeModule, scaled_range
 from hilum.training.volumes.net2net import init_from_narrower
 from hilum.training.volumes.pool import CasePool, open_pool
-from hilum.training.volumes.sources import CaseSource, DatasetSource
+from hilum.training.volumes.sources import CaseSource, DatasetSource, VolumeCase
 
-__all__ = ["SourceMaker", "labels_of", "train_volumes"]
+__all__ = ["SourceMaker", "ValidationMaker", "labels_of", "train_volumes"]
 
 #: Makes the source of cases of a training from the data set and the split.
 SourceMaker = Callable[[VolumeDataset, Split], CaseSource]
+#: Makes the cases that validate from the same.
+ValidationMaker = Callable[[VolumeDataset, Split], Sequence[VolumeCase]]
 #: A training whose length is given in minutes ends after this many times them, where steps became slower
 #: than they were when they were measured.
 _OVERTIME = 1.15
@@ -59,6 +61,7 @@ def train_volumes(
     devices: int = 1,
     nodes: int = 1,
     source: SourceMaker | None = None,
+    validation: ValidationMaker | None = None,
     initial: str | os.PathLike[str] | None = None,
     report: Report | None = None,
     callbacks: Sequence[Callback] = (),
@@ -77,6 +80,7 @@ def train_volumes(
         nodes: Machines; each runs the same command under torchrun or Slurm and sees the same folders.
         source: Makes the source of the cases; None for the training subjects with the share of synthetic
             injury that ``cases.injury`` says.
+        validation: Makes cases that validate beside the scans of the validation part; None for none.
         initial: First weights; see :func:`hilum.training.volumes.initial.load_initial`. They may be those
             of a narrower network, or of one with fewer labels.
         report: Called with the progress of the training.
@@ -120,7 +124,8 @@ def train_volumes(
             more = [] if config.steps is not None else [_EndByClock(monitor, config.minutes)]
             found = [monitor, *checkpoints(folder), *more, *callbacks]
             trainer = make_trainer(folder, config, plan, found, devices, nodes)
-            made = _fit(trainer, module, data, split, plan, config, folder, cases)
+            more_cases = [] if validation is None else validation(data, split)
+            made = _fit(trainer, module, data, split, plan, config, folder, cases, more_cases)
             if trainer.is_global_zero:
                 finish_run(folder, data, config, split, plan, labels, monitor, made)
             if devices * nodes > 1:
@@ -200,6 +205,7 @@ def _fit(
     config: TrainConfig,
     folder: Path,
     source: CaseSource,
+    held_out: Sequence[VolumeCase],
 ) -> int:
     """Run the training and return how many cases were made."""
     rank, world = trainer.global_rank, trainer.world_size
@@ -216,7 +222,7 @@ def _fit(
     )
     batches = DataLoader(Examples(pool, config, rank, world), batch_size=None, sampler=sampler)
     records = data.of_subjects(split.validation)
-    validation = DataLoader(ValidationVolumes(data, records, rank, world), batch_size=None)
+    validation = DataLoader(ValidationVolumes(data, records, rank, world, held_out), batch_size=None)
     try:
         with taking_up(trainer, last, folder.name):
             trainer.fit(module, batches, validation, ckpt_path=str(last) if resumed else None)

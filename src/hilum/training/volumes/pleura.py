@@ -9,8 +9,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from hilum.datasets.volumes import LABELS
+from hilum.synthesis.lesions import PleuralCase
 
-__all__ = ["label_pleura"]
+__all__ = ["label_pleura", "labels_of_pleura"]
 
 #: Half-way between free gas (-1000 HU) and the densest lung that an injury leaves (0 to 100 HU); fluid lies
 #: above, gas below.
@@ -38,4 +39,12 @@ def label_pleura(
         smooth = ndimage.uniform_filter(hu.astype(np.float32), _SMOOTH_VOXELS)
         out[gone & (smooth > _FLUID_FROM_HU)] = LABELS["pleural_fluid"]
         out[gone & (smooth <= _FLUID_FROM_HU)] = LABELS["pleural_gas"]
+    return out
+
+
+def labels_of_pleura(case: PleuralCase) -> npt.NDArray[np.uint8]:
+    """Return the labels of a case with disease of the pleural space: lungs, fluid and free gas."""
+    out = case.lungs.astype(np.uint8)
+    out[case.fluid] = LABELS["pleural_fluid"]
+    out[case.gas] = LABELS["pleural_gas"]
     return out

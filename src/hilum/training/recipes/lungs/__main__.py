@@ -21,12 +21,14 @@ from hilum.training.config import TrainConfig, load_config
 from hilum.training.monitor import TrainState
 from hilum.training.recipes.lungs.source import RecipeSource
 from hilum.training.volumes.fit import train_volumes
-from hilum.training.volumes.sources import CaseSource
+from hilum.training.volumes.sources import CaseSource, VolumeCase
 
 __all__ = ["main", "recipe_config"]
 
 #: Seconds between two printed lines.
 _PRINT_EVERY_S = 15.0
+#: Cases with fluid, gas and injury that validate beside the scans as they are.
+_VALIDATION_CASES = 8
 
 
 def recipe_config(
@@ -49,6 +51,11 @@ def recipe_config(
         f"cases.workers={workers}",
         "cases.pool=256",
         "checkpoint_minutes=10",
+        "variation.small=0.1",
+        "variation.half=0.06",
+        "variation.upside_down=0.05",
+        "variation.metal=0.05",
+        "variation.noise_hu=80.0",
     ]
     return load_config(None, chosen, [*recipe, *settings])
 
@@ -91,8 +98,17 @@ def main(words: list[str] | None = None) -> Path:
     def source(data: VolumeDataset, split: Split) -> CaseSource:
         return RecipeSource(given.scans, split.train, config.seed)
 
+    def validation(data: VolumeDataset, split: Split) -> list[VolumeCase]:
+        return RecipeSource(given.scans, split.validation, config.seed).validation_cases(_VALIDATION_CASES)
+
     run = train_volumes(
-        given.scans / "scans", given.out, config, source=source, initial=given.init, report=_PrintProgress()
+        given.scans / "scans",
+        given.out,
+        config,
+        source=source,
+        validation=validation,
+        initial=given.init,
+        report=_PrintProgress(),
     )
     print(f"run: {run}")
     return run

@@ -19,8 +19,8 @@ from hilum.anatomy.body import find_levels, normalise
 from hilum.core.labels import Lung
 from hilum.datasets.split import split_subjects
 from hilum.datasets.volume_grid import STEP_MM
-from hilum.synthesis.lesions import random_injury
-from hilum.training.volumes.pleura import label_pleura
+from hilum.synthesis.lesions import random_injury, random_pleura
+from hilum.training.volumes.pleura import label_pleura, labels_of_pleura
 
 __all__ = ["PIXEL_MM", "block_means", "extrude", "in_ras", "read_slice", "sides_of", "slices_of"]
 
@@ -30,6 +30,8 @@ PIXEL_MM = (0.62, 0.82)
 _PLANES = (16, 56)
 #: Noise added to the repeated slice, HU: in a scan noise does not repeat from plane to plane.
 _MOST_NOISE_HU = 15.0
+#: Share of extruded slices with disease of the pleural space in place of injury of the lung.
+_PLEURA = 0.3
 
 
 def slices_of(dataset: Path, part: str, seed: int = 0) -> list[Path]:
@@ -58,15 +60,24 @@ def extrude(
     """Return HU and labels of a volume made of one slice; most of its lungs have synthetic injury.
 
     Args:
-        maps: HU, share of right and of left lung, (x, y) in RAS order.
+        maps: HU, and the share of each label from 1 on (right lung, left lung, perhaps fluid and gas), (x, y)
+            in RAS order.
         step: Distance of their pixels, mm.
         rng: Source of all draws.
     """
     planes = _stack(maps, step, rng)
-    labels = np.where(planes[1] > 0.5, Lung.RIGHT, np.where(planes[2] > 0.5, Lung.LEFT, 0)).astype(np.uint8)
+    labels = np.zeros(planes[0].shape, np.uint8)
+    for value, share in enumerate(planes[1:], 1):
+        labels[share > 0.5] = value
+    lungs = np.where(labels <= Lung.LEFT, labels, 0).astype(np.uint8)
     noise = rng.uniform(0, _MOST_NOISE_HU) * rng.standard_normal(labels.shape, np.float32)
-    made = random_injury((planes[0] + noise).astype(np.float32), labels, (STEP_MM,) * 3, rng)
-    return made.hu, label_pleura(labels, made.mask, made.hu)
+    hu = (planes[0] + noise).astype(np.float32)
+    if rng.random() < _PLEURA and lungs.any() and labels.max() <= Lung.LEFT:
+        case = random_pleura(hu, lungs, (STEP_MM,) * 3, rng)
+        return case.hu, labels_of_pleura(case)
+    made = random_injury(hu, lungs, (STEP_MM,) * 3, rng)
+    new = label_pleura(lungs, made.mask, made.hu)
+    return made.hu, np.where(labels > Lung.LEFT, labels, new).astype(np.uint8)
 
 
 def sides_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
@@ -102,7 +113,7 @@ def _stack(
     at = np.linspace(0, 1, count)
     zoom = 1 + rng.uniform(-0.25, 0.25) * (at - 0.5) + rng.uniform(-0.15, 0.15) * (at - 0.5) ** 2
     size = [int(np.ceil(n * step / STEP_MM)) for n in maps[0].shape]
-    outside = (-1024.0, 0.0, 0.0)
+    outside = (-1024.0, *[0.0] * (len(maps) - 1))
     out = [np.zeros((*size, count), np.float32) for _ in maps]
     for z in range(count):
         scale = STEP_MM / step / float(zoom[z])

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from hilum.core.errors import InputError
 from hilum.core.volume import Volume
 from hilum.datasets.prepare import prepare
+from hilum.datasets.split import split_subjects
 from hilum.datasets.volume_grid import STEP_MM, isotropic_affine, to_isotropic
 from hilum.datasets.volumes import load_volumes
 from hilum.io import atomic_file, read, write_map, write_volume
@@ -30,7 +31,7 @@ from hilum.synthesis.lesions import abdomen_slices
 from hilum.training.recipes.lungs.extrude import block_means, read_slice, slices_of
 from hilum.training.recipes.lungs.labels import own_labels
 from hilum.training.recipes.lungs.scans import NEGATIVE, SAME, SCANS
-from hilum.training.recipes.lungs.source import KEPT_FACTOR
+from hilum.training.recipes.lungs.source import KEPT_FACTOR, SLICES_HU
 
 __all__ = ["prepare_data"]
 
@@ -46,6 +47,7 @@ def prepare_data(
     out: Path,
     own: Sequence[str] = SCANS,
     negative: Sequence[str] = NEGATIVE,
+    slice_labels: Path | None = None,
 ) -> Path:
     """Write the data of the recipe; existing files are kept.
 
@@ -56,6 +58,7 @@ def prepare_data(
         out: Folder of the data.
         own: Names of scans that are aerated and labelled by their air, where ``labels`` has none.
         negative: Names of scans without lung.
+        slice_labels: Folder that :mod:`hilum.training.recipes.lungs.slice_labels` wrote; None for none.
 
     Returns:
         ``out``.
@@ -79,6 +82,8 @@ def prepare_data(
     _write_negatives(volumes, negative, out / "negatives.npz")
     _write_abdomen_slices(out / "scans", out / "bellies.npz")
     _write_slices(slices, out)
+    if slice_labels is not None:
+        _write_slices_hu(slice_labels, out)
     return out
 
 
@@ -149,6 +154,20 @@ def _write_slices(slices: Path | None, out: Path) -> None:
     _save(file, kept)
 
 
+def _write_slices_hu(labels: Path, out: Path) -> None:
+    """Keep the labelled slices in true HU of the training patients; the other patients validate and test."""
+    if (file := out / SLICES_HU).is_file():
+        return
+    found = []
+    for one in sorted(labels.glob("*.npz")):
+        with np.load(one) as kept:
+            found.append((str(kept["patient"]), {name: kept[name] for name in ("hu", "labels", "pixel_mm")}))
+    patients = sorted({patient for patient, _ in found})
+    train = {patients[k] for k in split_subjects(list(range(len(patients))), seed=0).train}
+    own = [arrays for patient, arrays in found if patient in train]
+    _save(file, {f"{name}{k}": array for k, arrays in enumerate(own) for name, array in arrays.items()})
+
+
 def _save(file: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     with atomic_file(file) as part, part.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
@@ -160,11 +179,14 @@ def main() -> None:
     parser.add_argument("--volumes", type=Path, required=True)
     parser.add_argument("--labels", type=Path, action="append", default=[])
     parser.add_argument("--slices", type=Path)
+    parser.add_argument("--slice-labels", type=Path)
     parser.add_argument("--own", nargs="*", default=SCANS)
     parser.add_argument("--negative", nargs="*", default=NEGATIVE)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    prepare_data(given.volumes, given.labels, given.slices, given.out, given.own, given.negative)
+    prepare_data(
+        given.volumes, given.labels, given.slices, given.out, given.own, given.negative, given.slice_labels
+    )
     print(f"data: {given.out}")
 
 

@@ -32,6 +32,7 @@ _MORE_SCANS = (
     "CPTAC and ACRIN-FLT-Breast (CC BY 3.0), CMB-CRC (CC BY 4.0), from TCIA (Clark 2013)",
     "Lung-Fused-CT-Pathology (CC BY 3.0), from TCIA (Clark 2013), as negatives",
     "COVID-CT-MD (CC BY 4.0, Afshar 2021)",
+    "slices of TCGA-LUAD and TCGA-LUSC (CC BY 3.0), from TCIA (Clark 2013), own labels",
 )
 #: Data sets of the network of volumes, and of that of slices, with their licences.
 VOLUME_SOURCES = (*_SCANS, *_MORE_SCANS, _SLICES, "digital chests made by hilum")

@@ -13,26 +13,29 @@ import numpy.typing as npt
 
 from hilum.core.labels import Lung
 from hilum.datasets.volume_grid import STEP_MM, to_isotropic
-from hilum.datasets.volumes import load_volumes
-from hilum.synthesis.lesions import add_diaphragm, random_injury
+from hilum.datasets.volumes import LABELS, load_volumes
+from hilum.synthesis.lesions import add_diaphragm, random_injury, random_pleura
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.recipes.lungs.bowel import add_bowel
 from hilum.training.recipes.lungs.extrude import PIXEL_MM, block_means, extrude
-from hilum.training.volumes.pleura import label_pleura
+from hilum.training.volumes.pleura import label_pleura, labels_of_pleura
 from hilum.training.volumes.sources import VolumeCase, case_of
 
-__all__ = ["SHARES", "RecipeSource"]
+__all__ = ["KEPT_FACTOR", "SHARES", "SLICES_HU", "RecipeSource"]
 
-#: How often each group of cases is drawn. Chosen on a trial of 10,800 steps: more injury teaches dense lung
-#: and fluid, fewer negatives let bowel gas be taken for lung.
+#: How often each group of cases is drawn. Injury teaches dense lung, ``pleura`` fluid and free gas, of which
+#: thin layers are missed the most; with fewer negatives bowel gas is taken for lung.
 SHARES: Mapping[str, float] = {
-    "real": 0.10,
-    "injured": 0.45,
-    "extruded": 0.12,
-    "dome": 0.10,
-    "base": 0.05,
-    "negative": 0.13,
-    "phantom": 0.05,
+    "real": 0.09,
+    "injured": 0.24,
+    "pleura": 0.28,
+    "emphysema": 0.04,
+    "extruded": 0.08,
+    "extruded_hu": 0.08,
+    "dome": 0.06,
+    "base": 0.03,
+    "negative": 0.08,
+    "phantom": 0.02,
 }
 #: A scan whose lungs are denser than -300 HU in more than this part of them gets no injury on top.
 _MOST_DENSE = 0.15
@@ -41,6 +44,14 @@ _DENSE_HU = -300.0
 _BOWEL_INJURED, _BOWEL_NEGATIVE = 0.35, 0.7
 #: Slices are kept as means of 2 x 2 pixels; maps for extrusion are means of 2 x 2 of those.
 KEPT_FACTOR, _MAP_FACTOR = 2, 2
+#: File of the slices in true HU, with their labels and pixel sizes.
+SLICES_HU = "slices_hu.npz"
+#: Probability that a scan with disease of the pleural space has injury of its lungs first.
+_INJURED_FIRST = 0.3
+#: Emphysema throughout: lung darker than the first becomes as dark as the second, with noise of the third.
+_AERATED_HU, _EMPTY_HU, _EMPTY_NOISE_HU = -600.0, (-990.0, -930.0), (5.0, 40.0)
+#: Seed of the cases that validate, so that they are the same in every training.
+_VALIDATION_SEED = 41
 #: Fewer planes than this below or above the lungs are not a negative: 42 mm.
 _LEAST_PLANES = 12
 #: How far the lowest extruded slice lies below the lungs, in voxels; and the highest, as a share of them.
@@ -77,12 +88,31 @@ class RecipeSource:
         hu, labels = self.of_group(group, rng)
         return case_of(hu, labels)
 
+    def validation_cases(self, count: int) -> list[VolumeCase]:
+        """Return cases with disease of the pleural space and of the lungs, the same in every training.
+
+        Args:
+            count: How many. The subjects of this source must be those that validate.
+        """
+        if not self.aerated:
+            return []
+        rngs = [np.random.default_rng([_VALIDATION_SEED, k]) for k in range(count)]
+        return [
+            case_of(*self.of_group("injured" if k % 4 == 3 else "pleura", rng)) for k, rng in enumerate(rngs)
+        ]
+
     def of_group(self, group: str, rng: np.random.Generator) -> _Scan:
         """Return HU and labels of a case of a group of :data:`SHARES`."""
         if group == "real":
             return self.scans[int(rng.integers(len(self.scans)))]
         if group == "injured":
             return self._injured(rng)
+        if group == "pleura":
+            return self._pleura(rng)
+        if group == "emphysema":
+            return self._emphysema(rng)
+        if group == "extruded_hu":
+            return self._extruded_hu(rng)
         if group == "negative":
             return self._negative(rng)
         if group == "base":
@@ -94,9 +124,11 @@ class RecipeSource:
     def _has(self, group: str) -> bool:
         if group in ("extruded", "dome"):
             return bool(self.slices)
+        if group == "extruded_hu":
+            return bool(self.slices_hu)
         if group == "negative":
             return bool(self.negatives)
-        return group not in ("injured", "base") or bool(self.aerated)
+        return group not in ("injured", "pleura", "emphysema", "base") or bool(self.aerated)
 
     @cached_property
     def scans(self) -> list[_Scan]:
@@ -123,6 +155,15 @@ class RecipeSource:
         with np.load(self.data / "slices.npz") as kept:
             count = len(kept.files) // 2
             return [(kept[f"hu{k}"], kept[f"labels{k}"]) for k in range(count)]
+
+    @cached_property
+    def slices_hu(self) -> list[tuple[npt.NDArray[np.int16], npt.NDArray[np.uint8], float]]:
+        """HU, labels and pixel size in mm of single slices in true HU, (x, y)."""
+        if not (self.data / SLICES_HU).is_file():
+            return []
+        with np.load(self.data / SLICES_HU) as kept:
+            count = len(kept.files) // 3
+            return [(kept[f"hu{k}"], kept[f"labels{k}"], float(kept[f"pixel_mm{k}"])) for k in range(count)]
 
     @cached_property
     def bellies(self) -> list[npt.NDArray[np.float32]]:
@@ -155,6 +196,28 @@ class RecipeSource:
         if rng.random() < _BOWEL_INJURED:
             return add_bowel(made.hu, labels, STEP_MM, rng), new
         return made.hu, new
+
+    def _pleura(self, rng: np.random.Generator) -> _Scan:
+        hu, labels = self.aerated[int(rng.integers(len(self.aerated)))]
+        if rng.random() < _INJURED_FIRST:
+            made = random_injury(hu, labels, (STEP_MM,) * 3, rng)
+            if np.array_equal(made.mask, labels):  # no fluid or gas yet
+                hu = made.hu
+        case = random_pleura(hu, labels, (STEP_MM,) * 3, rng)
+        return case.hu, labels_of_pleura(case)
+
+    def _emphysema(self, rng: np.random.Generator) -> _Scan:
+        """Empty the lungs of a scan to the HU of air, vessels spared."""
+        hu, labels = self.aerated[int(rng.integers(len(self.aerated)))]
+        empty = rng.uniform(*_EMPTY_HU) + rng.uniform(*_EMPTY_NOISE_HU) * rng.standard_normal(hu.shape)
+        return np.where((labels > 0) & (hu < _AERATED_HU), empty, hu).astype(np.float32), labels
+
+    def _extruded_hu(self, rng: np.random.Generator) -> _Scan:
+        """Extrude a slice in true HU, whose labels may hold fluid and gas, or none."""
+        hu, labels, pixel = self.slices_hu[int(rng.integers(len(self.slices_hu)))]
+        kinds = [(labels == value).astype(np.float32) for value in LABELS.values()]
+        maps = [block_means(a, _MAP_FACTOR) for a in (np.asarray(hu, np.float32), *kinds)]
+        return extrude(maps, pixel * _MAP_FACTOR, rng)
 
     def _negative(self, rng: np.random.Generator) -> _Scan:
         hu, labels = self.negatives[int(rng.integers(len(self.negatives)))]
