@@ -3,11 +3,12 @@
 Scans with hand-made masks that no model was trained on, as they are, injured, and broken on purpose. Refused
 scans are counted apart: a refusal is not a silent failure. Writes benchmarks/out/confidence.json.
 
-    python benchmarks/confidence.py
+    python benchmarks/confidence.py [--scans imlab-001]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -50,12 +51,15 @@ def finding_failures(dice: np.ndarray, score: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scans", nargs="+", default=SCANS, choices=SCANS)
+    given = parser.parse_args()
     network = open_model("lungs")
     model, calibration = LearnedLungs(network), network.card.confidence
     assert calibration is not None  # the shipped model has one
     rng = np.random.default_rng(11)
     rows, refused = [], 0
-    for scan in SCANS:
+    for scan in given.scans:
         volume = hilum.read(next(DATA.glob(f"{scan}.[nm]*")))
         mask = (read_labels(next(DATA.glob(f"{scan}_lungs*")), volume) > 0).astype(np.uint8)
         hu, labels = to_isotropic(volume, mask)

@@ -24,8 +24,14 @@ from support.plain_chest import build_chest
 PRELUDE = """
 import os, sys
 
+def calls_nobody(event, arguments):
+    # A socket alone calls nobody. urllib3, which pydicom loads where it is installed, binds one to its own
+    # machine to see whether there is IPv6.
+    at_home = event == "socket.bind" and arguments[-1][0] in ("::1", "127.0.0.1")
+    return event in ("socket.gethostname", "socket.__new__") or at_home
+
 def refuse(event, arguments):
-    if event.startswith("socket.") and event != "socket.gethostname":
+    if event.startswith("socket.") and not calls_nobody(event, arguments):
         log = os.open(os.environ["ATTEMPTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(log, f"{event} {arguments[-3:]}\\n".encode())
         os.close(log)

@@ -42,9 +42,10 @@ SCHEMA: Literal["hilum.model/2"] = "hilum.model/2"
 _MOST_BYTES = 2**20
 #: CT values are int16, and a window narrower than this (HU) has no contrast.
 _LOWEST_HU, _HIGHEST_HU, _NARROWEST_HU = -32768.0, 32767.0, 1.0
-#: Features of the confidence model, see :mod:`hilum.tasks.lungs.confidence`; one is for slices only.
-_SIGNS = frozenset({"soft", "mirror", "left_out", "outside", "dense"})
-_SLICE_SIGNS = _SIGNS | {"apart"}
+#: Features of the confidence model, see :mod:`hilum.tasks.lungs.confidence`: those of slices and of volumes.
+_COMMON_SIGNS = frozenset({"soft", "mirror", "left_out", "outside", "dense"})
+_SLICE_SIGNS = _COMMON_SIGNS | {"apart"}
+_SIGNS = _COMMON_SIGNS | {"unsure_deep", "unsure_dense", "stray", "fluid_or_lung"}
 
 _Hu = Annotated[float, Field(strict=True, ge=_LOWEST_HU, le=_HIGHEST_HU)]
 #: Allowed height or width of a network's input in pixels, as in ``hilum train``.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from hilum.anatomy.airways import CentralAirways
 from hilum.anatomy.body import BodyAir
@@ -15,13 +16,17 @@ from hilum.models.card import Calibration
 from hilum.tasks.lungs.iso_scan import IsoScan
 from hilum.tasks.lungs.predict import Probabilities
 
-__all__ = ["UNCERTAIN", "chance_of_failure", "doubt_map", "signs_of"]
+__all__ = ["UNCERTAIN", "chance_of_failure", "doubt_map", "signs_of", "signs_of_scan"]
 
 #: From this chance of failure a result is flagged.
 UNCERTAIN = LIMITS.failure
 #: HU of what may be aerated lung: neither tissue nor free gas.
 _AERATED = (-955.0, -550.0)
+#: HU from which a voxel counts as tissue: only the network tells dense lung from it.
 _DENSE = -300.0
+#: Voxels that are lung or not lung with at least this probability are undecided. At a surface there are
+#: always some, so that only those count that lie among others of their kind.
+_UNDECIDED = 0.1
 
 
 def signs_of(
@@ -60,6 +65,32 @@ def signs_of(
         "left_out": float(core.sum()) / size,
         "outside": float((lungs & ~found.filled).sum()) / size,
         "dense": float((hu[lungs] > _DENSE).sum()) / size,
+    }
+
+
+def signs_of_scan(p: Probabilities, lungs: Mask, scan: IsoScan) -> dict[str, float]:
+    """Return the signs of :func:`signs_of` and those that only volumes have, each 0 for none.
+
+    Args:
+        p: What the network gives for the scan.
+        lungs: The lungs that came of it, (x, y, z).
+        scan: The scan on the same grid.
+
+    Returns:
+        Beside those of :func:`signs_of`, as shares of the lungs' volume: ``unsure_deep``: undecided voxels
+        whose six neighbours are undecided, too; ``unsure_dense``: volume that the network expects to be
+        wrong in tissue; ``stray``: lung outside the two largest pieces; ``fluid_or_lung``: probability that
+        lung and pleural fluid share.
+    """
+    size, chance = max(float(lungs.sum()), 1.0), np.clip(p.lungs, 0, 1)
+    wrong = np.minimum(chance, 1 - chance)
+    pieces, _ = ndimage.label(lungs)
+    largest = np.sort(np.bincount(pieces.ravel())[1:])[-2:]
+    return signs_of(p.lungs, p.agreement, lungs, scan.hu, scan.found, scan.airways) | {
+        "unsure_deep": float(ndimage.binary_erosion(wrong > _UNDECIDED).sum()) / size,
+        "unsure_dense": float(wrong[scan.hu > _DENSE].sum()) / size,
+        "stray": 1 - float(largest.sum()) / size if largest.size else 0.0,
+        "fluid_or_lung": float(np.minimum(chance, p.fluid).sum()) / size,
     }
 
 

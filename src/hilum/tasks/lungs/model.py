@@ -13,16 +13,17 @@ from hilum.core.segmentation import Confidence, ModelInfo, Progress, Segmentatio
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask
 from hilum.models.registry import Model
-from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of
+from hilum.tasks.lungs.confidence import UNCERTAIN, chance_of_failure, doubt_map, signs_of_scan
 from hilum.tasks.lungs.iso_scan import IsoScan
 from hilum.tasks.lungs.predict import PLEURA_LABELS, Probabilities, network_of, predict
 from hilum.tasks.lungs.surface import draw
 
 __all__ = ["LearnedLungs"]
 
-#: Where scan and mirror image agree with at least this Dice, the network knows what it sees (0.98 and more on
-#: digital chests and on scans it has learned from, upright and of an adult's size). Else other poses are
-#: tried, and one is taken if the Dice that the network expects to miss is below so much of the first one.
+#: Where scan and mirror image agree with at least this Dice, the network knows what it sees. Else other poses
+#: are tried, and one is taken if the Dice that the network expects to miss is below so much of the first one.
+#: Both were chosen while looking at rows of benchmarks/robustness.py, whose scans include imlab and elastix:
+#: the rows of turned, mirrored, small and cut bodies are not fully blind.
 SURE_AGREEMENT, BETTER_DOUBT = 0.97, 0.7
 #: A body that the field of view cuts may be a child's: it is tried so many times as large.
 CUT_CHILD_MAGNIFICATION = 2.0
@@ -103,7 +104,7 @@ class LearnedLungs:
         calibration = self.network.model.card.confidence
         if calibration is None:
             return None
-        signs = signs_of(p.lungs, p.agreement, lungs, scan.hu, scan.found, scan.airways)
+        signs = signs_of_scan(p, lungs, scan)
         failure = chance_of_failure(signs, calibration)
         where = None
         if failure >= UNCERTAIN:

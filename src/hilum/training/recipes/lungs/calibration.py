@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,18 +27,26 @@ from hilum.synthesis.lesions import add_diaphragm
 from hilum.tasks.lungs.model import LearnedLungs
 from hilum.tasks.lungs.thin import ThinLungs
 from hilum.training.recipes.lungs.extrude import in_ras, slices_of
-from hilum.training.recipes.lungs.heldout import HeldoutCase, heldout_cases
+from hilum.training.recipes.lungs.heldout import WRONG_REFERENCES, HeldoutCase, heldout_cases
 from hilum.training.slices.lesions import change_slice
 
 #: A result below this Dice is a failure.
 FAILED_BELOW = 0.95
+#: Mean HU of lungs that hold no air, from collapse without to collapse with contrast medium, and their noise.
+_AIRLESS_HU, _AIRLESS_NOISE_HU = (10.0, 90.0), 15.0
+#: Penalty on the squared weights of the standardised features. Of 0.01 and 0.05 it gave the better log loss
+#: in cross-validation by patient and phantom for most sets of features.
+_RIDGE = 0.05
+#: Share of failures among single slices from apex to base (benchmarks/lone_slices.py: 181 of 491). Those of
+#: the study are of the middle of the chest, and fewer fail.
+_SLICES_FAIL = 0.37
 Array = npt.NDArray[Any]
 
 
 def corrupt(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, float]]:
     """Yield a scan as it is and corrupted in ways that happen: (how, HU, mask, voxel size in mm)."""
     yield "as it is", hu, mask, STEP_MM
-    kind = int(rng.integers(9))
+    kind = int(rng.integers(10))
     noise = rng.standard_normal(hu.shape)
     if kind == 0:
         yield "noise", hu + rng.uniform(100, 400) * noise, mask, STEP_MM
@@ -61,9 +70,12 @@ def corrupt(hu: Array, mask: Array, rng: np.random.Generator) -> Iterator[tuple[
         off = (x - hu.shape[0] / 2) ** 2 + (y - hu.shape[1] / 2) ** 2
         seen = (off < radius**2)[:, :, None]
         yield "circle", np.where(seen, hu, -2000), mask * seen, STEP_MM
-    else:
+    elif kind == 8:
         low = int(rng.uniform(0.1, 0.3) * hu.shape[0])
         yield "cut at the side", hu[low:-low], mask[low:-low], STEP_MM
+    else:
+        dense = rng.uniform(*_AIRLESS_HU) + _AIRLESS_NOISE_HU * noise
+        yield "airless", np.where(mask > 0, dense, hu), mask, STEP_MM
 
 
 def score_case(
@@ -81,19 +93,30 @@ def score_case(
     return found.confidence.signs, dice(found.labels.data > 0, mask > 0, empty=0.0)
 
 
-def fit_logistic(features: list[dict[str, float]], failed: list[bool], ridge: float = 0.02) -> dict[str, Any]:
-    """Fit the probability of failure by ridge logistic regression; no weight of a feature is negative."""
+def fit_logistic(
+    features: list[dict[str, float]], failed: list[bool], prevalence: float | None = None
+) -> dict[str, Any]:
+    """Fit the probability of failure by ridge logistic regression; no weight of a feature is negative.
+
+    Args:
+        features: Of each run.
+        failed: Whether its Dice is too low.
+        prevalence: Share of failures where the model is used; the runs are weighted to it. None takes
+            that of the runs.
+    """
     names = sorted(features[0])
     x = np.array([[np.log10(max(s[n], 0) + 1e-3) for n in names] for s in features])
     mean, sd = x.mean(0), x.std(0) + 1e-6
     design = np.c_[np.ones(len(x)), (x - mean) / sd]
     y = np.array(failed, float)
+    share = y.mean() if prevalence is None else prevalence
+    runs = np.where(y > 0, share / max(y.sum(), 1), (1 - share) / max((1 - y).sum(), 1))
 
     def loss(beta: Array) -> tuple[float, Array]:
         z = design @ beta
-        penalty = ridge * np.r_[0, beta[1:]]
-        value = float(np.mean(np.logaddexp(0, z) - y * z) + 0.5 * penalty @ beta)
-        return value, design.T @ (expit(z) - y) / len(y) + penalty
+        penalty = _RIDGE * np.r_[0, beta[1:]]
+        value = float(runs @ (np.logaddexp(0, z) - y * z) + 0.5 * penalty @ beta)
+        return value, design.T @ (runs * (expit(z) - y)) + penalty
 
     bounds = [(None, None)] + [(0.0, None)] * len(names)
     beta = minimize(loss, np.zeros(len(names) + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
@@ -111,9 +134,10 @@ def corrupted_slices(file: Path, rng: np.random.Generator) -> Iterator[tuple[Arr
     image = tifffile.imread(file).astype(np.float32)
     share = np.asarray(Image.open(file.parent.parent / "masks" / f"{file.stem}.png")).astype(np.float32)
     yield image, share
-    diseased = [change_slice(image, share, rng) for _ in range(2)]
-    with_dome = [change_slice(image, share, rng, add_diaphragm) for _ in range(2)]
-    yield from [*diseased, *with_dome, change_slice(*with_dome[0], rng)]
+    yield change_slice(image, share, rng)
+    with_dome = change_slice(image, share, rng, add_diaphragm)
+    yield with_dome
+    yield change_slice(*with_dome, rng)
     kind = int(rng.integers(5))
     if kind == 0:
         yield image + rng.uniform(100, 400) * rng.standard_normal(image.shape), share
@@ -136,10 +160,10 @@ def as_volume(image: Array, share: Array) -> tuple[Volume, Array]:
     return Volume(whole, np.eye(4), ScanMeta(spacing_known=False)), mask >= 0.5
 
 
-def _fitted(rows: list[dict[str, Any]], out: Path) -> Calibration:
+def _fitted(rows: list[dict[str, Any]], out: Path, prevalence: float | None = None) -> Calibration:
     """Write the rows and fit the probability of failure on them."""
     write_json(out, rows)
-    found = fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows])
+    found = fit_logistic([r["signs"] for r in rows], [r["dice"] < FAILED_BELOW for r in rows], prevalence)
     return Calibration(**found)
 
 
@@ -147,6 +171,8 @@ def calibrate_slices(model: Segmenter, slices: list[Path], out: Path, seed: int 
     """Fit the confidence of single slices on those of the validation patients; see :func:`calibrate`."""
     rows: list[dict[str, Any]] = []
     for number, file in enumerate(slices):
+        if file.stem in WRONG_REFERENCES:
+            continue
         rng = np.random.default_rng([seed, number])
         for image, share in corrupted_slices(file, rng):
             volume, mask = as_volume(image, share)
@@ -157,7 +183,7 @@ def calibrate_slices(model: Segmenter, slices: list[Path], out: Path, seed: int 
             assert found.confidence is not None
             score = dice(found.labels.data > 0, mask, empty=0.0)
             rows.append({"case": file.stem, "signs": found.confidence.signs, "dice": score})
-    return _fitted(rows, out)
+    return _fitted(rows, out, _SLICES_FAIL)
 
 
 def calibrate(model: LearnedLungs, cases: Iterable[HeldoutCase], out: Path, seed: int = 5) -> Calibration:
@@ -170,8 +196,8 @@ def calibrate(model: LearnedLungs, cases: Iterable[HeldoutCase], out: Path, seed
         seed: Of how they are corrupted.
     """
     rows: list[dict[str, Any]] = []
-    for number, case in enumerate(cases):
-        rng = np.random.default_rng([seed, number])
+    for case in cases:
+        rng = np.random.default_rng([seed, zlib.crc32(case.name.encode())])
         for how, corrupted, mask, step in corrupt(case.hu, case.lungs, rng):
             result = score_case(model, corrupted, mask, step)
             if result is not None:
@@ -181,7 +207,8 @@ def calibrate(model: LearnedLungs, cases: Iterable[HeldoutCase], out: Path, seed
 
 def without_calibration(model: Model, beside: str | None = None) -> Model:
     """Return a model with an empty calibration, so that its results hold the features."""
-    empty = Calibration(bias=0.0, weights={}, beside=beside)
+    # A result that is flagged may be refused, which would hide a failure: none is flagged here.
+    empty = Calibration(bias=-30.0, weights={}, beside=beside)
     return replace(model, card=model.card.model_copy(update={"confidence": empty}))
 
 

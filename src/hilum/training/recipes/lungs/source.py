@@ -43,7 +43,8 @@ _DENSE_HU = -300.0
 #: Probability that an injured scan, and that a negative, gets loops of bowel.
 _BOWEL_INJURED, _BOWEL_NEGATIVE = 0.35, 0.7
 #: Slices are kept as means of 2 x 2 pixels; maps for extrusion are means of 2 x 2 of those.
-KEPT_FACTOR, _MAP_FACTOR = 2, 2
+KEPT_FACTOR = 2
+_MAP_FACTOR = 2
 #: File of the slices in true HU, with their labels and pixel sizes.
 SLICES_HU = "slices_hu.npz"
 #: Probability that a scan with disease of the pleural space has injury of its lungs first.
