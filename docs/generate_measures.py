@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hilum.anatomy.pleura import SIDE_RULE
 from hilum.cli.console import COMMAND_LINE
 from hilum.core.flag_codes import FlagCode, Topic
 from hilum.core.flag_limits import LIMITS
-from hilum.core.labels import LUNGS
+from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.sentences import worded
 from hilum.measures import REGISTRY, Group, MeasureDef, edge
+from hilum.tasks.pleura.measures import FLUID_MASS
 
 CONCEPTS = Path(__file__).parent / "concepts"
 _MADE = "<!-- Made by docs/generate_measures.py; change the registry or that script, not this page. -->\n"
@@ -149,6 +151,28 @@ A value that cannot be known is null with a reason, never zero:
 Intervals are half-open, [low, high). HU means the value of the voxel, V its volume, n the number of voxels.
 """
 
+_PLEURA = f"""
+## Pleural fluid and free gas
+
+The task `pleura` measures what lies beside the lungs. {PLEURA.definition}
+
+| region | measures |
+|---|---|
+| `right_pleural_fluid`, `left_pleural_fluid`, `pleural_fluid` (both) | `volume`, `fluid_mass`, `mean_hu` |
+| `right_pleural_gas`, `left_pleural_gas`, `pleural_gas` (both) | `volume` |
+
+{SIDE_RULE} Distances are in millimetres, from voxels about 3 mm apart.
+
+`volume` and `mean_hu` have the formulae above, over the voxels of the region. Where none was found, the volume
+is 0 mL and the mass 0 g, since the network has looked, and the mean HU is null with a reason. A flag that
+withholds a group of measures of a lung withholds it for the pleura of that side.
+
+The flags `pleural_fluid` and `pneumothorax` give the mL by side whether the task is asked for or not.
+
+The volume is a lower estimate: thin and loculated fluid, and gas round a collapsed lung, are found in part. The
+mean HU does not tell transudate, exudate and blood apart: voxels at the rim hold lung or chest wall in part.
+"""
+
 _QUALITY_INTRO = """# Quality flags
 
 The gate checks the scan before segmentation and the lungs after it. Each finding is a flag with a code, a
@@ -174,6 +198,7 @@ def measures_page() -> str:
     for group, title in _GROUPS.items():
         parts.append(f"\n### {title}\n")
         parts += [_measure(entry) for entry in REGISTRY.values() if entry.group is group]
+    parts += [_PLEURA, _measure(FLUID_MASS)]
     return "\n".join(parts)
 
 

@@ -149,7 +149,11 @@ def write_result(
 
 
 def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> None:
-    """Write the label map and the uncertainty map of each task that was asked for."""
+    """Write the label map and the uncertainty map of each task that was asked for.
+
+    A DICOM SEG holds at least one segment, so none is written of an empty label map, such as that of a pleura
+    without fluid and gas.
+    """
     for name, outcome in result.outcomes.items():
         if not outcome.asked:
             continue
@@ -160,6 +164,8 @@ def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> N
                 # highdicom takes longer to load than all else that writing needs; few ask for it.
                 from hilum.io.dicom.seg import write_dicom_seg
 
+                if result.volume.meta.source_format == "dicom" and not found.labels.data.any():
+                    continue
                 write_dicom_seg(path, found.labels, result.volume, algorithm=f"hilum {found.model.name}")
             else:
                 write_labels(path, found.labels, result.volume, kind.value)

@@ -36,7 +36,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for the results, with one folder per scan.")
     ] = None,
-    task: Annotated[str, typer.Option(help="What to segment, comma-separated.")] = "lungs",
+    task: Annotated[str, typer.Option(help="What to segment, comma-separated: lungs, pleura.")] = "lungs",
     model: Annotated[
         str, typer.Option(help="lungs (learned), classic (thresholds), or the folder of a trained run.")
     ] = "lungs",

@@ -56,7 +56,8 @@ def render_report(result: Result) -> str:
     """
     done = [(TASKS[name], outcome) for name, outcome in result.outcomes.items() if outcome.asked]
     shown = [task.section(result.volume, outcome) for task, outcome in done]
-    regions = {region.name: region.title for task, _ in done for region in task.label_set.regions}
+    sets = (TASKS[name].label_set for name in result.outcomes)
+    regions = {region.name: region.title for one in sets for region in one.regions}
     return render_page(
         "template.html.j2",
         run=result.run,
