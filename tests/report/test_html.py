@@ -214,7 +214,7 @@ def test_a_single_slice_has_one_image(boxes, make_result):
     letters = [t for t in document.texts if t in {"R", "L", "A", "P", "H", "F"}]
     assert letters == []
     assert "no voxel size" in document.text
-    assert "does not tell how the patient lies" in document.text
+    assert "does not state how the patient lies" in document.text
     assert "too few slices" in document.text
 
 

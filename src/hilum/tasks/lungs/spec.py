@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from hilum import quality
 from hilum.core.flags import Flag
 from hilum.core.labels import LUNGS, Side
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
+from hilum.measures import LabelVoxels, Measures, collect, compute
 from hilum.tasks.lungs.models import load_model
 from hilum.tasks.spec import Find, Section, Task, TaskResult
-
-if TYPE_CHECKING:
-    from hilum.measures import LabelVoxels, Measures
 
 __all__ = ["LUNGS_TASK"]
 
@@ -27,30 +25,22 @@ def _load(model: str, device: str) -> Find:
     return find
 
 
-# What follows is imported where it is used: the network is opened, and the scan read, meanwhile.
-
-
 def _collect(volume: Volume, segmentation: Segmentation) -> LabelVoxels:
-    from hilum.measures import collect
-
     return collect(volume, segmentation.labels)
 
 
 def _measure(
     volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], voxels: LabelVoxels | None
 ) -> Measures:
-    from hilum.measures import compute
-
     return compute(volume, segmentation.labels, flags, voxels)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
-    from hilum.quality import check_segmentation
-
-    return check_segmentation(volume, segmentation)
+    return quality.check_segmentation(volume, segmentation)
 
 
 def _section(volume: Volume, found: TaskResult) -> Section:
+    # The report is imported where one is made: it brings templates and figures.
     from hilum.tasks.lungs.report.section import lungs_section
 
     return lungs_section(volume, found)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from hilum.core.errors import ModelError
 from hilum.core.flags import Flag
 from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
+from hilum.measures import LabelVoxels, Measures
+from hilum.tasks.pleura.measures import collect_pleura, measure_pleura
 from hilum.tasks.spec import Find, Section, Task, TaskResult
-
-if TYPE_CHECKING:
-    from hilum.measures import LabelVoxels, Measures
 
 __all__ = ["PLEURA_TASK"]
 
@@ -36,16 +34,12 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
 
 
 def _collect(volume: Volume, segmentation: Segmentation) -> LabelVoxels:
-    from hilum.tasks.pleura.measures import collect_pleura
-
     return collect_pleura(volume, segmentation)
 
 
 def _measure(
     volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], voxels: LabelVoxels | None
 ) -> Measures:
-    from hilum.tasks.pleura.measures import measure_pleura
-
     return measure_pleura(volume, segmentation, flags, voxels)
 
 
@@ -55,6 +49,7 @@ def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
 
 
 def _section(volume: Volume, found: TaskResult) -> Section:
+    # The report is imported where one is made: it brings templates and figures.
     from hilum.tasks.pleura.report.section import pleura_section
 
     return pleura_section(volume, found)
