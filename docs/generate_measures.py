@@ -95,7 +95,7 @@ out. Compare `tissue_mass` with published numbers, and `tissue_mass_edge` betwee
 - A voxel inside counts as its share of lung with the density of *lung*. A voxel outside adds its share, up to
   {edge.MOST_OUTSIDE:g}: blur moves as much lung out of the mask as wall into it, and a voxel outside that is mostly
   lung or air is one that the mask leaves out, as a bronchus.
-- No correction where *lung* is above {edge.DENSE_HU:g} HU (dense lung at the wall cannot be told from the wall) or
+- No correction where *lung* is above {edge.DENSE_HU:g} HU (dense lung at the wall cannot be distinguished from the wall) or
   *wall* is below {edge.WALL_HU:g} HU (air, not tissue). Lung and fluid that the mask takes in by mistake stay in
   the value but for the boundary.
 - Dense tissue thinner than the boundary (a small vessel or plaque at the pleura) is taken as wall.

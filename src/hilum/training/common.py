@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
 from torch.utils.data import Sampler
 
-__all__ = ["StepSampler", "mix", "update_ema", "warmup_cosine"]
+__all__ = ["StepSampler", "log_mean_dice", "mix", "update_ema", "warmup_cosine"]
 
 
 def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> dict[str, Any]:
@@ -69,6 +70,13 @@ class StepSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * self.every
         return iter(range(first, min(first + self.every, self.steps)))
+
+
+def log_mean_dice(module: LightningModule, values: Tensor) -> None:
+    """Log ``val_dice``, the mean of the values (n,) of all processes; 0 where there are none."""
+    sums = torch.stack([values.sum(), torch.tensor(float(len(values)), device=values.device)])
+    sums = module.trainer.strategy.reduce(sums, reduce_op="sum")
+    module.log("val_dice", (sums[0] / sums[1].clamp(min=1)).float(), rank_zero_only=False)
 
 
 def mix(*numbers: int) -> int:

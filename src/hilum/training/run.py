@@ -6,7 +6,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from hilum.core.disk import DISK_FULL
 from hilum.core.errors import OutputError, UsageError
 from hilum.core.sentences import Sentence
-from hilum.datasets.split import Split
+from hilum.datasets.split import Split, split_subjects
 from hilum.io import atomic_file, write_json, write_text
 from hilum.io.atomic import writable
 from hilum.io.schema import Length, Positive, Sha256, check
@@ -38,6 +38,7 @@ __all__ = [
     "quiet",
     "require_same",
     "set_up",
+    "split_of",
 ]
 
 #: Warnings of Lightning about intended settings.
@@ -86,6 +87,17 @@ def on_full_disk(folder: Path) -> Iterator[None]:
                 "Free some space and run the same command again: it resumes.",
             ) from error
         raise
+
+
+def split_of(config: TrainConfig, subjects: Sequence[int]) -> Split:
+    """Split the subjects of a dataset as a configuration states."""
+    return split_subjects(
+        subjects,
+        seed=config.seed,
+        test_share=config.test_share,
+        validation_share=config.validation_share,
+        fold=config.fold,
+    )
 
 
 def require_same(folder: Path, config: TrainConfig, index_sha256: str) -> None:

@@ -129,7 +129,7 @@ def test_a_single_slice_and_a_thin_stack_go_to_the_network_of_slices(
         affine[:3, 3] += affine[:3, 2] * middle
         thin = Volume(healthy.volume.hu[:, :, part], affine, healthy.volume.meta)
         found = default(thin)
-        chance, tissue = default._slices.of_scans(Scan.of(thin.canonical()), spacing_known=True)
+        chance, tissue = default._slices.of_volumes(Scan.of(thin.canonical()), spacing_known=True)
         assert chance.shape == tissue.shape == thin.shape
         assert dice(chance >= 0.5, healthy.labels[:, :, part] > 0) > 0.9
         assert tissue[thin.hu < -900].mean() < 0.1 < 0.8 < tissue[thin.hu > 0].mean()
@@ -176,7 +176,7 @@ def _deny(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(self: object, scan: Scan, known: bool) -> tuple[npt.NDArray[np.float32], ...]:
         return (np.zeros(scan.voxels.shape, np.float32),) * 2
 
-    monkeypatch.setattr("hilum.tasks.lungs.thin.ThinLungs.of_scans", nothing)
+    monkeypatch.setattr("hilum.tasks.lungs.thin.ThinLungs.of_volumes", nothing)
 
 
 def test_thin_crescents_of_a_base_are_a_chest_where_both_networks_are_sure(
@@ -199,16 +199,16 @@ def test_crescents_hold_air_and_lie_in_a_trunk(healthy: Phantom) -> None:
     lungs = healthy.labels[:, :, low : low + 1] > 0
     hu, sure = healthy.volume.hu[:, :, low : low + 1], np.ones(lungs.shape, np.float32)
 
-    def taken(hu: npt.NDArray[Any], scale: float, both: float = 1.0, told: float = 1.0) -> bool:
+    def taken(hu: npt.NDArray[Any], scale: float, both: float = 1.0, by_volumes: float = 1.0) -> bool:
         affine = np.diag([SPACING[0] * scale, SPACING[1] * scale, SPACING[2], 1.0])
         scan = Scan.of(Volume(hu, affine).canonical())
-        return crescents(scan, lungs, both * sure, told * sure) is not None
+        return crescents(scan, lungs, both * sure, by_volumes * sure) is not None
 
     assert taken(hu, 1.0)
     assert not taken(hu, 0.5)  # as wide as a neck
     assert not taken(np.where(lungs, np.int16(20), hu), 1.0)
     assert not taken(hu, 1.0, both=0.7)
-    assert not taken(hu, 1.0, told=0.2)
+    assert not taken(hu, 1.0, by_volumes=0.2)
 
 
 def test_what_neither_network_is_sure_of_is_bowel() -> None:

@@ -64,18 +64,18 @@ class LearnedSlices:
             NotAChestError: Nothing in the scan looks like a lung.
             GeometryError: A single slice lies in another plane than the model's.
         """
-        tell = progress or (lambda fraction, what: None)
+        report = progress or (lambda fraction, what: None)
         canonical = volume.canonical()
-        mask = self._mask(canonical, lambda fraction, what: tell(0.9 * fraction, what))
-        tell(0.9, "right and left")
+        mask = self._mask(canonical, lambda fraction, what: report(0.9 * fraction, what))
+        report(0.9, "right and left")
         scan = Scan.of(canonical)
         labels = order_in_space(scan, mask)
-        tell(1.0, "done")
+        report(1.0, "done")
         return Segmentation(
             LabelVolume.on_grid_of(volume, volume.restore(labels)), self.info, scan.landmarks()
         )
 
-    def _mask(self, canonical: Volume, tell: Progress) -> Mask:
+    def _mask(self, canonical: Volume, report: Progress) -> Mask:
         """Lung or not, on the canonical grid."""
         plane = self.slices.input.plane
         stack, row, col = _AXES[plane]
@@ -91,7 +91,7 @@ class LearnedSlices:
         out = np.zeros(shape, bool)
         hu, mask = (slices_from(a, plane) for a in (canonical.hu, out))
         for start in range(0, len(hu), _BATCH):
-            tell(start / len(hu), "finding lungs")
+            report(start / len(hu), "finding lungs")
             part = slice(start, start + _BATCH)
             chance = self.slices.probabilities(hu[part], spacing)
             mask[part] = chance >= self.slices.threshold
@@ -99,15 +99,15 @@ class LearnedSlices:
 
 
 def slices_from(values: npt.NDArray[Any], plane: Plane) -> npt.NDArray[Any]:
-    """Return a view of an array in canonical order as pictures, (n, rows, columns), as people see them."""
-    # Rows and columns of a picture grow to the feet, the back and the patient's left: against RAS.
+    """Return a view of an array in canonical order as slices, (n, rows, columns), as displayed."""
+    # Rows and columns of a slice grow to the feet, the back and the patient's left: against RAS.
     return np.transpose(values, _AXES[plane])[:, ::-1, ::-1]
 
 
 def order_in_space(
     scan: Scan, mask: Mask, least_share: float = RULES.least_share, least_area: float = _LEAST_AREA
 ) -> npt.NDArray[np.uint8]:
-    """Keep what can be lung and tell right from left, on a grid of about 2 mm.
+    """Keep what can be lung and separate right from left, on a grid of about 2 mm.
 
     Args:
         scan: The scan, looked at.

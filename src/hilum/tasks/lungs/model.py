@@ -51,25 +51,25 @@ class LearnedLungs:
 
     def __call__(self, volume: Volume, progress: Progress | None = None) -> Segmentation:
         """Find the lungs; see :class:`hilum.core.segmentation.Segmenter`."""
-        tell = progress or (lambda fraction, what: None)
-        tell(0.0, "reducing")
+        report = progress or (lambda fraction, what: None)
+        report(0.0, "reducing")
         canonical = volume.canonical()
         scan = IsoScan.of(canonical, self.step_mm)
-        tell(0.2, "finding lungs")
+        report(0.2, "finding lungs")
         first = self.predict(scan.hu)
         require_lung(scan, first.mask)
         scan, p = self.in_doubt(canonical, scan, first)
         lungs = p.mask
         require_lung(scan, lungs)
-        tell(0.7, "refining the surface")
+        report(0.7, "refining the surface")
         labels, pleura = draw(scan, p, scan.unseen)
-        tell(0.9, "estimating confidence")
+        report(0.9, "estimating confidence")
         confidence = self._confidence(volume, scan, lungs, p)
         restored = (volume.restore(a.transpose(scan.order)) for a in (labels, pleura))
         found, beside = (
             LabelVolume.on_grid_of(volume, a, s) for a, s in zip(restored, (LUNGS, PLEURA), strict=True)
         )
-        tell(1.0, "done")
+        report(1.0, "done")
         others = {PLEURA.name: beside} if self.network.finds(*PLEURA_LABELS) else {}
         return Segmentation(found, self.info, scan.landmarks(), confidence, beside=others)
 

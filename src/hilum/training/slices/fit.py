@@ -21,12 +21,21 @@ from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.datasets.index import load_dataset
 from hilum.datasets.processes import check_socket_paths
-from hilum.datasets.split import Split, split_subjects
+from hilum.datasets.split import Split
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done, taking_up
 from hilum.training.common import StepSampler
 from hilum.training.config import TrainConfig
 from hilum.training.monitor import Report, TrainingMonitor
-from hilum.training.run import Plan, checkpoints, make_trainer, on_full_disk, quiet, require_same, set_up
+from hilum.training.run import (
+    Plan,
+    checkpoints,
+    make_trainer,
+    on_full_disk,
+    quiet,
+    require_same,
+    set_up,
+    split_of,
+)
 from hilum.training.run_folder import alone, begin, setting_up, tidy
 from hilum.training.slices.augment import Injury
 from hilum.training.slices.data import (
@@ -88,13 +97,7 @@ def train(
         require_same(folder, config, data.index_sha256)
         tidy(folder)  # a run that was killed after its last file
         return folder
-    split = split_subjects(
-        [subject.id for subject in data.subjects],
-        seed=config.seed,
-        test_share=config.test_share,
-        validation_share=config.validation_share,
-        fold=config.fold,
-    )
+    split = split_of(config, [subject.id for subject in data.subjects])
     if config.threads:
         torch.set_num_threads(config.threads)
     world = devices * nodes

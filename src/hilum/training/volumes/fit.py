@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from hilum.datasets.split import Split, split_subjects
+from hilum.datasets.split import Split
 from hilum.datasets.volumes import LABELS, VolumeDataset, load_volumes
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done, taking_up
 from hilum.training.common import StepSampler
@@ -28,6 +28,7 @@ from hilum.training.run import (
     quiet,
     require_same,
     set_up,
+    split_of,
 )
 from hilum.training.run_folder import alone, begin, setting_up, tidy
 from hilum.training.volumes.data import Examples, ValidationVolumes
@@ -100,13 +101,7 @@ def train_volumes(
         require_same(folder, config, data.index_sha256)
         tidy(folder)  # a run that was killed after its last file
         return folder
-    split = split_subjects(
-        [subject.id for subject in data.subjects],
-        seed=config.seed,
-        test_share=config.test_share,
-        validation_share=config.validation_share,
-        fold=config.fold,
-    )
+    split = split_of(config, [subject.id for subject in data.subjects])
     if config.threads:
         torch.set_num_threads(config.threads)
     cases = _default_source(data, split, config) if source is None else source(data, split)

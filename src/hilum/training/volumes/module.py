@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from hilum.datasets.volumes import LABELS
-from hilum.training.common import mix, update_ema, warmup_cosine
+from hilum.training.common import log_mean_dice, mix, update_ema, warmup_cosine
 from hilum.training.config import TrainConfig
 from hilum.training.run import precision_of
 from hilum.training.volumes.augment import vary
@@ -164,9 +164,7 @@ class VolumeModule(LightningModule):
         """Mean over all volumes of all processes."""
         some = torch.stack(self._dice) if self._dice else torch.zeros(0, device=self.device)
         self._dice.clear()
-        sums = torch.stack([some.sum(), torch.tensor(float(len(some)), device=self.device)])
-        sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        self.log("val_dice", (sums[0] / sums[1].clamp(min=1)).float(), rank_zero_only=False)
+        log_mean_dice(self, some)
 
     def configure_optimizers(self) -> Any:
         """AdamW (Loshchilov 2019): linear warm-up, then cosine decay to a hundredth."""

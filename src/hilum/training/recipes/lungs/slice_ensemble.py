@@ -18,7 +18,7 @@ from hilum.anatomy.model import Scan
 from hilum.imaging.overlap import dice
 from hilum.models.registry import open_model
 from hilum.tasks.lungs.model import LearnedLungs
-from hilum.tasks.lungs.thin import ThinLungs, weigh
+from hilum.tasks.lungs.thin import ThinLungs, fuse
 from hilum.training.recipes.lungs.calibration import as_volume, corrupted_slices
 from hilum.training.recipes.lungs.extrude import slices_of
 from hilum.training.recipes.lungs.heldout import arguments_of
@@ -34,7 +34,7 @@ def predictions(model: ThinLungs, image: Any, share: Any) -> tuple[Any, ...]:
     volume, mask = as_volume(image, share)
     canonical = volume.canonical()
     plain, mirrored = model.of_slices(canonical)
-    volume_prob, solid = model.of_scans(Scan.of(canonical), spacing_known=False)
+    volume_prob, solid = model.of_volumes(Scan.of(canonical), spacing_known=False)
     return 0.5 * (plain + mirrored), volume_prob, solid, mask
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     for most, power in itertools.product(MOST, POWER):
         scores: dict[str, list[float]] = {}
         for kind, (own, volume_prob, solid, mask) in cases:
-            found = weigh(own, volume_prob, solid, most, power) >= model.slices.threshold
+            found = fuse(own, volume_prob, solid, most, power) >= model.slices.threshold
             scores.setdefault(kind, []).append(dice(found, mask))
         words = [f"{k} {np.mean(v):.4f} (tenth {np.quantile(v, 0.1):.3f})" for k, v in scores.items()]
         mean = np.mean([np.mean(v) for v in scores.values()])
