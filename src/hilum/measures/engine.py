@@ -59,6 +59,7 @@ def compute(
         GeometryError: Their grids differ.
 
     Examples:
+        >>> import numpy as np
         >>> volume = Volume(np.full((10, 10, 10), -800, np.int16), np.diag([10.0, 10.0, 10.0, 1.0]))
         >>> labels = LabelVolume.on_grid_of(volume, np.ones(volume.shape, np.uint8))
         >>> round(compute(volume, labels)["right_lung"]["tissue_mass"].value, 6)
