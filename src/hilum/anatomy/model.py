@@ -249,14 +249,22 @@ class Scan:
 
 def median_hu(native: npt.NDArray[Any], reduced: Reduced, where: Mask) -> float | None:
     """Median of native voxels at the middle of the blocks of ``where``, evenly spread; None below 20."""
-    some = np.flatnonzero(where)
-    some = some[:: max(1, some.size // RULES.most_samples)]
-    blocks = np.unravel_index(some, where.shape)
+    blocks = np.unravel_index(spread_samples(where), where.shape)
     index = tuple(
         np.minimum(b * f + f // 2, n - 1)
         for b, f, n in zip(blocks, reduced.factors, reduced.full_shape, strict=True)
     )
-    values = native[index]
+    return median_of_scanned(native[index])
+
+
+def spread_samples(where: Mask) -> npt.NDArray[np.intp]:
+    """Flat indices of marked voxels, evenly spread, as many as a median needs."""
+    some = np.flatnonzero(where)
+    return some[:: max(1, some.size // RULES.most_samples)]
+
+
+def median_of_scanned(values: npt.NDArray[Any]) -> float | None:
+    """Median of native HU without padding; None for fewer values than a median needs."""
     values = values[values > PADDING_HU]
     return float(np.median(values)) if values.size >= RULES.least_samples else None
 

@@ -14,7 +14,8 @@ from hilum.core.volume import Volume
 __all__ = ["FLUID", "GAS", "SIDES", "SIDE_RULE", "by_side"]
 
 #: Label values of fluid and free gas in the label set ``pleura``.
-FLUID, GAS = 1, 2
+FLUID = 1
+GAS = 2
 #: Distances to the lungs are measured on every n-th voxel, about this far apart, mm: far finer than the
 #: distance between the two lungs, and quick.
 _STEP_MM = 3.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hilum.anatomy.pleura import FLUID, GAS
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.synthesis.phantoms import Phantom, make_phantom
 from hilum.tasks.lungs.model import LearnedLungs
-from hilum.tasks.lungs.surface import FLUID, GAS
 
 pytest.importorskip("openvino")
 SPACING = (2.0, 2.0, 2.5)

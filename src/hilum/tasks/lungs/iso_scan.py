@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from hilum.anatomy.airways import CentralAirways, find_central_airways
 from hilum.anatomy.body import BodyAir, Levels, find_inner_air, find_levels, normalise, not_scanned
-from hilum.anatomy.model import slice_plane
-from hilum.core.constants import PADDING_HU
+from hilum.anatomy.model import RULES, median_of_scanned, slice_plane, spread_samples
 from hilum.core.segmentation import Landmarks
 from hilum.core.units import TrueMl, TrueSpacing, WorkingMm, WorkingSpacing
 from hilum.core.volume import Volume
@@ -28,11 +27,6 @@ Float = npt.NDArray[np.floating[Any]]
 TISSUE_HU = -450.0
 #: Air nearer to body and table than this is left out of the median of the room's air, mm.
 _ROOM_MARGIN_MM = 7.0
-#: A body whose cross-section is that of a smaller circle, mm, is a child's. It is magnified to that of an
-#: adult, which the network has learned from, but at most so many times.
-_CHILD_MM, _ADULT_MM, _MOST_MAGNIFICATION = 210.0, 270.0, 3.5
-#: As many voxels give a median to a fraction of a HU; fewer than the second give none.
-_MOST_SAMPLES, _LEAST_SAMPLES = 100_000, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +75,9 @@ class IsoScan:
             return cls._at(voxels, spacing, order, step_mm, magnification)
         scan = cls._at(voxels, spacing, order, step_mm, 1.0)
         small = scan.diameter
-        if not scan.has_size(canonical) or small is None or small > _CHILD_MM:
+        if not scan.has_size(canonical) or small is None or small > RULES.child_mm:
             return scan
-        return cls._at(voxels, spacing, order, step_mm, min(_ADULT_MM / small, _MOST_MAGNIFICATION))
+        return cls._at(voxels, spacing, order, step_mm, min(RULES.adult_mm / small, RULES.most_magnification))
 
     @classmethod
     def _at(
@@ -156,14 +150,11 @@ class IsoScan:
 
     def _median(self, where: Mask) -> float | None:
         """Return the median of native voxels at the centres of isotropic ones; None if there are too few."""
-        some = np.flatnonzero(where)
-        some = some[:: max(1, some.size // _MOST_SAMPLES)]
+        some = spread_samples(where)
         index = []
         for axis, at in enumerate(np.unravel_index(some, where.shape)):
             mm = (at - (self.grid.size[axis] - 1) / 2) * self.grid.step
             block = mm / self.grid.spacing[axis] + 0.5 * self.grid.shape[axis]
             voxel = (block * self.reduced.factors[axis]).astype(np.intp)
             index.append(np.clip(voxel, 0, self.reduced.full_shape[axis] - 1))
-        values = self.voxels[tuple(index)]
-        values = values[values > PADDING_HU]
-        return float(np.median(values)) if values.size >= _LEAST_SAMPLES else None
+        return median_of_scanned(self.voxels[tuple(index)])

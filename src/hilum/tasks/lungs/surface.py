@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from hilum.anatomy.pleura import FLUID, GAS
 from hilum.core.cores import thread_count
 from hilum.core.labels import Lung
 from hilum.imaging.interpolation import Interpolation
@@ -16,13 +17,10 @@ from hilum.imaging.morphology import Mask, bounding_box, components, dilate
 from hilum.tasks.lungs.iso_scan import TISSUE_HU, IsoScan
 from hilum.tasks.lungs.predict import Probabilities
 
-__all__ = ["FLUID", "GAS", "draw"]
+__all__ = ["draw"]
 
 Labels = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
-#: Labels of the pleura; see :data:`hilum.core.labels.PLEURA`.
-FLUID = 1
-GAS = 2
 #: Between these probabilities of lung the native voxels draw the surface where the lung is aerated: about
 #: one isotropic voxel either side of the network's own. Lower ends of 0.04 to 0.30 change Dice on digital
 #: chests by 0.0003 at most.
@@ -53,7 +51,8 @@ def draw(scan: IsoScan, p: Probabilities, unseen: Mask) -> tuple[Labels, Labels]
         unseen: Isotropic voxels that were not scanned.
 
     Returns:
-        Lung labels, and labels of the pleura (:data:`FLUID`, :data:`GAS`), of the shape of ``scan.voxels``.
+        Lung labels, and labels of the pleura (values of :data:`hilum.core.labels.PLEURA`), of the
+        shape of ``scan.voxels``.
     """
     labels = np.zeros_like(scan.voxels, np.uint8)
     pleura = np.zeros_like(scan.voxels, np.uint8)
