@@ -10,6 +10,7 @@ from tests.support.plain_chest import build_chest
 
 from hilum.cli.app import run
 from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import PLEURA
 from hilum.io import write_labels, write_map, write_volume
 
 
@@ -70,3 +71,23 @@ def test_evaluate_maps_prediction_and_reference_apart(files, capsys):
         assert dice == {"lungs": 1, "right_lung": 1, "left_lung": 1}
     assert run(["evaluate", lungs, total, "--ref-labels", "5=0,10=0,12=0,14=0", "--json"]) == 3
     assert "none is lung" in capsys.readouterr().err
+
+
+def test_the_label_maps_of_segment_are_measured_without_labels(files, tmp_path, capsys):
+    words = ["segment", str(files / "ct.nii.gz"), "-o", str(tmp_path), "-q", "--no-report"]
+    assert run([*words, "--model", "classic", "--task", "lungs", "--format", "nifti,nrrd"]) == 0
+    capsys.readouterr()
+    first = json.loads((tmp_path / "ct" / "measures.json").read_text())["tasks"]["lungs"]["regions"]
+    for name in ("lungs.nii.gz", "lungs.seg.nrrd"):
+        again = measured(files, capsys, str(tmp_path / "ct" / name))
+        assert {side: again[side]["volume"] for side in again} == {
+            side: first[side]["volume"] for side in first
+        }
+
+
+def test_a_label_map_of_the_pleura_is_not_taken_as_lungs(files, tmp_path, capsys):
+    chest = build_chest(spacing=(6.0, 6.0, 8.0))
+    pleura = LabelVolume.on_grid_of(chest.volume, chest.lungs, PLEURA)
+    write_labels(tmp_path / "pleura.nii.gz", pleura, chest.volume)
+    assert run(["measure", str(files / "ct.nii.gz"), str(tmp_path / "pleura.nii.gz"), "--json"]) == 3
+    assert "pleural_fluid" in capsys.readouterr().err
