@@ -44,6 +44,7 @@ __all__ = [
     "Format",
     "LabelFileNames",
     "check_owner",
+    "fingerprint_in",
     "measure_rows",
     "measures_dict",
     "parse_formats",
@@ -103,7 +104,7 @@ def check_owner(folder: str | PathLike[str], fingerprint: str) -> None:
     """
     folder = Path(folder)
     for above in (folder, *list(folder.parents)[:_NESTED]):
-        former = _fingerprint_in(above)
+        former = fingerprint_in(above / "run.json")
         if former is None or (above == folder and former == fingerprint):
             continue
         raise OutputError(
@@ -112,10 +113,10 @@ def check_owner(folder: str | PathLike[str], fingerprint: str) -> None:
         )
 
 
-def _fingerprint_in(folder: Path) -> str | None:
-    """Return the fingerprint of the scan whose results a folder holds; None where it holds none."""
+def fingerprint_in(manifest: Path) -> str | None:
+    """Return the fingerprint of the scan whose results a manifest describes; None where there is none."""
     with suppress(InputError):
-        run = read_json(folder / "run.json")
+        run = read_json(manifest)
         if isinstance(run, dict) and run.get("schema") == RUN_SCHEMA:
             return str(run.get("fingerprint", ""))
     return None
