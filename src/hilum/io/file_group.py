@@ -13,11 +13,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from hilum.core.disk import DISK_FULL
 from hilum.core.errors import InputError, OutputError
 from hilum.core.sentences import Sentence
 from hilum.io.atomic import sync, writable
@@ -51,12 +52,21 @@ def output_files(folder: Path, key: str, former: Iterable[str] = ()) -> Iterator
         made = _make(folder)
     staging = folder / f"{HIDDEN}{_digest(key)}.part"
     try:
-        with _locked(folder, key), writable(folder):
-            _recover(folder, staging)
-            staging.mkdir()
+        with _locked(folder, key):
+            with writable(folder):
+                _recover(folder, staging)
+                staging.mkdir()
             try:
                 yield staging
-                _commit(folder, staging, former)
+                with writable(folder):
+                    _commit(folder, staging, former)
+            except OutputError as error:
+                raise _placed(error, staging, folder) from error
+            except OSError as error:
+                if error.errno in DISK_FULL:
+                    with writable(folder):
+                        raise
+                raise
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
     finally:
@@ -104,19 +114,27 @@ def _lock_of(folder: Path, digest: str) -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path, key: str) -> Iterator[None]:
-    lock = _lock_of(folder, _digest(key))
-    try:
+    with ExitStack() as stack:
         with writable(folder):
-            lock.__enter__()
-    except Timeout as error:
-        raise OutputError(
-            Sentence("Another process is writing the results of {scan:key}.", key=key),
-            "Wait until it is done, or give another folder.",
-        ) from error
-    try:
+            try:
+                stack.enter_context(_lock_of(folder, _digest(key)))
+            except Timeout as error:
+                raise OutputError(
+                    Sentence("Another process is writing the results of {scan:key}.", key=key),
+                    "Wait until it is done, or give another folder.",
+                ) from error
         yield
-    finally:
-        lock.__exit__(None, None, None)
+
+
+def _placed(error: OutputError, staging: Path, folder: Path) -> OutputError:
+    """Name the place that the user knows in an error of a writer."""
+    if error.where is None or not error.where.is_relative_to(staging):
+        return error
+    where = folder / error.where.relative_to(staging)
+    message = error.message
+    if isinstance(message, Sentence):
+        message = message.having(where=str(where))
+    return OutputError(message, error.hint, where)
 
 
 def _recover(folder: Path, staging: Path) -> None:
