@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from tests.support.plain_chest import build_chest
@@ -12,6 +13,7 @@ from hilum.cli.app import run
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import PLEURA
 from hilum.io import write_labels, write_map, write_volume
+from hilum.io.nifti_names import label_names
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +93,14 @@ def test_a_label_map_of_the_pleura_is_not_taken_as_lungs(files, tmp_path, capsys
     write_labels(tmp_path / "pleura.nii.gz", pleura, chest.volume)
     assert run(["measure", str(files / "ct.nii.gz"), str(tmp_path / "pleura.nii.gz"), "--json"]) == 3
     assert "pleural_fluid" in capsys.readouterr().err
+
+
+def test_lungs_that_were_joined_under_one_name_are_not_taken_as_one_lung(files, tmp_path, capsys):
+    own = nib.load(files / "lungs.nii.gz")
+    joined = (np.asanyarray(own.dataobj) > 0).astype(np.uint8)
+    nib.save(nib.Nifti1Image(joined, own.affine, own.header), tmp_path / "joined.nii.gz")
+    assert label_names(tmp_path / "joined.nii.gz")[1] == "right_lung"  # nibabel keeps the names
+    found = measured(files, capsys, str(tmp_path / "joined.nii.gz"))
+    assert {side: one["volume"] for side, one in found.items()} == {
+        side: one["volume"] for side, one in measured(files, capsys, str(files / "lungs.nii.gz")).items()
+    }
