@@ -106,8 +106,8 @@ def test_a_closed_line_is_a_loop_and_is_broken_at_its_smallest_weight():
 
 def test_a_loop_in_a_tree_leaves_both_branches_up_to_the_weak_point():
     ring = square(21)
-    stem = line((11, -20, 1), (0, 1, 0), 21) + (0, 21, 0)
-    graph = graph_of(np.concatenate([stem, ring + (0, 21, 0)]))
+    stem = line((11, 1, 1), (0, 1, 0), 21)
+    graph = graph_of(np.concatenate([stem, ring + np.array([0, 21, 0])]))
     # All weights are equal, so the ring is cut opposite of the stem.
     tree = direct(break_loops(graph), (11, 0, 1))
     assert sorted(branch.generation for branch in tree.branches) == [0, 1, 1]
@@ -217,7 +217,7 @@ def test_a_trifurcation_counts_once(turn):
     spacing = (1.0, 1.0, 1.0)
     fork = np.array([30.0, 30.0, 24.0])
     angles = np.radians(turn + np.array([0, 120, 240]))
-    tips = [fork + (18 * np.cos(a), 18 * np.sin(a), 24) for a in angles]
+    tips = [fork + np.array([18 * np.cos(a), 18 * np.sin(a), 24]) for a in angles]
     segments = [((30.0, 30.0, 4.0), fork, 3.5), *((fork, tip, 2.2) for tip in tips)]
     tree = tree_of(draw_tubes((60, 60, 56), spacing, segments), spacing, (30, 30, 4))
     assert [branch.generation for branch in tree.branches] == [0, 1, 1, 1]

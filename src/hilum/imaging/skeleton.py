@@ -48,8 +48,8 @@ def skeletonize(mask: _Mask) -> _Mask:
 def centrelines(mask: _Mask, spacing: Spacing) -> _Mask:
     """Thin a mask as :func:`skeletonize` does, and prolong lines into parts that they do not reach.
 
-    Voxels of the mask that lie too far from the skeleton are taken, the farthest first, and joined to it by the
-    minimal path through the middle of the mask (cost 1 / radius**2), up to the point whose inscribed ball
+    Voxels of the mask that lie too far from the skeleton are taken, the farthest first, and joined to it by
+    the minimal path through the middle of the mask (cost 1 / radius**2), up to the point whose inscribed ball
     reaches the voxel. It is one round of what TEASAR (Sato 2000) does for a whole tree.
 
     Args:

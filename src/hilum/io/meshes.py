@@ -19,7 +19,7 @@ from hilum.io.atomic import atomic_file
 __all__ = ["Surface", "write_glb", "write_stl"]
 
 #: glTF is in metres, y up, with the front of things towards +z; RAS has the front towards +y and z up. So z
-#: becomes y, y becomes z, and x changes its sign: the patient's right is on the viewer's left. Column by column.
+#: becomes y, y becomes z, and x changes its sign: the patient's right is on the viewer's left. By columns.
 _RAS_TO_GLTF = [-0.001, 0, 0, 0, 0, 0, 0.001, 0, 0, 0.001, 0, 0, 0, 0, 0, 1]
 #: Codes of glTF 2.0: types of numbers, and what a buffer view holds.
 _FLOAT, _UINT32, _VERTICES, _INDICES = 5126, 5125, 34962, 34963
