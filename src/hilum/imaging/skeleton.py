@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import UsageError
-from hilum.imaging.morphology import bounding_box, depth
+from hilum.imaging.morphology import bounding_box, components, depth, distance_to
 
 __all__ = ["centrelines", "skeletonize"]
 
@@ -76,35 +76,68 @@ def centrelines(mask: _Mask, spacing: Spacing) -> _Mask:
 def _missing_lines(skeleton: _Mask, mask: _Mask, spacing: Spacing) -> list[npt.NDArray[np.intp]]:
     """Return the voxels of paths into the parts of the mask far from the skeleton."""
     from scipy.spatial import KDTree
-    from skimage.graph import MCP_Geometric
 
     radius = depth(np.pad(mask, 1), spacing)[1:-1, 1:-1, 1:-1]
-    starts = np.argwhere(skeleton)
     slack = _COVERED_VOXELS * max(spacing)
-    away = MCP_Geometric(np.where(mask, 1.0, -1.0), sampling=spacing).find_costs(starts)[0]
-    far = np.argwhere(mask & np.isfinite(away) & (away > slack))
+    away = distance_to(skeleton, spacing)
+    far = np.argwhere(mask & (away > slack))
     if not len(far):
         return []
+    starts = np.argwhere(skeleton)
     nearest = starts[KDTree(starts * spacing).query(far * spacing)[1]]
-    distance = away[tuple(far.T)]
-    left = distance > _COVERED_RADII * radius[tuple(nearest.T)] + slack
-    far, distance = far[left], distance[left]
+    limit = _COVERED_RADII * radius[tuple(nearest.T)] + slack
+    left_over = away[tuple(far.T)] > limit
+    far, limit = far[left_over], limit[left_over]
     if not len(far):
         return []
-    search = MCP_Geometric(np.where(mask, 1 / np.maximum(radius, 1e-3) ** 2, -1.0), sampling=spacing)
-    search.find_costs(starts)
-    places = KDTree(far * spacing)
-    covered = np.zeros(len(far), bool)
+    part = np.zeros(mask.shape, bool)
+    part[tuple(far.T)] = True
+    owner = components(part, 26)[0][tuple(far.T)]
+    paths = []
+    for number in np.unique(owner):
+        mine = far[owner == number]
+        # The skeleton is nearest beyond the border of the part, within the limit there.
+        margin = np.ceil((float(limit[owner == number].max()) + slack) / np.asarray(spacing)).astype(np.intp)
+        low = np.maximum(mine.min(axis=0) - margin, 0)
+        high = np.minimum(mine.max(axis=0) + margin + 1, mask.shape)
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        found = _lines_into(mine - low, skeleton[box], mask[box], radius[box], spacing)
+        paths += [path + low for path in found]
+    return paths
+
+
+def _lines_into(
+    part: npt.NDArray[np.intp],
+    skeleton: _Mask,
+    mask: _Mask,
+    radius: npt.NDArray[np.float32],
+    spacing: Spacing,
+) -> list[npt.NDArray[np.intp]]:
+    """Return paths from the skeleton into a part of the mask, until no voxel of it is left over."""
+    from scipy.spatial import KDTree
+    from skimage.graph import MCP_Geometric
+
+    starts = np.argwhere(skeleton)
+    if not len(starts):
+        return []
+    cost = np.where(mask, 1 / np.maximum(radius, 1e-3) ** 2, -1.0)
+    search = MCP_Geometric(cost, sampling=spacing)
+    reached = np.isfinite(search.find_costs(starts)[0][tuple(part.T)])
+    part = part[reached]
+    places = KDTree(part * spacing)
+    distance = KDTree(starts * spacing).query(part * spacing)[0]
+    slack = _COVERED_VOXELS * max(spacing)
+    covered = np.zeros(len(part), bool)
     paths = []
     for index in np.argsort(-distance, kind="stable"):
         if covered[index]:
             continue
-        path = np.array(search.traceback(tuple(far[index])), np.intp)
-        reach = radius[tuple(path.T)]
+        path = np.array(search.traceback(tuple(part[index])), np.intp)
         to_end = np.linalg.norm((path - path[-1]) * spacing, axis=1)
-        path = path[: 1 + int(np.flatnonzero(to_end >= reach - 1e-3).max(initial=0))]
+        last = np.flatnonzero(to_end >= radius[tuple(path.T)] - 1e-3).max(initial=0)
+        path = path[: last + 1]
         near = places.query_ball_point(path * spacing, _COVERED_RADII * radius[tuple(path.T)] + slack)
-        covered[np.concatenate([np.asarray(part, np.intp) for part in near])] = True
+        covered[np.concatenate([np.asarray(some, np.intp) for some in near])] = True
         covered[index] = True
         paths.append(path)
     return paths
