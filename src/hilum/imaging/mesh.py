@@ -112,6 +112,8 @@ def smooth(mesh: Mesh, pairs: int) -> Mesh:
 def decimate(mesh: Mesh, keep: float) -> Mesh:
     """Reduce the number of triangles where the surface is flat (quadric errors, as in fast-simplification).
 
+    The surface stays closed. Where thin parts come to touch, an edge may belong to four triangles.
+
     Args:
         mesh: The surface.
         keep: Share of the triangles to keep, above 0 and at most 1.
