@@ -12,6 +12,10 @@ from .metrics import METRICS as METRICS
 from .output import write_comparison as write_comparison
 from .output import write_evaluation as write_evaluation
 from .result import Evaluation as Evaluation
+from .trees import TreeBin as TreeBin
+from .trees import TreeScores as TreeScores
+from .trees import cl_dice as cl_dice
+from .trees import score_tree as score_tree
 
 __all__ = [
     "EVALUATION_FOLDER",
@@ -22,10 +26,14 @@ __all__ = [
     "Evaluation",
     "Grid",
     "SideChoice",
+    "TreeBin",
+    "TreeScores",
+    "cl_dice",
     "evaluate_case",
     "evaluate_masks",
     "evaluate_run",
     "is_run",
+    "score_tree",
     "write_comparison",
     "write_evaluation",
 ]
