@@ -29,8 +29,8 @@ Eigenvalues = tuple[_Floats, _Floats, _Floats]
 
 #: Kernels end at this many standard deviations; what lies beyond is 0.05 % of a Gaussian.
 _TRUNCATE = 3.5
-#: Voxels along the first two axes of a block: the fastest of eight shapes that were tried on 278 slices, by 5 to
-#: 20 %, at all scales from 0.7 to 4.5 mm.
+#: Voxels along the first two axes of a block: of eight shapes tried on 278 slices the fastest, by 5 to
+#: 20 %, at scales from 0.7 to 4.5 mm.
 _BLOCK = (8, 128)
 #: Orders of the derivative along the axes for xx, yy, zz, xy, xz, yz.
 _ORDERS = ((2, 0, 0), (0, 2, 0), (0, 0, 2), (1, 1, 0), (1, 0, 1), (0, 1, 1))
