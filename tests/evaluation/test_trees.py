@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hilum.core.errors import InputError, UsageError
+from hilum.evaluation.tree_metrics import TREE_METRICS, tree_values
 from hilum.evaluation.trees import branch_labels, cl_dice, score_tree
 from hilum.imaging.skeleton import skeletonize
 from support.tubes import draw_tubes
@@ -181,3 +182,25 @@ def test_what_does_not_fit_is_refused(whole):
         score_tree(whole, whole, SPACING, ignore=whole[1:])
     with pytest.raises(UsageError, match="bins_mm"):
         score_tree(whole, whole, SPACING, bins_mm=(0, 2, 2))
+
+
+def test_each_metric_has_a_value_or_a_reason(whole):
+    values = tree_values(score_tree(tubes(STEM, LEFT), whole, SPACING))
+    assert list(values) == list(TREE_METRICS)
+    assert all(value.value is not None and value.reason is None for value in values.values())
+    assert values["leakage_volume"].unit == "mL"
+    empty = tree_values(score_tree(np.zeros(SHAPE, bool), whole, SPACING))
+    assert "prediction" in empty["tree_precision"].reason
+    assert "prediction" in empty["cl_dice"].reason
+    assert empty["td"].value == 0
+    dot = np.zeros((4, 4, 4), bool)
+    dot[1, 1, 1] = True
+    assert "branch" in tree_values(score_tree(dot, dot, (1, 1, 1)))["bd"].reason
+
+
+def test_values_from_a_diameter_on_are_those_of_its_bins(whole):
+    scores = score_tree(tubes(STEM, LEFT), whole, SPACING, diameter_mm=np.where(tubes(STEM), 7.0, 4.8))
+    assert tree_values(scores, 5.0)["bd"].value == 1
+    assert tree_values(scores)["bd"].value == pytest.approx(2 / 3)
+    thin = score_tree(whole, whole, SPACING, diameter_mm=np.full(SHAPE, 2.5))
+    assert "diameter" in tree_values(thin, 5.0)["td"].reason

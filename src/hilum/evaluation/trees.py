@@ -18,8 +18,9 @@ Definitions, with R the reference and P the prediction, both in voxels of one gr
   (Shit 2021, arXiv:2003.07311).
 
 Voxel counts depend on spacing and direction, so lengths are also given in mm: each voxel of a skeleton stands
-for half of the steps to its neighbours. All of these say nothing without the diameter to which the reference
-reaches: they are given by bins of diameter too.
+for half of the steps to its neighbours. Thinning may lose a tube that is straight along an axis and an even
+number of voxels wide, as a drawn trachea can be; lengths and branches then leave it out. None of these says
+much without the diameter to which the reference reaches: they are given by bins of diameter too.
 """
 
 from __future__ import annotations
