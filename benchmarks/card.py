@@ -123,7 +123,7 @@ def rows(value: object, name: str = "") -> Iterator[tuple[str, str]]:
         items = [(str(place), one) for place, one in enumerate(value)]
     flat = [(key, one) for key, one in items if not isinstance(one, (dict, list))]
     if flat:
-        yield name, ", ".join(f"{key} {number(one)}" for key, one in flat)
+        yield name or "all", ", ".join(f"{key} {number(one)}" for key, one in flat)
     for key, one in items:
         if isinstance(one, (dict, list)):
             yield from rows(one, f"{name} · {key}" if name else str(key))
