@@ -18,7 +18,7 @@ from hilum.study.explore import explore
 from hilum.study.figures import draw
 from hilum.study.intensities import CENTRES, EDGES, Region, Stack, count_intensities, percentile
 from hilum.study.mixture import best_threshold, dice_at, fit_mixture, overlap
-from hilum.study.output import write_exploration
+from hilum.study.output import render, write_exploration
 from support.real_data import real_folder
 
 
@@ -172,6 +172,24 @@ def test_many_subjects_are_drawn_as_a_map(tmp_path, chests):
     assert "<polyline" not in drawn["subjects"]
 
 
+def test_one_subject_of_rounded_values_leaves_no_comb_in_the_pooled_curve(tmp_path, chests):
+    prepare(chests, tmp_path / "ds")
+    found = explore(tmp_path / "ds")
+    even = np.rint(1e6 * (gaussian(-800, 90) + gaussian(20, 60)))
+    rounded = np.zeros_like(even)
+    rounded[::8] = np.add.reduceat(even, np.arange(0, even.size, 8))
+    subjects = tuple(
+        replace(one, histograms={**one.histograms, Region.LUNGS: counts, Region.BODY: counts})
+        for one, counts in zip(found.subjects, (even, rounded), strict=True)
+    )
+    pooled = {**found.pooled, Region.LUNGS: 0.5 * even + 0.5 * rounded}
+    drawn = {one.name: str(one.plots[0]) for one in draw(replace(found, subjects=subjects, pooled=pooled))}
+    points = drawn["pooled"].split("<polyline")[1].split('points="')[1].split('"')[0].split()
+    moves = np.sign(np.diff([float(point.split(",")[1]) for point in points]))
+    moves = moves[moves != 0]
+    assert np.count_nonzero(moves[1:] != moves[:-1]) == 3  # two peaks and the valley between
+
+
 def test_a_subject_that_stands_out_is_found(tmp_path, write_pair):
     def shifted(volume, labels):
         from hilum.core.volume import Volume
@@ -181,7 +199,10 @@ def test_a_subject_that_stands_out_is_found(tmp_path, write_pair):
     for seed in range(9):
         write_pair(tmp_path / "in", f"s{seed}", seed, change=shifted if seed == 4 else None)
     prepare(tmp_path / "in", tmp_path / "ds")
-    odd = explore(tmp_path / "ds").outliers
+    found = explore(tmp_path / "ds")
+    assert found.hu_scale["off"] == (4,)
+    assert "off in 1 (4)" in render(found)
+    odd = found.outliers
     assert {outlier.number for outlier in odd} == {4}
     assert {"mean_hu", "p50_hu"} <= {outlier.feature for outlier in odd}
 

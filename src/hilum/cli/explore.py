@@ -47,6 +47,9 @@ def command(
     if found.threshold is not None:
         best = f"best threshold {found.threshold.hu:.0f} HU, Dice {found.threshold.dice:.3f}"
         say(f"{len(found.subjects)} subjects, {best} -> {out / 'explore.html'}", quiet=quiet)
+    off = found.hu_scale["off"]
+    if off:
+        say(f"HU scale off: {', '.join(map(str, off))}", quiet=quiet)
     odd = sorted({one.number for one in found.outliers})
     if odd:
         say(f"stand out: {', '.join(map(str, odd))}", quiet=quiet)

@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import HilumError, InputError
+from hilum.core.flags import FlagCode
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
 from hilum.datasets.index import Dataset, load_dataset
 from hilum.datasets.slices import cut_slices, frame_of
 from hilum.io import read
 from hilum.quality import check_volume
+from hilum.quality.hu_scale import calibration_flags
 from hilum.study.intensities import CENTRES, EDGES, Region, Stack, SubjectIntensities, count_intensities
 from hilum.study.mixture import Mixture, Threshold, best_threshold, dice_at, fit_mixture, overlap
 from hilum.tasks.registry import load_model
@@ -85,6 +87,16 @@ class Exploration:
     failed: tuple[tuple[str, HilumError], ...]
     notes: tuple[str, ...]
 
+    @property
+    def hu_scale(self) -> dict[str, tuple[int, ...]]:
+        """Numbers of the subjects whose HU scale is ``usual``, ``off`` or ``unknown`` by the quality gate."""
+        out: dict[str, list[int]] = {"usual": [], "off": [], "unknown": []}
+        words = {FlagCode.CALIBRATION_OFF: "off", FlagCode.CALIBRATION_UNKNOWN: "unknown"}
+        for one in self.subjects:
+            flags = calibration_flags(one.calibration)
+            out[words[flags[0].code] if flags else "usual"].append(one.number)
+        return {word: tuple(numbers) for word, numbers in out.items()}
+
 
 #: Features that are compared between subjects, with their titles.
 FEATURES = {
@@ -92,7 +104,7 @@ FEATURES = {
     "sd_hu": "Standard deviation of the lungs, HU",
     "p15_hu": "15th percentile of the lungs, HU",
     "p50_hu": "Median of the lungs, HU",
-    "dense_percent": "Share of the lungs at or above -450 HU, %",
+    "dense_percent": "Share of the lungs at or above −450 HU, %",
     "body_median_hu": "Median of the body, HU",
     "overlap": "Overlap of lung and body",
     "best_threshold_hu": "Best threshold, HU",

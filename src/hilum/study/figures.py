@@ -55,7 +55,7 @@ def _pooled(found: Exploration) -> list[Markup]:
         (Region.BODY, _BODY, "body"),
     )
     curves = [
-        (_smooth(found.pooled[region]) * 100, colour, name)
+        (_smooth(found.pooled[region], _widest(found)) * 100, colour, name)
         for region, colour, name in lines
         if region in found.pooled
     ]
@@ -75,7 +75,7 @@ def _pooled(found: Exploration) -> list[Markup]:
 def _mixture(found: Exploration) -> list[Markup]:
     """Two Gaussians in lungs and body together, and in the lungs alone."""
     return [
-        _mixture_chart(title, mixture, _smooth(density) * 100)
+        _mixture_chart(title, mixture, _smooth(density, _widest(found)) * 100)
         for mixture, title, density in (
             (found.mixture, "Lungs and body together", _both(found)),
             (found.inside, "Lungs alone", found.pooled[Region.LUNGS]),
@@ -90,7 +90,9 @@ def _mixture_chart(title: str, mixture: Mixture | None, density: _Floats) -> Mar
     chart.area(CENTRES[1:-1], density, _GREY, 0.5)
     if mixture is not None:
         for part, colour in ((0, _LUNG), (1, _BODY)):
-            name = f"{mixture.means[part]:.0f} ± {mixture.sds[part]:.0f} HU, {mixture.weights[part]:.0%}"
+            name = (
+                f"{mixture.means[part]:.0f} ± {mixture.sds[part]:.0f} HU, {100 * mixture.weights[part]:.0f} %"
+            )
             chart.curve(CENTRES, parts[part], colour, name=name.replace("-", "−"))
         if mixture.crossing is not None:
             chart.upright(mixture.crossing, _MARK, dashed=True)
@@ -257,14 +259,29 @@ def _calibration_chart(found: Exploration, feature: str, title: str, usual: tupl
     return chart.draw(f"{title}: HU of each subject")
 
 
-def _smooth(density: _Floats) -> _Floats:
-    """Return the closed bins, smoothed; the two open end bins are not on the axis."""
-    inner = density[1:-1]
-    dense = (EDGES[1:-1] > -900) & (EDGES[1:-1] < 100)
-    step = dense.sum() / max(1, np.count_nonzero(inner[dense]))
+def _smooth(density: _Floats, step: float | None = None) -> _Floats:
+    """Return the closed bins, smoothed; the two open end bins are not on the axis.
+
+    Args:
+        density: A histogram over ``CENTRES``.
+        step: Distance of its HU values; None takes it from the histogram itself.
+    """
+    step = _step(density) if step is None else step
     sigma = _SMOOTH_HU if step < 2 else max(_SMOOTH_HU, step)
-    out: _Floats = gaussian_filter1d(inner, sigma, mode="constant")
+    out: _Floats = gaussian_filter1d(density[1:-1], sigma, mode="constant")
     return out
+
+
+def _step(density: _Floats) -> float:
+    """Return the mean distance of the HU values that occur between lung and soft tissue."""
+    dense = (EDGES[1:-1] > -900) & (EDGES[1:-1] < 100)
+    return float(dense.sum() / max(1, np.count_nonzero(density[1:-1][dense])))
+
+
+def _widest(found: Exploration) -> float:
+    """Return the largest step of any subject: in pooled histograms others would hide it, but not its comb."""
+    body = [one.histograms.get(Region.BODY, one.histograms[Region.LUNGS]) for one in found.subjects]
+    return max(_step(counts.astype(np.float64)) for counts in body)
 
 
 #: Name, caption and painter of each figure, in order.

@@ -18,6 +18,8 @@ from hilum.study.intensities import EDGES, PERCENTILES, Region, percentile
 __all__ = ["write_exploration"]
 
 _BIN_HU = 10
+#: Subjects with a wrong HU scale that the summary names; all are in subjects.csv.
+_MOST_NAMED = 12
 _SCHEMA = "hilum.explore/1"
 _TITLES = {
     Region.LUNGS: "Lungs",
@@ -104,19 +106,32 @@ def _facts(found: Exploration) -> list[tuple[str, str]]:
             )
         )
     if found.overlap is not None:
-        out.append(("Overlap of lung and body", f"{found.overlap:.1%} of their histograms"))
+        out.append(("Overlap of lung and body", f"{100 * found.overlap:.1f} % of their histograms"))
     for title, mixture in (
         ("Two components, lungs and body", found.mixture),
         ("Two components, lungs", found.inside),
     ):
         if mixture is not None:
             parts = [
-                f"{m:.0f} ± {s:.0f} HU ({w:.0%})"
+                f"{m:.0f} ± {s:.0f} HU ({100 * w:.0f} %)"
                 for m, s, w in zip(mixture.means, mixture.sds, mixture.weights, strict=True)
             ]
             meet = "" if mixture.crossing is None else f", equally likely at {mixture.crossing:.0f} HU"
             out.append((title, " and ".join(parts) + meet))
-    return out
+    out.append(("HU scale", _scale(found)))
+    return [(title, words.replace("-", "−")) for title, words in out]
+
+
+def _scale(found: Exploration) -> str:
+    """Say in how many subjects air and soft tissue are at their usual HU, and name the others."""
+    groups = found.hu_scale
+    parts = [f"usual in {len(groups['usual'])} of {len(found.subjects)} subjects"]
+    for word in ("off", "unknown"):
+        numbers = groups[word]
+        if numbers:
+            named = ", ".join(map(str, numbers[:_MOST_NAMED]))
+            parts.append(f"{word} in {len(numbers)} ({named}{', …' if len(numbers) > _MOST_NAMED else ''})")
+    return ", ".join(parts)
 
 
 def _region_rows(found: Exploration) -> list[tuple[str, list[str]]]:
@@ -246,6 +261,7 @@ def _summary(found: Exploration) -> dict[str, Any]:
         "slices": sum(one.slices for one in found.subjects),
         "best_threshold": found.threshold,
         "overlap": found.overlap,
+        "hu_scale": found.hu_scale,
         "mixture_lungs_and_body": found.mixture,
         "mixture_lungs": found.inside,
         "subjects_that_stand_out": sorted({one.number for one in found.outliers}),
