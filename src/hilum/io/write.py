@@ -28,6 +28,7 @@ from hilum.io.safe_text import utf8_safe, utf8_safe_json
 
 __all__ = [
     "LabelFormat",
+    "write_bytes",
     "write_csv",
     "write_json",
     "write_labels",
@@ -192,6 +193,18 @@ def write_text(path: Path | str, text: str, *, private: bool = False) -> Path:
     path = Path(path)
     with atomic_file(path, private=private) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(utf8_safe(text))
+    return path
+
+
+def write_bytes(path: Path | str, content: bytes) -> Path:
+    """Write bytes as they are.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    path = Path(path)
+    with atomic_file(path) as part:
+        part.write_bytes(content)
     return path
 
 
