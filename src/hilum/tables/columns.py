@@ -38,8 +38,8 @@ class Column:
         name: Header in snake_case, with the unit at its end.
         title: Name for people, without the unit.
         kind: What it holds.
-        group: What it is about: ``scan``, ``acquisition``, ``quality``, the name of a task, ``model``, ``run`` or
-            ``covariates``.
+        group: What it is about: ``scan``, ``acquisition``, ``quality``, the name of a task, ``model``,
+            ``run`` or ``covariates``.
         unit: Unit for people; empty for none.
         meaning: What it holds, in words: the formula of a measure.
         measure: Identifier of the measure; empty for any other column.

@@ -31,8 +31,8 @@ def join(table: ScanTable, files: Sequence[tuple[Path, str]], *, on: str = "scan
 
     Args:
         table: The table of scans.
-        files: Each CSV, parted by commas, semicolons or tabs, with a header; and the first part of the names of
-            its scans where several folders of results are put together, such as ``hospital-a/``.
+        files: Each CSV, parted by commas, semicolons or tabs, with a header; and the first part of the names
+            of its scans where several folders of results are put together, such as ``hospital-a/``.
         on: The column with the names of the scans: as in the table, or as the files were called.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The failures of a batch, from its private ``failed.csv``; what goes on into tables and pages holds no path."""
+"""The failures of a batch, from its private ``failed.csv``; what goes on from here holds no path."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def read_scan(place: ScanFolder) -> ScanFiles:
         kind = schema.partition("/")[0]
         if isinstance(other, str) and other.startswith(f"{kind}/") and other != schema:
             raise UsageError(
-                f"{name} of {place.scan} has the layout {shown(other)}, but this version of hilum reads {schema}.",
+                f"{name} of {place.scan} has the layout {shown(other)}; this hilum reads {schema}.",
                 Sentence("Make its results again with {verb:segment}, or take its folder away."),
             )
     again = Sentence("Make it again with {verb:segment}.")
@@ -173,7 +173,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _of_a_scan(run: Path) -> bool:
-    """Whether a ``run.json`` without measures beside it is that of a scan, not of a training or an evaluation."""
+    """Whether a ``run.json`` without measures beside it is that of a scan, not of a training."""
     try:
         data = read_json(run)
     except InputError:

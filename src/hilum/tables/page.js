@@ -32,7 +32,8 @@ function format(value, column) {
   return (value < 0 ? MINUS : "") + whole + (rest ? "." + rest : "");
 }
 const label = (c) => c.title + (c.unit ? ` [${c.unit}]` : "");
-const shownColumns = () => columns.filter((c) => state.shown.has(c.name));
+const place = (c) => (D.shown.includes(c.name) ? D.shown.indexOf(c.name) : D.shown.length);
+const shownColumns = () => columns.filter((c) => state.shown.has(c.name)).sort((a, b) => place(a) - place(b));
 
 // Filter and sort
 function matches(r, skip) {
@@ -163,6 +164,8 @@ function start() {
   for (const [id, wanted] of [["hist-x", preferred("lungs_volume_ml")], ["dots-x", preferred("lungs_volume_ml")], ["dots-y", preferred("lungs_tissue_mass_g", "lungs_mean_hu")]])
     options($(id), numbers, wanted);
   drawChoices();
+  $("charts").open = numbers.length > 0 && matchMedia("(min-width: 901px)").matches;
+  document.querySelector("h1 a")?.addEventListener("click", () => { $("failed").open = true; });
   let wait = 0;
   $("search").addEventListener("input", () => { clearTimeout(wait); wait = setTimeout(() => { state.search = $("search").value; update(false); }, 80); });
   $("flag").addEventListener("change", () => { state.flag = $("flag").value; update(false); });
@@ -190,7 +193,7 @@ function drawChoices() {
 }
 
 // Charts
-const W = 620, H = 230, LEFT = 58, BOTTOM = 36, TOP = 10, RIGHT = 14;
+const W = 620, H = 200, LEFT = 58, BOTTOM = 36, TOP = 10, RIGHT = 14;
 function ticks(low, high, count) {
   const span = high - low || Math.abs(high) || 1, raw = span / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);

@@ -104,7 +104,7 @@ def _data(table: ScanTable, out: Path) -> dict[str, Any]:
             for column in chosen
         ],
         "values": [_packed(column, table.column(column.name)) for column in chosen],
-        "shown": [column.name for column in chosen if column.name in _SHOWN],
+        "shown": [name for name in _SHOWN if any(column.name == name for column in chosen)],
     }
 
 
