@@ -29,6 +29,7 @@ PACKAGES = {
     "evaluation": "Metrics, paired tests and comparisons.",
     "training": "Training of networks. Needs `hilum[train]`.",
     "report": "The page of a result.",
+    "tables": "Many results in one table and on one page.",
 }
 
 

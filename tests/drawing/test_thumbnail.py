@@ -40,7 +40,7 @@ def test_the_axes_of_the_file_do_not_matter(boxes):
 def test_the_picture_is_small_and_has_the_proportions_of_the_body(boxes):
     labels = boxes.segmentations["lungs"].labels
     image = Image.open(io.BytesIO(thumbnail_png(boxes.volume, [labels])))
-    # The lungs take 64 x 70 mm, with 22 mm of margin cut by the scan: 80 x 118 mm, rounded to voxels.
+    # The lungs take 64 x 70 mm, with 22 mm of margin cut by the scan: 80 x 120 mm in whole voxels.
     assert image.height == LONGEST_PIXELS
     assert image.width == pytest.approx(LONGEST_PIXELS * 80 / 120, abs=3)
 

@@ -31,7 +31,8 @@ def shown(page: Path, profile: Path, steps: str = "", size: str = "1366,768") ->
     """
     if steps:
         text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
-        script = f"<script>{{let out;{steps};document.body.dataset.out=JSON.stringify(out);}}</script></body>"
+        run = f"(async()=>{{let out;{steps};document.body.dataset.out=JSON.stringify(out)}})()"
+        script = f"<script>{run}</script></body>"
         page = page.with_name("driven.html")
         page.write_text(text.replace("</body>", script), "utf-8")
     command = [
@@ -131,22 +132,22 @@ def test_the_page_comes_alive_under_its_own_policy(results, make_scan, tmp_path)
 
 @needs_browser
 def test_pictures_beside_the_page_are_allowed_by_its_policy(results, tmp_path):
-    """The steps cannot run under the policy, so the picture itself is asked: a shot of the page has its blue."""
+    """No step can run under the policy, so the outlines of left lungs are counted in a shot."""
     image = pytest.importorskip("PIL.Image")
     write_tables(results)
-    shot = tmp_path / "shot.png"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1366,1200"]
-    own = [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000", f"--screenshot={shot}"]
-    subprocess.run(
-        [BROWSER, *flags, *own, (results / "index.html").as_uri()],
-        capture_output=True,
-        check=True,
-        timeout=300,
-    )
-    with image.open(shot) as picture:
-        pixels = picture.convert("RGB").getcolors(2**24)
-    orange = sum(n for n, (r, g, b) in pixels if r > 200 and 110 < g < 180 and b < 110)
-    assert orange > 100  # outline of the left lung; nothing else on the page is of this colour
+    counts = []
+    for name in ("with", "without"):
+        shot = tmp_path / f"{name}.png"
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1366,1200"]
+        own = [f"--user-data-dir={tmp_path / name}", "--virtual-time-budget=3000", f"--screenshot={shot}"]
+        command = [BROWSER, *flags, *own, (results / "index.html").as_uri()]
+        subprocess.run(command, capture_output=True, check=True, timeout=300)
+        with image.open(shot) as picture:
+            pixels = picture.convert("RGB").getcolors(2**24)
+        counts.append(sum(n for n, (r, g, b) in pixels if r > 200 and 110 < g < 180 and b < 110))
+        for thumbnail in results.rglob("thumbnail.png"):
+            thumbnail.unlink()
+    assert counts[0] > counts[1] + 100
 
 
 SORT = """
@@ -210,14 +211,16 @@ def test_search_finds_words_in_names_and_texts_and_unknown_values_come_last(tmp_
         + """
 press("lungs_volume_ml"); out = { up: names() };
 press("lungs_volume_ml"); out.down = names();
-document.getElementById("search").value = "b70F scan";
-document.getElementById("search").dispatchEvent(new Event("input"));
+type(document.getElementById("search"), "b70F scan");
+await new Promise((done) => setTimeout(done, 500)); // it waits until nobody types
+out.found = names();
 const box = document.querySelector("#columns input"); box.click();
 out.cell = document.querySelectorAll("thead th").length;
 """,
     )
     assert out["up"] == [f"site/scan-{n}" for n in (4, 3, 2, 1, 0)]
     assert out["down"] == [f"site/scan-{n}" for n in (1, 2, 3, 4, 0)]
+    assert out["found"] == ["site/scan-3", "site/scan-1"]
     assert out["cell"] == 5  # picture, scan, flags, volume, and the one just chosen
 
 
