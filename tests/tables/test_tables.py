@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -351,3 +352,17 @@ def test_the_command_wants_a_folder_for_several(results, tmp_path, capsys):
     assert "Add -o FOLDER." in capsys.readouterr().err
     assert run(["table", str(results), str(results / "b"), "-o", str(tmp_path / "all")]) == 0
     assert len(rows(tmp_path / "all" / "scans.csv")) == 5
+
+
+# -- the documentation ----------------------------------------------------------------------------------
+
+
+def test_the_documented_columns_are_those_that_are_written(results, monkeypatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(root / "docs" / "generators"))
+    from tables_page import tables_page
+
+    documented = re.findall(r"^\| `(\w+)` \|", tables_page(), re.M)
+    names = read_results([results, results / "b"]).names
+    expected = [name for name in documented if "pleura" not in name and name != "lungs_failure_probability"]
+    assert names == expected  # of lungs alone, by a model without an estimate of its confidence
