@@ -193,7 +193,7 @@ function drawChoices() {
 }
 
 // Charts
-const W = 620, H = 200, LEFT = 58, BOTTOM = 36, TOP = 10, RIGHT = 14;
+const W = matchMedia("(max-width: 600px)").matches ? 400 : 620, H = 200, LEFT = 58, BOTTOM = 36, TOP = 10, RIGHT = 20;
 function ticks(low, high, count) {
   const span = high - low || Math.abs(high) || 1, raw = span / count, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
@@ -204,7 +204,7 @@ function axes(x, y, titleX, titleY) {
   const at = (list, from, to) => (v) => from + ((v - list[0]) / (list[list.length - 1] - list[0])) * (to - from);
   const px = at(x, LEFT, W - RIGHT), py = at(y, H - BOTTOM, TOP), parts = [], number = { number: true };
   for (const v of y) parts.push(element("path", { d: `M${LEFT} ${py(v)}H${W - RIGHT}`, stroke: "#e3e8eb" }), element("text", { x: LEFT - 6, y: py(v) + 4, "text-anchor": "end" }, format(v, number)));
-  const every = Math.ceil(x.length / 9);
+  const every = Math.ceil(x.length / (W / 69));
   x.forEach((v, i) => { if (i % every === 0) parts.push(element("text", { x: px(v), y: H - BOTTOM + 15, "text-anchor": "middle" }, format(v, number))); });
   parts.push(element("text", { x: (LEFT + W - RIGHT) / 2, y: H - 5, "text-anchor": "middle" }, titleX));
   parts.push(element("text", { x: 11, y: H / 2 - 10, "text-anchor": "middle", transform: `rotate(-90 11 ${H / 2 - 10})` }, titleY));
@@ -231,12 +231,13 @@ function drawHistogram() {
   $("hist").replaceChildren(element("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": `Histogram of ${label(column)}` }, ...parts));
   const mean = values.reduce((a, b) => a + b, 0) / values.length, half = [...values].sort((a, b) => a - b), m = half.length >> 1;
   const median = half.length % 2 ? half[m] : (half[m - 1] + half[m]) / 2;
-  $("hist-note").textContent = `${values.length} scans, mean ${format(mean, column)}, median ${format(median, column)} ${column.unit}${missing(values.length)}`;
+  $("hist-note").textContent = `${values.length} scan${values.length === 1 ? "" : "s"}, mean ${format(mean, column)}, median ${format(median, column)} ${column.unit}${missing(values.length)}`;
 }
 function drawScatter() {
   const cx = byName.get($("dots-x").value), cy = byName.get($("dots-y").value);
   const points = order.map((r) => [cx.at(r), cy.at(r), r]).filter(([x, y]) => x !== null && y !== null);
   if (!points.length) { $("dots").replaceChildren(); $("dots-note").textContent = "No scan has both values."; return; }
+  const told = `${points.length} scan${points.length === 1 ? "" : "s"}`;
   const range = (k) => ticks(points.reduce((a, p) => Math.min(a, p[k]), Infinity), points.reduce((a, p) => Math.max(a, p[k]), -Infinity), 5);
   const { px, py, parts } = axes(range(0), range(1), label(cx), label(cy));
   for (const [least, most, colour] of [[0, 1, "#4d8294"], [2, 2, "#e3a008"], [3, 3, "#a3123a"]]) {
@@ -244,8 +245,8 @@ function drawScatter() {
     if (d) parts.push(element("path", { d, stroke: colour, "stroke-width": points.length > 800 ? 5 : 8, "stroke-linecap": "round", "stroke-opacity": 0.8, fill: "none" }));
   }
   const ring = element("circle", { r: 6, fill: "none", stroke: "#15202b", "stroke-width": 1.6, visibility: "hidden" });
-  const svg = element("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label(cy)} over ${label(cx)}, ${points.length} scans` }, ...parts, ring);
-  const note = `${points.length} scans${missing(points.length)}. Amber: check; red: values withheld. Point at a dot for its scan.`;
+  const svg = element("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label(cy)} over ${label(cx)}, ${told}` }, ...parts, ring);
+  const note = `${told}${missing(points.length)}. Amber: check; red: values withheld. Point at a dot for its scan.`;
   let near = null;
   svg.addEventListener("mousemove", (event) => {
     const box = svg.getBoundingClientRect(), scale = Math.max(W / box.width, H / box.height);
