@@ -43,7 +43,7 @@ def test_there_is_one_row_a_scan_named_by_its_folder_in_natural_order(results):
     assert [row["flags"] for row in found] == ["calibration_unknown", "", "few_slices;thick_slices"]
     assert [row["flags_error"] for row in found] == ["0", "0", "1"]
     assert [row["kernel"] for row in found] == ["standard", "B70f", "standard"]
-    assert [row["contrast"] for row in found] == ["", "yes", ""]
+    assert [row["contrast"] for row in found] == ["no", "yes", "no"]
     whole = float(found[0]["lungs_volume_ml"])
     assert float(found[1]["lungs_volume_ml"]) == pytest.approx(0.5 * whole)
 
