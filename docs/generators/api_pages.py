@@ -30,6 +30,7 @@ PACKAGES = {
     "training": "Training of networks. Needs `hilum[train]`.",
     "layouts": "Where scans are found and where results go: folders, BIDS.",
     "report": "The page of a result.",
+    "tables": "Many results in one table and on one page.",
 }
 
 

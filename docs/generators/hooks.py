@@ -1,4 +1,4 @@
-"""The pages of the site that are made while it is built: command line, Python API, licences.
+"""The pages of the site that are made while it is built: command line, columns of tables, Python API, licences.
 
 MkDocs calls these functions. The pages exist in the built site only, so none of them can be older than the code.
 """
@@ -15,12 +15,14 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from mkdocs.utils import get_relative_url
+from tables_page import tables_page
 
 #: What the theme would load when a page is opened from the disk, and the copy in these pages.
 _SHIM, _OWN_SHIM = "https://unpkg.com/iframe-worker/shim", "javascripts/iframe-worker.js"
 #: Site path of each generated page and the function that returns it as Markdown.
 _PAGES: dict[str, Callable[[], str]] = {
     "reference/cli.md": cli_page,
+    "reference/tables.md": tables_page,
     "licences.md": licences_page,
 }
 

@@ -17,8 +17,10 @@ from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Confidence
 from hilum.core.sentences import Sentence
 from hilum.core.version import RUN_SCHEMA, __version__
+from hilum.drawing.thumbnail import thumbnail_png
 from hilum.io import (
     OutputFolder,
+    write_bytes,
     write_csv,
     write_json,
     write_label_names,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "MEASURES_SCHEMA",
+    "THUMBNAIL",
     "Format",
     "LabelFileNames",
     "check_owner",
@@ -59,6 +62,8 @@ __all__ = [
 MEASURES_SCHEMA = "hilum.measures/2"
 #: Columns of the long table ``measures.csv``, see :func:`measure_rows`.
 COLUMNS = ("task", "region", "measure", "value", "unit", "formula_id", "reason")
+#: Name of the small picture of a scan beside its report.
+THUMBNAIL = "thumbnail.png"
 #: Number of parent folders that are checked: results must not lie inside those of another scan.
 _NESTED = 8
 
@@ -137,7 +142,7 @@ def write_result(
         result: What :func:`hilum.segment` or :func:`hilum.measure` returned.
         folder: Folder for this scan; a former result of the same scan there is replaced as a whole.
         formats: Formats of the label maps; none for no label map.
-        report: Whether to write ``report.html``.
+        report: Whether to write ``report.html`` and ``thumbnail.png``.
         overwrite: Replace a result of another scan, too.
         series: What ``run.json`` says of the DICOM series, such as a salted hash of its UID.
 
@@ -157,9 +162,16 @@ def write_result(
         write_csv(out / "measures.csv", COLUMNS, measure_rows(result))
         if report:
             write_text(out / "report.html", render_report(result))
+            write_bytes(out / THUMBNAIL, thumbnail_png(result.volume, _maps(result)))
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
         write_json(out / "run.json", {**run_manifest(result, series), "files": files})
     return folder
+
+
+def _maps(result: Result) -> list[LabelVolume]:
+    """The label maps that were asked for, or all where none was."""
+    asked = [outcome.segmentation.labels for outcome in result.outcomes.values() if outcome.asked]
+    return asked or [outcome.segmentation.labels for outcome in result.outcomes.values()]
 
 
 @dataclass(frozen=True)

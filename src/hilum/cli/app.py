@@ -27,6 +27,7 @@ from hilum.cli import (
     prepare,
     segment,
     signals,
+    table,
     train,
 )
 from hilum.cli.console import flush, print_error, say_block, say_error
@@ -72,6 +73,7 @@ def _make_ready() -> None:
 for _name, _module in (
     ("segment", segment),
     ("measure", measure),
+    ("table", table),
     ("check", check),
     ("inspect", inspect),
     ("demo", demo),

@@ -18,7 +18,7 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS
 from hilum.core.volume import Volume
 
-__all__ = ["BIN_HU", "EDGES", "Survey", "survey", "tissue_permille"]
+__all__ = ["BIN_HU", "EDGES", "Survey", "bounding_box", "survey", "tissue_permille"]
 
 BIN_HU = 10
 _LOWEST, _HIGHEST = -1100, 300
@@ -86,7 +86,7 @@ def survey(scan: Volume, labels: LabelVolume) -> Survey:
         volume=volume,
         labels=lungs,
         file_orientation=orientation,
-        box=_bounding_box(lungs),
+        box=bounding_box(lungs),
         profiles={lung: tuple(np.zeros(n, np.int64) for n in volume.shape) for lung in LUNGS},
         histograms={lung: np.zeros(len(EDGES) - 1, np.int64) for lung in LUNGS},
         tissue={lung: np.zeros((nx, nz)) for lung in LUNGS},
@@ -134,7 +134,7 @@ def _histogram(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.bincount(bins, minlength=len(EDGES) - 1)
 
 
-def _bounding_box(labels: npt.NDArray[np.uint8]) -> Box | None:
+def bounding_box(labels: npt.NDArray[np.uint8]) -> Box | None:
     """Smallest box with all labelled voxels; None where there are none."""
     order = int(np.argmax(np.abs(labels.strides)))
     rest = [axis for axis in range(3) if axis != order]

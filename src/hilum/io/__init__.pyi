@@ -7,6 +7,7 @@ from .sources import Source as Source
 from .temporary import sweep as sweep
 from .tiff import write_hu_tiff as write_hu_tiff
 from .write import LabelFormat as LabelFormat
+from .write import write_bytes as write_bytes
 from .write import write_csv as write_csv
 from .write import write_json as write_json
 from .write import write_label_names as write_label_names
@@ -24,6 +25,7 @@ __all__ = [
     "read_labels",
     "scan_name",
     "sweep",
+    "write_bytes",
     "write_csv",
     "write_hu_tiff",
     "write_json",

@@ -31,6 +31,7 @@ from hilum.io.slicer_header import segmentation_header
 
 __all__ = [
     "LabelFormat",
+    "write_bytes",
     "write_csv",
     "write_json",
     "write_label_names",
@@ -206,6 +207,18 @@ def write_text(path: Path | str, text: str, *, private: bool = False) -> Path:
     path = Path(path)
     with atomic_file(path, private=private) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(utf8_safe(text))
+    return path
+
+
+def write_bytes(path: Path | str, content: bytes) -> Path:
+    """Write bytes as they are.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    path = Path(path)
+    with atomic_file(path) as part:
+        part.write_bytes(content)
     return path
 
 

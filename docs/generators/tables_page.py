@@ -1,0 +1,63 @@
+"""The columns of the tables of many scans, from the objects that write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hilum.anatomy.pleura import FLUID, SIDES
+from hilum.core.labels import LUNGS, PLEURA, LabelRegion
+from hilum.measures import MeasureDef
+from hilum.measures.registry import REGISTRY
+from hilum.tables.columns import (
+    AFTER,
+    BEFORE,
+    RESULTS,
+    SCAN,
+    Column,
+    confidence_column,
+    measure_column,
+    model_columns,
+)
+from hilum.tasks.pleura.measures import DEFINITIONS
+
+__all__ = ["tables_page"]
+
+_INTRO = """# Columns of the tables
+
+This page is made from the program itself. `scans.csv`, `scans.parquet`, the sheet `scans` of `scans.xlsx` and the page
+`index.html` have the same columns in this order; columns of covariates follow them. A column of a measure is called
+after region, measure and unit. An empty field is a value that is unknown, with its reason in `measures_long.csv`, or
+one that was not asked for.
+
+A measure stands in the table for the whole structures by side. Those of the thirds of the lungs are in
+`measures_long.csv`. [Measures](../concepts/measures.md) has every formula.
+"""
+
+
+def tables_page() -> str:
+    """Return the page as Markdown."""
+    lungs = (LUNGS.name, LUNGS.regions, tuple(REGISTRY.values()))
+    pleura = (PLEURA.name, SIDES.regions, DEFINITIONS)
+    parts = [_INTRO, _table("Scan", [SCAN, RESULTS]), _table("Acquisition and flags", BEFORE)]
+    parts.append(_table("Confidence", [confidence_column(LUNGS.name)]))
+    parts += [_table(title, _measured(*what)) for title, what in (("Lungs", lungs), ("Pleura", pleura))]
+    parts.append(_table("Models", [*model_columns(LUNGS.name), *model_columns(PLEURA.name)]))
+    parts.append(_table("Run", AFTER))
+    return "\n".join(parts)
+
+
+def _measured(task: str, regions: Sequence[LabelRegion], measures: Sequence[MeasureDef]) -> Iterable[Column]:
+    for measure in measures:
+        for region in regions:
+            if region.name.endswith(PLEURA[FLUID].name) or task == LUNGS.name or measure.id == "volume":
+                about = {"title": measure.title, "unit": measure.unit, "formula": ""}
+                yield measure_column(task, region.name, region.title, measure.id, about)
+
+
+def _table(title: str, columns: Iterable[Column]) -> str:
+    rows = []
+    for column in columns:
+        meaning = f"{column.title}: {column.meaning}" if column.meaning else column.title
+        rows.append(f"| `{column.name}` | {column.kind.value} | {column.unit} | {meaning} |")
+    head = [f"## {title}", "", "| column | kind | unit | meaning |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows, ""])

@@ -1,0 +1,56 @@
+"""``hilum table``: the tables and the page of many scans, made again from their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum.cli.console import say
+from hilum.cli.options import Quiet
+from hilum.core.errors import UsageError
+
+__all__ = ["command"]
+
+
+def command(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULTS", help="Folders made by hilum segment, of any depth.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Folder for the tables; needed where several folders are put together.",
+            show_default="RESULTS",
+        ),
+    ] = None,
+    join: Annotated[
+        Path | None, typer.Option(help="CSV with further columns, such as age or diagnosis, one row a scan.")
+    ] = None,
+    on: Annotated[str, typer.Option(help="Its column with the names of the scans.")] = "scan",
+    quiet: Quiet = False,
+) -> int:
+    """Write scans.csv, measures_long.csv, scans.parquet, scans.xlsx and index.html from folders of results.
+
+    One row a scan, all measures by side. Several folders are put together in one table; where they hold scans
+    of the same name, names start with that of their folder.
+    """
+    # It brings pydantic and jinja2, which the help of a command does without.
+    from hilum.tables import write_tables
+
+    if out is None:
+        if len(results) > 1:
+            raise UsageError("Several folders were named, but no folder for their table.", "Add -o FOLDER.")
+        out = results[0]
+    table = write_tables(
+        out, results, join_with=join, on=on, notify=lambda sentence: say(sentence, to_stderr=True)
+    )
+    failed = f", {len(table.failures)} failed" if table.failures else ""
+    say(f"{len(table)} scan{'s' if len(table) != 1 else ''}{failed} -> {out / 'index.html'}", quiet=quiet)
+    return 0
