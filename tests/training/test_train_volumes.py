@@ -18,6 +18,7 @@ from hilum.cli.app import run as cli
 from hilum.core.errors import InputError, UsageError
 from hilum.datasets.prepare import prepare
 from hilum.io import read_labels, write_map, write_volume
+from hilum.models.card import read_card
 from hilum.models.registry import find_model
 from hilum.synthesis.phantoms import make_phantom
 from hilum.training.config import TrainConfig, load_config
@@ -118,6 +119,9 @@ def test_it_begins_with_given_weights(run: Path, dataset: Path, tmp_path: Path) 
         again = weights(train_volumes(dataset, tmp_path / str(number), config, initial=first))
         name = "network.head.weight"
         assert torch.allclose(again[name], weights(run)["mean.head.weight"], atol=0.2)
+        card = read_card(tmp_path / str(number) / "card.json", "")
+        assert card.training.settings["initial"] == first.name
+        assert len(str(card.training.settings["initial_sha256"])) == 64
     with pytest.raises(UsageError, match="shape"):
         train_volumes(dataset, tmp_path / "other", choices(1, "widths=[4, 4]"), initial=run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from hilum.datasets.split import Split
     from hilum.training.config import TrainConfig
 
-__all__ = ["OPSET", "make_card", "package_versions", "slice_card"]
+__all__ = ["OPSET", "first_weights", "make_card", "package_versions", "slice_card"]
 
 #: Version of the ONNX operators that networks are exported with.
 OPSET = 18
@@ -110,6 +111,22 @@ def package_versions() -> dict[str, str]:
     return {package: metadata.version(package) for package in ("torch", "monai", "lightning")}
 
 
+def first_weights(source: str | os.PathLike[str] | None) -> dict[str, str]:
+    """Return what a card says of the weights that a training began with; nothing where it began from scratch.
+
+    Args:
+        source: A run, a file of weights or the name of a shipped model. Only its last part is written.
+    """
+    if source is None:
+        return {}
+    path = Path(source)
+    file = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    about = {"initial": path.name}
+    if file.is_file():
+        about["initial_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return about
+
+
 def slice_card(
     *,
     name: str,
@@ -121,6 +138,7 @@ def slice_card(
     onnx: Path,
     figures: Figures,
     minutes: float,
+    initial: str | os.PathLike[str] | None,
 ) -> ModelCard:
     """Build the card of a slice network; it names no subject and no folder."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
@@ -150,7 +168,7 @@ def slice_card(
             seed=config.seed,
             fold=config.fold,
             versions=package_versions(),
-            settings={"bare_step_s": plan["bare_step_s"]},
+            settings={"bare_step_s": plan["bare_step_s"], **first_weights(initial)},
         ),
         figures=figures,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def finish_run(
     plan: dict[str, Any],
     monitor: TrainingMonitor,
     cache: SliceCache,
+    initial: str | os.PathLike[str] | None = None,
 ) -> None:
     """Export the best weights of a run, check them and write the card, last of all.
 
@@ -70,6 +72,7 @@ def finish_run(
         onnx=onnx,
         figures=figures,
         minutes=monitor.seconds / 60.0,
+        initial=initial,
     )
     write_text(folder / "card.md", card_text(card))
     write_json(folder / "card.json", card.as_dict())  # with it the run is complete

@@ -116,7 +116,7 @@ def train(
             trainer = make_trainer(folder, config, plan, all_callbacks, devices, nodes)
             _fit(trainer, module, cache, split, plan, config, folder)
             if trainer.is_global_zero:
-                finish_run(folder, data, config, split, asdict(plan), monitor, cache)
+                finish_run(folder, data, config, split, asdict(plan), monitor, cache, initial)
                 shutil.rmtree(folder / "cache", ignore_errors=True)
             if world > 1:
                 trainer.strategy.barrier("hilum-finished")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from hilum.models.card import (
 )
 from hilum.models.card_text import card_text
 from hilum.models.engine import open_session
-from hilum.training.cards import make_card, package_versions
+from hilum.training.cards import first_weights, make_card, package_versions
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done
 from hilum.training.config import TrainConfig
 from hilum.training.monitor import TrainingMonitor
@@ -65,6 +66,7 @@ def finish_run(
     labels: dict[str, int],
     monitor: TrainingMonitor,
     cases: int,
+    initial: str | os.PathLike[str] | None = None,
 ) -> None:
     """Export the best weights of a run, check them and write the card, last of all.
 
@@ -77,6 +79,7 @@ def finish_run(
         labels: Value of each label by its name.
         monitor: Holds the time that the training took.
         cases: How many cases were made.
+        initial: What the first weights were read from, for the card.
 
     Raises:
         ModelError: The checkpoint is damaged, or the exported model does not agree with the trained one.
@@ -109,6 +112,8 @@ def finish_run(
         parity=check_parity(network, onnx, scale_hu(first, config.hu_window)),
     )
     card = _card(folder, data, config, split, plan, labels, network, figures, monitor.seconds / 60.0, cases)
+    began = {**card.training.settings, **first_weights(initial)}
+    card = card.model_copy(update={"training": card.training.model_copy(update={"settings": began})})
     write_text(folder / "card.md", card_text(card))
     write_json(folder / "card.json", card.as_dict())  # with it the run is complete
 

@@ -122,7 +122,7 @@ def train_volumes(
             more_cases = [] if validation is None else validation(data, split)
             made = _fit(trainer, module, data, split, plan, config, folder, cases, more_cases)
             if trainer.is_global_zero:
-                finish_run(folder, data, config, split, plan, labels, monitor, made)
+                finish_run(folder, data, config, split, plan, labels, monitor, made, initial)
             if devices * nodes > 1:
                 trainer.strategy.barrier("hilum-finished")
     return folder
