@@ -29,6 +29,8 @@ PACKAGES = {
     "evaluation": "Metrics, paired tests and comparisons.",
     "training": "Training of networks. Needs `hilum[train]`.",
     "report": "The page of a result.",
+    "batch": "Many scans: jobs with keys, tables, resuming.",
+    "executors": "Where jobs are done: in this process or in several.",
 }
 
 
