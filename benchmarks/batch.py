@@ -3,8 +3,8 @@
 Phantoms of about 100 slices are made once; each scan is one of them with other noise. All scans are
 segmented by ``hilum segment --jobs 1`` and ``--jobs N``, and by N processes of ``--jobs 1`` that share the
 list (``--part``) and know nothing of each other: what the cores can give. Efficiency is the throughput of
-``--jobs N`` over theirs. Each process uses as many threads as it would in the batch. The memory (RSS) of the parent is
-looked at four times a second; its growth is that of the last quarter over that of the second.
+``--jobs N`` over theirs. Each process uses as many threads as it would in the batch. The memory (RSS)
+of the parent is looked at four times a second; growth is the last quarter over the second.
 
     python benchmarks/batch.py [--scans 300] [--phantoms 12] [--jobs 2] [--spacing 1.5 1.5 3.0]
 

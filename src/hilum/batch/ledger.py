@@ -134,7 +134,7 @@ class Ledger:
         if not self._code_ids:
             return named
         keys = [_text(source.path) + (f"#{source.study_uid}" if source.study_uid else "") for source in named]
-        if self._out is not None:
+        if self._out is not None and not all(key in self._numbers for key in keys):
             self._numbers = assign(self._out.with_name(f"{self._out.name}.subjects.json"), keys)
         for key in keys:
             self._numbers.setdefault(key, len(self._numbers))

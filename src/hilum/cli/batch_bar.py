@@ -20,6 +20,8 @@ __all__ = ["BatchBar", "words"]
 
 #: Seconds between two lines where no terminal shows a bar.
 EVERY_S = 30.0
+_TITLE = "segment"
+_WIDTH = 20  # characters of the bar, so that its words fit into 80 columns
 
 
 def words(counts: Counts, seconds: float) -> str:
@@ -63,7 +65,7 @@ class BatchBar:
     def __enter__(self) -> BatchBar:
         if self._shown and on_terminal(sys.stderr):
             self._bar = _rich_bar()
-            self._row = self._bar.add_task("hilum", total=None, what="")
+            self._row = self._bar.add_task(_TITLE, total=None, what="")
             self._bar.start()
         elif self._shown:
             threading.Thread(target=self._tell, daemon=True, name="progress").start()
@@ -102,6 +104,8 @@ class BatchBar:
             return
         self._bar.update(self._row, description=plain(name))
         yield self._update
+        self._bar.update(self._row, description=_TITLE)
+        self._update(0.0, "")
 
     def _update(self, fraction: float, what: str) -> None:
         counts = self._counts
@@ -117,7 +121,7 @@ def _rich_bar() -> Any:
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(_WIDTH),
         TextColumn("{task.fields[what]}", markup=False),
         TimeElapsedColumn(),
     )

@@ -32,6 +32,7 @@ _LOOK_S = 0.2
 _PATIENCE_S = 10.0
 #: Times that a process which was killed before it could begin is started again for the same job.
 _TRIES = 3
+_SIGKILL = 9  # Windows, which has no such signal, has no name for it either
 
 Job = TypeVar("Job")
 Value = TypeVar("Value")
@@ -235,7 +236,7 @@ class _Worker:
 def _died(code: int) -> HilumError:
     """Say how a process ended while it worked on a job."""
     hint = Sentence("Run it by itself; if it happens again, please report it.")
-    if code == -signal.SIGTERM or code == -getattr(signal, "SIGKILL", signal.SIGTERM):
+    if code == -_SIGKILL:
         return ResourceError("The process of the scan was killed, most likely because memory ran out.",
                              Sentence("Use fewer {option:jobs}, or a larger machine."))  # fmt: skip
     if code < 0:
