@@ -53,8 +53,8 @@ def test_the_pipeline_gives_label_map_measure_and_flag_of_a_new_task(scan) -> No
 
 def test_outputs_name_the_task_and_hold_only_what_was_requested(scan, tmp_path) -> None:
     folder = run(scan, OPTIONS).save(tmp_path / "out")
-    names = ["ball-uncertainty.nii.gz", "ball.nii.gz", "measures.csv", "measures.json", "report.html"]
-    assert sorted(path.name for path in folder.iterdir()) == [*names, "run.json"]
+    names = ["ball-uncertainty.nii.gz", "ball.nii.gz", "ball_labels.txt", "measures.csv", "measures.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [*names, "report.html", "run.json"]
     assert set(np.unique(nib.load(folder / "ball.nii.gz").dataobj)) == {0, 7}
     written = read_measures(folder)
     assert list(written.tasks) == ["lungs", "toy"]

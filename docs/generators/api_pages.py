@@ -28,6 +28,7 @@ PACKAGES = {
     "study": "Intensities of a dataset.",
     "evaluation": "Metrics, paired tests and comparisons.",
     "training": "Training of networks. Needs `hilum[train]`.",
+    "layouts": "Where scans are found and where results go: folders, BIDS.",
     "report": "The page of a result.",
     "batch": "Many scans: jobs with keys, tables, resuming.",
     "executors": "Where jobs are done: in this process or in several.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import Enum
 from os import PathLike
 from pathlib import Path
@@ -17,12 +17,22 @@ from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Confidence
 from hilum.core.sentences import Sentence
 from hilum.core.version import RUN_SCHEMA, __version__
-from hilum.io import OutputFolder, write_csv, write_json, write_labels, write_map, write_text, write_volume
+from hilum.io import (
+    OutputFolder,
+    write_csv,
+    write_json,
+    write_label_names,
+    write_labels,
+    write_map,
+    write_text,
+    write_volume,
+)
 from hilum.io.schema import check
 from hilum.io.text import read_json
 from hilum.measures.schema import MeasuresFile
 from hilum.report import render_report
 from hilum.tasks.registry import TASKS
+from hilum.tasks.spec import Task
 
 if TYPE_CHECKING:
     from hilum.result import Result
@@ -32,12 +42,16 @@ __all__ = [
     "COLUMNS",
     "MEASURES_SCHEMA",
     "Format",
+    "LabelFileNames",
     "check_owner",
+    "fingerprint_in",
     "measure_rows",
     "measures_dict",
     "parse_formats",
     "read_measures",
+    "run_manifest",
     "summary_line",
+    "write_label_maps",
     "write_phantoms",
     "write_result",
 ]
@@ -59,7 +73,7 @@ class Format(str, Enum):
     @property
     def suffix(self) -> str:
         """Ending of the file name, with the dot."""
-        return {"nifti": ".nii.gz", "nrrd": ".nrrd", "dicom-seg": ".dcm"}[self.value]
+        return {"nifti": ".nii.gz", "nrrd": ".seg.nrrd", "dicom-seg": ".dcm"}[self.value]
 
 
 def parse_formats(text: str) -> tuple[Format, ...]:
@@ -90,7 +104,7 @@ def check_owner(folder: str | PathLike[str], fingerprint: str) -> None:
     """
     folder = Path(folder)
     for above in (folder, *list(folder.parents)[:_NESTED]):
-        former = _fingerprint_in(above)
+        former = fingerprint_in(above / "run.json")
         if former is None or (above == folder and former == fingerprint):
             continue
         raise OutputError(
@@ -99,10 +113,10 @@ def check_owner(folder: str | PathLike[str], fingerprint: str) -> None:
         )
 
 
-def _fingerprint_in(folder: Path) -> str | None:
-    """Return the fingerprint of the scan whose results a folder holds; None where it holds none."""
+def fingerprint_in(manifest: Path) -> str | None:
+    """Return the fingerprint of the scan whose results a manifest describes; None where there is none."""
     with suppress(InputError):
-        run = read_json(folder / "run.json")
+        run = read_json(manifest)
         if isinstance(run, dict) and run.get("schema") == RUN_SCHEMA:
             return str(run.get("fingerprint", ""))
     return None
@@ -140,7 +154,7 @@ def write_result(
     if not overwrite:
         check_owner(folder, result.run.fingerprint)
     with OutputFolder(folder) as out:
-        _write_label_maps(result, out, [Format(one) for one in formats])
+        write_label_maps(result, out, formats)
         write_json(out / "measures.json", measures_dict(result))
         write_csv(out / "measures.csv", COLUMNS, measure_rows(result))
         if report:
@@ -150,18 +164,46 @@ def write_result(
     return folder
 
 
-def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> None:
+@dataclass(frozen=True)
+class LabelFileNames:
+    """Names of the files that hold the label maps of a scan, as they stand in its folder of results."""
+
+    def label_map(self, task: Task, suffix: str) -> str:
+        """Name of a label map with an ending such as ``.nii.gz``."""
+        return task.file_name(suffix)
+
+    def label_names(self, task: Task) -> str:
+        """Name of the file that names its values for ITK-SNAP."""
+        return task.file_name("_labels.txt")
+
+    def uncertainty(self, task: Task, suffix: str) -> str:
+        """Name of its uncertainty map with an ending such as ``.nii.gz``."""
+        return task.uncertainty_file_name(suffix)
+
+
+def write_label_maps(
+    result: Result,
+    out: Path,
+    formats: Iterable[Format | str],
+    names: LabelFileNames = LabelFileNames(),
+) -> None:
     """Write the label map and the uncertainty map of each task that was asked for.
 
-    A DICOM SEG holds at least one segment, so none is written of an empty label map, such as that of a pleura
-    without fluid and gas.
+    Beside label maps that ITK-SNAP opens lies a file with the names of their values. A DICOM SEG holds at
+    least one segment, so none is written of an empty label map, such as that of a pleura without fluid and
+    gas.
+
+    Raises:
+        OutputError: A file cannot be written.
+        UsageError: A DICOM SEG is wanted of a scan that was not read from DICOM.
     """
+    kinds = [Format(one) for one in formats]
     for name, outcome in result.outcomes.items():
         if not outcome.asked:
             continue
         task, found = TASKS[name], outcome.segmentation
-        for kind in formats:
-            path = out / task.file_name(kind.suffix)
+        for kind in kinds:
+            path = out / names.label_map(task, kind.suffix)
             if kind is Format.DICOM_SEG:
                 # highdicom takes longer to load than all else that writing needs; few ask for it.
                 from hilum.io.dicom.seg import write_dicom_seg
@@ -171,8 +213,10 @@ def _write_label_maps(result: Result, out: Path, formats: Iterable[Format]) -> N
                 write_dicom_seg(path, found.labels, result.volume, algorithm=f"hilum {found.model.name}")
             else:
                 write_labels(path, found.labels, result.volume, kind.value)
+        if {Format.NIFTI, Format.NRRD} & set(kinds):
+            write_label_names(out / names.label_names(task), found.labels.label_set)
         if found.confidence is not None and found.confidence.where is not None:
-            path = out / task.uncertainty_file_name(Format.NIFTI.suffix)
+            path = out / names.uncertainty(task, Format.NIFTI.suffix)
             write_map(path, found.confidence.where, result.volume, f"{name} uncertainty")
 
 

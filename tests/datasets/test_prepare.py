@@ -184,12 +184,12 @@ _KILLED_AT = """
 import os, signal, sys
 from hilum.io import atomic
 from hilum.datasets.prepare import prepare
-real = atomic._sync
+real = atomic.sync
 def sync(path):
     if path.name.endswith(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
     real(path)
-atomic._sync = sync
+atomic.sync = sync
 prepare(sys.argv[1], sys.argv[2])
 """
 

@@ -15,7 +15,7 @@ from hilum.imaging.overlap import dice
 from support.dicom_series import CANARY, write_series
 from support.plain_chest import build_chest
 
-FILES = ["lungs.nii.gz", "measures.csv", "measures.json", "report.html", "run.json"]
+FILES = ["lungs.nii.gz", "lungs_labels.txt", "measures.csv", "measures.json", "report.html", "run.json"]
 NO_REPORT = [name for name in FILES if name != "report.html"]
 
 
@@ -139,7 +139,7 @@ def test_nrrd_and_several_formats(scan, chest, tmp_path):
         run(["segment", str(scan), "-o", str(tmp_path), "-q", "--no-report", "--format", "nifti,nrrd"]) == 0
     )
     one = np.asanyarray(nib.load(tmp_path / "chest_one" / "lungs.nii.gz").dataobj)
-    other = sitk.ReadImage(str(tmp_path / "chest_one" / "lungs.nrrd"))
+    other = sitk.ReadImage(str(tmp_path / "chest_one" / "lungs.seg.nrrd"))
     assert np.array_equal(sitk.GetArrayFromImage(other).transpose(2, 1, 0), one)
     assert other.GetOrigin() == pytest.approx((chest.volume.affine[:3, 3] * [-1, -1, 1]).tolist())
 

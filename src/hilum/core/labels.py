@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-__all__ = ["LUNGS", "PLEURA", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side"]
+__all__ = ["LUNGS", "PLEURA", "Concept", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side", "Terms"]
 
 
 class Lung(IntEnum):
@@ -35,14 +35,54 @@ class Side(str, Enum):
 
 
 @dataclass(frozen=True)
+class Concept:
+    """A SNOMED CT concept: its code, and its meaning in words."""
+
+    code: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The concepts that programs which code a segment in parts look for (DICOM PS3.3 C.8.20.2).
+
+    Attributes:
+        type: What the segment is, without a side.
+        modifier: Its side; None where it has none.
+        region: The anatomic region that a finding lies in; None for anatomy, which is its own region.
+        finding: Whether it is a finding; else it is anatomy.
+    """
+
+    type: Concept
+    modifier: Concept | None = None
+    region: Concept | None = None
+    finding: bool = False
+
+
+@dataclass(frozen=True)
 class LabelInfo:
-    """Name, meaning, colour (sRGB, 0-255) and SNOMED CT code of one label value."""
+    """The meaning of one label value.
+
+    Attributes:
+        value: The value.
+        name: Name in every output.
+        title: Name for people.
+        colour: sRGB, 0 to 255.
+        snomed: SNOMED CT code of all that the label means, side included.
+        coded: The same in parts; None where the code is all there is.
+    """
 
     value: int
     name: str
     title: str
     colour: tuple[int, int, int]
     snomed: str
+    coded: Terms | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """The concepts of the label in parts."""
+        return self.coded or Terms(Concept(self.snomed, self.title))
 
 
 @dataclass(frozen=True)
@@ -149,6 +189,13 @@ class LabelSet(Mapping[int, LabelInfo]):
         return out
 
 
+_LUNG = Concept("39607008", "Lung")
+_RIGHT = Terms(_LUNG, Concept("24028007", "Right"))
+_LEFT = Terms(_LUNG, Concept("7771000", "Left"))
+_PLEURAL = Concept("3120008", "Pleura")
+_EFFUSION = Terms(Concept("60046008", "Pleural effusion"), region=_PLEURAL, finding=True)
+_PNEUMOTHORAX = Terms(Concept("36118008", "Pneumothorax"), region=_PLEURAL, finding=True)
+
 #: The right and the left lung.
 LUNGS = LabelSet(
     name="lungs",
@@ -159,8 +206,8 @@ LUNGS = LabelSet(
         "bronchi, hilar vessels, pleural effusion, pneumothorax, mediastinum."
     ),
     labels=(
-        LabelInfo(Lung.RIGHT.value, Side.RIGHT.value, "Right lung", (64, 140, 224), "3341006"),
-        LabelInfo(Lung.LEFT.value, Side.LEFT.value, "Left lung", (240, 150, 56), "44029006"),
+        LabelInfo(Lung.RIGHT.value, Side.RIGHT.value, "Right lung", (64, 140, 224), "3341006", _RIGHT),
+        LabelInfo(Lung.LEFT.value, Side.LEFT.value, "Left lung", (240, 150, 56), "44029006", _LEFT),
     ),
     unions=(LabelRegion(Side.LUNGS.value, "Both lungs", (Lung.RIGHT.value, Lung.LEFT.value)),),
     noun="lung",
@@ -176,8 +223,8 @@ PLEURA = LabelSet(
         "(pneumothorax). Neither includes lung, however dense or compressed."
     ),
     labels=(
-        LabelInfo(1, "pleural_fluid", "Pleural fluid", (86, 180, 233), "60046008"),
-        LabelInfo(2, "pleural_gas", "Free pleural gas", (204, 121, 167), "36118008"),
+        LabelInfo(1, "pleural_fluid", "Pleural fluid", (86, 180, 233), "60046008", _EFFUSION),
+        LabelInfo(2, "pleural_gas", "Free pleural gas", (204, 121, 167), "36118008", _PNEUMOTHORAX),
     ),
     noun="pleural space",
 )

@@ -12,20 +12,32 @@ from .metrics import METRICS as METRICS
 from .output import write_comparison as write_comparison
 from .output import write_evaluation as write_evaluation
 from .result import Evaluation as Evaluation
+from .tree_metrics import TREE_METRICS as TREE_METRICS
+from .tree_metrics import tree_values as tree_values
+from .trees import TreeBin as TreeBin
+from .trees import TreeScores as TreeScores
+from .trees import cl_dice as cl_dice
+from .trees import score_tree as score_tree
 
 __all__ = [
     "EVALUATION_FOLDER",
     "METRICS",
+    "TREE_METRICS",
     "Case",
     "CaseResult",
     "Comparison",
     "Evaluation",
     "Grid",
     "SideChoice",
+    "TreeBin",
+    "TreeScores",
+    "cl_dice",
     "evaluate_case",
     "evaluate_masks",
     "evaluate_run",
     "is_run",
+    "score_tree",
+    "tree_values",
     "write_comparison",
     "write_evaluation",
 ]

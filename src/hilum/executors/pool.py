@@ -139,6 +139,7 @@ class _Crew(Generic[Job, Value]):
         return [Ended(job, value, error)]
 
     def _gone(self, worker: _Worker) -> list[Ended[Job, Value]]:
+        worker.process.join(_PATIENCE_S)  # its pipe is closed before it has ended, and its code would be lost
         worker.kill()
         code = worker.process.exitcode or 0
         if not worker.began and code >= 0:

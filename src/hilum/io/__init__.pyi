@@ -10,6 +10,7 @@ from .tiff import write_hu_tiff as write_hu_tiff
 from .write import LabelFormat as LabelFormat
 from .write import write_csv as write_csv
 from .write import write_json as write_json
+from .write import write_label_names as write_label_names
 from .write import write_labels as write_labels
 from .write import write_map as write_map
 from .write import write_text as write_text
@@ -28,6 +29,7 @@ __all__ = [
     "write_csv",
     "write_hu_tiff",
     "write_json",
+    "write_label_names",
     "write_labels",
     "write_map",
     "write_text",

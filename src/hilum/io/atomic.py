@@ -23,7 +23,7 @@ from hilum.core.sentences import Sentence
 from hilum.io.partial_files import HIDDEN, partial_file
 from hilum.io.text import read_json
 
-__all__ = ["OutputFolder", "atomic_file", "recover", "writable"]
+__all__ = ["OutputFolder", "atomic_file", "recover", "sync", "writable"]
 
 #: A folder with one of these files, made by hilum (they say so under the key ``hilum``), may be replaced.
 MARKERS = ("run.json", "truth.json")
@@ -91,7 +91,7 @@ def atomic_file(path: Path | str, *, private: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial_file(path, private=private) as part:
             yield part
-            _sync(part)
+            sync(part)
             part.replace(path)
 
 
@@ -263,14 +263,14 @@ class OutputFolder:
 
     def _commit(self) -> None:
         for file in sorted(self.staging.rglob("*")):
-            _sync(file)
-        _sync(self.staging)
+            sync(file)
+        sync(self.staging)
         if self._inside:
             self._move_in()
         else:
             self._swap()
-        _sync(self.path)
-        _sync(self.path.parent)
+        sync(self.path)
+        sync(self.path.parent)
 
     def _swap(self) -> None:
         if self.path.is_dir():
@@ -372,7 +372,7 @@ def _written_by_hilum(folder: Path) -> set[str] | None:
     return None
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file or folder to the disk. Not every system can flush folders; that is not an error."""
     if path.is_symlink():
         return

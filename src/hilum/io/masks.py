@@ -186,6 +186,9 @@ def as_lungs(mask: Mask, labels: LabelMap | None, what: str, option: str = "labe
     present = [int(value) for value in np.flatnonzero(count_values(mask.array)) if value or zero]
     if labels is None:
         meaning, mapped = meaning_of(present, mask.names, what, option)
+        # Names in NIfTI that repeat the label contract, as those of hilum do, tell no more than it does: a
+        # program that joins both lungs under one value hands on the header with the names.
+        mapped &= mask.meta.source_format != "nifti" or any(v != part for v, part in meaning.items())
     else:
         meaning, mapped = labels.of_values(present, mask.names, what), True
     if all(value == part for value, part in meaning.items()) and mask.array.dtype == np.uint8:

@@ -22,7 +22,7 @@ __all__ = [
 VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif", ".hdr", ".img")
 
 #: What programs add to the name of a scan to name a label map, and what they call one that stands alone.
-MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "pred")
+MASK_TAILS = ("lungs", "lung", "mask", "masks", "label", "labels", "seg", "dseg", "pred")
 
 _STRIPPED = (".img.gz", ".seg.nrrd", *VOLUME_SUFFIXES, ".dcm", ".dicom", ".ima", ".zip", ".png")
 _MAX_BYTES = 120  # room for our own prefixes and suffixes: file systems stop at 255 bytes

@@ -21,22 +21,25 @@ import numpy.typing as npt
 from hilum.core.affines import corner_distance
 from hilum.core.errors import UsageError
 from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LabelSet
 from hilum.core.volume import Volume
 from hilum.io.atomic import atomic_file
 from hilum.io.gzip_writer import write_gzip
+from hilum.io.label_tables import itk_snap_labels, nifti_extension
 from hilum.io.safe_text import utf8_safe, utf8_safe_json
+from hilum.io.slicer_header import segmentation_header
 
 __all__ = [
     "LabelFormat",
     "write_csv",
     "write_json",
+    "write_label_names",
     "write_labels",
     "write_map",
     "write_text",
     "write_volume",
 ]
 
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _BLOCK_VOXELS = 8 * 2**20
 _SCANNER, _ALIGNED, _UNKNOWN = 1, 2, 0  # NIfTI codes: scanner-based, aligned to something, unknown
 #: A qform holds a rotation in float32; it is used where it puts every voxel at its place to this accuracy.
@@ -52,7 +55,7 @@ class LabelFormat(str, Enum):
     @property
     def suffix(self) -> str:
         """Ending of the file name, with the dot."""
-        return {"nifti": ".nii.gz", "nrrd": ".nrrd"}[self.value]
+        return {"nifti": ".nii.gz", "nrrd": ".seg.nrrd"}[self.value]
 
 
 def write_labels(
@@ -63,15 +66,16 @@ def write_labels(
 ) -> Path:
     """Write a label map on exactly the grid of the scan.
 
-    NIfTI gets the shape that the scan had in its file (two axes for a slice) and its affine to the float32
-    precision of the format. NRRD always has three axes, float64 geometry in LPS, and the names and colours
-    that 3D Slicer shows as segments.
+    NIfTI gets the shape that the scan had in its file (two axes for a slice), its affine to the float32
+    precision of the format, and the names of the labels in an extension of its header. NRRD is a segmentation
+    of 3D Slicer: three axes, float64 geometry in LPS, and each label a segment with name, colour and terms.
 
     Args:
         path: File to write; it appears whole or not at all.
         labels: The label map, on the grid of the scan; names and colours come from its label set.
         volume: The scan that was read.
-        fmt: ``nifti`` (compressed where the name ends with ``.gz``) or ``nrrd``.
+        fmt: ``nifti`` (compressed where the name ends with ``.gz``) or ``nrrd``; 3D Slicer knows a
+            segmentation by a name that ends with ``.seg.nrrd``.
 
     Returns:
         The path that was written.
@@ -85,12 +89,22 @@ def write_labels(
     path = Path(path)
     if LabelFormat(fmt) is LabelFormat.NRRD:
         with atomic_file(path) as part, part.open("wb") as file:
-            file.write(_nrrd_header(volume, labels))
+            file.write(segmentation_header(labels))
             write_gzip(file, _fortran(labels.data))
         return path
     about = labels.label_set
-    _write_map(path, labels.data, volume, about.name, f"label contract {about.version}")
+    header = _map_header(labels.data, volume, about.name, f"label contract {about.version}")
+    _write_nifti(path, header, labels.data, nifti_extension(about))
     return path
+
+
+def write_label_names(path: Path | str, labels: LabelSet) -> Path:
+    """Write names and colours of a label set as a label description file of ITK-SNAP.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    return write_text(path, itk_snap_labels(labels))
 
 
 def write_map(path: Path | str, values: npt.NDArray[np.uint8], volume: Volume, title: str) -> Path:
@@ -112,16 +126,16 @@ def write_map(path: Path | str, values: npt.NDArray[np.uint8], volume: Volume, t
     if values.shape != volume.shape:
         raise UsageError(f"values has shape {values.shape}, expected that of the volume, {volume.shape}.")
     path = Path(path)
-    _write_map(path, values, volume, title)
+    _write_nifti(path, _map_header(values, volume, title), values)
     return path
 
 
-def _write_map(path: Path, array: npt.NDArray[np.uint8], volume: Volume, title: str, about: str = "") -> None:
+def _map_header(array: npt.NDArray[np.uint8], volume: Volume, title: str, about: str = "") -> Any:
     nifti = _nifti_header(volume, array.dtype)
     nifti.set_intent("label", name=f"hilum {title}"[:15])
     nifti["descrip"] = f"hilum {title}{', ' if about else ''}{about}".encode()[:79]
     nifti["cal_max"] = int(array.max())
-    _write_nifti(path, nifti, array)
+    return nifti
 
 
 def write_volume(path: Path | str, volume: Volume) -> Path:
@@ -234,11 +248,12 @@ def _nifti_header(volume: Volume, dtype: np.dtype[Any]) -> Any:
     return header
 
 
-def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any]) -> None:
+def _write_nifti(path: Path, header: Any, array: npt.NDArray[Any], extension: bytes = b"") -> None:
     two = isinstance(header, nib.Nifti2Header)
-    header["vox_offset"] = 544 if two else 352
+    header["vox_offset"] = (544 if two else 352) + len(extension)
+    extended = bytes([bool(extension), 0, 0, 0])
     with atomic_file(path) as part, part.open("wb") as file:
-        blocks = chain([header.binaryblock + b"\0\0\0\0"], _fortran(array))
+        blocks = chain([header.binaryblock + extended + extension], _fortran(array))
         if path.name.lower().endswith(".gz"):
             write_gzip(file, blocks)
         else:
@@ -251,46 +266,3 @@ def _fortran(array: npt.NDArray[Any]) -> Iterator[memoryview]:
     for start in range(0, array.shape[2], step):
         block = np.asfortranarray(array[:, :, start : start + step])
         yield memoryview(cast(Any, block.reshape(-1, order="F"))).cast("B")
-
-
-def _nrrd_header(volume: Volume, labels: LabelVolume) -> bytes:
-    """Text header of a NRRD in LPS with the fields of 3D Slicer's segmentations.
-
-    Format: Kindlmann, Definition of NRRD file format (2009), https://teem.sourceforge.net/nrrd/format.html.
-    """
-    directions = (_RAS_TO_LPS @ volume.affine[:3, :3]).T
-    origin = _RAS_TO_LPS @ volume.affine[:3, 3]
-    lines = [
-        "NRRD0004",
-        "# Complete NRRD file format specification at:",
-        "# http://teem.sourceforge.net/nrrd/format.html",
-        "type: uint8",
-        "dimension: 3",
-        "space: left-posterior-superior",
-        "sizes: " + " ".join(str(n) for n in volume.shape),
-        "space directions: " + " ".join(_vector(row) for row in directions),
-        "kinds: domain domain domain",
-        "encoding: gzip",
-        "space origin: " + _vector(origin),
-        f"content: hilum {labels.label_set.name}",
-        f"hilum_label_contract:={labels.label_set.version}",
-    ]
-    extent = " ".join(f"0 {n - 1}" for n in volume.shape)
-    for index, info in enumerate(labels.label_set.labels):
-        colour = " ".join(f"{c / 255:.6f}" for c in info.colour)
-        lines += [
-            f"Segment{index}_ID:={info.name}",
-            f"Segment{index}_Name:={info.title}",
-            f"Segment{index}_NameAutoGenerated:=0",
-            f"Segment{index}_Color:={colour}",
-            f"Segment{index}_ColorAutoGenerated:=0",
-            f"Segment{index}_LabelValue:={info.value}",
-            f"Segment{index}_Layer:=0",
-            f"Segment{index}_Extent:={extent}",
-        ]
-    return ("\n".join(lines) + "\n\n").encode("ascii", "replace")
-
-
-def _vector(values: npt.NDArray[np.float64]) -> str:
-    # + 0.0 turns -0.0 into 0.0; repr keeps every digit
-    return "(" + ",".join(repr(float(v) + 0.0) for v in values) + ")"

@@ -130,7 +130,10 @@ def test_a_dicom_seg_holds_the_fluid_and_is_left_out_where_there_is_none(injury:
     written = lungs.with_name("pleura.dcm")
     assert written.exists() == bool(injury)
     if injury:
-        assert "Pleural fluid" in [one.SegmentLabel for one in pydicom.dcmread(written).SegmentSequence]
+        fluid = pydicom.dcmread(written).SegmentSequence[0]
+        assert fluid.SegmentLabel == "Pleural fluid"
+        assert fluid.SegmentedPropertyCategoryCodeSequence[0].CodeValue == "49755003"  # a finding
+        assert fluid.AnatomicRegionSequence[0].CodeMeaning == "Pleura"
 
 
 def test_the_lungs_alone_raise_the_flags_and_write_no_label_map_of_the_pleura(

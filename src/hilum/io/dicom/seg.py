@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import LabelSet
+from hilum.core.labels import LabelInfo, LabelSet
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.core.volume import ScanMeta, Volume
@@ -28,6 +28,8 @@ from hilum.io.atomic import atomic_file
 
 __all__ = ["CARRIED", "write_dicom_seg"]
 
+#: Category of a finding (PS3.16 CID 7150).
+_FINDING = codes.SCT.MorphologicallyAbnormalStructure
 _PREFIX = "2.25."  # UIDs from hashes, PS3.5 B.2
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "FrameOfReferenceUID")
 #: Of type 2 in PS3.3 C.7.1.1 and C.7.2.1: they must be there and may be empty.
@@ -222,14 +224,21 @@ def _descriptions(label_set: LabelSet, algorithm: str) -> list[SegmentDescriptio
         SegmentDescription(
             segment_number=info.value,
             segment_label=info.title,
-            segmented_property_category=codes.SCT.AnatomicalStructure,
+            segmented_property_category=_FINDING if info.terms.finding else codes.SCT.AnatomicalStructure,
             segmented_property_type=Code(info.snomed, "SCT", info.title),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
             algorithm_identification=identification,
+            anatomic_regions=_regions(info),
             display_color=hd.color.CIELabColor.from_rgb(*info.colour),
         )
         for info in label_set.labels
     ]
+
+
+def _regions(info: LabelInfo) -> list[Code] | None:
+    """Return where a finding lies; anatomy is its own region."""
+    region = info.terms.region
+    return None if region is None else [Code(region.code, "SCT", region.meaning)]
 
 
 def _plain(name: str, most: int = 64) -> str:
