@@ -6,13 +6,13 @@ those of a run that nobody disturbed. What lies in the folder of results, beside
 twice: after the signal (a process that can put its things away must leave nothing hidden) and after the
 second run (then nothing may be left at all). A third of the ``segment`` trials begins over a former result.
 
-Compared are all bytes, but of ``segment`` not report.html, the times in run.json, the hash of the series UID
-and its salt, and a DICOM SEG by its pixels; of ``train`` the model, the split and the choices.
+Compared are all bytes, but of ``segment`` not the times in run.json, the hash of the series UID and its salt,
+and a DICOM SEG by its pixels; of ``train`` the model, the split and the choices.
 A run that ended before its signal, or was hit before the program had begun, is counted apart.
 
     python benchmarks/kills.py [--kills 100] [--signals 20] [--seed 0] [--only segment-zip,train]
 
-Prints a table and writes ``benchmarks/out/kills.json``.
+Prints a table and writes ``benchmarks/out/kills.json``. Batches are killed by ``kills_batch.py``.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def digest_results(folder: Path) -> Digest:
     out = digest_all(folder)
     for name in list(out):
         file = folder / name
-        if file.name in ("report.html", "salt.txt"):
+        if file.name == "salt.txt":
             out[name] = "there"
         elif file.name == "run.json":
             run = json.loads(file.read_text("utf-8"))

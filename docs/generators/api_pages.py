@@ -31,6 +31,8 @@ PACKAGES = {
     "layouts": "Where scans are found and where results go: folders, BIDS.",
     "report": "The page of a result.",
     "tables": "Many results in one table and on one page.",
+    "batch": "Many scans: jobs with keys, tables, resuming.",
+    "executors": "Where jobs are done: in this process or in several.",
 }
 
 

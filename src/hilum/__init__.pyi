@@ -3,6 +3,9 @@ from .api import inspect as inspect
 from .api import measure as measure
 from .api import phantom as phantom
 from .api import segment as segment
+from .batch.jobs import Outcome as Outcome
+from .batch.run import Batch as Batch
+from .batch.run import run_batch as run_batch
 from .core.errors import GeometryError as GeometryError
 from .core.errors import HilumError as HilumError
 from .core.errors import InputError as InputError
@@ -33,6 +36,7 @@ from .synthesis.phantoms import Phantom as Phantom
 from .training.slices.fit import train as train
 
 __all__ = [
+    "Batch",
     "Flag",
     "GeometryError",
     "HilumError",
@@ -43,6 +47,7 @@ __all__ = [
     "Measures",
     "ModelError",
     "NotAChestError",
+    "Outcome",
     "OutputError",
     "Phantom",
     "ResourceError",
@@ -63,6 +68,7 @@ __all__ = [
     "phantom",
     "prepare",
     "read",
+    "run_batch",
     "segment",
     "train",
     "write_result",

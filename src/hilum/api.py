@@ -45,7 +45,7 @@ def segment(
 
     Args:
         source: A file, a DICOM folder or a zip of one; or a :class:`hilum.Volume`. It holds one scan; for
-            many see ``hilum segment``.
+            many see :func:`hilum.run_batch`.
         task: What to segment, comma-separated; see :data:`hilum.tasks.registry.TASKS`.
         model: Name of the model.
         device: ``auto``, ``cpu`` or ``gpu``.

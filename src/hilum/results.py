@@ -135,6 +135,7 @@ def write_result(
     report: bool = True,
     overwrite: bool = False,
     series: Mapping[str, str] = MappingProxyType({}),
+    key: str = "",
 ) -> Path:
     """Write label maps, measures, report and manifest into ``folder``.
 
@@ -145,6 +146,7 @@ def write_result(
         report: Whether to write ``report.html`` and ``thumbnail.png``.
         overwrite: Replace a result of another scan, too.
         series: What ``run.json`` says of the DICOM series, such as a salted hash of its UID.
+        key: What a batch knows the result by again, see :mod:`hilum.batch.keys`.
 
     Returns:
         The folder.
@@ -164,7 +166,7 @@ def write_result(
             write_text(out / "report.html", render_report(result))
             write_bytes(out / THUMBNAIL, thumbnail_png(result.volume, _maps(result)))
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
-        write_json(out / "run.json", {**run_manifest(result, series), "files": files})
+        write_json(out / "run.json", {**run_manifest(result, series, key), "files": files})
     return folder
 
 
@@ -286,12 +288,15 @@ def _confidence(own: Confidence | None) -> dict[str, object]:
     return {"failure": round(own.failure, 4), "signs": {k: round(v, 5) for k, v in own.signs.items()}}
 
 
-def run_manifest(result: Result, series: Mapping[str, str] = MappingProxyType({})) -> dict[str, object]:
+def run_manifest(
+    result: Result, series: Mapping[str, str] = MappingProxyType({}), key: str = ""
+) -> dict[str, object]:
     """Return how a result came to be as plain data for ``run.json``; no patient identifier is in it."""
     meta = result.volume.meta
     return {
         "schema": RUN_SCHEMA,
         **asdict(result.run),
+        **({"key": key} if key else {}),
         "input": {
             "name": meta.name,
             "format": meta.source_format,

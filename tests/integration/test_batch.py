@@ -92,16 +92,16 @@ def test_a_scan_that_was_mended_leaves_the_table_of_failures(chest, tmp_path):
 
 def test_a_bug_in_one_scan_does_not_take_the_others_along(chest, tmp_path, capsys, monkeypatch):
     one, two = save(chest, tmp_path / "one.nii.gz"), save(chest, tmp_path / "two.nii.gz")
-    from hilum import batch
+    from hilum.batch import jobs
 
-    real = batch.run
+    real = jobs.run
 
     def fails_once(source, *args, **kwargs):
         if source.name == "one":
             raise ZeroDivisionError("of a test")
         return real(source, *args, **kwargs)
 
-    monkeypatch.setattr(batch, "run", fails_once)
+    monkeypatch.setattr(jobs, "run", fails_once)
     assert segment(one, two, "-o", tmp_path / "out") == 1
     assert "one: this is a bug in hilum (ZeroDivisionError: of a test)" in capsys.readouterr().err
     assert folders(tmp_path / "out") == ["two"]

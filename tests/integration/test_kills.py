@@ -18,16 +18,29 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def kills() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "kills.py"
-    spec = importlib.util.spec_from_file_location("kills", path)
+def load(name: str) -> ModuleType:
+    path = Path(__file__).parents[2] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["kills"] = module  # dataclasses look it up
+    sys.modules[name] = module  # dataclasses look it up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def kills() -> ModuleType:
+    return load("kills")
+
+
+def test_a_batch_that_is_killed_goes_on_and_makes_nothing_twice(kills, tmp_path):
+    batch = load("kills_batch")
+    batch.make_scans(tmp_path / "scans", 6)
+    count = batch.trial(tmp_path / "scans", tmp_path / "work", kills=3, jobs=2, rng=random.Random(2))
+    assert sum(count.kills.values()) == 3
+    assert count.rounds >= 1
+    assert count.faultless, count
 
 
 def test_killed_and_started_again_gives_the_same_bytes_and_leaves_nothing(kills, tmp_path):

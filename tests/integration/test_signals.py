@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pytest
 
 from hilum.cli import signals
@@ -156,6 +158,29 @@ def test_processes_of_prepare_end_with_it_silently(number, tmp_path, temporary):
     os.killpg(process.pid, number)
     said_at_the_end(process, number)
     assert not list((tmp_path / "place").rglob(".*"))
+    until(lambda: not alive(process.pid))
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_batch_that_is_stopped_keeps_what_is_done_and_says_how_to_go_on(jobs, chest, tmp_path, temporary):
+    for number in range(12):
+        image = nib.Nifti1Image(chest.hu + np.int16(number), chest.affine)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        nib.save(image, tmp_path / "in" / f"s{number:02d}.nii")
+    out = tmp_path / "place" / "out"
+    words = ["segment", str(tmp_path / "in"), "-o", str(out), "--model", "classic", "--jobs", jobs]
+    process = start([*words, "--no-report"], temporary)
+    assert process.stdout is not None
+    assert " -> " in process.stdout.readline()
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=_PATIENCE_S)
+    *_, sentence, hint = errors.splitlines()
+    assert sentence == "hilum: interrupted, nothing was left half-written."
+    assert re.fullmatch(r"  \d+ of 12 scans are done; the same command with --resume does the others\.", hint)
+    assert process.returncode == 130
+    assert not list((tmp_path / "place").rglob(".*"))
+    assert list(temporary.iterdir()) == []
+    assert len((out / "sources.csv").read_text().splitlines()) > 1
     until(lambda: not alive(process.pid))
 
 

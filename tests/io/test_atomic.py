@@ -451,3 +451,34 @@ def test_an_interrupt_while_it_is_cleared_away_leaves_nothing(tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         work()
     assert tree(tmp_path) == []
+
+
+def test_recover_brings_back_a_former_result_and_removes_half_a_new_one(tmp_path):
+    from hilum.io import recover
+
+    out = tmp_path / "out"
+    with OutputFolder(out) as folder:
+        write_json(folder / "run.json", {"hilum": "1", "files": ["run.json"]})
+    before = (out / "run.json").read_bytes()
+    recover(out)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    killed = OutputFolder(out)
+    (killed.__enter__() / "half.txt").write_text("x")
+    out.rename(killed._former)
+    killed._lock.release()  # as the system does when a process ends
+    assert not out.exists()
+    recover(out)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (out / "run.json").read_bytes() == before
+
+
+def test_recover_leaves_what_a_living_process_writes(tmp_path):
+    from hilum.io import recover
+
+    with OutputFolder(tmp_path / "out") as folder:
+        (folder / "a.txt").write_text("x")
+        with pytest.raises(OutputError, match="Another process is writing"):
+            recover(tmp_path / "out")
+    assert (tmp_path / "out" / "a.txt").exists()
+    recover(tmp_path / "absent" / "out")
+    assert not (tmp_path / "absent").exists()

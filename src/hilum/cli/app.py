@@ -1,7 +1,7 @@
 """The command-line application and its error handling.
 
 Exit codes: 0 done, 2 usage, 3 input cannot be read, 4 geometry cannot be trusted, 5 not a chest CT,
-6 output cannot be written, 7 not enough memory, 1 a bug, 129 hung up, 130 interrupted, 143 terminated.
+6 output cannot be written, 7 too much time or memory, 1 a bug, 129 hung up, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def settle(error: BaseException) -> int:
         return _stopped(signal.SIGINT)
     number = error.number if isinstance(error, signals.Stopped) else signals.received()
     if number is not None:  # native code may have made another error of it
-        return _stopped(number)
+        return _stopped(number, error.hint if isinstance(error, signals.Stopped) else "")
     if isinstance(error, HilumError):
         return print_error(error)
     if isinstance(error, _WrongUsage):
@@ -150,10 +150,10 @@ def settle(error: BaseException) -> int:
     return print_error(InternalError.of(error))
 
 
-def _stopped(number: int) -> int:
+def _stopped(number: int, hint: str = "") -> int:
     """Say that a signal ended the program, once where several processes train together."""
     if not signals.is_helper():
-        say_error(signals.sentence(number))
+        say_error(signals.sentence(number), hint)
     return 128 + number
 
 

@@ -43,7 +43,7 @@ def command(
     Masks of TotalSegmentator, lungmask, 3D Slicer, nnU-Net, the Chest Imaging Platform, and DICOM SEG.
     """
     # They bring numpy, which the help of a command does without.
-    from hilum.ledger import Ledger
+    from hilum.batch import Ledger
     from hilum.results import measures_dict, summary_line
 
     if out is None and not as_json:
@@ -57,9 +57,10 @@ def command(
             ct, mask, labels=labels, series=series, resample=resample, calibrate=calibrate, progress=progress
         )
         if where is not None:
-            uid = ledger.series(result.volume.meta.series_uid, clear=keep_uids)
-            hilum.write_result(result, where, formats=(), report=report, overwrite=overwrite, series=uid)
-            ledger.done(source, result)
+            uid = result.volume.meta.series_uid
+            about = ledger.salt.series(uid, clear=keep_uids)
+            hilum.write_result(result, where, formats=(), report=report, overwrite=overwrite, series=about)
+            ledger.done(source, series_uid=uid, fingerprint=result.run.fingerprint)
     say(summary_line(name, result, where), quiet=quiet, to_stderr=as_json)
     say_flags(result.flags, quiet=quiet, to_stderr=as_json)
     if as_json:

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 import hilum
-from hilum.cli.console import progress_bar, say
+from hilum.cli import signals
+from hilum.cli.batch_bar import BatchBar
+from hilum.cli.console import say
 from hilum.cli.options import (
     Calibrate,
     Json,
@@ -28,8 +30,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="NIfTI, NRRD, MHA/MHD, HU TIFF or DICOM file; folder of any depth; zip; or a pattern such "
-            "as 'scans/*.nii.gz'.",
+            help="NIfTI, NRRD, MHA/MHD, HU TIFF or DICOM file; folder of any depth; zip; a pattern such as "
+            "'scans/*.nii.gz'; @list.txt with one of these a line; or a CSV with a column 'scan'.",
             show_default=False,
         ),
     ],
@@ -47,6 +49,29 @@ def command(
     series: Series = None,
     resample: Resample = False,
     calibrate: Calibrate = False,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            help="Scans at a time, each in a process of its own: a number, or auto.", metavar="N|auto"
+        ),
+    ] = "1",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Leave alone what was done before with the same files, options and versions."
+        ),
+    ] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds that one scan may take.", show_default="none")
+    ] = None,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(help="Memory in GB that one scan may take.", show_default="its part of what is free"),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="Do one part of the scans, such as 3/50 for the third of 50.", metavar="K/N"),
+    ] = None,
     one: Annotated[
         bool, typer.Option("--one", help="Refuse inputs that hold more than one scan, and list them.")
     ] = False,
@@ -68,38 +93,59 @@ def command(
     that fails does not stop the others; each failure is printed, and the exit code is that of the first.
     """
     # They bring numpy and pydantic, which the help of a command does without.
-    from hilum.batch import WriteOptions, run_batch
-    from hilum.cli.outcomes import Ended, print_json, tell, tell_sum
+    from hilum.cli.outcomes import how_to_go_on, print_json, tell, tell_sum
     from hilum.results import parse_formats
-    from hilum.tasks.registry import parse_tasks
 
-    formats = parse_formats(format)
     if out is None and not as_json:
         raise UsageError(
             "No folder for the results was given.", "Add -o FOLDER, or --json to print measures only."
         )
-    outcomes = run_batch(
+
+    def notify(sentence: str) -> None:
+        with bar.paused():
+            say(sentence, quiet=quiet, to_stderr=True)
+
+    batch = hilum.run_batch(
         inputs,
-        hilum.SegmentOptions(
-            tasks=parse_tasks(task),
-            model=model,
-            device=device,
-            series=series,
-            resample=resample,
-            calibrate=calibrate,
-        ),
         out,
-        WriteOptions(formats, report, overwrite, keep_uids, code_ids),
+        task=task,
+        model=model,
+        device=device,
+        series=series,
+        resample=resample,
+        calibrate=calibrate,
+        formats=parse_formats(format),
+        report=report,
+        overwrite=overwrite,
+        code_ids=code_ids,
+        keep_uids=keep_uids,
+        jobs=jobs,
+        resume=resume,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
+        part=part,
         one=one,
-        notify=lambda sentence: say(sentence, quiet=quiet, to_stderr=True),
-        progress=lambda name: progress_bar(name, quiet),
+        notify=notify,
+        progress=lambda name: bar.scan(name),
     )
-    ended: list[Ended] = []
-    for outcome in outcomes:
-        tell(outcome, quiet=quiet, to_stderr=as_json)
-        ended.append(Ended.of(outcome))
+    counts, bar = batch.counts, BatchBar(batch.counts, quiet=quiet)
+    outcomes: list[hilum.Outcome] = []
+    failures: list[tuple[int, int]] = []
+    try:
+        with bar, batch:
+            for outcome in batch:
+                with bar.paused():
+                    tell(outcome, quiet=quiet, to_stderr=as_json)
+                if outcome.error is not None:
+                    failures.append((outcome.index, outcome.error.exit_code))
+                if as_json:
+                    outcomes.append(outcome)
+    except signals.Stopped as stop:
+        if out is not None and (counts.total or 0) > 1:
+            stop.hint = how_to_go_on(counts)
+        raise
     if as_json:
-        print_json(ended)
-    if len(ended) > 1:
-        tell_sum(ended, out, quiet=quiet, to_stderr=as_json)
-    return next((outcome.error.exit_code for outcome in ended if outcome.error), 0)
+        print_json(outcomes)
+    if counts.ended != 1:
+        tell_sum(counts, out, quiet=quiet, to_stderr=as_json)
+    return min(failures, default=(0, 0))[1]

@@ -34,6 +34,7 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+        self.hint = ""  # what the user can do about it, where a verb has something to say
 
 
 class _State:

@@ -160,6 +160,8 @@ class InternalError(HilumError):
     def of(cls, error: BaseException) -> InternalError:
         """Name the exception."""
         return cls(
-            Sentence("this is a bug in hilum ({kind}: {names:text}).", kind=type(error).__name__, text=error),
+            Sentence(
+                "this is a bug in hilum ({kind}: {names:text}).", kind=type(error).__name__, text=str(error)
+            ),
             "Please report it; HILUM_DEBUG=1 shows where it happened.",
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hilum.core.cores import thread_count
+from hilum.core.cores import core_count
 from hilum.core.errors import HilumError, InputError, OutputError, UsageError
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
@@ -86,7 +86,7 @@ class Prepared:
 
 def default_workers() -> int:
     """Return the number of processes to use: the cores that this process may run on, at most eight."""
-    return thread_count(_MOST_WORKERS)
+    return min(_MOST_WORKERS, core_count())
 
 
 def prepare(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import active_children, connection, get_context, parent_process
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 from hilum.core.errors import HilumError, OutputError, UsageError
 from hilum.core.sentences import Sentence
+from hilum.executors.children import born_deaf, end_with_parent
 
 __all__ = ["NoProcessesError", "check_socket_paths", "run_in_processes"]
 
@@ -65,8 +63,8 @@ def run_in_processes(
     """
     before = set(active_children())
     try:
-        with _deaf_children():
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+        with born_deaf():
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent)
     except (OSError, ImportError, NotImplementedError) as error:
         raise NoProcessesError from error
     try:
@@ -104,34 +102,7 @@ def _submit(pool: ProcessPoolExecutor, work: Callable[[Job], Outcome], job: Job)
         NoProcessesError: No process can be started.
     """
     try:
-        with _deaf_children():
+        with born_deaf():
             return pool.submit(work, job)
     except OSError as error:
         raise NoProcessesError from error
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C and hang-up: their parent handles these and ends them."""
-    mask = getattr(signal, "pthread_sigmask", None)  # not on Windows
-    if mask is None:
-        yield
-        return
-    before = mask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        mask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is killed, so that two runs never write at the same time."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="parent").start()

@@ -1,5 +1,6 @@
 from .atomic import OutputFolder as OutputFolder
 from .atomic import atomic_file as atomic_file
+from .atomic import recover as recover
 from .dispatch import read as read
 from .masks import read_labels as read_labels
 from .names import scan_name as scan_name
@@ -23,6 +24,7 @@ __all__ = [
     "atomic_file",
     "read",
     "read_labels",
+    "recover",
     "scan_name",
     "sweep",
     "write_bytes",

@@ -23,7 +23,7 @@ from hilum.core.sentences import Sentence
 from hilum.io.partial_files import HIDDEN, partial_file
 from hilum.io.text import read_json
 
-__all__ = ["OutputFolder", "atomic_file", "sync", "writable"]
+__all__ = ["OutputFolder", "atomic_file", "recover", "sync", "writable"]
 
 #: A folder with one of these files, made by hilum (they say so under the key ``hilum``), may be replaced.
 MARKERS = ("run.json", "truth.json")
@@ -152,6 +152,23 @@ class OutputFolder:
         said = self._said(error)
         if said is not None:
             raise said from error
+
+    def recover(self) -> None:
+        """Do what :func:`recover` says."""
+        self.path = Path(os.path.realpath(self._given))
+        self._made, self._lock = [], None
+        if not self.path.parent.is_dir():
+            return
+        with writable(self._given):
+            self._choose_places()
+            left = (self._lock_path, self._former, self.staging, self.path.parent / self.staging.name)
+            if not any(os.path.lexists(place) for place in left):
+                return
+            try:
+                self._take_lock()
+                self._recover()
+            finally:
+                self._clean()
 
     # -- entering ---------------------------------------------------------------------------------------
 
@@ -331,6 +348,17 @@ class OutputFolder:
         if within or error.errno in DISK_FULL or error.errno == errno.EROFS:
             return _failure(error, self._given)
         return None
+
+
+def recover(path: Path | str) -> None:
+    """Remove what a killed process left of a folder of results; a former result that it set aside comes back.
+
+    :class:`OutputFolder` does so itself; this is for a folder that is complete or is not written again.
+
+    Raises:
+        OutputError: Another process is writing to it, or it cannot be written.
+    """
+    OutputFolder(path).recover()
 
 
 def _written_by_hilum(folder: Path) -> set[str] | None:

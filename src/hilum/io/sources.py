@@ -18,13 +18,43 @@ from hilum.io.dicom.reader import read_found
 from hilum.io.dicom.scan import Scan
 from hilum.io.dispatch import FileKind, kind_of, read, read_unpacked
 from hilum.io.folders import Found, look_into
-from hilum.io.names import absolute, scan_name, without_collisions
+from hilum.io.names import absolute, natural_key, scan_name, without_collisions
 
-__all__ = ["Source", "expand_globs", "only", "sources"]
+__all__ = ["Input", "Scans", "Source", "expand_globs", "find_scans", "only"]
 
 _LISTED = 12  # scans that a refusal names
 #: Names a study without revealing its UID.
 Label = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a user names: a file, a folder, a zip, or a pattern.
+
+    Attributes:
+        text: Its path.
+        covariates: What a table says of it, by the name of the column.
+        line: Where a list names it, such as ``line 7 of list.txt``; empty where no list does.
+    """
+
+    text: str
+    covariates: tuple[tuple[str, str], ...] = ()
+    line: str = ""
+
+
+class _Hold:
+    """Keeps a zip unpacked while somebody needs it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack, self._count = stack, 1
+
+    def take(self) -> None:
+        self._count += 1
+
+    def release(self) -> None:
+        self._count -= 1
+        if self._count == 0:
+            self._stack.close()
 
 
 @dataclass(frozen=True)
@@ -41,6 +71,7 @@ class Source:
         coded: Whether ``name`` is a number that stands for the scan, so that nothing else may name it.
         alone: Whether it is the only one behind the inputs.
         error: Why there is nothing to read; None where there is.
+        covariates: As in :class:`Input`.
     """
 
     name: str
@@ -52,9 +83,11 @@ class Source:
     coded: bool = False
     alone: bool = True
     error: HilumError | None = field(default=None, compare=False)
+    covariates: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     _unpacked: Path | None = field(default=None, repr=False, compare=False)
     _zip_folder: Path | None = field(default=None, repr=False, compare=False)
     _scan: Scan | None = field(default=None, repr=False, compare=False)
+    _hold: _Hold | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def single(cls, path: Path | str) -> Source:
@@ -65,6 +98,25 @@ class Source:
     def title(self) -> str:
         """What the manifest calls the input."""
         return self.name if self.coded else self.path.name
+
+    @property
+    def place(self) -> Path:
+        """Where its files lie now: for a scan in a zip where that is unpacked."""
+        return self._unpacked or self.path
+
+    def hold(self) -> None:
+        """Keep the zip in which it lies unpacked, also when the next scan is asked for."""
+        if self._hold is not None:
+            self._hold.take()
+
+    def release(self) -> None:
+        """End what :meth:`hold` began."""
+        if self._hold is not None:
+            self._hold.release()
+
+    def portable(self) -> Source:
+        """Return the source for another process, which reads headers itself."""
+        return replace(self, _scan=None, _hold=None)
 
     def read(self, *, resample: bool = False) -> Volume:
         """Read the scan.
@@ -81,7 +133,7 @@ class Source:
         return replace(volume, meta=replace(volume.meta, name=self.name))
 
     def _volume(self, resample: bool) -> Volume:
-        place = self._unpacked or self.path
+        place = self.place
         if self._scan is not None:
             return read_found(self._scan, place, series=self.series, resample=resample)
         if self.files:
@@ -109,18 +161,19 @@ def expand_globs(inputs: Sequence[str]) -> list[str]:
     return out
 
 
-def sources(
-    inputs: Sequence[str], *, series: str | None = None, label: Label, notify: Callable[[str], None]
-) -> Generator[Source, None, None]:
-    """Give one source for each scan behind ``inputs``.
+def find_scans(
+    inputs: Sequence[str | Input],
+    *,
+    series: str | None = None,
+    label: Label,
+    notify: Callable[[str], None],
+) -> Scans:
+    """Find the scans behind ``inputs``.
 
     A file is a scan. A folder of any depth holds its NIfTI, NRRD and MetaImage files, and one scan for each
     DICOM study with CT; a zip likewise. A scan is named by its path below the folder that all inputs have
     in common, a single input by its own name, and a study that shares its folder with another one by
     ``label``. What cannot be found becomes a source that raises when it is read, so nothing is lost.
-
-    A zip is unpacked while its scans are asked for and removed when the next input is; close the iterator
-    (:func:`contextlib.closing`) where it is not run to its end.
 
     Args:
         inputs: Files, folders, zips, or patterns of them; an input named twice counts once.
@@ -128,21 +181,59 @@ def sources(
         label: Makes the name of a study out of its UID.
         notify: Called with one sentence on each thing that was left out.
     """
-    paths = _distinct(expand_globs(inputs))
+    named = _distinct(inputs)
+    paths = [path for path, _ in named]
     root = _common_root(paths)
-    looked = [_look(path, series) for path in paths]
-    for path, found in zip(paths, looked, strict=True):
+    groups: list[list[Source]] = []
+    for path, entry in named:
+        found = _look(path, series, entry.line)
         for sentence in found.left_out if isinstance(found, Found) else ():
             notify(f"{path.name}: {sentence}")
-    places = [_named(path, found, root, label) for path, found in zip(paths, looked, strict=True)]
-    names = iter(without_collisions([source.name for group in places for source in group]))
-    alone = sum(map(len, places)) == 1
-    for path, group in zip(paths, places, strict=True):
-        renamed = [replace(source, name=next(names), series=series, alone=alone) for source in group]
-        if _is_zip(path):
-            yield from _in_zip(renamed[0], label, notify)
-        else:
-            yield from renamed
+        group = _named(path, found, root, label)
+        groups.append([replace(source, series=series, covariates=entry.covariates) for source in group])
+    names = without_collisions([source.name for group in groups for source in group])
+    alone = len(names) == 1
+    flat = (source for group in groups for source in group)
+    return Scans(
+        [replace(source, name=name, alone=alone) for source, name in zip(flat, names, strict=True)],
+        label,
+        notify,
+    )
+
+
+class Scans:
+    """The scans behind inputs, one source each when it is iterated.
+
+    A zip counts as one scan until it is opened. It is unpacked while its scans are asked for and removed when
+    the next input is, or when nobody holds them any more; close the iterator (:func:`contextlib.closing`)
+    where it is not run to its end.
+    """
+
+    def __init__(self, known: list[Source], label: Label, notify: Callable[[str], None]) -> None:
+        self._known, self._label, self._notify = known, label, notify
+        self._more = 0  # scans that a zip held beyond the first
+
+    def __len__(self) -> int:
+        return len(self._known) + self._more
+
+    @property
+    def known(self) -> Sequence[Source]:
+        """The sources, each zip as one."""
+        return self._known
+
+    def part(self, number: int, count: int) -> Scans:
+        """Return one of several parts, all of about one size: of the sorted names each ``count``-th."""
+        ordered = sorted(self._known, key=lambda source: (natural_key(source.name), source.name))
+        return Scans(ordered[number - 1 :: count], self._label, self._notify)
+
+    def __iter__(self) -> Generator[Source, None, None]:
+        for source in self._known:
+            if source.error is None and _is_zip(source.path):
+                for number, inner in enumerate(_in_zip(source, self._label, self._notify)):
+                    self._more += number > 0
+                    yield inner
+            else:
+                yield source
 
 
 def only(source: Path | str, found: Sequence[Source]) -> Source:
@@ -162,10 +253,22 @@ def only(source: Path | str, found: Sequence[Source]) -> Source:
     )
 
 
-def _distinct(inputs: Sequence[str]) -> list[Path]:
-    out: dict[str, Path] = {}
-    for text in inputs:
-        out.setdefault(os.path.realpath(text), Path(text))
+def _distinct(inputs: Sequence[str | Input]) -> list[tuple[Path, Input]]:
+    """Expand patterns, and leave out what was named before.
+
+    Raises:
+        InputError: A table says different things of one scan.
+    """
+    out: dict[str, tuple[Path, Input]] = {}
+    for given in inputs:
+        entry = given if isinstance(given, Input) else Input(given)
+        for text in expand_globs([entry.text]):
+            _, first = out.setdefault(os.path.realpath(text), (Path(text), entry))
+            if first.covariates != entry.covariates and first.line and entry.line:
+                raise InputError(
+                    f"The scan of {first.line} is named with other values in {entry.line}.",
+                    "Name each scan once.",
+                )
     return list(out.values())
 
 
@@ -186,10 +289,15 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def _look(path: Path, series: str | None) -> Found | HilumError | None:
+def _look(path: Path, series: str | None, line: str) -> Found | HilumError | None:
     """Look into a folder; None for anything else, the error where it holds no scan."""
     if glob.has_magic(path.name) and not os.path.lexists(path):
-        return InputError(Sentence("No file fits {file:path}.", path=str(path)), "Check the pattern.")
+        where = f" ({line})" if line else ""
+        sentence = Sentence("No file fits {file:path}{where}.", path=str(path), where=where)
+        return InputError(sentence, "Check the pattern.")
+    if line and not os.path.lexists(path):
+        sentence = Sentence("{file:path} does not exist ({line}).", path=str(path), line=line)
+        return InputError(sentence, "Check the path; it is relative to the folder of the list.")
     try:
         return look_into(path, series) if path.is_dir() else None
     except HilumError as error:
@@ -235,8 +343,10 @@ def _name_below(root: Path | None, path: Path) -> str:
 
 
 def _in_zip(source: Source, label: Label, notify: Callable[[str], None]) -> Iterator[Source]:
-    """Give the scans in a zip, which stays unpacked while they are asked for."""
-    with ExitStack() as stack:
+    """Give the scans in a zip, which stays unpacked while they are asked for or held."""
+    stack = ExitStack()
+    hold = _Hold(stack)
+    try:
         try:
             folder = stack.enter_context(unpacked(source.path))
             found = look_into(folder, source.series, name=source.path.name)
@@ -245,13 +355,16 @@ def _in_zip(source: Source, label: Label, notify: Callable[[str], None]) -> Iter
             return
         for sentence in found.left_out:
             notify(f"{source.path.name}: {sentence}")
+        opened = replace(source, _zip_folder=folder, _hold=hold)
         if found.count == 1:
             place = folder if found.studies else found.volumes[0]
-            yield replace(source, _unpacked=place, _zip_folder=folder, _scan=found.scan)
+            yield replace(opened, _unpacked=place, _scan=found.scan)
             return
         inner = _named(folder, found, None, label)
         prefix = "" if source.alone else f"{source.name}/"
         names = without_collisions([prefix + one.name for one in inner])
         for one, name in zip(inner, names, strict=True):
-            yield replace(source, name=name, about=one.about, study_uid=one.study_uid, files=one.files,
-                          alone=False, _unpacked=one.path, _zip_folder=folder)  # fmt: skip
+            yield replace(opened, name=name, about=one.about, study_uid=one.study_uid, files=one.files,
+                          alone=False, _unpacked=one.path)  # fmt: skip
+    finally:
+        hold.release()

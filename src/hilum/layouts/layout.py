@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from hilum.io.sources import Label, Source, sources
+from hilum.io.sources import Label, Source, find_scans
 from hilum.result import Result
 from hilum.results import Format, check_owner, write_result
 
@@ -111,8 +111,9 @@ class FolderLayout:
     series: str | None = None
 
     def sources(self, notify: Callable[[str], None]) -> Iterator[Source]:
-        """Give the scans; see :func:`hilum.io.sources.sources`."""
-        with closing(sources(self.inputs, series=self.series, label=self.label, notify=notify)) as found:
+        """Give the scans; see :func:`hilum.io.sources.find_scans`."""
+        scans = find_scans(self.inputs, series=self.series, label=self.label, notify=notify)
+        with closing(iter(scans)) as found:
             yield from found
 
     def folder(self, source: Source) -> Path:

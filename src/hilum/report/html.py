@@ -118,10 +118,8 @@ def provenance(result: Result) -> list[tuple[str, str]]:
         ("Scanner", meta.manufacturer or unknown),
         ("Body part", meta.body_part or unknown),
         *((_model_title(result, name), _model(found.model)) for name, found in result.segmentations.items()),
-        ("Started", run.started),
         ("hilum", run.hilum),
         ("Arguments", _pairs(run.arguments)),
-        ("Time", _timings(run.timings_s)),
         ("Software", _pairs(run.platform)),
     ]
     return [(name, value) for name, value in pairs if value]
@@ -142,7 +140,3 @@ def _model(info: ModelInfo) -> str:
 
 def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in values.items() if value is not None)
-
-
-def _timings(values: Mapping[str, float]) -> str:
-    return ", ".join(f"{stage} {format_number(seconds, 1)} s" for stage, seconds in values.items())

@@ -1,0 +1,350 @@
+"""All scans behind some inputs: found, done by an executor, noted in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+
+from hilum.batch.inputs import read_inputs
+from hilum.batch.jobs import Job, Outcome, WriteOptions, segment_job
+from hilum.batch.keys import versions
+from hilum.batch.ledger import Ledger
+from hilum.core.errors import HilumError, UsageError
+from hilum.core.segmentation import Progress
+from hilum.core.sentences import Sentence
+from hilum.executors import Ended, Executor, Here, Limits, Pool, share_out
+from hilum.io.atomic import recover
+from hilum.io.sources import Scans, Source, find_scans, only
+from hilum.io.temporary import sweep
+from hilum.pipeline import SegmentOptions
+from hilum.results import Format
+from hilum.tasks.registry import DEFAULT_MODEL, parse_tasks
+
+__all__ = ["Batch", "Counts", "parse_jobs", "parse_part", "run_batch"]
+
+_GB = 2**30
+#: Gives a callback for the progress of a scan, or of the search for scans, by its name.
+Bars = Callable[[str], AbstractContextManager[Progress | None]]
+Work = Callable[[Job], Outcome]
+
+
+@dataclass
+class Counts:
+    """How far a batch is.
+
+    Attributes:
+        total: Number of scans; None until they are found. It grows where a zip holds several.
+        measured: Scans that were measured.
+        before: Scans that a former run had done.
+        failed: Scans that failed.
+    """
+
+    total: int | None = None
+    measured: int = 0
+    before: int = 0
+    failed: int = 0
+
+    @property
+    def ended(self) -> int:
+        """Scans that need nothing more."""
+        return self.measured + self.before + self.failed
+
+
+class Batch(Iterator[Outcome]):
+    """The outcomes of many scans, each as soon as it is there.
+
+    Nothing is done before the first one is asked for. Close it, or use it as a context manager, to stop
+    before the end: scans that are running are stopped and leave nothing, and the tables are written.
+
+    Attributes:
+        counts: How far it is.
+    """
+
+    def __init__(self, plan: _Plan) -> None:
+        self.counts = Counts()
+        self._steps = _steps(plan, self.counts)
+
+    def __next__(self) -> Outcome:
+        return next(self._steps)
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what is running and write the tables."""
+        self._steps.close()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What :func:`run_batch` was asked for."""
+
+    inputs: Sequence[str | PathLike[str]]
+    out: Path | None
+    options: SegmentOptions
+    write: WriteOptions
+    jobs: int | None
+    limits: Limits
+    resume: bool
+    part: tuple[int, int] | None
+    one: bool
+    notify: Callable[[str], None]
+    bars: Bars
+    executor: Executor | None
+    work: Work | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_batch(
+    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    out: str | PathLike[str] | None,
+    *,
+    task: str = "lungs",
+    model: str = DEFAULT_MODEL,
+    device: str = "auto",
+    series: str | None = None,
+    resample: bool = False,
+    calibrate: bool = False,
+    formats: Iterable[Format | str] = (Format.NIFTI,),
+    report: bool = True,
+    overwrite: bool = False,
+    code_ids: bool = False,
+    keep_uids: bool = False,
+    jobs: int | str = 1,
+    resume: bool = False,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
+    part: str | None = None,
+    one: bool = False,
+    notify: Callable[[str], None] = lambda sentence: None,
+    progress: Bars = lambda name: nullcontext(),
+    executor: Executor | None = None,
+    work: Work | None = None,
+) -> Batch:
+    """Segment and measure all scans behind ``inputs``, and write one folder for each.
+
+    Args:
+        inputs: Files, folders, zips, patterns, ``@list.txt`` and tables with a column ``scan``; see
+            :func:`hilum.batch.read_inputs`.
+        out: Folder for the results, with one folder per scan and the private tables ``sources.csv``,
+            ``failed.csv`` and ``covariates.csv``; None writes nothing.
+        task: As in :func:`hilum.segment`.
+        model: As in :func:`hilum.segment`.
+        device: As in :func:`hilum.segment`.
+        series: As in :func:`hilum.segment`, in each study that has it.
+        resample: As in :func:`hilum.segment`.
+        calibrate: As in :func:`hilum.segment`.
+        formats: Formats of the label maps.
+        report: Whether to write ``report.html``.
+        overwrite: Replace results of other scans.
+        code_ids: Name the folders 0, 1, 2 ...; ``OUT.subjects.json`` says which is which.
+        keep_uids: Write the DICOM series UID into ``run.json`` instead of a salted hash.
+        jobs: Scans at a time, each in a process of its own; ``"auto"`` for one a core, as far as the free
+            memory goes. One scan at a time without limits is done in this process.
+        resume: Leave alone what was done before with the same files, options, models and version.
+        time_limit: Seconds that one scan may take.
+        memory_limit: Memory in GB that one scan may take; without it its part of what is free.
+        part: ``"3/50"`` for the third of 50 parts of the sorted scans; the folders are named as without it.
+        one: Refuse inputs that hold more than one scan.
+        notify: Called with one sentence on each thing that was left out, and on how the work is shared out.
+        progress: Gives a callback for the scan of a name, where scans are done in this process.
+        executor: Where the scans are done; by ``jobs`` and the limits without it.
+        work: What is done with each scan; for programs that do more than :func:`hilum.batch.segment_job`.
+
+    Returns:
+        An iterator of outcomes. A scan that fails does not stop the others.
+
+    Raises:
+        UsageError: An argument is not allowed; or, when it is iterated, ``one`` is set and there are several.
+        ModelError: The model is unknown or damaged.
+        InputError: When it is iterated: a list of scans cannot be read.
+        OutputError: When it is iterated: the tables cannot be written.
+
+    Examples:
+        >>> if __name__ == "__main__":  # doctest: +SKIP
+        ...     for outcome in hilum.run_batch("scans", "results", jobs="auto", resume=True):
+        ...         print(outcome.name, outcome.error or "done")
+    """
+    options = SegmentOptions(
+        tasks=parse_tasks(task),
+        model=model,
+        device=device,
+        series=series,
+        resample=resample,
+        calibrate=calibrate,
+    )
+    kinds = tuple(dict.fromkeys(Format(kind) for kind in formats))
+    memory = None if memory_limit is None else int(memory_limit * _GB)
+    return Batch(
+        _Plan(
+            inputs=[inputs] if isinstance(inputs, (str, PathLike)) else list(inputs),
+            out=None if out is None else Path(out),
+            options=options,
+            write=WriteOptions(kinds, report, overwrite, keep_uids, code_ids),
+            jobs=parse_jobs(jobs),
+            limits=Limits(time_limit, memory),
+            resume=resume,
+            part=None if part is None else parse_part(part),
+            one=one,
+            notify=notify,
+            bars=progress,
+            executor=executor,
+            work=work,
+            versions={} if out is None else versions(options.model),
+        )
+    )
+
+
+def parse_jobs(jobs: int | str) -> int | None:
+    """Read a number of jobs; None for ``auto``.
+
+    Raises:
+        UsageError: It is neither ``auto`` nor a number above 0.
+    """
+    text = str(jobs).strip()
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UsageError(
+            Sentence("{option:jobs} is '{text}', expected a number above 0, or auto.", text=text)
+        )
+    return int(text)
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Read which part of how many: ``3/50``.
+
+    Raises:
+        UsageError: It is not two numbers, or the first is not from 1 to the second.
+    """
+    number, slash, count = text.partition("/")
+    if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return int(number), int(count)
+    raise UsageError(Sentence("{option:part} is '{text}', expected such as 3/50.", text=text),
+                     "The first number is from 1 to the second.")  # fmt: skip
+
+
+def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
+    with Ledger(plan.out, code_ids=plan.write.code_ids) as ledger:
+        find = partial(find_scans, series=plan.options.series, label=ledger.salt.label)
+        with plan.bars("looking for scans"):  # reads all headers below a folder before the first scan
+            inputs = read_inputs(plan.inputs)
+            scans = find(inputs, notify=plan.notify)
+        if plan.one:
+            quiet = find(inputs, notify=lambda sentence: None)
+            only(str(plan.inputs[0]) if len(plan.inputs) == 1 else "The input", list(quiet))
+        ledger.coded(scans.known)  # all at once, so that the parts of a batch number them alike
+        if plan.part is not None:
+            scans = scans.part(*plan.part)
+        counts.total = len(scans)
+        yield from _Run(plan, counts, ledger, scans).outcomes()
+
+
+class _Run:
+    """The scans that are done now."""
+
+    def __init__(self, plan: _Plan, counts: Counts, ledger: Ledger, scans: Scans) -> None:
+        self._plan, self._counts, self._ledger, self._scans = plan, counts, ledger, scans
+        self._held: dict[int, Source] = {}
+        self._made_out = plan.out is not None and not plan.out.exists()
+        self._executor = plan.executor or self._choose()
+
+    def _choose(self) -> Executor:
+        plan = self._plan
+        if plan.jobs == 1 and plan.limits == Limits():
+            return Here()
+        known = self._scans.known
+        jobs = 1 if plan.jobs is None and plan.options.device == "gpu" else plan.jobs  # they would share it
+        share = share_out(jobs, plan.limits)
+        if not any(source.path.suffix.lower() == ".zip" for source in known) and len(known) < share.jobs:
+            share = share_out(max(1, len(known)), plan.limits)
+        if known:
+            plan.notify(share.described())
+        return Pool(share)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        here = isinstance(self._executor, Here)
+        work = self._plan.work or (partial(_shown, bars=self._plan.bars) if here else segment_job)
+        running: dict[int, Job] = {}
+        try:
+            with (
+                closing(iter(self._scans)) as found,
+                closing(self._executor.run(work, self._jobs(found, running, here))) as ended,
+            ):
+                for one in ended:
+                    running.pop(one.job.index)
+                    self._held.pop(one.job.index).release()
+                    yield self._noted(one)
+        finally:
+            for job in running.values():  # they were stopped
+                self._tidy(job.folder)
+            for source in self._held.values():
+                source.release()
+
+    def _jobs(self, found: Iterable[Source], running: dict[int, Job], here: bool) -> Iterator[Job]:
+        plan = self._plan
+        for index, source in enumerate(found):
+            self._counts.total = len(self._scans)
+            source.hold()
+            self._held[index] = source
+            (named,) = self._ledger.coded([source])
+            job = Job(
+                index=index,
+                source=named if here else named.portable(),
+                options=plan.options,
+                write=plan.write,
+                folder=None if plan.out is None else plan.out / named.name,
+                salt=self._ledger.salt,
+                versions=plan.versions,
+                resume=plan.resume,
+                moved_on=plan.resume and self._ledger.knows_path(named),
+                noted=self._ledger.knows(named),
+            )
+            running[index] = job
+            yield job
+
+    def _noted(self, ended: Ended[Job, Outcome]) -> Outcome:
+        """Note what became of a scan in the tables and the counts."""
+        source, outcome = ended.job.source.portable(), ended.value
+        if ended.lost:
+            self._tidy(ended.job.folder)
+        if outcome is None:
+            error = ended.error or HilumError("It gave no result.")
+            self._ledger.failed(source, error)
+            self._counts.failed += 1
+            return Outcome(source, ended.job.index, error=error)
+        if outcome.before and ended.job.noted:
+            self._ledger.kept(source)
+        else:
+            self._ledger.done(source, series_uid=outcome.series_uid, fingerprint=outcome.fingerprint)
+        self._counts.before += outcome.before
+        self._counts.measured += not outcome.before
+        return replace(outcome, source=source)
+
+    def _tidy(self, folder: Path | None) -> None:
+        """Remove what a process that was killed left of a scan."""
+        sweep()
+        out = self._plan.out
+        if folder is None or out is None:
+            return
+        with suppress(HilumError):
+            recover(folder)
+        above = [place for place in folder.parents if place.is_relative_to(out)]
+        for place in above if self._made_out else above[:-1]:
+            with suppress(OSError):  # not empty
+                place.rmdir()
+
+
+def _shown(job: Job, bars: Bars) -> Outcome:
+    with bars(job.source.name) as progress:
+        return segment_job(job, progress)

@@ -1,0 +1,57 @@
+"""What a worker process of a test does with its job; jobs are words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from hilum.batch import Job, Outcome, segment_job
+from hilum.core.cores import thread_count
+from hilum.core.errors import InputError
+
+_LONG_S = 600.0
+_MUCH = 1 << 30
+
+
+class _Odd(Exception):
+    """An exception that can be pickled but not read again."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} {two}")
+
+
+def do(word: str) -> object:
+    """Do as the word says."""
+    if word == "hang":
+        time.sleep(_LONG_S)
+    if word == "grow":
+        held = [bytearray(b"x" * (_MUCH // 16)) for _ in range(16)]
+        time.sleep(_LONG_S)
+        return len(held)
+    if word == "crash":
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if word == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if word == "exit":
+        os._exit(3)
+    if word == "refuse":
+        raise InputError("It is refused.", "Try another.")
+    if word == "bug":
+        raise ZeroDivisionError("of a test")
+    if word == "odd":
+        raise _Odd("one", "two")
+    if word == "lambda":
+        return lambda: None
+    if word == "threads":
+        return thread_count(), os.environ["OMP_NUM_THREADS"]
+    return word.upper(), os.getpid()
+
+
+def badly(job: Job) -> Outcome:
+    """Segment a scan, unless its name says what shall happen instead."""
+    name = job.source.name.split("-")[0]
+    if name in ("hang", "grow", "crash"):
+        do(name)
+    return segment_job(job)
