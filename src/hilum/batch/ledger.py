@@ -23,12 +23,12 @@ from hilum.io.names import absolute, natural_key
 from hilum.io.sources import Source
 from hilum.io.text import read_rows, read_text
 from hilum.io.write import write_csv, write_text
+from hilum.tables.covariates import COVARIATES
+from hilum.tables.failures import FAILED
 
 __all__ = ["COVARIATES", "FAILED", "SALT", "SOURCES", "Ledger", "Salt"]
 
 SOURCES = "sources.csv"
-FAILED = "failed.csv"
-COVARIATES = "covariates.csv"
 SALT = "salt.txt"
 SOURCE_COLUMNS = ("scan", "path", "study_uid", "series_uid", "sha256")
 FAILED_COLUMNS = ("scan", "code", "message", "hint", "path")

@@ -23,6 +23,7 @@ from hilum.io.sources import Scans, Source, find_scans, only
 from hilum.io.temporary import sweep
 from hilum.pipeline import SegmentOptions
 from hilum.results import Format
+from hilum.tables import write_tables
 from hilum.tasks.registry import DEFAULT_MODEL, parse_tasks
 
 __all__ = ["Batch", "Counts", "parse_jobs", "parse_part", "run_batch"]
@@ -136,8 +137,9 @@ def run_batch(
     Args:
         inputs: Files, folders, zips, patterns, ``@list.txt`` and tables with a column ``scan``; see
             :func:`hilum.batch.read_inputs`.
-        out: Folder for the results, with one folder per scan and the private tables ``sources.csv``,
-            ``failed.csv`` and ``covariates.csv``; None writes nothing.
+        out: Folder for the results, with one folder per scan, the private tables ``sources.csv``,
+            ``failed.csv`` and ``covariates.csv``, and the tables and the page of
+            :func:`hilum.tables.write_tables` where there are several scans; None writes nothing.
         task: As in :func:`hilum.segment`.
         model: As in :func:`hilum.segment`.
         device: As in :func:`hilum.segment`.
@@ -248,6 +250,8 @@ def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
             scans = scans.part(*plan.part)
         counts.total = len(scans)
         yield from _Run(plan, counts, ledger, scans).outcomes()
+    if plan.out is not None and plan.part is None and counts.ended > 1:
+        write_tables(plan.out, notify=plan.notify)  # those of a part would lack the other parts
 
 
 class _Run:
