@@ -5,7 +5,7 @@ from hilum.synthesis.phantoms.chest import Phantom, make_phantom
 from hilum.synthesis.phantoms.findings import AirwayFinding
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import Tissue
-from hilum.synthesis.phantoms.maps import Airway, TreeMaps, Vessel
+from hilum.synthesis.phantoms.maps import Airway, TreeTruth, Vessel
 from hilum.synthesis.phantoms.trees import Branch, Detail, Kind
 from hilum.synthesis.phantoms.truth import RegionTruth, Truth
 
@@ -20,7 +20,7 @@ __all__ = [
     "Phantom",
     "RegionTruth",
     "Tissue",
-    "TreeMaps",
+    "TreeTruth",
     "Truth",
     "Vessel",
     "make_phantom",

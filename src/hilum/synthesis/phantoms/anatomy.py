@@ -291,7 +291,7 @@ class Anatomy:
         return np.where(oblique > 0, upper, Lobe.RIGHT_LOWER).astype(np.uint8)
 
     def lobe_field(self, p: Coordinates, lobe: int) -> Array:
-        """Field of the side of the fissures on which a lobe lies: negative there, not bounded by the pleura."""
+        """Field of one side of the fissures: negative where a lobe lies, without regard to the pleura."""
         oblique, flat = self._fissure_planes(p, Lobe(lobe).side)
         if lobe in (Lobe.RIGHT_LOWER, Lobe.LEFT_LOWER):
             return oblique

@@ -18,7 +18,7 @@ from hilum.synthesis.phantoms.grid import make_grid
 from hilum.synthesis.phantoms.injury import parse_injury
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import ChestModel
-from hilum.synthesis.phantoms.maps import TreeMaps, tree_maps
+from hilum.synthesis.phantoms.maps import TreeTruth, tree_truth
 from hilum.synthesis.phantoms.render import render
 from hilum.synthesis.phantoms.trees import Branch, Detail, Kind
 from hilum.synthesis.phantoms.truth import Truth, integrate
@@ -39,7 +39,7 @@ class Phantom:
         branches: Airway, artery and vein trees in mm in the frame of the scan (RAS).
         seed: The seed.
         parameters: Everything that was drawn from the seed or given, as plain data.
-        maps: Label maps of airways, vessels and lobes; None with coarse trees.
+        trees: Label maps of airways, vessels and lobes and the sums of full trees; None with coarse trees.
     """
 
     volume: Volume
@@ -49,7 +49,7 @@ class Phantom:
     branches: dict[Kind, tuple[Branch, ...]]
     seed: int
     parameters: dict[str, object]
-    maps: TreeMaps | None = None
+    trees: TreeTruth | None = None
 
 
 def make_phantom(
@@ -85,10 +85,11 @@ def make_phantom(
         size: Scale of the chest; 1 is an adult of about 1.75 m.
         coverage: Part of the foot-head field to keep; (0, 0.7) cuts the top of the chest. The truth always
             speaks of whole lungs.
-        trees: ``coarse`` or ``full``, see :class:`hilum.synthesis.phantoms.Detail`. Full trees come with label
-            maps of airways, vessels and lobes.
+        trees: ``coarse`` or ``full``, see :class:`hilum.synthesis.phantoms.Detail`. Full trees come with
+            label maps of airways, vessels and lobes.
         airway_findings: Names with severity 0 to 1, as a mapping or as text
-            (``"bronchiectasis:0.5,mucus"``), see :class:`hilum.synthesis.phantoms.AirwayFinding`. Full trees only.
+            (``"bronchiectasis:0.5,mucus"``), see :class:`hilum.synthesis.phantoms.AirwayFinding`. Full trees
+            only.
 
     Raises:
         UsageError: An argument has a value that is not allowed; the message names it.
@@ -157,11 +158,11 @@ def make_phantom(
         "injury": {kind.value: value for kind, value in severity.items()},
         "body": model.body.as_dict(),
     }
-    maps = None
+    known: TreeTruth | None = None
     if detail is Detail.FULL:
         parameters["trees"] = detail.value
         parameters["airway_findings"] = {finding.value: value for finding, value in findings.items()}
-        maps = tree_maps(model, grid, image.labels, image.tissue)
+        known = tree_truth(model, grid, image.labels, image.tissue)
     return Phantom(
         Volume(image.hu, grid.affine, meta),
         image.labels,
@@ -170,7 +171,7 @@ def make_phantom(
         {kind: _scaled(tree, model.body.size) for kind, tree in model.trees.items()},
         seed,
         parameters,
-        maps,
+        known,
     )
 
 

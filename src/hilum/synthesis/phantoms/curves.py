@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from hilum.synthesis.phantoms.anatomy import Anatomy, Lobe
 from hilum.synthesis.phantoms.growth import Skeleton
 from hilum.synthesis.phantoms.trees import Points, as_coordinates
 
-__all__ = ["Axes", "bend", "beside", "keep_apart", "keep_inside"]
+__all__ = ["BESIDE_MM", "Axes", "bend", "beside", "keep_apart", "keep_inside"]
 
 Indices = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -25,8 +26,8 @@ SWAY = 0.28
 BESIDE_MM, APART_MM = 0.35, 0.15
 #: Rounds of pushing; each halves what is left of a conflict or better.
 ROUNDS = 14
-#: Airways and vessels from this outer radius on are looked up apart, because they reach farther.
-WIDE_MM = 2.0
+#: Trees are looked up by classes of outer radius in mm, so that near thin branches do not hide wide ones.
+CLASSES_MM = (0.0, 1.0, 2.0, 4.0, np.inf)
 
 
 @dataclass(eq=False)
@@ -36,7 +37,7 @@ class Axes:
     Attributes:
         points: (n, 3) mm; moved in place.
         before: Index of the point before, -1 at a root, (n,).
-        branch: Branch that each point belongs to, (n,); the start of a branch is the last point of its parent.
+        branch: Branch of each point, (n,); the start of a branch is the last point of its parent.
         last: Last point of each branch, (branches,); -1 for a branch that is not drawn.
     """
 
@@ -44,11 +45,6 @@ class Axes:
     before: Indices
     branch: Indices
     last: Indices
-
-    def of(self, branch: int) -> Points:
-        """Points of one branch with its start, (k, 3) mm."""
-        own = np.flatnonzero(self.branch == branch)
-        return self.points[[self.before[own[0]], *own]] if self.before[own[0]] >= 0 else self.points[own]
 
 
 def bend(skeleton: Skeleton, rng: np.random.Generator) -> Axes:
@@ -219,12 +215,12 @@ def keep_apart(
 
 
 def _by_size(radius: Values) -> list[Indices]:
-    parts = [np.flatnonzero(radius >= WIDE_MM), np.flatnonzero(radius < WIDE_MM)]
+    parts = [np.flatnonzero((radius >= a) & (radius < b)) for a, b in pairwise(CLASSES_MM)]
     return [part for part in parts if len(part)]
 
 
 def _neighbours(points: Points, radius: Values) -> Callable[[Points, Values], Points]:
-    """Return a function that gives the push away from the nearest of ``points``, 0 where they are far enough."""
+    """Return a function that gives the push away from the nearest of ``points``; 0 far from them."""
     from scipy.spatial import cKDTree
 
     tree = cKDTree(points)
@@ -235,13 +231,14 @@ def _neighbours(points: Points, radius: Values) -> Callable[[Points, Values], Po
         reach = widest + float(size.max()) + APART_MM
         distance, index = tree.query(at, k=np.arange(1, count + 1), distance_upper_bound=reach)
         missing = np.append(radius, -1e3)[index] + size[:, None] + APART_MM - distance
-        worst = missing.argmax(axis=1)
-        rows = np.arange(len(at))
-        amount = missing[rows, worst]
+        amount = missing.max(axis=1)
         bad = np.flatnonzero(amount > 0)
         result = np.zeros_like(at)
-        away = at[bad] - points[index[bad, worst[bad]]]
-        result[bad] = _units(away) * (amount[bad] + 0.05)[:, None]
+        # The sum over the neighbours leads round an airway and its artery together.
+        weight = np.maximum(missing[bad], 0)
+        away = at[bad][:, None] - points[np.minimum(index[bad], len(points) - 1)]
+        away *= (weight / np.maximum(distance[bad].clip(max=reach), 1e-6))[..., None]
+        result[bad] = _units(away.sum(axis=1)) * (amount[bad] + 0.05)[:, None]
         return result
 
     return push

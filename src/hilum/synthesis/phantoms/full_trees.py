@@ -1,20 +1,30 @@
 """Full trees: airways to a lumen of 1.2 mm, arteries and veins to a radius of 0.3 mm.
 
-Airways, arteries and veins of one lung obey r0^g = r1^g + r2^g, Murray's law with an exponent g of its own.
-The diameters of Weibel's model from generation 1 to 6 (12.2 to 2.8 mm) give g = 2.35; those of the pulmonary
-arteries (Huang et al., J Appl Physiol 1996: a ratio of diameters of 1.56 at a ratio of branching of 3.0) give 2.5.
+Each tree obeys r0^g = r1^g + r2^g, Murray's law with an exponent g of its own. The diameters of Weibel's
+model from generation 1 to 6 (12.2 to 2.8 mm) give g = 2.35 for airways; the exponent is a little larger here,
+so that as many branches are seen at 1 mm as the best networks find in patients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.synthesis.phantoms.anatomy import Anatomy, Lobe
-from hilum.synthesis.phantoms.curves import Axes, Indices, Values, bend, beside, keep_apart, keep_inside
+from hilum.synthesis.phantoms.curves import (
+    BESIDE_MM,
+    Axes,
+    Indices,
+    Values,
+    bend,
+    beside,
+    keep_apart,
+    keep_inside,
+)
 from hilum.synthesis.phantoms.findings import AirwayFinding
 from hilum.synthesis.phantoms.growth import Hosts, Plan, Skeleton, grow, host_points
 from hilum.synthesis.phantoms.trees import Branch, Kind, Points, Tree
@@ -26,8 +36,8 @@ THINNEST_LUMEN_MM, THINNEST_VESSEL_MM = 1.2, 0.3
 #: One end of the artery and of the vein tree in each cube of this edge, in mm of the scan.
 END_STEP_MM = 9.6
 #: Exponent of the radii of airways, lowest and highest; radius of the trachea in mm.
-AIRWAY_EXPONENT = (2.40, 2.52)
-TRACHEA_RADIUS = (6.9, 7.8)
+AIRWAY_EXPONENT = (2.48, 2.58)
+TRACHEA_RADIUS = (6.7, 7.4)
 #: Radii of the left or right main artery and of all veins of a lung, in mm.
 ARTERY_RADIUS, VEIN_RADIUS = 7.0, 6.8
 #: Depth below pleura and fissure beyond the wall that branches keep, in mm.
@@ -94,7 +104,7 @@ def grow_full_trees(anatomy: Anatomy, seed: int, findings: Mapping[AirwayFinding
         findings: Severity by finding.
 
     Returns:
-        Branches by kind; the airways begin with the trachea. A branch is part of its lobe, 0 before the lobes.
+        Branches by kind; the airways begin with the trachea.
     """
     rng = np.random.default_rng([seed, 12])
     size = anatomy.body.size
@@ -127,14 +137,14 @@ def grow_full_trees(anatomy: Anatomy, seed: int, findings: Mapping[AirwayFinding
 
 
 def _trachea(radius: float, findings: Mapping[AirwayFinding, float]) -> list[Branch]:
-    """The trachea, in two pieces where a bronchus leaves it."""
+    """The trachea; in two pieces where a bronchus leaves it."""
     thickness = float(wall_mm(np.array(2 * radius))) * (1 + findings.get(AirwayFinding.THICK_WALLS, 0.0))
     top, low = np.array(LARYNX), np.array(CARINA)
     ends = [top, low]
     if AirwayFinding.TRACHEAL_BRONCHUS in findings:
         ends.insert(1, low + (top - low) * _height(findings))
     result = []
-    for index, (start, end) in enumerate(zip(ends, ends[1:], strict=False)):
+    for index, (start, end) in enumerate(pairwise(ends)):
         result.append(Branch(_point(start), _point(end), radius, thickness, 0, index - 1, Kind.AIRWAY, 0))
     return result
 
@@ -198,7 +208,7 @@ def _airway(
     wall *= 1 + findings.get(AirwayFinding.THICK_WALLS, 0.0)
     limit = THINNEST_LUMEN_MM / 2 / anatomy.body.size
     drawn = np.zeros(len(radius), bool)
-    for b, parent in enumerate(skeleton.parent):
+    for b, parent in enumerate(skeleton.parent.tolist()):
         drawn[b] = radius[b] >= limit and (parent < 0 or drawn[parent])
     axes = bend(skeleton, rng)
     room = np.where(drawn, radius + wall + 1.0, 0.5)
@@ -248,7 +258,7 @@ def _artery(
     """The artery beside an airway."""
     skeleton = airway.skeleton
     radius = _vessel_radius(skeleton, ARTERY_RADIUS, flow, anatomy.body.size)
-    gap = np.where(airway.drawn, airway.radius + airway.wall + radius + 0.35, 0.0)
+    gap = np.where(airway.drawn, airway.radius + airway.wall + radius + BESIDE_MM, 0.0)
     axes = beside(airway.axes, skeleton, gap, ARTERY_ROOT[side])
     drawn = np.ones(len(radius), bool)
     drawn[0] = False
@@ -282,7 +292,7 @@ def _settle(anatomy: Anatomy, tree: _Grown, obstacles: list[tuple[Points, Values
     points = np.concatenate([p for p, _ in obstacles])
     radii = np.concatenate([r for _, r in obstacles])
     lobe = _inner_lobe(tree.skeleton)[tree.axes.branch]
-    for rounds in (6, 6, 10):
+    for rounds in (8, 8, 16):
         keep_inside(tree.axes, anatomy, lobe, tree.outer + DEPTH_MM)
         keep_apart(tree.axes, tree.outer, points, radii, rounds)
 
@@ -299,7 +309,7 @@ def _branches(tree: _Grown, kind: Kind, side: int, shift: int, root: int) -> lis
     for b in np.flatnonzero(tree.drawn).tolist():
         own = order[bounds[b] : bounds[b + 1]]
         own = own[axes.before[own] >= 0]
-        points = axes.points[[axes.before[own[0]], *own]]
+        points = axes.points[np.concatenate([axes.before[own[:1]], own])]
         parent = int(skeleton.parent[b])
         number[b] = shift + len(result)
         result.append(

@@ -1,9 +1,9 @@
 """Growth of full trees: where branches begin and end, lobe by lobe.
 
-The rule is that of :mod:`hilum.synthesis.phantoms.trees` (host filling, Tawhai et al., J Appl Physiol 2004). Three
-things are added: the first branches go to the lobes, so that no tree crosses a fissure; the plane that splits
-a region lies off its centroid by chance, so that daughters differ; and each end has a flow of its own, so that
-no two radii are equal.
+The rule is that of :mod:`hilum.synthesis.phantoms.trees` (host filling, Tawhai et al., J Appl Physiol 2004).
+Three things are added: the first branches go to the lobes, so that no tree crosses a fissure; the plane that
+splits a region lies off its centroid by chance, so that daughters differ; and each end has a flow of its own,
+so that no two radii are equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Hosts", "Plan", "Skeleton", "grow", "host_points"]
 
 Lobes = frozenset[Lobe]
 
-#: Part of the way to the centroid that a branch grows: the first branch in a lobe, and all others (Tawhai 2004).
+#: Part of the way to the centroid that a branch grows: the first in a lobe, and all others (Tawhai: 0.4).
 FIRST_REACH, REACH = 0.22, 0.33
 #: How far the splitting plane lies off the centroid, as a part of the spread of the region.
 OFF_CENTRE = 0.30
@@ -57,7 +57,7 @@ class Plan:
     Attributes:
         root: Where it begins, mm.
         heading: Direction in which it begins.
-        splits: How a branch to several lobes divides; a branch to one lobe divides by the shape of its region.
+        splits: How a branch to several lobes divides; one to a single lobe follows the shape of its region.
         ends: Fixed end points of branches to several lobes, mm.
     """
 

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.labels import Lung
+from hilum.synthesis.phantoms.branch_table import tree_summary
 from hilum.synthesis.phantoms.fields import Lattice
 from hilum.synthesis.phantoms.grid import Grid
 from hilum.synthesis.phantoms.lung import ChestModel, Tissue
 from hilum.synthesis.phantoms.trees import Kind
 from hilum.synthesis.phantoms.tubes import Tubes
 
-__all__ = ["Airway", "TreeMaps", "Vessel", "tree_maps"]
+__all__ = ["Airway", "TreeTruth", "Vessel", "tree_truth"]
 
 #: Slices of the map of lobes that are computed at once.
 SLICES_AT_ONCE = 16
@@ -38,27 +39,30 @@ class Vessel(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class TreeMaps:
-    """Label maps, uint8, shape of the scan.
+class TreeTruth:
+    """What is true of full trees: label maps, uint8, shape of the scan, and their sums.
 
-    A voxel has the label of what lies at its centre. So the volume of a label is right on the mean for tubes of
-    any thickness, and a tube thinner than about 1.4 voxels is a broken line.
+    A voxel has the label of what lies at its centre. So the volume of a label is right on the mean for tubes
+    of any thickness, and a tube thinner than about 1.4 voxels is a broken line.
 
     Attributes:
         airways: Values of :class:`Airway`, from the larynx on.
         vessels: Values of :class:`Vessel`, from the hila on; the trunks in the mediastinum have no label.
         lobes: Values of :class:`hilum.synthesis.phantoms.anatomy.Lobe` in the labelled lungs.
+        summary: Counts, lengths and volumes, see
+            :func:`hilum.synthesis.phantoms.branch_table.tree_summary`; plain data.
     """
 
     airways: npt.NDArray[np.uint8]
     vessels: npt.NDArray[np.uint8]
     lobes: npt.NDArray[np.uint8]
+    summary: dict[str, object]
 
 
-def tree_maps(
+def tree_truth(
     model: ChestModel, grid: Grid, labels: npt.NDArray[np.uint8], tissue: npt.NDArray[np.uint8]
-) -> TreeMaps:
-    """Draw the label maps of a phantom with full trees.
+) -> TreeTruth:
+    """Draw the label maps of a phantom with full trees and sum up its branches.
 
     Args:
         model: The phantom.
@@ -81,7 +85,8 @@ def tree_maps(
     for replaced in (Tissue.EFFUSION, Tissue.PNEUMOTHORAX, Tissue.NODULE):
         for tubes in (airways, vessels):
             tubes[tissue == replaced] = 0
-    return TreeMaps(airways, vessels, _lobes(model, lattice, labels, grid.slices))
+    lobes = _lobes(model, lattice, labels, grid.slices)
+    return TreeTruth(airways, vessels, lobes, tree_summary(model))
 
 
 def _lobes(

@@ -38,8 +38,8 @@ VEIN_ROOT = {1: (34.0, -12.0, -16.0), -1: (-38.0, -16.0, -14.0)}
 class Detail(str, Enum):
     """How fine the trees of a phantom are.
 
-    ``coarse`` trees are straight and end at a lumen of 2 mm; ``full`` trees are curved, keep to their lobes and
-    end at a lumen of 1.2 mm and a vessel radius of 0.3 mm.
+    ``coarse`` trees are straight and end at a lumen of 2 mm; ``full`` trees are curved, keep to their lobes
+    and end at a lumen of 1.2 mm and a vessel radius of 0.3 mm.
     """
 
     COARSE = "coarse"
