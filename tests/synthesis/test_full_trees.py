@@ -60,7 +60,7 @@ def volume(tree: Tree) -> float:
 
 
 def atm_branches(mask: np.ndarray) -> int:
-    """Branches by the rule of the ATM'22 challenge: skeleton pieces of at least 5 voxels between junctions."""
+    """Branches by the rule of ATM'22: skeleton pieces of at least 5 voxels between junctions."""
     morphology = pytest.importorskip("skimage.morphology")
     import cc3d
     from scipy import ndimage
@@ -128,7 +128,7 @@ def test_branches_join_and_are_curved(kind: Kind) -> None:
         if branch.parent >= 0:
             assert branch.start == tree[branch.parent].end
             assert branch.generation == tree[branch.parent].generation + 1
-        bent += branch.length > 1.01 * np.linalg.norm(np.subtract(branch.end, branch.start))
+        bent += branch.length > 1.003 * np.linalg.norm(np.subtract(branch.end, branch.start))
     assert bent > 0.5 * len(tree)
 
 
@@ -181,15 +181,24 @@ def test_no_part_of_the_lungs_is_bare(seed: int) -> None:
     assert distance.max() < 18
 
 
-def test_the_volume_of_the_label_maps_is_that_of_the_branches() -> None:
-    anatomy, trees = grown(1)
+def test_the_volume_of_the_airway_map_is_that_of_the_table() -> None:
+    tree = grown(1)[1][Kind.AIRWAY]
     # A lattice that holds the whole trachea.
     lattice = Lattice(np.eye(3), np.array([-150.0, -110, -190]), (300, 220, 370))
-    for kind, tree in trees.items():
-        assert Tubes.of(tree).inside(lattice).sum() == pytest.approx(volume(tree), rel=0.05), kind
-    # The rule of the centre is right on the mean for the thinnest airways, too.
-    thin = [b for b in trees[Kind.AIRWAY] if b.radius < 0.8]
-    assert Tubes.of(thin).inside(lattice).sum() == pytest.approx(volume(tuple(thin)), rel=0.05)
+    assert Tubes.of(tree).inside(lattice).sum() == pytest.approx(volume(tree), rel=0.05)
+    # The rule of the centre is right on the mean for the thinnest airways, too. Their ends are round.
+    for low, high in ((0.6, 1.0), (1.0, 2.0), (2.0, 4.0)):
+        part = [b for b in tree if low <= b.radius < high]
+        assert Tubes.of(part).inside(lattice).sum() == pytest.approx(volume(tuple(part)), rel=0.05)
+
+
+def test_the_volume_of_the_vessel_map_is_that_of_the_summary(full: Phantom) -> None:
+    assert full.trees is not None
+    vessels = full.trees.summary["vessels"]
+    assert isinstance(vessels, dict)
+    for value, name in ((Vessel.ARTERY, "artery_ml"), (Vessel.VEIN, "vein_ml")):
+        voxels = ((full.trees.vessels == value) & (full.labels > 0)).sum()
+        assert voxels * full.volume.voxel_volume_ml == pytest.approx(vessels[name], rel=0.05)
 
 
 @pytest.mark.parametrize("width", [1.0, 2.25])
@@ -255,8 +264,7 @@ def test_volumes_by_section_add_up_to_the_volume_of_the_tissue(full: Phantom) ->
     parts = [vessels[name] for name in ("bv5_ml", "bv5_10_ml", "bv10_plus_ml")]
     assert sum(parts) == pytest.approx(total)
     assert min(parts) > 0.05 * total
-    # The integral counts a joint twice and what an airway displaces once more.
-    assert full.truth.tissues_ml["vessel"] == pytest.approx(total, rel=0.08)
+    assert full.truth.tissues_ml["vessel"] == pytest.approx(total, rel=0.05)
 
 
 def test_fluid_and_nodules_take_the_place_of_the_trees() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from hilum.synthesis.phantoms.anatomy import LUNG_BOX
+from hilum.synthesis.phantoms.fields import Lattice
 from hilum.synthesis.phantoms.lung import ChestModel
 from hilum.synthesis.phantoms.trees import Branch, Kind, Tree, as_coordinates
 from hilum.synthesis.phantoms.tubes import Tubes
@@ -35,6 +37,8 @@ BRANCH_COLUMNS = (
 _SIDES = {1: "right", -1: "left", 0: "none"}
 #: Upper bounds of the classes BV5 and BV5-10: area of the section in mm2 (Estepar et al., AJRCCM 2013).
 SMALL_MM2, MEDIUM_MM2 = 5.0, 10.0
+#: Distance of the points that are counted for the volume of vessels, in mm.
+COUNT_STEP_MM = 0.8
 
 
 def branch_rows(trees: Mapping[Kind, Tree]) -> list[list[object]]:
@@ -61,9 +65,9 @@ def _row(kind: Kind, index: int, branch: Branch) -> list[object]:
 def tree_summary(model: ChestModel) -> dict[str, object]:
     """Counts, lengths and volumes of the trees of a phantom, as plain data.
 
-    Volumes are integrals of the area of the section along the axes (area of a branch times its length).
-    Those of vessels count what lies inside the lungs: in all, and by the area of the section below 5, from 5
-    to below 10 and from 10 mm2 on.
+    The lumen is the area of the section integrated along the axes (area of a branch times its length). The
+    volumes of vessels count what lies inside the lungs: in all, and by the area of the section of the branch
+    below 5, from 5 to below 10 and from 10 mm2 on.
     """
     size = model.body.size
     airways = model.trees[Kind.AIRWAY]
@@ -93,27 +97,47 @@ def tree_summary(model: ChestModel) -> dict[str, object]:
 
 
 def _vessel_volumes(model: ChestModel) -> dict[str, float]:
-    """Volume in the lungs by kind and by area of the section, in mL."""
+    """Volume in the lungs by kind and by area of the section, in mL.
+
+    Branches overlap at forks, so areas times lengths would count a part twice. Points of a fine lattice are
+    counted instead, each with the widest branch that holds it and arteries before veins; those in airways and
+    outside the lung do not count.
+    """
     size = model.body.size
-    result: dict[str, float] = {}
-    area_: list[npt.NDArray[np.float64]] = []
-    volume_: list[npt.NDArray[np.float64]] = []
-    for kind in (Kind.ARTERY, Kind.VEIN):
-        inside: list[npt.NDArray[np.float64]] = []
-        for side in (1, -1):
+    classes = {
+        "bv5_ml": (0.0, SMALL_MM2),
+        "bv5_10_ml": (SMALL_MM2, MEDIUM_MM2),
+        "bv10_plus_ml": (MEDIUM_MM2, np.inf),
+    }
+    result = dict.fromkeys(("artery_ml", "vein_ml", "total_ml", *classes), 0.0)
+    for side in (1, -1):
+        lattice = _lattice(side)
+        free = ~Tubes.of([b for b in model.trees[Kind.AIRWAY] if b.side in (side, 0)]).inside(
+            lattice, grow=1.0
+        )
+        for kind, name in ((Kind.ARTERY, "artery_ml"), (Kind.VEIN, "vein_ml")):
             tubes = Tubes.of([b for b in model.trees[kind] if b.side == side])
-            length = np.linalg.norm(tubes.end - tubes.start, axis=1)
-            p = as_coordinates((tubes.start + tubes.end) / 2)
-            lung, _ = model.injuries.displace(model.anatomy.lung(p, side), p, side)
-            area = np.pi * tubes.radius**2 * size**2
-            volume = np.where(np.asarray(lung).reshape(-1) < 0, area * length * size / 1000, 0.0)
-            inside.append(volume)
-            area_.append(area)
-            volume_.append(volume)
-        result[f"{kind.value}_ml"] = float(sum(v.sum() for v in inside))
-    areas, volumes = np.concatenate(area_), np.concatenate(volume_)
-    result["total_ml"] = float(volumes.sum())
-    result["bv5_ml"] = float(volumes[areas < SMALL_MM2].sum())
-    result["bv5_10_ml"] = float(volumes[(areas >= SMALL_MM2) & (areas < MEDIUM_MM2)].sum())
-    result["bv10_plus_ml"] = float(volumes[areas >= MEDIUM_MM2].sum())
+            area = np.pi * (tubes.radius * size) ** 2
+            # From the widest class on, so that a point belongs to the widest branch.
+            for part, (low, high) in reversed(classes.items()):
+                cells = tubes.take((area >= low) & (area < high)).inside(lattice) & free
+                free &= ~cells
+                ml = float(_in_lung(model, lattice, cells, side) * (COUNT_STEP_MM * size) ** 3 / 1000)
+                for key in (part, name, "total_ml"):
+                    result[key] += ml
     return result
+
+
+def _lattice(side: int) -> Lattice:
+    """A fine lattice over one lung."""
+    low, high = LUNG_BOX[0] * 1.08, LUNG_BOX[1] * 1.08
+    (low if side > 0 else high)[0] = -8.0 * side
+    counts = np.ceil((high - low) / COUNT_STEP_MM).astype(int).tolist()
+    return Lattice(np.eye(3) * COUNT_STEP_MM, low, (counts[0], counts[1], counts[2]))
+
+
+def _in_lung(model: ChestModel, lattice: Lattice, cells: npt.NDArray[np.bool_], side: int) -> int:
+    """How many of some points of a lattice lie in the lung."""
+    p = as_coordinates(np.argwhere(cells) @ lattice.matrix.T + lattice.origin)
+    left, _ = model.injuries.displace(model.anatomy.lung(p, side), p, side)
+    return int(np.count_nonzero(left < 0))
