@@ -139,7 +139,7 @@ def _share(axes: Axes) -> Values:
     counts = np.bincount(axes.branch, minlength=len(axes.last))
     order = np.arange(len(axes.branch))
     own = axes.last[axes.branch] - order
-    return 1 - own / np.maximum(counts[axes.branch], 1)
+    return np.asarray(1 - own / np.maximum(counts[axes.branch], 1))
 
 
 def keep_inside(axes: Axes, anatomy: Anatomy, lobe: npt.NDArray[np.uint8], margin: Values) -> None:
