@@ -38,7 +38,7 @@ from hilum.tasks.spec import Task
 
 if TYPE_CHECKING:
     from hilum.result import Result
-    from hilum.synthesis.phantoms import Phantom
+    from hilum.synthesis.phantoms import Phantom, TreeTruth
 
 __all__ = [
     "COLUMNS",
@@ -333,6 +333,8 @@ def summary_line(name: str, result: Result, where: Path | None) -> str:
 def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
     """Write digital chests as NIfTI pairs with ``truth.json``; return the folder.
 
+    A chest with full trees also gets label maps of airways, vessels and lobes and a table of its branches.
+
     Raises:
         OutputError: It cannot be written; then nothing of it is left.
     """
@@ -345,11 +347,15 @@ def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
             write_labels(
                 out / f"{name}_{lungs}", LabelVolume.on_grid_of(chest.volume, chest.labels), chest.volume
             )
-            truth[name] = {
+            subject: dict[str, object] = {
                 "seed": chest.seed,
                 "parameters": chest.parameters,
                 "truth": chest.truth.as_dict(),
             }
+            if chest.trees is not None:
+                subject["trees"] = chest.trees.summary
+                _write_trees(out, chest, chest.trees)
+            truth[name] = subject
         write_json(out / "truth.json", {"hilum": __version__, "subjects": truth})
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
         write_json(
@@ -357,3 +363,14 @@ def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
             {"schema": RUN_SCHEMA, "hilum": __version__, "verb": "phantom", "files": files},
         )
     return folder
+
+
+def _write_trees(out: Path, chest: Phantom, trees: TreeTruth) -> None:
+    """Write the label maps and the branch table of full trees."""
+    # Digital chests bring SciPy, which the commands that only write results do without.
+    from hilum.synthesis.phantoms.branch_table import BRANCH_COLUMNS, branch_rows
+
+    name = chest.volume.meta.name
+    for what, values in (("airways", trees.airways), ("vessels", trees.vessels), ("lobes", trees.lobes)):
+        write_map(out / f"{name}_{what}.nii.gz", values, chest.volume, f"phantom {what}")
+    write_csv(out / f"{name}_branches.csv", BRANCH_COLUMNS, branch_rows(chest.branches))

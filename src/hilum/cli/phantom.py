@@ -28,10 +28,24 @@ def command(
     ] = None,
     spacing: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "1,1,1",
     noise: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise in HU.")] = 15.0,
+    trees: Annotated[
+        str,
+        typer.Option(help="coarse, or full for branches down to a lumen of 1.2 mm, with their label maps."),
+    ] = "coarse",
+    airway_findings: Annotated[
+        str | None,
+        typer.Option(
+            help="With full trees: bronchiectasis, mucus, thick_walls, tracheal_bronchus, cardiac_bronchus, "
+            "each with a severity of 0 to 1, such as bronchiectasis:0.5,mucus:0.3."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first chest; the others count on from it.")] = 0,
     quiet: Quiet = False,
 ) -> int:
-    """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json."""
+    """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json.
+
+    Full trees add NAME_airways, NAME_vessels and NAME_lobes.nii.gz and NAME_branches.csv.
+    """
     # The results bring numpy, which the help of a command does without.
     from hilum.results import write_phantoms
 
@@ -47,7 +61,14 @@ def command(
             for index in range(subjects):
                 if progress:
                     progress(index / subjects, f"chest {index + 1} of {subjects}")
-                yield hilum.phantom(seed=seed + index, spacing=sizes, injury=injury, noise_hu=noise)
+                yield hilum.phantom(
+                    seed=seed + index,
+                    spacing=sizes,
+                    injury=injury,
+                    noise_hu=noise,
+                    trees=trees,
+                    airway_findings=airway_findings,
+                )
 
         written = write_phantoms(chests(), out)
     say(f"{subjects} chest{'s' if subjects != 1 else ''} written to {written}", quiet=quiet)

@@ -8,8 +8,10 @@ not an atlas.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from hilum.synthesis.phantoms.fields import (
     Array,
@@ -21,10 +23,25 @@ from hilum.synthesis.phantoms.fields import (
     smooth_min,
 )
 
-__all__ = ["LUNG_BOX", "Anatomy", "Body"]
+__all__ = ["LUNG_BOX", "Anatomy", "Body", "Lobe"]
 
 #: Low and high corner of a box that holds both lungs of every seed.
 LUNG_BOX = (np.array([-150.0, -108.0, -182.0]), np.array([150.0, 108.0, 128.0]))
+
+
+class Lobe(IntEnum):
+    """Lobes of the lungs; values of the map of lobes."""
+
+    RIGHT_UPPER = 1
+    RIGHT_MIDDLE = 2
+    RIGHT_LOWER = 3
+    LEFT_UPPER = 4
+    LEFT_LOWER = 5
+
+    @property
+    def side(self) -> int:
+        """1 for a lobe of the right lung, -1 for one of the left."""
+        return 1 if self <= Lobe.RIGHT_LOWER else -1
 
 
 @dataclass(frozen=True)
@@ -246,14 +263,38 @@ class Anatomy:
         d = smooth_max(d, -mediastinum, 5)
         return np.asarray(np.maximum(d, np.float32(-side) * (x + np.float32(2)) + np.float32(0.4)))
 
-    def fissures(self, p: Coordinates, side: int) -> Array:
-        """Distance to the fissures between the lobes: oblique on both sides, horizontal on the right."""
+    def _fissure_planes(self, p: Coordinates, side: int) -> tuple[Array, Array | None]:
+        """Signed distance above the oblique fissure and, on the right, height above the horizontal one."""
         x, y, z = p
         bow = np.float32(0.0016) * (np.abs(x) - np.float32(70)) ** 2
         # From the back at the height of the fourth rib down to the front third of the diaphragm.
         steep = np.float32(0.98)
         oblique = (z - np.float32(-24) + steep * y + bow) * np.float32(1 / np.sqrt(1 + 0.98**2))
         if side < 0:
-            return np.asarray(np.abs(oblique))
+            return np.asarray(oblique), None
         flat = z - np.float32(-14) + np.float32(0.0022) * ((y - np.float32(30)) ** 2 + (np.abs(x) - 60) ** 2)
+        return np.asarray(oblique), np.asarray(flat)
+
+    def fissures(self, p: Coordinates, side: int) -> Array:
+        """Distance to the fissures between the lobes: oblique on both sides, horizontal on the right."""
+        oblique, flat = self._fissure_planes(p, side)
+        if flat is None:
+            return np.asarray(np.abs(oblique))
         return np.asarray(np.minimum(np.abs(oblique), np.maximum(np.abs(flat), -oblique)))
+
+    def lobe(self, p: Coordinates, side: int) -> npt.NDArray[np.uint8]:
+        """Lobe of each point of one lung, values of :class:`Lobe`; points outside the lung get one too."""
+        oblique, flat = self._fissure_planes(p, side)
+        if flat is None:
+            return np.where(oblique > 0, Lobe.LEFT_UPPER, Lobe.LEFT_LOWER).astype(np.uint8)
+        upper = np.where(flat > 0, Lobe.RIGHT_UPPER, Lobe.RIGHT_MIDDLE)
+        return np.where(oblique > 0, upper, Lobe.RIGHT_LOWER).astype(np.uint8)
+
+    def lobe_field(self, p: Coordinates, lobe: int) -> Array:
+        """Field of one side of the fissures: negative where a lobe lies, without regard to the pleura."""
+        oblique, flat = self._fissure_planes(p, Lobe(lobe).side)
+        if lobe in (Lobe.RIGHT_LOWER, Lobe.LEFT_LOWER):
+            return oblique
+        if flat is None:
+            return -oblique
+        return np.asarray(np.maximum(-oblique, -flat if lobe == Lobe.RIGHT_UPPER else flat))

@@ -13,12 +13,14 @@ from hilum.core.errors import UsageError
 from hilum.core.volume import ScanMeta, Volume
 from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms.anatomy import Body
+from hilum.synthesis.phantoms.findings import AirwayFinding, parse_findings
 from hilum.synthesis.phantoms.grid import make_grid
 from hilum.synthesis.phantoms.injury import parse_injury
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import ChestModel
+from hilum.synthesis.phantoms.maps import TreeTruth, tree_truth
 from hilum.synthesis.phantoms.render import render
-from hilum.synthesis.phantoms.trees import Branch, Kind
+from hilum.synthesis.phantoms.trees import Branch, Detail, Kind
 from hilum.synthesis.phantoms.truth import Truth, integrate
 
 __all__ = ["Phantom", "make_phantom"]
@@ -37,6 +39,7 @@ class Phantom:
         branches: Airway, artery and vein trees in mm in the frame of the scan (RAS).
         seed: The seed.
         parameters: Everything that was drawn from the seed or given, as plain data.
+        trees: Label maps of airways, vessels and lobes and the sums of full trees; None with coarse trees.
     """
 
     volume: Volume
@@ -46,6 +49,7 @@ class Phantom:
     branches: dict[Kind, tuple[Branch, ...]]
     seed: int
     parameters: dict[str, object]
+    trees: TreeTruth | None = None
 
 
 def make_phantom(
@@ -62,6 +66,8 @@ def make_phantom(
     arms_down: bool = False,
     size: float = 1.0,
     coverage: tuple[float, float] = (0.0, 1.0),
+    trees: str | Detail = Detail.COARSE,
+    airway_findings: str | Mapping[str, float] | None = None,
 ) -> Phantom:
     """Make a digital chest. The same arguments give the same bytes.
 
@@ -79,6 +85,11 @@ def make_phantom(
         size: Scale of the chest; 1 is an adult of about 1.75 m.
         coverage: Part of the foot-head field to keep; (0, 0.7) cuts the top of the chest. The truth always
             speaks of whole lungs.
+        trees: ``coarse`` or ``full``, see :class:`hilum.synthesis.phantoms.Detail`. Full trees come with
+            label maps of airways, vessels and lobes.
+        airway_findings: Names with severity 0 to 1, as a mapping or as text
+            (``"bronchiectasis:0.5,mucus"``), see :class:`hilum.synthesis.phantoms.AirwayFinding`. Full trees
+            only.
 
     Raises:
         UsageError: An argument has a value that is not allowed; the message names it.
@@ -99,7 +110,15 @@ def make_phantom(
     except ValueError:
         names = ", ".join(k.value for k in Kernel)
         raise UsageError(f"kernel is {kernel!r}; it must be one of {names}.") from None
+    try:
+        detail = Detail(trees)
+    except ValueError:
+        names = ", ".join(d.value for d in Detail)
+        raise UsageError(f"trees is {trees!r}; it must be one of {names}.") from None
     severity = parse_injury(injury)
+    findings = parse_findings(airway_findings)
+    if findings and detail is not Detail.FULL:
+        raise UsageError("Coarse trees show no findings in the airways.", "Ask for full trees.")
     seed = int(seed)
     body = Body.draw(seed, float(size), bool(prone), bool(arms_down))
     # The grid is checked before the long computation.
@@ -112,7 +131,9 @@ def make_phantom(
         size=body.size,
         prone=body.prone,
     )
-    model, truth = _model(body, seed, tuple(sorted(severity.items())))
+    model, truth = _model(
+        body, seed, tuple(sorted(severity.items())), detail, tuple(sorted(findings.items()))
+    )
     image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen)
     thickness = float(np.linalg.norm(grid.affine[:3, grid.slices]))
     meta = ScanMeta(
@@ -137,6 +158,11 @@ def make_phantom(
         "injury": {kind.value: value for kind, value in severity.items()},
         "body": model.body.as_dict(),
     }
+    known: TreeTruth | None = None
+    if detail is Detail.FULL:
+        parameters["trees"] = detail.value
+        parameters["airway_findings"] = {finding.value: value for finding, value in findings.items()}
+        known = tree_truth(model, grid, image.labels, image.tissue)
     return Phantom(
         Volume(image.hu, grid.affine, meta),
         image.labels,
@@ -145,13 +171,20 @@ def make_phantom(
         {kind: _scaled(tree, model.body.size) for kind, tree in model.trees.items()},
         seed,
         parameters,
+        known,
     )
 
 
 @lru_cache(maxsize=16)
-def _model(body: Body, seed: int, severity: tuple[tuple[Pathology, float], ...]) -> tuple[ChestModel, Truth]:
+def _model(
+    body: Body,
+    seed: int,
+    severity: tuple[tuple[Pathology, float], ...],
+    detail: Detail,
+    findings: tuple[tuple[AirwayFinding, float], ...],
+) -> tuple[ChestModel, Truth]:
     """Build a chest and integrate its truth, once for all renderings."""
-    model = ChestModel(body, seed, dict(severity))
+    model = ChestModel(body, seed, dict(severity), detail, dict(findings))
     return model, integrate(model)
 
 
@@ -162,5 +195,13 @@ def _scaled(tree: tuple[Branch, ...], size: float) -> tuple[Branch, ...]:
         return point[0] * size, point[1] * size, point[2] * size
 
     return tuple(
-        replace(b, start=at(b.start), end=at(b.end), radius=b.radius * size, wall=b.wall * size) for b in tree
+        replace(
+            b,
+            start=at(b.start),
+            end=at(b.end),
+            radius=b.radius * size,
+            wall=b.wall * size,
+            path=tuple(at(point) for point in b.path),
+        )
+        for b in tree
     )

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.errors import UsageError
 from hilum.synthesis.pathology import Pathology
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Anatomy
 from hilum.synthesis.phantoms.fields import Array, Coordinates, Lattice, smooth_max
+from hilum.synthesis.phantoms.severities import parse_severities
 from hilum.synthesis.phantoms.trees import Points, as_coordinates, host_points
 
 __all__ = ["IN_PHANTOMS", "Blobs", "Injuries", "parse_injury"]
@@ -33,9 +33,6 @@ IN_PHANTOMS = (
     Pathology.NODULE,
     Pathology.OEDEMA,
 )
-
-#: Severity where only a name is given.
-DEFAULT_SEVERITY = 0.5
 
 #: Part of the lung that is patchy at severity 1, HU of the patch, width of its edge in mm, radii in mm.
 PATCHES: dict[Pathology, tuple[float, float, float, tuple[float, float]]] = {
@@ -59,31 +56,8 @@ def parse_injury(injury: str | Mapping[str, float] | None) -> dict[Pathology, fl
         >>> parse_injury("effusion:0.8")
         {<Pathology.EFFUSION: 'effusion'>: 0.8}
     """
-    if injury is None:
-        return {}
-    items: list[tuple[str, object]]
-    if isinstance(injury, str):
-        parts = (part.strip().partition(":") for part in injury.split(",") if part.strip())
-        items = [(name, severity or DEFAULT_SEVERITY) for name, _, severity in parts]
-    else:
-        items = list(injury.items())
-    result: dict[Pathology, float] = {}
-    for name, value in items:
-        plain = name.value if isinstance(name, Pathology) else str(name)
-        code = plain.strip().lower().replace("-", "_")
-        kind = next((pathology for pathology in IN_PHANTOMS if pathology.value == code), None)
-        if kind is None:
-            known = ", ".join(pathology.value for pathology in IN_PHANTOMS)
-            raise UsageError(f"injury {plain!r} is unknown.", f"Known are: {known}.")
-        try:
-            severity = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            severity = float("nan")
-        if not 0.0 <= severity <= 1.0:
-            raise UsageError(f"The severity of {kind.value} is {value}; it must be a number from 0 to 1.")
-        if severity > 0:
-            result[kind] = severity
-    return result
+    found = parse_severities(injury, (pathology.value for pathology in IN_PHANTOMS), "injury")
+    return {Pathology(name): severity for name, severity in found.items()}
 
 
 @dataclass(frozen=True, eq=False)

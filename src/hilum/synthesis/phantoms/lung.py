@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +19,21 @@ from hilum.synthesis.phantoms.fields import (
     Lattice,
     coverage,
     lerp_into,
-    segment_distance,
-    tube_coverage,
 )
+from hilum.synthesis.phantoms.findings import AirwayFinding
+from hilum.synthesis.phantoms.full_trees import grow_full_trees
 from hilum.synthesis.phantoms.injury import PATCHES, Injuries
-from hilum.synthesis.phantoms.trees import Branch, Kind, Points, Tree, grow_trees
+from hilum.synthesis.phantoms.trees import Detail, Kind, Tree, grow_trees
+from hilum.synthesis.phantoms.tubes import FineTubes, Tubes
 
-__all__ = ["BLOOD_HU", "ChestModel", "LungPart", "Tissue", "Tubes", "lung_part", "paint_trees"]
+__all__ = ["BLOOD_HU", "ChestModel", "LungPart", "Tissue", "lung_part", "paint_trees"]
 
 BLOOD_HU = 42.0
 WALL_HU = 30.0
 FLUID_HU = 10.0
 COLLAPSED_HU = -30.0
 NODULE_HU = 35.0
+MUCUS_HU = 15.0
 FISSURE_HU = 0.0
 FISSURE_MM = 0.25
 
@@ -49,6 +52,7 @@ class Tissue(IntEnum):
     NODULE = 8
     EFFUSION = 9
     PNEUMOTHORAX = 10
+    MUCUS = 11
 
 
 class ChestModel:
@@ -58,20 +62,39 @@ class ChestModel:
         body: What differs between phantoms.
         seed: Seed of trees and injuries.
         severity: Severity by injury.
+        detail: How fine the trees are.
+        findings: Severity by finding in the airways; full trees only.
     """
 
-    def __init__(self, body: Body, seed: int, severity: dict[Pathology, float]) -> None:
+    def __init__(
+        self,
+        body: Body,
+        seed: int,
+        severity: dict[Pathology, float],
+        detail: Detail = Detail.COARSE,
+        findings: Mapping[AirwayFinding, float] = MappingProxyType({}),
+    ) -> None:
         self.body = body
+        self.detail = detail
         self.anatomy = Anatomy(body)
-        self.trees: dict[Kind, Tree] = grow_trees(self.anatomy, seed)
+        full = detail is Detail.FULL
+        self.trees: dict[Kind, Tree] = (
+            grow_full_trees(self.anatomy, seed, findings) if full else grow_trees(self.anatomy, seed)
+        )
         self.injuries = Injuries(self.anatomy, seed, severity)
+        tubes = FineTubes if full else Tubes
         vessels = self.trees[Kind.ARTERY] + self.trees[Kind.VEIN]
         airways = self.trees[Kind.AIRWAY]
+        plugged = [b for b in airways if b.plugged]
+        airways = tuple(b for b in airways if not b.plugged)
         #: Branches drawn in each lung, by side; side 0 is outside of the lungs: the first branches only.
-        self.vessels = {s: Tubes.of([b for b in vessels if b.side == s]) for s in (1, -1)}
-        self.airways = {s: Tubes.of([b for b in airways if b.side in (s, 0)]) for s in (1, -1)}
-        self.vessels[0] = Tubes.of([b for b in vessels if b.generation <= 2])
-        self.airways[0] = Tubes.of([b for b in airways if b.side == 0 or b.generation <= 3])
+        self.vessels = {s: tubes.of([b for b in vessels if b.side == s]) for s in (1, -1)}
+        self.airways = {s: tubes.of([b for b in airways if b.side in (s, 0)]) for s in (1, -1)}
+        self.plugs = tubes.of(plugged) if plugged else None
+        # A full tree has more branches at the hilum, because it begins with those of the lobes.
+        last_vessel, last_airway = (4, 5) if full else (2, 3)
+        self.vessels[0] = tubes.of([b for b in vessels if b.generation <= last_vessel])
+        self.airways[0] = tubes.of([b for b in airways if b.side == 0 or b.generation <= last_airway])
         self._phase = np.random.default_rng([seed, 7]).uniform(0, 2 * np.pi, (4, 3)).astype(np.float32)
 
     def parenchyma(self, p: Coordinates) -> Array:
@@ -108,63 +131,38 @@ class LungPart:
     tissues: dict[Tissue, Array] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class Tubes:
-    """Branches as arrays, so that the few that meet a lattice are found at once.
+def paint_trees(
+    hu: Array, lattice: Lattice, vessels: Tubes, airways: Tubes, plugs: Tubes | None = None
+) -> dict[Tissue, Array]:
+    """Draw vessels, then airways with wall and lumen, into ``hu`` in place; return their parts.
 
-    Attributes:
-        start: Start points, (n, 3) mm.
-        end: End points, (n, 3) mm.
-        radius: Radii, (n,) mm.
-        wall: Thickness of the walls, (n,) mm.
+    Args:
+        hu: HU of the lattice.
+        lattice: Where to draw.
+        vessels: Arteries and veins.
+        airways: Open airways.
+        plugs: Airways filled with mucus.
     """
-
-    start: Points
-    end: Points
-    radius: npt.NDArray[np.float64]
-    wall: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, branches: Sequence[Branch]) -> Tubes:
-        """Gather branches."""
-        return cls(
-            np.array([b.start for b in branches]).reshape(-1, 3),
-            np.array([b.end for b in branches]).reshape(-1, 3),
-            np.array([b.radius for b in branches]),
-            np.array([b.wall for b in branches]),
-        )
-
-    def coverage(self, lattice: Lattice, grow: float = 0.0) -> Array:
-        """Part of each cell inside the tubes; joints are counted once.
-
-        Args:
-            lattice: Where to evaluate.
-            grow: Multiple of the wall thickness to add to the radius: 0 lumen or vessel, 1 outer wall.
-        """
-        result = np.zeros(lattice.shape, np.float32)
-        radius = self.radius + grow * self.wall
-        reach = (radius + lattice.width)[:, None]
-        low, high = np.minimum(self.start, self.end) - reach, np.maximum(self.start, self.end) + reach
-        for i, window in lattice.windows(low, high):
-            distance = segment_distance(lattice.crop(window).coordinates, self.start[i], self.end[i])
-            part = result[window]
-            np.maximum(part, tube_coverage(distance, float(radius[i]), lattice.width), out=part)
-        return result
-
-
-def paint_trees(hu: Array, lattice: Lattice, vessels: Tubes, airways: Tubes) -> dict[Tissue, Array]:
-    """Draw vessels, then airways with wall and lumen, into ``hu`` in place; return their parts."""
     vessel = vessels.coverage(lattice)
     lerp_into(hu, vessel, BLOOD_HU)
     outer = airways.coverage(lattice, grow=1.0)
     lumen = np.minimum(airways.coverage(lattice), outer)
+    mucus: Array | None = None
+    if plugs is not None:
+        mucus = np.minimum(plugs.coverage(lattice), 1 - lumen)
+        outer = np.maximum(np.maximum(outer, plugs.coverage(lattice, grow=1.0)), lumen + mucus)
     lerp_into(hu, outer, WALL_HU)
     hu += lumen * np.float32(AIR_HU - WALL_HU)
-    return {
+    tissues = {
         Tissue.VESSEL: vessel * (1 - outer),
         Tissue.AIRWAY_WALL: outer - lumen,
         Tissue.AIRWAY_LUMEN: lumen,
     }
+    if mucus is not None:
+        hu += mucus * np.float32(MUCUS_HU - WALL_HU)
+        tissues[Tissue.AIRWAY_WALL] = tissues[Tissue.AIRWAY_WALL] - mucus
+        tissues[Tissue.MUCUS] = mucus
+    return tissues
 
 
 def _side_box(side: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -228,7 +226,7 @@ def _content(
         collapsed = np.broadcast_to(collapsed, lattice.shape)
         lerp_into(hu, collapsed, COLLAPSED_HU)
         injured[Tissue.ATELECTASIS] = collapsed
-    tissues = paint_trees(hu, lattice, model.vessels[side], model.airways[side])
+    tissues = paint_trees(hu, lattice, model.vessels[side], model.airways[side], model.plugs)
     if model.injuries.nodules is not None:
         weight = model.injuries.nodules.weight(lattice)
         lerp_into(hu, weight, NODULE_HU)

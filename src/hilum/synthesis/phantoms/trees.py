@@ -20,7 +20,7 @@ import numpy.typing as npt
 from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Anatomy
 from hilum.synthesis.phantoms.fields import Coordinates
 
-__all__ = ["Branch", "Kind", "Tree", "grow_trees"]
+__all__ = ["Branch", "Detail", "Kind", "Tree", "grow_trees"]
 
 Points = npt.NDArray[np.float64]
 
@@ -33,6 +33,17 @@ ROOT_RADIUS = {"airway": 5.6, "artery": 7.0, "vein": 6.8}
 #: Where each tree starts in the right lung (x > 0) and the left lung.
 AIRWAY_ROOT = {1: (38.0, -24.0, 0.0), -1: (-42.0, -27.0, 4.0)}
 VEIN_ROOT = {1: (34.0, -12.0, -16.0), -1: (-38.0, -16.0, -14.0)}
+
+
+class Detail(str, Enum):
+    """How fine the trees of a phantom are.
+
+    ``coarse`` trees are straight and end at a lumen of 2 mm; ``full`` trees are curved, keep to their lobes
+    and end at a lumen of 1.2 mm and a vessel radius of 0.3 mm.
+    """
+
+    COARSE = "coarse"
+    FULL = "full"
 
 
 class Kind(str, Enum):
@@ -56,6 +67,9 @@ class Branch:
         parent: Index of the parent branch in the same tree, -1 for a root.
         kind: Airway, artery or vein.
         side: 1 right lung, -1 left lung, 0 outside the lungs.
+        path: Points between start and end of a curved branch; empty for a straight one.
+        lobe: Value of :class:`hilum.synthesis.phantoms.anatomy.Lobe`, 0 before the lobes and in coarse trees.
+        plugged: Whether mucus fills the lumen of an airway.
     """
 
     start: tuple[float, float, float]
@@ -66,6 +80,19 @@ class Branch:
     parent: int
     kind: Kind
     side: int
+    path: tuple[tuple[float, float, float], ...] = ()
+    lobe: int = 0
+    plugged: bool = False
+
+    @property
+    def points(self) -> Points:
+        """The axis from start to end, (n, 3) mm."""
+        return np.array([self.start, *self.path, self.end])
+
+    @property
+    def length(self) -> float:
+        """Length of the axis in mm."""
+        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
 
 
 Tree = tuple[Branch, ...]
