@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 __all__ = ["Interpolation", "along_axis"]
 
 _Floats = npt.NDArray[np.floating[Any]]
+_F = TypeVar("_F", bound=np.floating[Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +46,28 @@ class Interpolation:
     def along(self, values: _Floats, axis: int) -> _Floats:
         """Interpolate along one axis."""
         weight = self.weight.reshape([-1] + [1] * (values.ndim - axis - 1))
-        below = np.take(values, self.low, axis)
-        out: _Floats = below + weight * (np.take(values, self.high, axis) - below)
-        return out
+        return _mixed(np.take(values, self.low, axis), np.take(values, self.high, axis), weight)
 
     def rows(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Interpolate along the first axis."""
         weight = self.weight.reshape((-1,) + (1,) * (values.ndim - 1))
-        below = values[self.low]
-        out: npt.NDArray[np.float32] = below + weight * (values[self.high] - below)
-        return out
+        return _mixed(values[self.low], values[self.high], weight)
 
     def one(self, values: npt.NDArray[np.float32], index: int) -> npt.NDArray[np.float32]:
         """Interpolate along the last axis at one new point."""
         below = values[..., self.low[index]]
         out: npt.NDArray[np.float32] = below + self.weight[index] * (values[..., self.high[index]] - below)
         return out
+
+
+def _mixed(
+    below: npt.NDArray[_F], above: npt.NDArray[_F], weight: npt.NDArray[np.float32]
+) -> npt.NDArray[_F]:
+    """Return ``below + weight * (above - below)``, made in ``above``: no further array is taken."""
+    above -= below
+    above *= weight
+    above += below
+    return above
 
 
 def along_axis(values: _Floats, axis: int, at: npt.NDArray[np.floating[Any]]) -> _Floats:

@@ -12,6 +12,7 @@ __all__ = ["Bits"]
 
 _Bytes = npt.NDArray[np.uint8]
 _Ints = npt.NDArray[np.intp]
+_MOST_STEP = 7  # bits that a byte is shifted by
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,32 +44,41 @@ class Bits:
 
     def dilated(self, layers: Sequence[int]) -> Bits:
         """Grow by a box of ``layers`` voxels to either side of each axis; beyond the grid is nothing."""
-        data = self.data.copy()
-        for axis in (0, 1):
-            before = data.copy()
-            for step in range(1, layers[axis] + 1):
-                low = [slice(None)] * 3
-                high = [slice(None)] * 3
-                low[axis], high[axis] = slice(None, -step), slice(step, None)
-                data[tuple(high)] |= before[tuple(low)]
-                data[tuple(low)] |= before[tuple(high)]
-        for _ in range(layers[2]):
-            data = _widened(data)
+        data = self.data
+        for axis, wanted in enumerate(layers):
+            done = 0
+            while done < wanted:  # by 1, 2, 4 ...: what is grown already fills the gap to the next step
+                step = min(done + 1, wanted - done, _MOST_STEP)
+                data = _shifted(data, axis, step) if axis < 2 else _shifted_bits(data, step)
+                done += step
         rest = self.length % 8
         if rest:
+            data = data.copy() if data is self.data else data
             data[..., -1] &= np.uint8((1 << rest) - 1)
         return Bits(data, self.length)
 
-    def index(self) -> tuple[_Ints, _Ints, _Ints]:
-        """Return the index of each voxel of the mask, one array an axis, in order."""
-        i, j, byte = np.nonzero(self.data)
-        row, bit = np.nonzero(np.unpackbits(self.data[i, j, byte][:, None], axis=1, bitorder="little"))
-        return i[row], j[row], byte[row] * 8 + bit
+    def index(self, layer: slice = slice(None)) -> tuple[_Ints, _Ints, _Ints]:
+        """Return the index of each voxel of the mask in a layer of the first axis, one array an axis."""
+        data = self.data[layer]
+        i, j, byte = np.nonzero(data)
+        row, bit = np.nonzero(np.unpackbits(data[i, j, byte][:, None], axis=1, bitorder="little"))
+        return i[row] + (layer.start or 0), j[row], byte[row] * 8 + bit
 
 
-def _widened(data: _Bytes) -> _Bytes:
-    """Grow by one voxel to either side of the last axis."""
-    out: _Bytes = data | (data << np.uint8(1)) | (data >> np.uint8(1))
-    out[..., 1:] |= data[..., :-1] >> np.uint8(7)
-    out[..., :-1] |= data[..., 1:] << np.uint8(7)
+def _shifted(data: _Bytes, axis: int, step: int) -> _Bytes:
+    """Add to each voxel those ``step`` before and after it along one of the first two axes."""
+    out = data.copy()
+    low, high = [slice(None)] * 3, [slice(None)] * 3
+    low[axis], high[axis] = slice(None, -step), slice(step, None)
+    out[tuple(high)] |= data[tuple(low)]
+    out[tuple(low)] |= data[tuple(high)]
+    return out
+
+
+def _shifted_bits(data: _Bytes, step: int) -> _Bytes:
+    """Add to each voxel those ``step``, at most 7, before and after it along the last axis."""
+    near, far = np.uint8(step), np.uint8(8 - step)
+    out: _Bytes = data | (data << near) | (data >> near)
+    out[..., 1:] |= data[..., :-1] >> far
+    out[..., :-1] |= data[..., 1:] << far
     return out

@@ -11,7 +11,9 @@ added. Both are needed: blur moves as much lung out of the mask as wall into it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -49,41 +51,28 @@ _Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """The voxels of the boundary, inside and outside the mask, and what they change.
+    """Voxels of the boundary of one label, inside or outside the mask, and what they change.
 
     Attributes:
         index: Index of each voxel on the grid, one array an axis.
-        label: Number of the label that it belongs to, from 0.
+        label: Number of the label that they belong to, from 0.
+        inside: Whether they belong to the mask.
         tissue: Tissue that the plain sum lacks (or has too much where negative), in voxels of 1 g/mL.
         air: Air likewise, in voxels.
         unknown: Whether a voxel of the mask has no medians near it, and so counts as it is.
-        inside: Whether it belongs to the mask.
     """
 
     index: tuple[_Ints, _Ints, _Ints]
-    label: npt.NDArray[np.uint8]
+    label: int
+    inside: bool
     tissue: _Floats
     air: _Floats
     unknown: npt.NDArray[np.bool_]
-    inside: npt.NDArray[np.bool_]
-
-    @classmethod
-    def joined(cls, parts: list[Boundary]) -> Boundary:
-        """Put the boundaries of several labels together."""
-        i, j, k = (np.concatenate([part.index[axis] for part in parts]) for axis in range(3))
-        return cls(
-            (i, j, k),
-            np.concatenate([part.label for part in parts]),
-            np.concatenate([part.tissue for part in parts]),
-            np.concatenate([part.air for part in parts]),
-            np.concatenate([part.unknown for part in parts]),
-            np.concatenate([part.inside for part in parts]),
-        )
 
 
 def boundary_of(
     hu: npt.NDArray[Any], labels: npt.NDArray[np.uint8], spacing: tuple[float, ...], count: int
-) -> Boundary:
+) -> Iterator[Boundary]:
     """Find the boundary of labels 1 to ``count`` and its shares of lung.
 
     Args:
@@ -91,25 +80,30 @@ def boundary_of(
         labels: The labels there; 0 is outside.
         spacing: Voxel size along each axis, mm.
         count: Number of labels.
+
+    Yields:
+        The boundary of each label, inside and outside, one layer of cubes along the first axis after the
+        other: the whole boundary would take more memory than the scan.
     """
     band = layers(BAND_MM, spacing, labels.shape)
     ring = tuple(a + b for a, b in zip(band, layers(RING_MM, spacing, labels.shape), strict=True))
     outside, every = Bits.of(labels == 0), Bits.of(labels != 0)
     near, grown = outside.dilated(band), every.dilated(band)
     cubes = _Cubes.of(labels.shape, spacing, ring)
-    lung = cubes.medians(hu, (every & outside.dilated(ring)).minus(near).index(), _LUNG_HU)
-    wall = cubes.medians(hu, (outside & every.dilated(ring)).minus(grown).index(), _WALL_HU)
-    parts = []
+    lung = cubes.medians(hu, (every & outside.dilated(ring)).minus(near), _LUNG_HU)
+    wall = cubes.medians(hu, (outside & every.dilated(ring)).minus(grown), _WALL_HU)
+    sides: list[tuple[int, bool, Bits]] = []
     left = outside
     for number in range(count):
         own = Bits.of(labels == number + 1)
         outer = own.dilated(band) & left  # a voxel between two labels counts for one of them
         left = left.minus(outer)
-        for bits, inside in ((own & near, True), (outer, False)):
-            index = bits.index()
+        sides += [(number, True, own & near), (number, False, outer)]
+    for layer in cubes.layers():
+        for number, inside, bits in sides:
+            index = bits.index(layer)
             at = cubes.number(index)
-            parts.append(_part(hu, index, (lung[at], wall[at]), number, inside))
-    return Boundary.joined(parts)
+            yield _part(hu, index, (lung[at], wall[at]), number, inside)
 
 
 def layers(mm: float, spacing: tuple[float, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -147,14 +141,8 @@ def _part(
     if inside:
         tissue -= np.maximum(values, -1000.0) / 1000.0 + 1.0
         air -= np.clip(values, -1000.0, 0.0) / -1000.0
-    out = Boundary(
-        index,
-        np.full(mixed.shape, number, np.uint8),
-        np.zeros(mixed.shape, np.float32),
-        np.zeros(mixed.shape, np.float32),
-        unknown & inside,
-        np.full(mixed.shape, inside),
-    )
+    none = np.zeros((2, mixed.size), np.float32)
+    out = Boundary(index, number, inside, none[0], none[1], unknown & inside)
     out.tissue[mixed], out.air[mixed] = tissue, air
     return out
 
@@ -188,16 +176,51 @@ class _Cubes:
         out: _Ints = (i * nj + j) * nk + k
         return out
 
-    def medians(
-        self, hu: npt.NDArray[Any], index: tuple[_Ints, _Ints, _Ints], ends: tuple[int, int]
-    ) -> _Floats:
-        """Return the median HU round each cube, clipped to ``ends``; NaN where there is no voxel."""
+    def layers(self) -> Iterator[slice]:
+        """Yield the layers of cubes along the first axis."""
+        first, size = self.lines[0], self.lines[0].size
+        starts = [0, *(int(n) + 1 for n in np.flatnonzero(np.diff(first))), size]
+        yield from (slice(*ends) for ends in pairwise(starts))
+
+    def medians(self, hu: npt.NDArray[Any], bits: Bits, ends: tuple[int, int]) -> _Floats:
+        """Return the median HU of the voxels of a mask round each cube, clipped to ``ends``.
+
+        Args:
+            hu: The scan.
+            bits: The mask.
+            ends: Lowest and highest median, HU.
+
+        Returns:
+            By number of the cube; NaN where there is no voxel.
+        """
+        counted = [self._histograms(hu, bits, layer, ends) for layer in self.layers()]
+        none = np.zeros_like(counted[0])
+        around = zip(counted, [none, *counted], [*counted[1:], none], strict=False)
+        return np.concatenate([self._medians(one + below + above, ends) for one, below, above in around])
+
+    def _histograms(self, hu: npt.NDArray[Any], bits: Bits, layer: slice, ends: tuple[int, int]) -> _Floats:
+        """Count the voxels, and sum their HU above the low end, by cube of a layer and step of the histogram.
+
+        Returns:
+            Array (2, cubes, cubes, steps): counts and sums.
+        """
         low, high = ends
+        _, nj, nk = self.shape
         bins = (high - low) // _STEP_HU
+        index = bits.index(layer)
         values = np.clip(hu[index].astype(np.float32), low, high) - np.float32(low)
         step = np.minimum((values / _STEP_HU).astype(np.intp), bins - 1)
-        key = self.number(index) * bins + step
-        counts, sums = (self._pooled(key, weights, bins) for weights in (None, values))
+        key = (self.number(index) - self.lines[0][layer.start] * nj * nk) * bins + step
+        found = [np.bincount(key, weights, minlength=nj * nk * bins) for weights in (None, values)]
+        return np.stack(found).astype(np.float32).reshape(2, nj, nk, bins)
+
+    @staticmethod
+    def _medians(pooled: _Floats, ends: tuple[int, int]) -> _Floats:
+        """Return the medians of a layer from the histograms of it and of the layers beside it."""
+        low, _ = ends
+        for axis in (1, 2):
+            pooled = _with_neighbours(pooled, axis)
+        counts, sums = pooled.reshape(2, -1, pooled.shape[-1])
         upto = np.cumsum(counts, axis=1)
         half = upto[:, -1] / 2
         place = (upto < half[:, None]).sum(axis=1)
@@ -209,15 +232,6 @@ class _Cubes:
             out: _Floats = (low + (sums[rows, place] + _STEP_HU * part) / inside).astype(np.float32)
         out[half == 0] = np.nan
         return out
-
-    def _pooled(self, key: _Ints, weights: _Floats | None, bins: int) -> _Floats:
-        """Count or sum by cube and step, each cube with its neighbours: (cubes, steps)."""
-        cells = int(np.prod(self.shape))
-        out: _Floats = np.bincount(key, weights, minlength=cells * bins).astype(np.float32)
-        out = out.reshape(*self.shape, bins)
-        for axis in range(3):
-            out = _with_neighbours(out, axis)
-        return out.reshape(cells, bins)
 
 
 def _with_neighbours(counts: _Floats, axis: int) -> _Floats:

@@ -248,17 +248,20 @@ def _thirds(grid: _Grid, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArr
 def _edge(grid: _Grid, cuts: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float64]:
     """Return what :attr:`LabelVoxels.edge` holds; a voxel outside counts in the third that it lies in."""
     hu, labels, before = grid.wide
-    found = boundary_of(hu, labels, grid.spacing, count)
-    cell = found.label.astype(np.intp)
-    for axis, row in enumerate(grid.rows):
-        place = sum(
-            step * (line - n).astype(np.float32)
-            for step, line, n in zip(row.astype(np.float32), found.index, before, strict=True)
-        )
-        third = (place > cuts[axis, 0][found.label]).astype(np.intp)
-        cell = 3 * cell + third + (place > cuts[axis, 1][found.label])
-    columns = (found.tissue, found.air, found.inside, found.unknown)
-    return np.stack([np.bincount(cell, column, minlength=_PARTS * count) for column in columns], axis=1)
+    total = np.zeros((_PARTS * count, 4))
+    for found in boundary_of(hu, labels, grid.spacing, count):
+        cell = np.full(found.tissue.shape, found.label, np.intp)
+        for axis, row in enumerate(grid.rows):
+            place = sum(
+                step * (line - n).astype(np.float32)
+                for step, line, n in zip(row.astype(np.float32), found.index, before, strict=True)
+            )
+            low, high = cuts[axis, :, found.label]
+            cell = 3 * cell + (place > low) + (place > high)
+        columns = (found.tissue, found.air, np.full(cell.shape, found.inside), found.unknown)
+        for column, values in enumerate(columns):
+            total[:, column] += np.bincount(cell, values, minlength=len(total))
+    return total
 
 
 def _chunks(

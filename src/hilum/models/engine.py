@@ -50,6 +50,10 @@ class Session(Protocol):
         """Return the model's output for one input."""
         ...
 
+    def release(self) -> None:
+        """Give back the memory of the last run, where the engine can; the next run takes it again."""
+        ...
+
 
 def check_probabilities(found: Float, shape: tuple[int, ...], model: str) -> None:
     """Raise unless a network output holds probabilities of the expected shape.
@@ -111,6 +115,9 @@ class _OpenVino:
     def run(self, x: Float) -> Float:
         return self.run_many([x])[0]
 
+    def release(self) -> None:
+        self._model.release_memory()
+
 
 class _OnnxRuntime:
     def __init__(self, path: Path, threads: int, providers: tuple[str, ...] = ()) -> None:
@@ -135,6 +142,9 @@ class _OnnxRuntime:
         with _runs(self._name):
             out: Float = self._session.run(None, {self._input: x})[0]
         return out
+
+    def release(self) -> None:
+        """Keep it: ONNX Runtime frees memory with the session only."""
 
 
 def _require_one(name: str, inputs: int, outputs: int) -> None:

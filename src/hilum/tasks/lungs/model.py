@@ -59,6 +59,7 @@ class LearnedLungs:
         first = self.predict(scan.hu)
         require_lung(scan, first.mask)
         scan, p = self.in_doubt(canonical, scan, first)
+        self.network.model.session.release()  # as much as a scan of 300 slices, while what follows needs it
         lungs = p.mask
         require_lung(scan, lungs)
         report(0.7, "refining the surface")
