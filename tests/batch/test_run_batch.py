@@ -19,7 +19,9 @@ import pytest
 import hilum
 from hilum.batch import jobs
 from hilum.cli.app import run
+from hilum.core.errors import UsageError
 from hilum.io import OutputFolder
+from hilum.tables import write_tables
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 from support.work import badly
@@ -64,12 +66,20 @@ def batch(inputs: object, out: Path, **options) -> list[hilum.Outcome]:
     return list(hilum.run_batch(inputs, out, **{**QUICK, **options}))
 
 
+#: They show the seconds that each scan took, which a second run does not repeat.
+TIMED = ("scans.parquet", "scans.xlsx", "index.html")
+
+
 def content(out: Path) -> dict[str, bytes]:
-    """All files of a folder of results; of run.json without its times."""
+    """All files of a folder of results; of run.json and the table of scans without their times."""
     found = {}
     for file in out.rglob("*"):
-        if file.is_file():
+        if file.is_file() and file.name not in TIMED:
             found[file.relative_to(out).as_posix()] = file.read_bytes()
+            if file.name == "scans.csv":
+                with file.open(newline="") as table:
+                    kept = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(table)]
+                found["scans.csv"] = json.dumps(kept).encode()
             if file.name == "run.json":
                 run = json.loads(file.read_text())
                 del run["started"], run["timings_s"]
@@ -281,7 +291,20 @@ def test_parts_together_give_what_the_whole_gives(scans, tmp_path):
     batch(scans, tmp_path / "whole")
     for part in ("1/2", "2/2"):
         batch(scans, tmp_path / "parts", part=part)
+    assert not (tmp_path / "parts" / "scans.csv").exists()
+    write_tables(tmp_path / "parts")
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
+
+
+def test_a_batch_ends_with_its_tables_and_gives_a_data_frame(scans, tmp_path):
+    pytest.importorskip("pandas")
+    frame = hilum.run_batch(scans, tmp_path / "out", **QUICK).to_frame()
+    assert list(frame["scan"]) == ["s0", "s1", "s2"]
+    assert (frame["lungs_volume_ml"] > 1000).all()
+    with (tmp_path / "out" / "scans.csv").open(newline="") as file:
+        assert [row["scan"] for row in csv.DictReader(file)] == ["s0", "s1", "s2"]
+    with pytest.raises(UsageError, match="not written"):
+        hilum.run_batch(scans, None, **QUICK).to_frame()
 
 
 def test_columns_of_a_table_of_inputs_are_kept_for_their_owner(scans, tmp_path):

@@ -9,6 +9,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from hilum.batch.inputs import read_inputs
 from hilum.batch.jobs import Job, Outcome, WriteOptions, segment_job
@@ -23,8 +24,11 @@ from hilum.io.sources import Scans, Source, find_scans, only
 from hilum.io.temporary import sweep
 from hilum.pipeline import SegmentOptions
 from hilum.results import Format
-from hilum.tables import write_tables
+from hilum.tables import read_results, write_tables
 from hilum.tasks.registry import DEFAULT_MODEL, parse_tasks
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Batch", "Counts", "parse_jobs", "parse_part", "run_batch"]
 
@@ -68,6 +72,7 @@ class Batch(Iterator[Outcome]):
 
     def __init__(self, plan: _Plan) -> None:
         self.counts = Counts()
+        self._out = plan.out
         self._steps = _steps(plan, self.counts)
 
     def __next__(self) -> Outcome:
@@ -84,6 +89,20 @@ class Batch(Iterator[Outcome]):
     def close(self) -> None:
         """Stop what is running and write the tables."""
         self._steps.close()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Do the scans that are left, and return the table of all results in the folder, one row a scan.
+
+        Raises:
+            UsageError: The results are not written to a folder, there is none, or pandas is not installed.
+            InputError: When it goes on: a list of scans cannot be read.
+            OutputError: When it goes on: the tables cannot be written.
+        """
+        if self._out is None:
+            raise UsageError("The results were not written, so there is no table.", "Give a folder for them.")
+        for _ in self:
+            pass
+        return read_results(self._out).to_frame()
 
 
 @dataclass(frozen=True)
@@ -176,6 +195,7 @@ def run_batch(
         >>> if __name__ == "__main__":  # doctest: +SKIP
         ...     for outcome in hilum.run_batch("scans", "results", jobs="auto", resume=True):
         ...         print(outcome.name, outcome.error or "done")
+        ...     table = hilum.run_batch("scans", "results", resume=True).to_frame()
     """
     options = SegmentOptions(
         tasks=parse_tasks(task),
