@@ -21,7 +21,8 @@ from hilum.synthesis.phantoms.grid import CENTRE_MM, FIELD_MM
 from hilum.synthesis.phantoms.trees import Tree, as_coordinates
 from hilum.synthesis.phantoms.tubes import FineTubes, Tubes
 
-SEEDS = (0, 1, 2)
+#: One chest in the quick tests; the others are grown in the slow ones, five CPU seconds each.
+SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)))
 ALL_FINDINGS = "bronchiectasis:1,mucus:1,thick_walls:0.5,tracheal_bronchus:0.5,cardiac_bronchus:1"
 
 
