@@ -104,9 +104,7 @@ class Batch(Iterator[Outcome]):
         if self._layout is None:
             raise UsageError("The results were not written, so there is no table.", "Give a folder for them.")
         if not self._layout.has_tables:
-            raise UsageError(
-                "A BIDS derivative has no table of all scans.", "Read the table of measures of each scan."
-            )
+            raise UsageError("A BIDS derivative has no table of all scans.", "Read that of each scan.")
         for _ in self:
             pass
         return read_results(self._layout.root).to_frame()

@@ -39,9 +39,11 @@ IGNORED = """\
 **/ct
 # Columns of the tables of measures in them.
 desc-hilum_measures.json
-# Private tables of the batch, and files that are being written.
-/sources.csv
-/failed.csv
+# Tables of a batch, some of them private, and files that are being written.
+/*.csv
+/*.parquet
+/*.xlsx
+/index.html
 .hilum-*
 """
 #: ``README`` of the derivative.
