@@ -5,29 +5,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 import hilum
+from hilum.cli.app import run
 from hilum.core.errors import HilumError, InputError, OutputError, UsageError
 from hilum.io import write_volume
+from hilum.io.file_group import output_files
 from hilum.io.folders import look_into
 from hilum.io.nifti_names import label_names
 from hilum.layouts.bids import BidsLayout
 from hilum.layouts.bids_files import MEASURES_COLUMNS
-from hilum.layouts.layout import FolderLayout
-from hilum.layouts.run import LayoutOutcome, run_layout, segment_bids
-from hilum.pipeline import SegmentOptions
 from hilum.results import COLUMNS, read_measures
 from support.plain_chest import build_chest
 
-FAST = SegmentOptions(model="classic")
+FAST = {"model": "classic", "layout": "bids"}
 SCANS = [
     "sub-01/ct/sub-01_ct",
     "sub-02/ses-a/ct/sub-02_ses-a_ct",
@@ -46,6 +47,8 @@ ENDINGS = [
     "_desc-lungs_labels.txt",
 ]
 TOP = [".bidsignore", "README", "dataset_description.json", "desc-hilum_measures.json", "participants.json"]
+TOP += ["participants.tsv"]
+PRIVATE = ["failed.csv", "sources.csv"]
 
 
 def add_scan(dataset: Path, place: str, lung_hu: float = -850.0) -> None:
@@ -59,35 +62,39 @@ def make_dataset(folder: Path, places: list[str] = SCANS) -> Path:
     return folder
 
 
+def segment_bids(dataset: Path, out: Path | None = None, **options: Any) -> list[hilum.Outcome]:
+    return list(hilum.run_batch(dataset, out, **{**FAST, **options}))
+
+
 def files_below(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[LayoutOutcome]]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[hilum.Outcome]]:
     """A dataset of four scans, one of them broken besides, after a run."""
     dataset = make_dataset(tmp_path_factory.mktemp("bids") / "chests")
     (dataset / "sub-03" / "ct").mkdir(parents=True)
     (dataset / "sub-03" / "ct" / "sub-03_ct.nii.gz").write_bytes(b"no scan")
-    return dataset, list(segment_bids(dataset, FAST))
+    return dataset, segment_bids(dataset)
 
 
-def test_every_scan_has_its_files_under_its_own_entities(done: tuple[Path, list[LayoutOutcome]]) -> None:
+def test_every_scan_has_its_files_under_its_own_entities(done: tuple[Path, list[hilum.Outcome]]) -> None:
     dataset, outcomes = done
     assert [outcome.source.name for outcome in outcomes] == [*STEMS, "sub-03"]
     folders = ["sub-01/ct", "sub-02/ses-a/ct", "sub-02/ses-b/ct", "sub-02/ses-b/ct"]
     expected = [f"{place}/{stem}{end}" for place, stem in zip(folders, STEMS, strict=True) for end in ENDINGS]
-    assert files_below(dataset / "derivatives" / "hilum") == sorted([*expected, *TOP, "participants.tsv"])
+    assert files_below(dataset / "derivatives" / "hilum") == sorted([*expected, *TOP, *PRIVATE])
     assert not [name for name in files_below(dataset) if name.startswith("sub-") and "desc-" in name]
 
 
-def test_a_scan_that_fails_stops_no_other_and_leaves_nothing(done: tuple[Path, list[LayoutOutcome]]) -> None:
+def test_a_scan_that_fails_stops_no_other_and_leaves_nothing(done: tuple[Path, list[hilum.Outcome]]) -> None:
     dataset, outcomes = done
     assert [type(outcome.error) for outcome in outcomes] == [type(None)] * 4 + [InputError]
     assert not (dataset / "derivatives" / "hilum" / "sub-03").exists()
 
 
-def test_voxels_and_measures_are_those_of_segment(done: tuple[Path, list[LayoutOutcome]]) -> None:
+def test_voxels_and_measures_are_those_of_segment(done: tuple[Path, list[hilum.Outcome]]) -> None:
     dataset, _ = done
     alone = hilum.segment(dataset / "sub-01" / "ct" / "sub-01_ct.nii.gz", model="classic")
     place = dataset / "derivatives" / "hilum" / "sub-01" / "ct"
@@ -101,12 +108,12 @@ def test_voxels_and_measures_are_those_of_segment(done: tuple[Path, list[LayoutO
     assert all(len(row.split("\t")) == len(COLUMNS) and "" not in row.split("\t") for row in rows)
 
 
-def test_sidecar_and_lookup_table_say_what_the_values_mean(done: tuple[Path, list[LayoutOutcome]]) -> None:
+def test_sidecar_and_lookup_table_say_what_the_values_mean(done: tuple[Path, list[hilum.Outcome]]) -> None:
     dataset, outcomes = done
     place = dataset / "derivatives" / "hilum" / "sub-02" / "ses-a" / "ct"
     about = json.loads((place / "sub-02_ses-a_desc-lungs_dseg.json").read_text())
     assert about["Sources"] == ["bids:raw:sub-02/ses-a/ct/sub-02_ses-a_ct.nii.gz"]
-    assert about["SourceFingerprint"] == outcomes[1].result.run.fingerprint  # type: ignore[union-attr]
+    assert about["SourceFingerprint"] == outcomes[1].fingerprint
     table = (place / "sub-02_ses-a_desc-lungs_dseg.tsv").read_text()
     assert table == "index\tname\tcolor\n1\tright_lung\t#408ce0\n2\tleft_lung\t#f09638\n"
     description = json.loads((place.parents[2] / "dataset_description.json").read_text())
@@ -114,7 +121,7 @@ def test_sidecar_and_lookup_table_say_what_the_values_mean(done: tuple[Path, lis
     assert description["GeneratedBy"][0]["Version"] == hilum.__version__
 
 
-def test_participants_are_those_with_a_scan_that_is_done(done: tuple[Path, list[LayoutOutcome]]) -> None:
+def test_participants_are_those_with_a_scan_that_is_done(done: tuple[Path, list[hilum.Outcome]]) -> None:
     root = done[0] / "derivatives" / "hilum"
     assert (root / "participants.tsv").read_text() == "participant_id\tct_scans\nsub-01\t1\nsub-02\t3\n"
     assert set(json.loads((root / "participants.json").read_text())) > {"participant_id", "ct_scans"}
@@ -141,7 +148,7 @@ def errors_of(dataset: Path, cache: Path) -> list[tuple[str, str]]:
 
 
 @needs_validator
-def test_the_derivative_is_valid_as_it_is(done: tuple[Path, list[LayoutOutcome]], tmp_path: Path) -> None:
+def test_the_derivative_is_valid_as_it_is(done: tuple[Path, list[hilum.Outcome]], tmp_path: Path) -> None:
     root = done[0] / "derivatives" / "hilum"
     assert errors_of(root, tmp_path) == []
     copy = Path(shutil.copytree(root, tmp_path / "copy"))
@@ -151,13 +158,13 @@ def test_the_derivative_is_valid_as_it_is(done: tuple[Path, list[LayoutOutcome]]
 
 @needs_validator
 def test_segmentations_are_valid_under_a_data_type_that_bids_knows(
-    done: tuple[Path, list[LayoutOutcome]], tmp_path: Path
+    done: tuple[Path, list[hilum.Outcome]], tmp_path: Path
 ) -> None:
     # The validator looks into no folder called ct; called anat, all that BIDS has rules for is judged.
     copy = Path(shutil.copytree(done[0] / "derivatives" / "hilum", tmp_path / "copy"))
     for folder in list(copy.rglob("ct")):
         folder.rename(folder.with_name("anat"))
-    (copy / ".bidsignore").write_text("*_desc-hilum_*\n*_labels.txt\ndesc-hilum_measures.json\n")
+    (copy / ".bidsignore").write_text("*_desc-hilum_*\n*_labels.txt\ndesc-hilum_measures.json\n/*.csv\n")
     assert errors_of(copy, tmp_path) == []
     (copy / "sub-01" / "anat" / "sub-01_desc-lungs_dseg.tsv").write_text("value\tcolor\n1\t#000000\n")
     places = {place for _, place in errors_of(copy, tmp_path)}
@@ -174,17 +181,18 @@ def small(tmp_path: Path) -> Path:
 
 
 def bytes_of(root: Path) -> dict[str, bytes]:
-    """All files but those that hold times: provenance and report."""
+    """All files but those that hold times, provenance and report, and the tables, which hold paths."""
     names = [name for name in files_below(root) if not name.endswith(("provenance.json", "report.html"))]
+    names = [name for name in names if name not in PRIVATE]
     return {name: (root / name).read_bytes() for name in names}
 
 
 def test_the_same_scan_is_replaced_by_the_same_bytes_and_what_is_not_written_again_goes(small: Path) -> None:
     root = small / "derivatives" / "hilum"
-    (first,) = segment_bids(small, FAST, formats=("nifti", "nrrd"))
+    (first,) = segment_bids(small, formats=("nifti", "nrrd"))
     assert first.error is None
     before = bytes_of(root)
-    list(segment_bids(small, FAST, formats=("nifti",), report=False))
+    segment_bids(small, formats=("nifti",), report=False)
     gone = "sub-01/ct/sub-01_desc-lungs_dseg.seg.nrrd"
     assert bytes_of(root) == {name: data for name, data in before.items() if name != gone}
     assert not list(root.rglob("*.html"))
@@ -192,24 +200,24 @@ def test_the_same_scan_is_replaced_by_the_same_bytes_and_what_is_not_written_aga
 
 def test_results_of_another_scan_are_kept_until_overwriting_is_asked_for(small: Path) -> None:
     root = small / "derivatives" / "hilum"
-    list(segment_bids(small, FAST))
+    segment_bids(small)
     before = bytes_of(root)
     add_scan(small, SCANS[0], -700.0)
-    (refused,) = segment_bids(small, FAST)
+    (refused,) = segment_bids(small)
     assert isinstance(refused.error, OutputError)
     assert "sub-01" in str(refused.error)
     assert "belong to another scan" in str(refused.error)
     assert bytes_of(root) == before
-    (replaced,) = segment_bids(small, FAST, overwrite=True)
+    (replaced,) = segment_bids(small, overwrite=True)
     assert replaced.error is None
     assert bytes_of(root) != before
 
 
 def test_a_scan_of_the_same_session_is_left_as_it_is(small: Path) -> None:
-    list(segment_bids(small, FAST))
+    segment_bids(small)
     before = bytes_of(small / "derivatives" / "hilum" / "sub-01")
     add_scan(small, "sub-01/ct/sub-01_acq-other_ct")
-    list(segment_bids(small, FAST))
+    segment_bids(small)
     after = bytes_of(small / "derivatives" / "hilum" / "sub-01")
     assert before.items() < after.items()
     assert len(after) == 2 * len(before)
@@ -217,14 +225,14 @@ def test_a_scan_of_the_same_session_is_left_as_it_is(small: Path) -> None:
 
 def test_a_writer_that_fails_changes_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = small / "derivatives" / "hilum"
-    list(segment_bids(small, FAST))
+    segment_bids(small)
     before = bytes_of(root)
 
     def full(*arguments: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hilum.layouts.bids.render_report", full)
-    (refused,) = segment_bids(small, FAST, formats=("nifti", "nrrd"))
+    (refused,) = segment_bids(small, formats=("nifti", "nrrd"))
     assert isinstance(refused.error, OutputError)
     assert "is full" in str(refused.error)
     assert bytes_of(root) == before
@@ -232,7 +240,7 @@ def test_a_writer_that_fails_changes_nothing(small: Path, monkeypatch: pytest.Mo
 
 def test_another_folder_can_hold_the_derivative(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "elsewhere" / "hilum"
-    list(segment_bids(small, FAST, out))
+    segment_bids(small, out)
     assert not (small / "derivatives").exists()
     link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"]["raw"]
     assert (out / link).resolve() == small.resolve()
@@ -240,7 +248,7 @@ def test_another_folder_can_hold_the_derivative(small: Path, tmp_path: Path) -> 
 
 def test_the_doi_of_the_dataset_names_the_source(small: Path) -> None:
     (small / "dataset_description.json").write_text('{"Name": "c", "DatasetDOI": "doi:10.0.2.3/abc"}')
-    list(segment_bids(small, FAST, formats=()))
+    segment_bids(small, formats=())
     root = small / "derivatives" / "hilum"
     assert json.loads((root / "dataset_description.json").read_text())["SourceDatasets"] == [
         {"DOI": "doi:10.0.2.3/abc"}
@@ -253,7 +261,8 @@ def test_files_that_are_not_named_as_in_bids_are_left_out_and_told(small: Path) 
     for name in ("sub-02_ct.nii.gz", "sub-01_ses-1_ct.nii.gz", "sub-01_x_ct.nii.gz", "sub-01_ct.nii"):
         shutil.copy(place / "sub-01_ct.nii.gz", place / name)
     said: list[str] = []
-    found = list(BidsLayout(small).sources(said.append))
+    layout = BidsLayout(small)
+    found = layout.scans([], series=None, label=lambda uid: uid, notify=said.append).known
     assert [source.name for source in found] == ["sub-01"]
     assert len(said) == 4
     assert "sub-01_ct.nii.gz was left out: another file has its entities." in said
@@ -275,30 +284,137 @@ def test_what_cannot_work_is_refused_before_any_work(
 ) -> None:
     change(small)
     with pytest.raises(error, match=match):
-        list(segment_bids(small, FAST))
+        segment_bids(small)
 
 
 def test_the_dataset_itself_is_no_place_for_results_and_dicom_seg_no_format(small: Path) -> None:
     before = files_below(small)
     with pytest.raises(OutputError, match="holds no derivative"):
-        list(segment_bids(small, FAST, small))
+        segment_bids(small, small)
     with pytest.raises(UsageError, match="scans in BIDS are NIfTI"):
-        list(segment_bids(small, FAST, formats=("dicom-seg",)))
+        segment_bids(small, formats=("dicom-seg",))
     assert files_below(small) == before
 
 
 def test_a_dataset_with_its_derivative_still_holds_only_its_scans(
-    done: tuple[Path, list[LayoutOutcome]],
+    done: tuple[Path, list[hilum.Outcome]],
 ) -> None:
     names = {path.name for path in look_into(done[0], None).volumes}
     assert names == {*(f"{place.split('/')[-1]}.nii.gz" for place in SCANS), "sub-03_ct.nii.gz"}
 
 
-def test_a_layout_of_folders_runs_the_same_way(small: Path, tmp_path: Path) -> None:
-    inputs = [str(small / f"{SCANS[0]}.nii.gz")]
-    layout = FolderLayout(inputs, tmp_path / "out", label=lambda uid: uid)
-    (outcome,) = run_layout(layout, FAST, report=False)
-    assert outcome.folder == tmp_path / "out" / "sub-01_ct"
-    assert layout.manifest(outcome.source).is_file()
-    (again,) = run_layout(layout, FAST, report=False)
-    assert again.error is None
+# -- as a batch ---------------------------------------------------------------------------------------------
+
+
+def test_the_private_tables_name_scans_by_their_entities_for_their_owner_only(
+    done: tuple[Path, list[hilum.Outcome]],
+) -> None:
+    root = done[0] / "derivatives" / "hilum"
+    for name, scans in (("sources.csv", STEMS), ("failed.csv", ["sub-03"])):
+        assert stat.S_IMODE((root / name).stat().st_mode) == 0o600
+        assert [line.split(",")[0] for line in (root / name).read_text().splitlines()[1:]] == scans
+
+
+def test_two_processes_write_the_same_bytes_as_one(
+    done: tuple[Path, list[hilum.Outcome]], tmp_path: Path
+) -> None:
+    dataset = Path(
+        shutil.copytree(done[0], tmp_path / "chests", ignore=shutil.ignore_patterns("derivatives"))
+    )
+    outcomes = segment_bids(dataset, jobs=2)
+    assert sorted(outcome.name for outcome in outcomes if outcome.error is None) == STEMS
+    one, two = (bytes_of(place / "derivatives" / "hilum") for place in (done[0], dataset))
+    assert one == two
+    assert files_below(dataset / "derivatives") == files_below(done[0] / "derivatives")
+
+
+def test_what_is_done_is_not_done_again_until_a_file_is_gone(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small / "derivatives" / "hilum"
+    add_scan(small, SCANS[1], -840.0)
+    segment_bids(small)
+    before = {name: (root / name).read_bytes() for name in files_below(root)}
+    with monkeypatch.context() as patch:
+        patch.setattr("hilum.batch.jobs.run", lambda *args, **kwargs: 1 / 0)
+        again = segment_bids(small, resume=True)
+    assert [outcome.before for outcome in again] == [True, True]
+    assert all(outcome.measures and outcome.fingerprint for outcome in again)
+    assert {name: (root / name).read_bytes() for name in files_below(root)} == before
+    (root / "sub-01" / "ct" / "sub-01_desc-lungs_dseg.tsv").unlink()
+    assert [outcome.before for outcome in segment_bids(small, resume=True)] == [False, True]
+    assert files_below(root) == sorted(before)
+
+
+def test_a_scan_that_changed_in_its_place_is_done_again_when_a_batch_goes_on(small: Path) -> None:
+    segment_bids(small)
+    add_scan(small, SCANS[0], -700.0)
+    (outcome,) = segment_bids(small, resume=True)
+    assert outcome.error is None
+    assert not outcome.before
+
+
+def test_what_a_killed_run_staged_goes_and_what_it_moved_is_moved_to_the_end(small: Path) -> None:
+    root = small / "derivatives" / "hilum"
+    segment_bids(small)
+    before = {name: (root / name).read_bytes() for name in files_below(root)}
+    place, stem = root / "sub-01" / "ct", "sub-01"
+    with output_files(place, stem, [file.name for file in place.iterdir()]) as staging:
+        (staging / "half").write_text("x")
+        left = shutil.copytree(staging, place.parent / "kept")
+        for file in place.glob("sub-01_*"):
+            shutil.copy(file, staging)
+        (staging / "half").unlink()
+    left.rename(staging)  # as after a kill
+    done = staging.with_suffix(".done")
+    done.mkdir()
+    for file in sorted(place.glob("sub-01_*"))[3:]:
+        file.rename(done / file.name)
+    (outcome,) = segment_bids(small, resume=True)
+    assert outcome.before
+    assert {name: (root / name).read_bytes() for name in files_below(root)} == before
+
+
+def test_a_derivative_has_no_table_of_all_scans(small: Path) -> None:
+    batch = hilum.run_batch(small, None, **FAST)
+    with pytest.raises(UsageError, match="no table of all scans"):
+        batch.to_frame()
+    assert batch.counts.measured == 0
+
+
+def test_parts_together_give_what_the_whole_gives(small: Path, tmp_path: Path) -> None:
+    for place in SCANS[1:3]:
+        add_scan(small, place)
+    for part in ("1/2", "2/2"):
+        segment_bids(small, tmp_path / "parts", part=part)
+    segment_bids(small, tmp_path / "whole")
+    assert bytes_of(tmp_path / "parts") == bytes_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "said"),
+    [
+        (["a", "b"], {}, "2 inputs were named"),
+        ("a", {"code_ids": True}, "cannot be numbered"),
+        ("a", {"series": "1.2"}, "no DICOM series"),
+        ("a", {"formats": ("nifti", "dicom-seg")}, "scans in BIDS are NIfTI"),
+        ("a", {"layout": "heaps"}, "expected folders or bids"),
+    ],
+)
+def test_what_bids_cannot_have_is_refused_at_once(inputs: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        hilum.run_batch(inputs, None, **{**FAST, **options})
+
+
+def test_the_command_writes_the_derivative_without_a_folder_for_results(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("sub-03", "sub-04"):
+        (small / place / "ct").mkdir(parents=True)
+        (small / place / "ct" / f"{place}_ct.nii.gz").write_bytes(b"no scan")
+    words = ["segment", str(small), "--layout", "bids", "--model", "classic"]
+    assert run(words) == 3
+    root = small / "derivatives" / "hilum"
+    assert f"3 scans: 1 measured, 2 failed ({root / 'failed.csv'})" in capsys.readouterr().err
+    assert run([*words, "--code-ids"]) == 2
+    assert "Leave out --code-ids." in capsys.readouterr().err

@@ -15,11 +15,11 @@ from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
-from hilum.io.atomic import recover
 from hilum.io.sources import Source
 from hilum.io.text import read_json
+from hilum.layouts.layout import Layout
 from hilum.pipeline import SegmentOptions, run
-from hilum.results import Format, check_owner, measures_dict, summary_line, write_result
+from hilum.results import Format, measures_dict, summary_line
 
 __all__ = ["Job", "Outcome", "WriteOptions", "segment_job"]
 
@@ -52,7 +52,7 @@ class Job:
         source: The scan.
         options: What is done with it.
         write: What is written.
-        folder: Folder of its results; None writes nothing.
+        layout: Where its results go; None writes nothing.
         salt: Hashes DICOM UIDs.
         versions: Versions of code and models, as they decide what the scan gives.
         resume: Leave it as it is where it was done before with the same key.
@@ -64,12 +64,17 @@ class Job:
     source: Source
     options: SegmentOptions
     write: WriteOptions
-    folder: Path | None
+    layout: Layout | None
     salt: Salt
     versions: Mapping[str, str]
     resume: bool = False
     moved_on: bool = False
     noted: bool = False
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder of its results; None where nothing is written."""
+        return None if self.layout is None else self.layout.folder(self.source)
 
     def key(self) -> str:
         """Return the key, which changes with each file, option and version that changes bytes.
@@ -129,30 +134,30 @@ def segment_job(job: Job, progress: Progress | None = None) -> Outcome:
     Raises:
         HilumError: The scan cannot be read or segmented, or its results cannot be written.
     """
-    begin, folder, key = time.perf_counter(), job.folder, ""
+    begin, layout, folder, key = time.perf_counter(), job.layout, job.folder, ""
     if job.source.error is not None:
         raise job.source.error
-    if folder is not None:
+    if layout is not None:
         key = job.key()  # before the scan is read: where a file changes in between, the key is that of before
         if job.resume:
-            recover(folder)
-            former = _done_before(job, folder, key)
+            layout.recover(job.source)
+            former = _done_before(job, layout, key)
             if former is not None:
                 return former
     overwrite = job.write.overwrite or job.moved_on
 
     def admit(volume: Volume, fingerprint: str) -> None:
-        if folder is not None and not overwrite:
-            check_owner(folder, fingerprint)
+        if layout is not None and not overwrite:
+            layout.check_owner(job.source, fingerprint)
 
     result = run(job.source, job.options, progress=progress, admit=admit)
     if job.source.coded:
         result = replace(result, flags=tuple(map(_without_names, result.flags)))
     uid = result.volume.meta.series_uid
-    if folder is not None:
-        write_result(
+    if layout is not None:
+        layout.write(
             result,
-            folder,
+            job.source,
             formats=job.write.formats,
             report=job.write.report,
             overwrite=overwrite,
@@ -172,9 +177,10 @@ def segment_job(job: Job, progress: Progress | None = None) -> Outcome:
     )
 
 
-def _done_before(job: Job, folder: Path, key: str) -> Outcome | None:
+def _done_before(job: Job, layout: Layout, key: str) -> Outcome | None:
     """Return the outcome of a former run with the same key, if all its files are there."""
-    manifest, measures = _plain(folder / "run.json"), _plain(folder / "measures.json")
+    folder = layout.folder(job.source)
+    manifest, measures = _plain(layout.manifest(job.source)), _plain(layout.measures(job.source))
     files = manifest.get("files")
     whole = isinstance(files, list) and all((folder / str(name)).is_file() for name in files)
     if manifest.get("key") != key or not measures or not whole:

@@ -19,9 +19,10 @@ from hilum.core.errors import HilumError, UsageError
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.executors import Ended, Executor, Here, Limits, Pool, share_out
-from hilum.io.atomic import recover
 from hilum.io.sources import Scans, Source, find_scans, only
 from hilum.io.temporary import sweep
+from hilum.layouts.choose import FOLDERS, choose_layout
+from hilum.layouts.layout import Layout
 from hilum.pipeline import SegmentOptions
 from hilum.results import Format
 from hilum.tables import read_results, write_tables
@@ -68,11 +69,12 @@ class Batch(Iterator[Outcome]):
 
     Attributes:
         counts: How far it is.
+        out: Folder of the results; None where nothing is written.
     """
 
     def __init__(self, plan: _Plan) -> None:
-        self.counts = Counts()
-        self._out = plan.out
+        self.counts, self.out = Counts(), plan.out
+        self._layout = plan.layout
         self._steps = _steps(plan, self.counts)
 
     def __next__(self) -> Outcome:
@@ -94,15 +96,18 @@ class Batch(Iterator[Outcome]):
         """Do the scans that are left, and return the table of all results in the folder, one row a scan.
 
         Raises:
-            UsageError: The results are not written to a folder, there is none, or pandas is not installed.
+            UsageError: The results are not written to a folder, there is none, they are a BIDS
+                derivative, or pandas is not installed.
             InputError: When it goes on: a list of scans cannot be read.
             OutputError: When it goes on: the tables cannot be written.
         """
-        if self._out is None:
+        if self._layout is None:
             raise UsageError("The results were not written, so there is no table.", "Give a folder for them.")
+        if not self._layout.has_tables:
+            raise UsageError("A BIDS derivative has no table of all scans.", "Read that of each scan.")
         for _ in self:
             pass
-        return read_results(self._out).to_frame()
+        return read_results(self._layout.root).to_frame()
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ class _Plan:
     """What :func:`run_batch` was asked for."""
 
     inputs: Sequence[str | PathLike[str]]
-    out: Path | None
+    layout: Layout | None
     options: SegmentOptions
     write: WriteOptions
     jobs: int | None
@@ -124,11 +129,17 @@ class _Plan:
     work: Work | None
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def out(self) -> Path | None:
+        """Folder of the results; None where nothing is written."""
+        return None if self.layout is None else self.layout.root
+
 
 def run_batch(
     inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
     out: str | PathLike[str] | None,
     *,
+    layout: str = FOLDERS,
     task: str = "lungs",
     model: str = DEFAULT_MODEL,
     device: str = "auto",
@@ -151,7 +162,7 @@ def run_batch(
     executor: Executor | None = None,
     work: Work | None = None,
 ) -> Batch:
-    """Segment and measure all scans behind ``inputs``, and write one folder for each.
+    """Segment and measure all scans behind ``inputs``, and write the results of each.
 
     Args:
         inputs: Files, folders, zips, patterns, ``@list.txt`` and tables with a column ``scan``; see
@@ -159,6 +170,8 @@ def run_batch(
         out: Folder for the results, with one folder per scan, the private tables ``sources.csv``,
             ``failed.csv`` and ``covariates.csv``, and the tables and the page of
             :func:`hilum.tables.write_tables` where there are several scans; None writes nothing.
+        layout: ``"bids"`` takes the CT scans of a BIDS dataset, whose folder is the only input, and writes a
+            derivative of it to ``out``; without ``out`` to ``derivatives/hilum`` in the dataset.
         task: As in :func:`hilum.segment`.
         model: As in :func:`hilum.segment`.
         device: As in :func:`hilum.segment`.
@@ -207,10 +220,12 @@ def run_batch(
     )
     kinds = tuple(dict.fromkeys(Format(kind) for kind in formats))
     memory = None if memory_limit is None else int(memory_limit * _GB)
+    given = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
+    chosen = choose_layout(layout, given, out, series=series, formats=kinds, code_ids=code_ids)
     return Batch(
         _Plan(
-            inputs=[inputs] if isinstance(inputs, (str, PathLike)) else list(inputs),
-            out=None if out is None else Path(out),
+            inputs=given,
+            layout=chosen,
             options=options,
             write=WriteOptions(kinds, report, overwrite, keep_uids, code_ids),
             jobs=parse_jobs(jobs),
@@ -222,7 +237,7 @@ def run_batch(
             bars=progress,
             executor=executor,
             work=work,
-            versions={} if out is None else versions(options.model),
+            versions={} if chosen is None else versions(options.model),
         )
     )
 
@@ -258,7 +273,10 @@ def parse_part(text: str) -> tuple[int, int]:
 
 def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
     with Ledger(plan.out, code_ids=plan.write.code_ids) as ledger:
-        find = partial(find_scans, series=plan.options.series, label=ledger.salt.label)
+        layout = plan.layout
+        find = partial(
+            layout.scans if layout else find_scans, series=plan.options.series, label=ledger.salt.label
+        )
         with plan.bars("looking for scans"):  # reads all headers below a folder before the first scan
             inputs = read_inputs(plan.inputs)
             scans = find(inputs, notify=plan.notify)
@@ -269,9 +287,15 @@ def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
         if plan.part is not None:
             scans = scans.part(*plan.part)
         counts.total = len(scans)
-        yield from _Run(plan, counts, ledger, scans).outcomes()
-    if plan.out is not None and plan.part is None and counts.ended > 1:
-        write_tables(plan.out, notify=plan.notify)  # those of a part would lack the other parts
+        if layout is not None:
+            layout.prepare()
+        try:
+            yield from _Run(plan, counts, ledger, scans).outcomes()
+        finally:
+            if layout is not None:
+                layout.finish()
+    if layout is not None and layout.has_tables and plan.part is None and counts.ended > 1:
+        write_tables(layout.root, notify=plan.notify)  # those of a part would lack the other parts
 
 
 class _Run:
@@ -311,7 +335,7 @@ class _Run:
                     yield self._noted(one)
         finally:
             for job in running.values():  # they were stopped
-                self._tidy(job.folder)
+                self._tidy(job)
             for source in self._held.values():
                 source.release()
 
@@ -327,7 +351,7 @@ class _Run:
                 source=named if here else named.portable(),
                 options=plan.options,
                 write=plan.write,
-                folder=None if plan.out is None else plan.out / named.name,
+                layout=plan.layout,
                 salt=self._ledger.salt,
                 versions=plan.versions,
                 resume=plan.resume,
@@ -341,7 +365,7 @@ class _Run:
         """Note what became of a scan in the tables and the counts."""
         source, outcome = ended.job.source.portable(), ended.value
         if ended.lost:
-            self._tidy(ended.job.folder)
+            self._tidy(ended.job)
         if outcome is None:
             error = ended.error or HilumError("It gave no result.")
             self._ledger.failed(source, error)
@@ -355,15 +379,15 @@ class _Run:
         self._counts.measured += not outcome.before
         return replace(outcome, source=source)
 
-    def _tidy(self, folder: Path | None) -> None:
+    def _tidy(self, job: Job) -> None:
         """Remove what a process that was killed left of a scan."""
         sweep()
-        out = self._plan.out
-        if folder is None or out is None:
+        layout = job.layout
+        if layout is None:
             return
         with suppress(HilumError):
-            recover(folder)
-        above = [place for place in folder.parents if place.is_relative_to(out)]
+            layout.recover(job.source)
+        above = [place for place in layout.folder(job.source).parents if place.is_relative_to(layout.root)]
         for place in above if self._made_out else above[:-1]:
             with suppress(OSError):  # not empty
                 place.rmdir()

@@ -36,8 +36,16 @@ def command(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for the results, with one folder per scan.")
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for the results; with --layout bids it may be left out."),
     ] = None,
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="folders (one for each scan), or bids: INPUT is a BIDS dataset, and the results are a "
+            "derivative of it, INPUT/derivatives/hilum without -o."
+        ),
+    ] = "folders",
     task: Annotated[str, typer.Option(help="What to segment, comma-separated: lungs, pleura.")] = "lungs",
     model: Annotated[
         str, typer.Option(help="lungs (learned), classic (thresholds), or the folder of a trained run.")
@@ -96,7 +104,7 @@ def command(
     from hilum.cli.outcomes import how_to_go_on, print_json, tell, tell_sum
     from hilum.results import parse_formats
 
-    if out is None and not as_json:
+    if out is None and layout == "folders" and not as_json:
         raise UsageError(
             "No folder for the results was given.", "Add -o FOLDER, or --json to print measures only."
         )
@@ -108,6 +116,7 @@ def command(
     batch = hilum.run_batch(
         inputs,
         out,
+        layout=layout,
         task=task,
         model=model,
         device=device,
@@ -141,11 +150,11 @@ def command(
                 if as_json:
                     outcomes.append(outcome)
     except signals.Stopped as stop:
-        if out is not None and (counts.total or 0) > 1:
+        if batch.out is not None and (counts.total or 0) > 1:
             stop.hint = how_to_go_on(counts)
         raise
     if as_json:
         print_json(outcomes)
     if counts.ended != 1:
-        tell_sum(counts, out, quiet=quiet, to_stderr=as_json)
+        tell_sum(counts, batch.out, quiet=quiet, to_stderr=as_json)
     return min(failures, default=(0, 0))[1]

@@ -25,7 +25,7 @@ from hilum.io.atomic import sync, writable
 from hilum.io.partial_files import HIDDEN
 from hilum.io.text import read_json
 
-__all__ = ["finish_moves", "output_files"]
+__all__ = ["finish_moves", "output_files", "recover"]
 
 _DONE = ".done"
 #: In the staging folder: names of former files that no new one replaces.
@@ -73,6 +73,27 @@ def output_files(folder: Path, key: str, former: Iterable[str] = ()) -> Iterator
         for empty in made:
             with suppress(OSError):  # it holds the result, or that of another process
                 empty.rmdir()
+
+
+def recover(folder: Path, key: str) -> None:
+    """Remove what a killed process left of a result; what it began to move is moved to the end.
+
+    :func:`output_files` does so itself; this is for a result that is complete or is not written again. A
+    folder that is empty then is removed.
+
+    Args:
+        folder: Folder of the result.
+        key: Names the result among all of the folder.
+
+    Raises:
+        OutputError: Another process is writing it, or it cannot be written.
+    """
+    staging = folder / f"{HIDDEN}{_digest(key)}.part"
+    if any(os.path.lexists(staging.with_suffix(suffix)) for suffix in (".part", _DONE, ".lock")):
+        with _locked(folder, key), writable(folder):
+            _recover(folder, staging)
+    with suppress(OSError):  # it holds the result, or those of others
+        folder.rmdir()
 
 
 def finish_moves(root: Path) -> None:

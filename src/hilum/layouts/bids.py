@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from hilum.core.errors import InputError, OutputError, UsageError
 from hilum.core.sentences import Sentence
 from hilum.io import write_json, write_text
-from hilum.io.file_group import finish_moves, output_files
+from hilum.io.file_group import finish_moves, output_files, recover
 from hilum.io.names import absolute, natural_key
-from hilum.io.sources import Source
+from hilum.io.sources import Input, Label, Scans, Source
 from hilum.io.text import read_json
 from hilum.layouts import bids_files
 from hilum.layouts.layout import NO_SERIES
@@ -40,7 +41,7 @@ _CT = re.compile(
     rf"(?P<stem>(?P<sub>sub-{_LABEL})(?:_(?P<ses>ses-{_LABEL}))?(?:_[a-z]+-{_LABEL})*)_ct\.nii(\.gz)?"
 )
 _PLACES = ("sub-*/ct/*_ct.nii*", "sub-*/ses-*/ct/*_ct.nii*")
-_MANIFEST = "_desc-hilum_provenance.json"
+_MANIFEST, _MEASURES = "_desc-hilum_provenance.json", "_desc-hilum_result.json"
 _ELSEWHERE = Sentence("Give another folder{with:out}.")
 
 
@@ -74,20 +75,35 @@ class BidsLayout:
 
     dataset: Path
     out: Path | None = None
+    has_tables: ClassVar[bool] = False  # each scan has a table of measures of its own
 
     @property
     def root(self) -> Path:
         """Folder of the derivative."""
         return self.dataset / "derivatives" / "hilum" if self.out is None else self.out
 
-    def sources(self, notify: Callable[[str], None]) -> Iterator[Source]:
-        """Give the scans in the order of their names, each named by its entities.
+    def scans(
+        self,
+        inputs: Sequence[Input],
+        *,
+        series: str | None,
+        label: Label,
+        notify: Callable[[str], None],
+    ) -> Scans:
+        """Find the scans, in the order of their names, each named by its entities.
+
+        Args:
+            inputs: Nothing but the dataset, which the layout knows.
+            series: None, as there is no DICOM in BIDS.
+            label: Names nothing here.
+            notify: Called with one sentence on each file that was left out.
 
         Raises:
             UsageError: The dataset is not a folder.
             InputError: It holds no CT.
             OutputError: The folder of the derivative holds something else.
         """
+        del inputs, series
         if not self.dataset.is_dir():
             raise UsageError(
                 Sentence("{folder:path} is not a folder, so not a BIDS dataset.", path=self.dataset.name)
@@ -111,7 +127,7 @@ class BidsLayout:
                 Sentence("{folder:path} holds no CT that is named as in BIDS.", path=self.dataset.name),
                 "A CT is sub-LABEL/[ses-LABEL/]ct/sub-LABEL[_ses-LABEL]_ct.nii.gz.",
             )
-        yield from found.values()
+        return Scans(list(found.values()), label, notify)
 
     def folder(self, source: Source) -> Path:
         """Folder of the derivative in which the results of a scan lie, with those of others."""
@@ -121,17 +137,9 @@ class BidsLayout:
         """File that says how the results of a scan came to be."""
         return self.folder(source) / f"{self._stem(source)}{_MANIFEST}"
 
-    def check_formats(self, formats: Iterable[Format]) -> None:
-        """Refuse DICOM SEG: scans in BIDS are NIfTI.
-
-        Raises:
-            UsageError: It is among the formats.
-        """
-        if Format.DICOM_SEG in {Format(one) for one in formats}:
-            raise UsageError(
-                "A DICOM SEG needs a scan read from DICOM, and scans in BIDS are NIfTI.",
-                Sentence("Choose nifti or nrrd{with:format}."),
-            )
+    def measures(self, source: Source) -> Path:
+        """File with the measures of a scan."""
+        return self.folder(source) / f"{self._stem(source)}{_MEASURES}"
 
     def check_owner(self, source: Source, fingerprint: str) -> None:
         """Refuse to replace the results of another scan that has, or had, the same name.
@@ -149,6 +157,10 @@ class BidsLayout:
                 ),
                 Sentence("Give another folder{with:out}, or {set:overwrite} to replace them."),
             )
+
+    def recover(self, source: Source) -> None:
+        """Put right the files of a scan; see :func:`hilum.io.file_group.recover`."""
+        recover(self.folder(source), self._stem(source))
 
     def prepare(self) -> None:
         """Write what makes the folder of the derivative a dataset, unless it stands there already.
@@ -174,31 +186,29 @@ class BidsLayout:
         report: bool = True,
         overwrite: bool = False,
         series: Mapping[str, str] = NO_SERIES,
+        key: str = "",
     ) -> Path:
         """Write label maps, sidecars, lookup tables, measures, report and provenance of a scan.
 
         Raises:
             OutputError: They cannot be written, or would replace those of another scan; nothing is changed.
-            UsageError: A DICOM SEG is asked for.
         """
-        formats = [Format(one) for one in formats]
-        self.check_formats(formats)
+        formats = list(formats)
         if not overwrite:
             self.check_owner(source, result.run.fingerprint)
-        self.prepare()
         folder, stem = self.folder(source), self._stem(source)
         with output_files(folder, stem, _files_of(self.manifest(source))) as out:
             if formats:
                 write_label_maps(result, out, formats, _Names(stem))
                 self._write_sidecars(result, source, out)
             hilum = f"{stem}_desc-hilum"
-            write_json(out / f"{hilum}_result.json", measures_dict(result))
+            write_json(out / self.measures(source).name, measures_dict(result))
             write_text(out / f"{hilum}_measures.tsv", bids_files.tsv([COLUMNS, *measure_rows(result)]))
             if report:
                 write_text(out / f"{hilum}_report.html", render_report(result))
             name = f"{stem}{_MANIFEST}"
             files = sorted([*(path.name for path in out.iterdir()), name])
-            write_json(out / name, {**run_manifest(result, series), "files": files})
+            write_json(out / name, {**run_manifest(result, series, key), "files": files})
         return folder
 
     def finish(self) -> None:
@@ -207,15 +217,21 @@ class BidsLayout:
         Raises:
             OutputError: They cannot be written.
         """
-        done = Counter(path.name.split("_")[0] for path in self.root.glob(f"sub-*/**/*{_MANIFEST}"))
-        if not done:
-            return
-        rows = [
-            ("participant_id", "ct_scans"),
-            *((name, done[name]) for name in sorted(done, key=natural_key)),
-        ]
-        write_json(self.root / "participants.json", bids_files.PARTICIPANTS_COLUMNS)
-        write_text(self.root / "participants.tsv", bids_files.tsv(rows))
+        done = self._done()
+        while done:
+            rows = [
+                ("participant_id", "ct_scans"),
+                *((name, done[name]) for name in sorted(done, key=natural_key)),
+            ]
+            write_json(self.root / "participants.json", bids_files.PARTICIPANTS_COLUMNS)
+            write_text(self.root / "participants.tsv", bids_files.tsv(rows))
+            before, done = done, self._done()
+            if before == done:  # else another part of the batch ended a scan in between
+                return
+
+    def _done(self) -> Counter[str]:
+        """Count the scans that are done by participant."""
+        return Counter(path.name.split("_")[0] for path in self.root.glob(f"sub-*/**/*{_MANIFEST}"))
 
     def _write_sidecars(self, result: Result, source: Source, out: Path) -> None:
         names = _Names(self._stem(source))

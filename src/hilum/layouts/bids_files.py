@@ -39,12 +39,11 @@ IGNORED = """\
 **/ct
 # Columns of the tables of measures in them.
 desc-hilum_measures.json
-# Tables of all scans, some of them private, and files that are being written.
+# Tables of a batch, some of them private, and files that are being written.
 /*.csv
 /*.parquet
 /*.xlsx
 /index.html
-salt.txt
 .hilum-*
 """
 #: ``README`` of the derivative.
@@ -61,6 +60,9 @@ sub-*/[ses-*/]ct/ holds, for each CT of the source dataset:
 *_desc-hilum_result.json         the same, with formulae, quality flags and reasons
 *_desc-hilum_report.html         a page for people
 *_desc-hilum_provenance.json     how the result was made
+
+sources.csv and failed.csv say from which file each result came and what failed. They hold paths of the
+computer that made them: leave them out when the derivative is shared.
 
 Right and left are the patient's own. BIDS has no CT yet, so .bidsignore keeps its validator from the folders
 ct.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from hilum.io.sources import Label, Source, find_scans
+from hilum.io.atomic import recover
+from hilum.io.sources import Input, Label, Scans, Source, find_scans
 from hilum.result import Result
 from hilum.results import Format, check_owner, write_result
 
@@ -22,14 +22,38 @@ NO_SERIES: Mapping[str, str] = MappingProxyType({})
 class Layout(Protocol):
     """How the scans of a batch are found and named, and where the results of each are written.
 
-    A layout is plain data. It can be sent to another process, and several processes may write with one.
+    A layout is small plain data: each job carries it to another process, and several processes may write
+    with one.
     """
 
-    def sources(self, notify: Callable[[str], None]) -> Iterator[Source]:
-        """Give the scans; ``notify`` is called with one sentence on each thing that was left out.
+    #: Whether the tables and the page of :mod:`hilum.tables` are made of the results.
+    has_tables: ClassVar[bool]
+
+    @property
+    def root(self) -> Path:
+        """Folder that holds the results of all scans, and the tables of the batch."""
+        ...
+
+    def scans(
+        self,
+        inputs: Sequence[Input],
+        *,
+        series: str | None,
+        label: Label,
+        notify: Callable[[str], None],
+    ) -> Scans:
+        """Find the scans; see :func:`hilum.io.sources.find_scans`.
 
         Raises:
             HilumError: There is no scan, or results must not be written where the layout puts them.
+        """
+        ...
+
+    def prepare(self) -> None:
+        """Write what has to stand before the first result, and before a table of the batch.
+
+        Raises:
+            OutputError: It cannot be written.
         """
         ...
 
@@ -41,12 +65,8 @@ class Layout(Protocol):
         """File that says how the results of a scan came to be; it is there where the scan is done."""
         ...
 
-    def check_formats(self, formats: Iterable[Format]) -> None:
-        """Refuse formats of label maps that the scans of this layout cannot have.
-
-        Raises:
-            UsageError: There is such a format.
-        """
+    def measures(self, source: Source) -> Path:
+        """File with the measures of a scan, see :func:`hilum.results.measures_dict`."""
         ...
 
     def check_owner(self, source: Source, fingerprint: str) -> None:
@@ -57,11 +77,11 @@ class Layout(Protocol):
         """
         ...
 
-    def prepare(self) -> None:
-        """Write what has to stand before the first result, or before a table of the batch.
+    def recover(self, source: Source) -> None:
+        """Put right what a killed process left of the results of a scan.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: Another process is writing them, or they cannot be written.
         """
         ...
 
@@ -74,6 +94,7 @@ class Layout(Protocol):
         report: bool = True,
         overwrite: bool = False,
         series: Mapping[str, str] = NO_SERIES,
+        key: str = "",
     ) -> Path:
         """Write the results of a scan whole or not at all; see :func:`hilum.results.write_result`.
 
@@ -86,7 +107,7 @@ class Layout(Protocol):
         ...
 
     def finish(self) -> None:
-        """Write what describes all results together.
+        """Write what has to describe all results together, also where a batch was stopped.
 
         Raises:
             OutputError: It cannot be written.
@@ -99,40 +120,45 @@ class FolderLayout:
     """One folder for each scan below a folder for all; see :class:`Layout`.
 
     Attributes:
-        inputs: Files, folders, zips and patterns of them.
-        out: Folder for the results.
-        label: Makes the name of a study out of its UID.
-        series: DICOM series to take.
+        root: Folder for the results.
     """
 
-    inputs: Sequence[str]
-    out: Path
-    label: Label
-    series: str | None = None
+    root: Path
+    has_tables: ClassVar[bool] = True
 
-    def sources(self, notify: Callable[[str], None]) -> Iterator[Source]:
-        """Give the scans; see :func:`hilum.io.sources.find_scans`."""
-        scans = find_scans(self.inputs, series=self.series, label=self.label, notify=notify)
-        with closing(iter(scans)) as found:
-            yield from found
+    def scans(
+        self,
+        inputs: Sequence[Input],
+        *,
+        series: str | None,
+        label: Label,
+        notify: Callable[[str], None],
+    ) -> Scans:
+        """Find the scans in files, folders and zips; see :func:`hilum.io.sources.find_scans`."""
+        return find_scans(inputs, series=series, label=label, notify=notify)
+
+    def prepare(self) -> None:
+        """Nothing has to stand before the first result."""
 
     def folder(self, source: Source) -> Path:
         """Folder of a scan, by its name."""
-        return self.out / source.name
+        return self.root / source.name
 
     def manifest(self, source: Source) -> Path:
         """``run.json`` of a scan."""
         return self.folder(source) / "run.json"
 
-    def check_formats(self, formats: Iterable[Format]) -> None:
-        """Take all: whether a scan is DICOM shows when it is read."""
+    def measures(self, source: Source) -> Path:
+        """``measures.json`` of a scan."""
+        return self.folder(source) / "measures.json"
 
     def check_owner(self, source: Source, fingerprint: str) -> None:
         """Refuse to replace the results of another scan; see :func:`hilum.results.check_owner`."""
         check_owner(self.folder(source), fingerprint)
 
-    def prepare(self) -> None:
-        """Nothing has to stand before the first result."""
+    def recover(self, source: Source) -> None:
+        """Put right the folder of a scan; see :func:`hilum.io.atomic.recover`."""
+        recover(self.folder(source))
 
     def write(
         self,
@@ -143,12 +169,13 @@ class FolderLayout:
         report: bool = True,
         overwrite: bool = False,
         series: Mapping[str, str] = NO_SERIES,
+        key: str = "",
     ) -> Path:
         """Write the folder of a scan; see :func:`hilum.results.write_result`."""
         folder = self.folder(source)
         return write_result(
-            result, folder, formats=formats, report=report, overwrite=overwrite, series=series
+            result, folder, formats=formats, report=report, overwrite=overwrite, series=series, key=key
         )
 
     def finish(self) -> None:
-        """Nothing describes all results together."""
+        """Nothing has to describe all results together."""

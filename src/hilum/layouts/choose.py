@@ -1,0 +1,74 @@
+"""The layouts by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+
+from hilum.core.errors import UsageError
+from hilum.core.sentences import Sentence
+from hilum.layouts.bids import BidsLayout
+from hilum.layouts.layout import FolderLayout, Layout
+from hilum.results import Format
+
+__all__ = ["BIDS", "FOLDERS", "choose_layout"]
+
+FOLDERS, BIDS = "folders", "bids"
+
+
+def choose_layout(
+    name: str,
+    inputs: Sequence[str | PathLike[str]],
+    out: str | PathLike[str] | None,
+    *,
+    series: str | None = None,
+    formats: Iterable[Format] = (),
+    code_ids: bool = False,
+) -> Layout | None:
+    """Return the layout of a name for some inputs.
+
+    Args:
+        name: ``folders`` for a folder for each scan, or ``bids`` for a BIDS dataset and its derivative.
+        inputs: Where the scans are; for ``bids`` the folder of one dataset.
+        out: Folder for the results; without it ``folders`` writes nothing, and ``bids`` writes
+            ``derivatives/hilum`` in the dataset.
+        series: DICOM series that is asked for.
+        formats: Formats of the label maps.
+        code_ids: Whether the scans are to be numbered.
+
+    Returns:
+        The layout; None where nothing is written.
+
+    Raises:
+        UsageError: There is no such layout, or it cannot do what is asked for.
+    """
+    place = None if out is None else Path(out)
+    if name == FOLDERS:
+        return None if place is None else FolderLayout(place)
+    if name != BIDS:
+        raise UsageError(
+            Sentence("{option:layout} is '{text}', expected {one} or {other}.", text=name, one=FOLDERS,
+                     other=BIDS)
+        )  # fmt: skip
+    if len(inputs) != 1:
+        raise UsageError(
+            Sentence("A BIDS dataset is one folder, but {count} inputs were named.", count=len(inputs)),
+            "Name the folder of one dataset.",
+        )
+    if series is not None:
+        raise UsageError(
+            "Scans in BIDS are NIfTI, which has no DICOM series to choose from.",
+            Sentence("Leave out {option:series}."),
+        )
+    if code_ids:
+        raise UsageError(
+            "A BIDS derivative keeps the labels of its dataset, so its scans cannot be numbered.",
+            Sentence("Leave out {option:code_ids}."),
+        )
+    if Format.DICOM_SEG in set(formats):
+        raise UsageError(
+            "A DICOM SEG needs a scan read from DICOM, and scans in BIDS are NIfTI.",
+            Sentence("Choose nifti or nrrd{with:format}."),
+        )
+    return BidsLayout(Path(inputs[0]), place)
