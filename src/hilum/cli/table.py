@@ -41,7 +41,7 @@ def command(
     One row a scan, all measures by side. Several folders are put together in one table; where they hold scans
     of the same name, names start with that of their folder.
     """
-    # It brings pydantic and jinja2, which the help of a command does without.
+    # It brings pydantic and templates, which the help of a command does without.
     from hilum.tables import write_tables
 
     if out is None:
