@@ -17,7 +17,8 @@ from hilum.io.vocabulary import LabelMap
 
 __all__ = ["IMAGES", "MASKS", "Job", "Outcome", "on_full_disk"]
 
-IMAGES, MASKS = "images", "masks"
+IMAGES = "images"
+MASKS = "masks"
 
 
 @dataclass(frozen=True)

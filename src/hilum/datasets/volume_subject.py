@@ -32,7 +32,8 @@ from hilum.quality import check_segmentation, check_volume
 
 __all__ = ["FLUID", "GAS", "parse_pleura", "write_volume_pair"]
 
-FLUID, GAS = LABELS["pleural_fluid"], LABELS["pleural_gas"]
+FLUID = LABELS["pleural_fluid"]
+GAS = LABELS["pleural_gas"]
 #: Words for pleural fluid and free gas in ``--labels``, and names of segments, in lower case.
 _WORDS = {"fluid": FLUID, "gas": GAS}
 _NAMES = {

@@ -14,7 +14,8 @@ from hilum.results import Format
 
 __all__ = ["BIDS", "FOLDERS", "choose_layout"]
 
-FOLDERS, BIDS = "folders", "bids"
+FOLDERS = "folders"
+BIDS = "bids"
 
 
 def choose_layout(

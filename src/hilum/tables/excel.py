@@ -19,7 +19,8 @@ __all__ = ["MOST_ROWS", "WORKBOOK", "scans_xlsx"]
 
 WORKBOOK = "scans.xlsx"
 #: Rows of a sheet, the header among them, and characters of a cell: limits of the format, ECMA-376.
-MOST_ROWS, _MOST_CHARACTERS = 1_048_576, 32_767
+MOST_ROWS = 1_048_576
+_MOST_CHARACTERS = 32_767
 #: A workbook states when it was made; a fixed day keeps its bytes equal.
 _MADE = dt.datetime(2000, 1, 1)
 _WIDTH = {Kind.TEXT: 16, Kind.INTEGER: 9, Kind.NUMBER: 11}

@@ -25,7 +25,9 @@ __all__ = [
     "unguarded",
 ]
 
-SCANS, LONG, PARQUET = "scans.csv", "measures_long.csv", "scans.parquet"
+SCANS = "scans.csv"
+LONG = "measures_long.csv"
+PARQUET = "scans.parquet"
 #: A spreadsheet takes a field that starts so for a formula, which may fetch or send data.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

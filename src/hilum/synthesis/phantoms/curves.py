@@ -23,7 +23,8 @@ STEP_MM, FEWEST, MOST = 2.5, 2, 12
 #: How far the direction at the end of a branch leaves its chord: standard deviation of a sideways part.
 SWAY = 0.28
 #: Distance between the wall of an airway and the artery beside it, and between any two trees, in mm.
-BESIDE_MM, APART_MM = 0.35, 0.15
+BESIDE_MM = 0.35
+APART_MM = 0.15
 #: Rounds of pushing; each halves what is left of a conflict or better.
 ROUNDS = 14
 #: Trees are looked up by classes of outer radius in mm, so that near thin branches do not hide wide ones.

@@ -32,7 +32,8 @@ from hilum.synthesis.phantoms.trees import Branch, Kind, Points, Tree
 __all__ = ["THINNEST_LUMEN_MM", "THINNEST_VESSEL_MM", "grow_full_trees"]
 
 #: Diameter of the thinnest lumen and radius of the thinnest vessel that are drawn, in mm of the scan.
-THINNEST_LUMEN_MM, THINNEST_VESSEL_MM = 1.2, 0.3
+THINNEST_LUMEN_MM = 1.2
+THINNEST_VESSEL_MM = 0.3
 #: One end of the artery and of the vein tree in each cube of this edge, in mm of the scan.
 END_STEP_MM = 9.6
 #: Exponent of the radii of airways, lowest and highest; radius of the trachea in mm.
