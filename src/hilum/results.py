@@ -62,7 +62,7 @@ __all__ = [
 MEASURES_SCHEMA = "hilum.measures/2"
 #: Columns of the long table ``measures.csv``, see :func:`measure_rows`.
 COLUMNS = ("task", "region", "measure", "value", "unit", "formula_id", "reason")
-#: Name of the small picture of a scan beside its report.
+#: Name of the thumbnail of a scan beside its report.
 THUMBNAIL = "thumbnail.png"
 #: Number of parent folders that are checked: results must not lie inside those of another scan.
 _NESTED = 8

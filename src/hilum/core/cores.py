@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["THREADS", "core_count", "thread_count"]
 
-#: The environment variable by which OpenMP, BLAS, OpenVINO, torch and hilum are told a number of threads.
+#: The environment variable by which OpenMP, BLAS, OpenVINO, torch and hilum take their number of threads.
 THREADS = "OMP_NUM_THREADS"
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 

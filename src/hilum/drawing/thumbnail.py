@@ -1,4 +1,4 @@
-"""A small picture of a scan for lists of many: one coronal slice with the outlines of what was found."""
+"""Thumbnail of a scan for lists of many: one coronal slice with the outlines of what was found."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def thumbnail_png(scan: Volume, maps: Sequence[LabelVolume]) -> bytes:
     pixel_mm = (volume.spacing[columns], volume.spacing[rows])
     image = Image.fromarray(np.ascontiguousarray(windowed(oriented(volume.hu, plane, index, box))))
     width, height = image.width * pixel_mm[0], image.height * pixel_mm[1]
-    scale = LONGEST_PIXELS / max(width, height)  # pixels of the picture a mm
+    scale = LONGEST_PIXELS / max(width, height)  # pixels of the thumbnail per mm
     size = max(1, round(width * scale)), max(1, round(height * scale))
     grey = np.asarray(image.resize(size, Image.Resampling.BOX), np.uint16)
     drawn = Image.fromarray((grey * _GREYS // 256).astype(np.uint8), mode="L").convert("P")

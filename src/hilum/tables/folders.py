@@ -151,7 +151,7 @@ def read_scan(place: ScanFolder) -> ScanFiles:
 
 
 def _check_formulae(measures: MeasuresFile, hint: str) -> None:
-    """Refuse measures whose formula, and so whose unit, is not told."""
+    """Refuse measures whose formula, and so whose unit, is not stated."""
     every = {id_ for task in measures.tasks.values() for values in task.regions.values() for id_ in values}
     untold = sorted(every - set(measures.formulae))
     if untold:

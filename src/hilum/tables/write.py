@@ -52,7 +52,7 @@ def read_results(
         on: Its column with the names of the scans.
 
     Returns:
-        One row a scan, sorted by name. What is damaged or does not fit is told in ``problems``.
+        One row a scan, sorted by name. What is damaged or does not fit is listed in ``problems``.
 
     Raises:
         UsageError: A folder is missing, holds no results, or holds some of another version's layout.
@@ -75,7 +75,7 @@ def write_tables(
     """Write ``scans.csv``, ``measures_long.csv``, ``scans.parquet``, ``scans.xlsx`` and ``index.html``.
 
     Each file appears whole or not at all. Without pyarrow or XlsxWriter (extra ``tables``) that one file is
-    not written, and ``notify`` is told.
+    not written, and ``notify`` is called.
 
     Args:
         out: Folder for the tables.
