@@ -27,8 +27,11 @@ import os, sys
 def calls_nobody(event, arguments):
     # A socket alone calls nobody. urllib3, which pydicom loads where it is installed, binds one to its own
     # machine to see whether there is IPv6.
-    at_home = event == "socket.bind" and arguments[-1][0] in ("::1", "127.0.0.1")
-    return event in ("socket.gethostname", "socket.__new__") or at_home
+    # So do the processes of Ray, which look up no name but that of an address they have.
+    home = ("::1", "127.0.0.1")
+    bound = event == "socket.bind" and arguments[-1][0] in home
+    looked_up = event == "socket.getaddrinfo" and arguments[0] in home
+    return event in ("socket.gethostname", "socket.__new__") or bound or looked_up
 
 def refuse(event, arguments):
     if event.startswith("socket.") and not calls_nobody(event, arguments):
@@ -44,6 +47,7 @@ NEEDS_TRAINING = pytest.mark.skipif(
     reason="the extra for training is not installed",
 )
 NEEDS_OPENVINO = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed")
+NEEDS_RAY = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
 TINY = ["size=[64,64]", "batch=2", "threads=1", "validate_every=2", "networks.unet_widths=[4,8,8]"]
 
 
@@ -134,6 +138,16 @@ def test_a_command_opens_no_connection_and_writes_nothing_to_home(away, inputs, 
 
 
 @pytest.mark.slow
+@NEEDS_RAY
+def test_ray_on_this_machine_opens_no_connection_and_writes_nothing_to_home(away, inputs):
+    scans = ["segment", str(inputs / "chest.nii.gz"), "-o", "out", "--model", "classic", "--on", "ray"]
+    done = away.python("-m", "hilum", *scans)
+    assert done.returncode == 0, done.stderr
+    assert (away.folder / "out" / "chest" / "report.html").exists()
+    assert (away.attempts, away.left_at_home) == ("", [])
+
+
+@pytest.mark.slow
 @NEEDS_TRAINING
 @NEEDS_OPENVINO
 def test_training_opens_no_connection_and_writes_nothing_to_home(away, tmp_path):
@@ -188,6 +202,6 @@ def test_libraries_that_call_home_are_imported_in_one_place_only():
         for path in source.rglob("*.py")
         for line in path.read_text("utf-8").splitlines()
         if line.split()[:1] in (["import"], ["from"])
-        and line.split()[1].split(".")[0] in ("openvino", "onnxruntime")
+        and line.split()[1].split(".")[0] in ("openvino", "onnxruntime", "ray")
     ]
     assert importing == []

@@ -11,6 +11,7 @@ from hilum.core.cores import thread_count
 from hilum.core.errors import InputError
 
 _LONG_S = 600.0
+_NAP_S = 0.5
 _MUCH = 1 << 30
 
 
@@ -44,9 +45,19 @@ def do(word: str) -> object:
         raise _Odd("one", "two")
     if word == "lambda":
         return lambda: None
+    if word == "parent":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(_LONG_S)
+    if word.startswith("nap"):
+        time.sleep(_NAP_S)
     if word == "threads":
         return thread_count(), os.environ["OMP_NUM_THREADS"]
     return word.upper(), os.getpid()
+
+
+def measured(number: int) -> dict[str, float]:
+    """Give something of the size of the measures of a scan."""
+    return {f"measure_{index}": number + index / 7 for index in range(200)}
 
 
 def badly(job: Job) -> Outcome:
@@ -54,4 +65,10 @@ def badly(job: Job) -> Outcome:
     name = job.source.name.split("-")[0]
     if name in ("hang", "grow", "crash"):
         do(name)
+    return segment_job(job)
+
+
+def slowly(job: Job) -> Outcome:
+    """Segment a scan after a nap, so that a machine can be lost meanwhile."""
+    time.sleep(_NAP_S)
     return segment_job(job)

@@ -15,10 +15,10 @@ from hilum.batch.inputs import read_inputs
 from hilum.batch.jobs import Job, Outcome, WriteOptions, segment_job
 from hilum.batch.keys import versions
 from hilum.batch.ledger import Ledger
+from hilum.batch.spread import Spread, choose_executor, parse_jobs, parse_part
 from hilum.core.errors import HilumError, UsageError
 from hilum.core.segmentation import Progress
-from hilum.core.sentences import Sentence
-from hilum.executors import Ended, Executor, Here, Limits, Pool, share_out
+from hilum.executors import Ended, Executor, Here, Limits
 from hilum.io.sources import Scans, Source, find_scans, only
 from hilum.io.temporary import sweep
 from hilum.layouts.choose import FOLDERS, choose_layout
@@ -31,7 +31,7 @@ from hilum.tasks.registry import DEFAULT_MODEL, parse_tasks
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Batch", "Counts", "parse_jobs", "parse_part", "run_batch"]
+__all__ = ["Batch", "Counts", "run_batch"]
 
 _GB = 2**30
 #: Gives a callback for the progress of a scan, or of the search for scans, by its name.
@@ -118,8 +118,7 @@ class _Plan:
     layout: Layout | None
     options: SegmentOptions
     write: WriteOptions
-    jobs: int | None
-    limits: Limits
+    spread: Spread
     resume: bool
     part: tuple[int, int] | None
     one: bool
@@ -156,6 +155,7 @@ def run_batch(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     part: str | None = None,
+    on: str | None = None,
     one: bool = False,
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Bars = lambda name: nullcontext(),
@@ -189,6 +189,8 @@ def run_batch(
         time_limit: Seconds that one scan may take.
         memory_limit: Memory in GB that one scan may take; without it its part of what is free.
         part: ``"3/50"`` for the third of 50 parts of the sorted scans; the folders are named as without it.
+        on: ``"ray"`` for workers of Ray on this machine, or on the cluster that ``RAY_ADDRESS`` names;
+            ``"ray://HOST:PORT"`` for those of a cluster. All its machines must see the same paths.
         one: Refuse inputs that hold more than one scan.
         notify: Called with one sentence on each thing that was left out, and on how the work is shared out.
         progress: Gives a callback for the scan of a name, where scans are done in this process.
@@ -222,14 +224,14 @@ def run_batch(
     memory = None if memory_limit is None else int(memory_limit * _GB)
     given = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
     chosen = choose_layout(layout, given, out, series=series, formats=kinds, code_ids=code_ids)
+    root = None if chosen is None else chosen.root
     return Batch(
         _Plan(
             inputs=given,
             layout=chosen,
             options=options,
             write=WriteOptions(kinds, report, overwrite, keep_uids, code_ids),
-            jobs=parse_jobs(jobs),
-            limits=Limits(time_limit, memory),
+            spread=Spread(parse_jobs(jobs), Limits(time_limit, memory), on, device, root),
             resume=resume,
             part=None if part is None else parse_part(part),
             one=one,
@@ -240,35 +242,6 @@ def run_batch(
             versions={} if chosen is None else versions(options.model),
         )
     )
-
-
-def parse_jobs(jobs: int | str) -> int | None:
-    """Read a number of jobs; None for ``auto``.
-
-    Raises:
-        UsageError: It is neither ``auto`` nor a number above 0.
-    """
-    text = str(jobs).strip()
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(
-            Sentence("{option:jobs} is '{text}', expected a number above 0, or auto.", text=text)
-        )
-    return int(text)
-
-
-def parse_part(text: str) -> tuple[int, int]:
-    """Read which part of how many: ``3/50``.
-
-    Raises:
-        UsageError: It is not two numbers, or the first is not from 1 to the second.
-    """
-    number, slash, count = text.partition("/")
-    if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
-        return int(number), int(count)
-    raise UsageError(Sentence("{option:part} is '{text}', expected such as 3/50.", text=text),
-                     "The first number is from 1 to the second.")  # fmt: skip
 
 
 def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
@@ -305,20 +278,7 @@ class _Run:
         self._plan, self._counts, self._ledger, self._scans = plan, counts, ledger, scans
         self._held: dict[int, Source] = {}
         self._made_out = plan.out is not None and not plan.out.exists()
-        self._executor = plan.executor or self._choose()
-
-    def _choose(self) -> Executor:
-        plan = self._plan
-        if plan.jobs == 1 and plan.limits == Limits():
-            return Here()
-        known = self._scans.known
-        jobs = 1 if plan.jobs is None and plan.options.device == "gpu" else plan.jobs  # they would share it
-        share = share_out(jobs, plan.limits)
-        if not any(source.path.suffix.lower() == ".zip" for source in known) and len(known) < share.jobs:
-            share = share_out(max(1, len(known)), plan.limits)
-        if known:
-            plan.notify(share.described())
-        return Pool(share)
+        self._executor = plan.executor or choose_executor(plan.spread, scans.known, plan.notify)
 
     def outcomes(self) -> Iterator[Outcome]:
         here = isinstance(self._executor, Here)

@@ -80,6 +80,15 @@ def command(
         str | None,
         typer.Option(help="Do one part of the scans, such as 3/50 for the third of 50.", metavar="K/N"),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="Do the scans in workers of Ray: ray for this machine, or the address of a cluster whose "
+            "machines see the same files.",
+            metavar="ray|ray://HOST:PORT",
+            show_default="this machine, without Ray",
+        ),
+    ] = None,
     one: Annotated[
         bool, typer.Option("--one", help="Refuse inputs that hold more than one scan, and list them.")
     ] = False,
@@ -133,6 +142,7 @@ def command(
         time_limit=time_limit,
         memory_limit=memory_limit,
         part=part,
+        on=on,
         one=one,
         notify=notify,
         progress=lambda name: bar.scan(name),

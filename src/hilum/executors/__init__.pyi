@@ -5,5 +5,7 @@ from .limits import Limits as Limits
 from .limits import Share as Share
 from .limits import share_out as share_out
 from .pool import Pool as Pool
+from .ray import OnRay as OnRay
+from .ray import parse_on as parse_on
 
-__all__ = ["Ended", "Executor", "Here", "Limits", "Pool", "Share", "share_out"]
+__all__ = ["Ended", "Executor", "Here", "Limits", "OnRay", "Pool", "Share", "parse_on", "share_out"]

@@ -11,9 +11,11 @@ from hilum.core.errors import UsageError
 from hilum.core.sentences import Sentence
 from hilum.io.memory import free_memory
 
-__all__ = ["GIB", "Limits", "Share", "share_out"]
+__all__ = ["GIB", "NEED", "Limits", "Share", "check_positive", "share_out"]
 
 GIB = 2**30
+#: Bytes of memory that one scan needs, where nobody says how many it may take.
+NEED = 3 * GIB
 #: Bytes of free memory that are left to others.
 _KEPT = 0.1
 
@@ -56,7 +58,20 @@ class Share:
         return f"{', '.join(parts)}."
 
 
-def share_out(jobs: int | None, limits: Limits = Limits(), *, need: int = 3 * GIB) -> Share:
+def check_positive(jobs: int | None, limits: Limits) -> None:
+    """Refuse numbers that are not above 0.
+
+    Raises:
+        UsageError: One is not.
+    """
+    for name, value in (("jobs", jobs), ("time_limit", limits.time_s), ("memory_limit", limits.memory)):
+        if value is not None and not value > 0:
+            raise UsageError(
+                Sentence("{option:$name} is {value}, expected more than 0.", name=name, value=value)
+            )
+
+
+def share_out(jobs: int | None, limits: Limits = Limits(), *, need: int = NEED) -> Share:
     """Share out cores and memory.
 
     Args:
@@ -67,11 +82,7 @@ def share_out(jobs: int | None, limits: Limits = Limits(), *, need: int = 3 * GI
     Raises:
         UsageError: A number is not positive, or the limits are more than the memory that is free.
     """
-    for name, value in (("jobs", jobs), ("time_limit", limits.time_s), ("memory_limit", limits.memory)):
-        if value is not None and not value > 0:
-            raise UsageError(
-                Sentence("{option:$name} is {value}, expected more than 0.", name=name, value=value)
-            )
+    check_positive(jobs, limits)
     free = int((free_memory() or psutil.virtual_memory().available) * (1 - _KEPT))
     if jobs is None:
         jobs = max(1, min(core_count(), free // (limits.memory or need)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from multiprocessing import connection, get_context
 from typing import Any, Generic, TypeVar
@@ -23,7 +23,7 @@ from hilum.executors.executor import Ended
 from hilum.executors.limits import GIB, Limits, Share
 from hilum.executors.worker import READY, serve
 
-__all__ = ["Pool"]
+__all__ = ["Crew", "Pool"]
 
 #: Seconds between two looks at the limits. Memory that grows by more than what is free in this time is left
 #: to the system, which ends the process itself.
@@ -60,7 +60,7 @@ class Pool:
             ResourceError: No process can be started.
             UsageError: The main part of the program is not guarded.
         """
-        crew: _Crew[Job, Value] = _Crew(self._share, work, iter(jobs))
+        crew: Crew[Job, Value] = Crew(self._share, work, iter(jobs))
         try:
             crew.fill()
             while crew.busy():
@@ -71,14 +71,29 @@ class Pool:
             crew.kill()
 
 
-class _Crew(Generic[Job, Value]):
-    """The processes of one run."""
+class Crew(Generic[Job, Value]):
+    """The processes of one run; those that are kept do further jobs.
 
-    def __init__(self, share: Share, work: Callable[[Job], Value], jobs: Iterator[Job]) -> None:
-        self._share, self._work, self._jobs = share, work, jobs
+    Args:
+        share: As in :class:`Pool`.
+        work: As in :meth:`Pool.run`.
+        jobs: What :meth:`fill` takes from.
+    """
+
+    def __init__(self, share: Share, work: Callable[[Job], Value], jobs: Iterable[Job] = ()) -> None:
+        self._share, self._work, self._jobs = share, work, iter(jobs)
         self._workers: list[_Worker] = []
 
+    def do(self, job: Job) -> Ended[Job, Value]:
+        """Do one job, and keep the process for the next one."""
+        self._jobs = iter((job,))
+        self.fill()
+        while True:
+            for ended in self.wait():
+                return ended
+
     def busy(self) -> list[_Worker]:
+        """Return the processes that work on a job."""
         return [worker for worker in self._workers if worker.job is not None]
 
     def fill(self) -> None:
