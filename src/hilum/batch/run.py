@@ -96,15 +96,12 @@ class Batch(Iterator[Outcome]):
         """Do the scans that are left, and return the table of all results in the folder, one row a scan.
 
         Raises:
-            UsageError: The results are not written to a folder, there is none, they are a BIDS
-                derivative, or pandas is not installed.
+            UsageError: The results are not written to a folder, there is none, or pandas is not installed.
             InputError: When it goes on: a list of scans cannot be read.
             OutputError: When it goes on: the tables cannot be written.
         """
         if self._layout is None:
             raise UsageError("The results were not written, so there is no table.", "Give a folder for them.")
-        if not self._layout.has_tables:
-            raise UsageError("A BIDS derivative has no table of all scans.", "Read that of each scan.")
         for _ in self:
             pass
         return read_results(self._layout.root).to_frame()
