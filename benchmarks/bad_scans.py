@@ -28,8 +28,8 @@ from hilum.io import write_volume  # noqa: E402
 from support.plain_chest import build_chest  # noqa: E402
 from support.work import badly  # noqa: E402
 
-#: Seconds and GB that a scan may take; a good one takes about 2 s and 0.5 GB.
-TIME_LIMIT, MEMORY_LIMIT = 60.0, 1.5
+#: Seconds and GB that a scan may take; a good one takes about 2 s and 0.5 GB, the one that grows over 1 GB.
+TIME_LIMIT, MEMORY_LIMIT = 120.0, 1.0
 #: By their names, which the worker reads.
 MISBEHAVED = ("hang", "grow", "crash")
 
