@@ -23,7 +23,7 @@ class Spread:
         limits: What each may take.
         on: As in :func:`hilum.run_batch`.
         device: As in :func:`hilum.segment`.
-        out: Folder of the results; None where nothing is written.
+        out: Folder of the results; None where nothing is written, or to a URL.
 
     Raises:
         MissingExtraError: Ray is asked for and not installed.
@@ -58,7 +58,13 @@ def choose_executor(spread: Spread, known: Sequence[Source], notify: Callable[[s
     most = None if any(source.path.suffix.lower() == ".zip" for source in known) else max(1, len(known))
     if spread.on is not None:
         return OnRay(
-            parse_on(spread.on), jobs=jobs, limits=spread.limits, most=most, shared=spread.out, notify=notify
+            parse_on(spread.on),
+            jobs=jobs,
+            limits=spread.limits,
+            most=most,
+            shared=spread.out,
+            anywhere=spread.out is None and all(source.url for source in known),
+            notify=notify,
         )
     share = share_out(jobs, spread.limits)
     if most is not None and most < share.jobs:
