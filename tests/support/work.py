@@ -12,6 +12,7 @@ from hilum.core.errors import InputError
 
 if TYPE_CHECKING:
     from hilum.batch import Job, Outcome
+    from hilum.datasets import job as subjects
 
 _LONG_S = 600.0
 _NAP_S = 0.5
@@ -79,3 +80,12 @@ def slowly(job: Job) -> Outcome:
 
     time.sleep(_NAP_S)
     return segment_job(job)
+
+
+def dying_subject(job: subjects.Job) -> subjects.Outcome:
+    """Prepare a subject, but be killed by the second one."""
+    from hilum.datasets.subject import make_subject
+
+    if job.id == 1:
+        do("killed")
+    return make_subject(job)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hilum.core.errors import UsageError
 from hilum.core.sentences import Sentence
-from hilum.executors import Executor, Here, Limits, OnRay, Pool, parse_on, share_out
+from hilum.executors import Executor, Here, Limits, OnRay, Pool, parse_jobs, parse_on, share_out
 from hilum.io.sources import Source
 
 __all__ = ["Spread", "choose_executor", "parse_jobs", "parse_part"]
@@ -72,22 +72,6 @@ def choose_executor(spread: Spread, known: Sequence[Source], notify: Callable[[s
     if known:
         notify(share.described())
     return Pool(share)
-
-
-def parse_jobs(jobs: int | str) -> int | None:
-    """Read a number of jobs; None for ``auto``.
-
-    Raises:
-        UsageError: It is neither ``auto`` nor a number above 0.
-    """
-    text = str(jobs).strip()
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(
-            Sentence("{option:jobs} is '{text}', expected a number above 0, or auto.", text=text)
-        )
-    return int(text)
 
 
 def parse_part(text: str) -> tuple[int, int]:
