@@ -316,6 +316,7 @@ def test_the_private_tables_name_scans_by_their_entities_for_their_owner_only(
         assert [line.split(",")[0] for line in (root / name).read_text().splitlines()[1:]] == scans
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes_as_one(
     done: tuple[Path, list[hilum.Outcome]], tmp_path: Path
 ) -> None:
