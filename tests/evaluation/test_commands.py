@@ -67,7 +67,7 @@ def test_masks_against_masks(hilum_cli, masks, capsys):
     assert sorted(p.name for p in out.iterdir()) == names
     assert json.loads((out / "run.json").read_text())["files"] == names
     cases = rows(out / "cases.csv")
-    dice = next(r for r in cases if (r["side"], r["metric"]) == ("left_lung", "dice"))
+    dice = next(r for r in cases if (r["region"], r["metric"]) == ("left_lung", "dice"))
     assert float(dice["value"]) == pytest.approx(5 / 6)
     assert all(r["value"] or r["reason"] for r in cases)
     assert "nan" not in (out / "cases.csv").read_text().lower()
@@ -122,8 +122,8 @@ def test_run_on_a_part_of_a_data_set(hilum_cli, make_dataset, make_run):
     found = json.loads((run / "evaluation" / "evaluation.json").read_text())
     assert [case["case"] for case in found["cases"]] == ["2", "3"]
     assert found["source"]["part"] == "test"
-    assert found["cases"][0]["sides"]["lungs"]["dice"]["value"] == 1
-    assert found["cases"][0]["sides"]["lungs"]["volume_error"]["value"] == 0
+    assert found["cases"][0]["regions"]["lungs"]["dice"]["value"] == 1
+    assert found["cases"][0]["regions"]["lungs"]["volume_error"]["value"] == 0
     assert hilum_cli("evaluate", run, data, "--part", "all", "-o", run.parent / "all") == 0
     assert len(json.loads((run.parent / "all" / "evaluation.json").read_text())["cases"]) == 4
 
@@ -134,14 +134,14 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
     assert hilum_cli("evaluate", run, volumes) == 0
     found = json.loads((run / "evaluation" / "evaluation.json").read_text())
     assert [case["case"] for case in found["cases"]] == ["2", "3"]
-    assert found["cases"][0]["sides"]["lungs"]["hd95"]["unit"] == "mm"
+    assert found["cases"][0]["regions"]["lungs"]["hd95"]["unit"] == "mm"
     loose = make_dataset("loose", slices=5, spacing=None, slice_mm=None)
     other = make_run("other", loose, extra=1)
     assert hilum_cli("evaluate", other, loose) == 0
     found = json.loads((other / "evaluation" / "evaluation.json").read_text())
     assert [case["case"] for case in found["cases"]] == [f"{s}_{n}" for s in (2, 3) for n in range(5)]
     assert {case["subject"] for case in found["cases"]} == {"2", "3"}
-    assert found["cases"][0]["sides"]["lungs"]["hd95"]["unit"] == "px"
+    assert found["cases"][0]["regions"]["lungs"]["hd95"]["unit"] == "px"
     assert found["summary"][0]["subjects"] == 2
 
 
@@ -235,7 +235,7 @@ def test_compare_folders_of_evaluate(hilum_cli, masks):
         assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "ref.nii.gz", "-o", masks / name) == 0
     assert hilum_cli("compare", masks / "one", masks / "two", "-o", masks / "out") == 0
     tests = rows(masks / "out" / "tests.csv")
-    assert {t["side"] for t in tests} == {"lungs", "right_lung", "left_lung"}
+    assert {t["region"] for t in tests} == {"lungs", "right_lung", "left_lung"}
     assert all(t["p"] == "" and t["reason"] for t in tests)
     models = rows(masks / "out" / "models.csv")
     assert "not the network" in models[0]["reason"]

@@ -8,7 +8,8 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Side
 from hilum.core.volume import Volume
 from hilum.evaluation import evaluate_masks
-from hilum.evaluation.files import load_case, match
+from hilum.evaluation.files import match
+from hilum.evaluation.loading import load_case
 from hilum.evaluation.worst_cases import worst_slice
 from hilum.io import write_hu_tiff, write_labels, write_map, write_volume
 
@@ -107,7 +108,7 @@ def test_other_ways_to_go_wrong(folders, tmp_path):
 
 def test_values_are_right_and_sides_are_kept(folders):
     found = evaluate_masks(folders / "pred", folders / "ref", ct=folders / "ct")
-    assert found.sides == tuple(Side)
+    assert list(found.regions) == list(Side)
     case = found.cases[1].values
     assert case[Side.LUNGS]["dice"].value == pytest.approx(2 * 9 / 19)
     assert case[Side.RIGHT]["sensitivity"].value == pytest.approx(0.9)
@@ -243,7 +244,7 @@ def test_one_label_for_both_lungs_is_evaluated_by_sides_only_where_they_are_cert
     write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, true), scan)
     write_labels(tmp_path / "one.nii.gz", LabelVolume.on_grid_of(scan, (true > 0).astype(np.uint8)), scan)
     files = tmp_path / "one.nii.gz", tmp_path / "ref.nii.gz"
-    assert evaluate_masks(*files).sides == (Side.LUNGS,)
+    assert list(evaluate_masks(*files).regions) == [Side.LUNGS]
     assert evaluate_masks(*files, labels="both").row("dice").mean == 1
     by_side = evaluate_masks(*files, sides="yes")
     assert [by_side.row("dice", side).mean for side in Side] == [1, 1, 1]
@@ -254,11 +255,25 @@ def test_one_label_for_both_lungs_is_evaluated_by_sides_only_where_they_are_cert
         evaluate_masks(*files, sides="yes")
 
 
-def test_one_bad_case_is_named(folders):
+def test_one_bad_case_costs_only_itself(folders):
     scan = volume()
+    whole = evaluate_masks(folders / "pred", folders / "ref")
+    assert not whole.failed
     (folders / "pred" / "case1.nrrd").unlink()
     write_map(folders / "pred" / "case1.nii.gz", 9 * lungs(scan), scan, "lungs")
-    with pytest.raises(InputError, match=r"^case1: "):
+    found = evaluate_masks(folders / "pred", folders / "ref")
+    assert [failure.case for failure in found.failed] == ["case1"]
+    assert found.failed[0].code == InputError.exit_code
+    assert "values other than" in found.failed[0].reason
+    assert [case.name for case in found.cases] == [c.name for c in whole.cases if c.name != "case1"]
+
+
+def test_if_every_case_fails_there_is_no_evaluation(folders):
+    scan = volume()
+    for file in sorted((folders / "pred").iterdir()):
+        file.unlink()
+        write_map(folders / "pred" / f"{file.name.split('.')[0]}.nii.gz", 9 * lungs(scan), scan, "lungs")
+    with pytest.raises(InputError, match=r"None of the \d cases could be evaluated. case0: "):
         evaluate_masks(folders / "pred", folders / "ref")
 
 

@@ -9,9 +9,11 @@ import typer
 
 import hilum
 from hilum import evaluation
-from hilum.cli.console import progress_bar, say, say_json
-from hilum.cli.options import Json, Labels, Quiet
+from hilum.cli.console import COMMAND_LINE, progress_bar, say, say_error, say_json
+from hilum.cli.options import Json, Quiet
 from hilum.core.errors import InputError, UsageError
+from hilum.core.sentences import worded
+from hilum.evaluation.views import view_of
 
 if TYPE_CHECKING:
     from hilum.evaluation import Evaluation
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from hilum.evaluation.summary import SummaryRow
 
 __all__ = ["command", "say_summary"]
-
-_SHOWN = ("dice", "hd95", "surface_dice_2", "dense_recall", "volume_error_percent", "mass_error_percent")
 
 
 def command(
@@ -44,27 +44,48 @@ def command(
         Path | None,
         typer.Option("-o", "--out", help="Folder for the results; RUN/evaluation for a trained network."),
     ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task",
+            help="What the masks show: lungs, pleura, lobes, airways, vessels, injury, or labels for label "
+            "maps of any classes.",
+        ),
+    ] = "lungs",
     part: Annotated[str, typer.Option(help="Part of the dataset: test, validation, train or all.")] = "test",
     ct: Annotated[
-        Path | None, typer.Option("--ct", help="Scan, or folder of scans: for dense recall and mass.")
+        Path | None,
+        typer.Option("--ct", help="Scan, or folder of scans: for dense recall, mass and figures."),
     ] = None,
-    labels: Labels = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="What the values of the masks mean: a vocabulary such as totalsegmentator, or pairs such as "
+            "10=left,12=right,*=0; for other tasks 3=right_upper_lobe,*=0.",
+            show_default="by the names in the file, else the label contract",
+        ),
+    ] = None,
     ref_labels: Annotated[
         str | None,
         typer.Option("--ref-labels", help="As --labels, for the reference masks.", show_default=False),
     ] = None,
-    sides: Annotated[str, typer.Option(help="Evaluate right and left separately: auto, yes or no.")] = "auto",
+    sides: Annotated[str, typer.Option(help="Lungs: right and left separately: auto, yes or no.")] = "auto",
     matched_only: Annotated[
         bool, typer.Option("--matched-only", help="Skip masks without a partner.")
     ] = False,
+    jobs: Annotated[
+        str, typer.Option("--jobs", help="Cases at a time, each in its own process, or auto.")
+    ] = "1",
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html.")] = True,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Compare masks with reference masks, or evaluate a trained network on a dataset.
 
-    Dice, IoU, sensitivity, precision, HD95, ASSD, surface Dice, dense recall, error of volume and mass, per
-    case and in summary.
+    Dice, surface distances and errors of volume and mass, per case and in summary; for airways and vessels
+    tree length and branches detected, leakage and clDice, also by diameter; for other tasks the same of each
+    class, with lesions found, missed and false, and distances of fissures.
     """
     if not first.exists():
         raise InputError(f"There is no {first.name}.", "Check the path.")
@@ -77,35 +98,45 @@ def command(
             first,
             second,
             ct=ct,
+            task=task,
             part=part,
             labels=labels,
             ref_labels=ref_labels,
             sides=sides,
             matched_only=matched_only,
+            jobs=jobs,
             progress=progress,
         )
         if out is not None:
             evaluation.write_evaluation(found, out, report=report)
     say_summary(found, quiet=quiet, to_stderr=as_json)
+    for failure in found.failed:
+        say_error(f"error: {failure.case}: {worded(failure.reason, COMMAND_LINE)}", failure.hint)
     if out is not None:
         say(f"-> {out}", quiet=quiet, to_stderr=as_json)
     if as_json:
         say_json(found.as_dict())
-    return 0
+    return found.failed[0].code if found.failed else 0
 
 
 def say_summary(found: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
-    """Print the metrics that matter most, one per line."""
+    """Print the metrics that matter most, one per line, and what has to be known of the comparison."""
     cases = len(found.cases)
-    say(f"{found.title}: {cases} case{'s' if cases != 1 else ''}", quiet=quiet, to_stderr=to_stderr)
-    for side in found.sides:
-        for id_ in _SHOWN:
-            row, metric = found.row(id_, side), evaluation.METRICS[id_]
-            say(
-                f"  {side.words:<11} {metric.title.removesuffix(' %'):<15} {_words(row, metric)}",
-                quiet=quiet,
-                to_stderr=to_stderr,
-            )
+    failed = f", {len(found.failed)} failed" if found.failed else ""
+    say(f"{found.title}: {cases} case{'s' if cases != 1 else ''}{failed}", quiet=quiet, to_stderr=to_stderr)
+    rows = list(view_of(found.task).rows(found))
+    wide = max((len(found.regions[region]) for region, _ in rows), default=0)
+    titles = {metric: found.metrics[metric].title.removesuffix(" %") for _, metric in rows}
+    tall = max(map(len, titles.values()), default=0)
+    for region, id_ in rows:
+        words = _words(found.row(id_, region), found.metrics[id_])
+        say(
+            f"  {found.regions[region]:<{wide}}  {titles[id_]:<{tall}}  {words}",
+            quiet=quiet,
+            to_stderr=to_stderr,
+        )
+    for note in found.notes:
+        say(f"  {note}", quiet=quiet, to_stderr=to_stderr)
 
 
 def _words(row: SummaryRow, metric: Metric) -> str:

@@ -14,7 +14,7 @@ from .output import write_evaluation as write_evaluation
 from .result import Evaluation as Evaluation
 from .tree_metrics import TREE_METRICS as TREE_METRICS
 from .tree_metrics import tree_values as tree_values
-from .trees import TreeBin as TreeBin
+from .tree_parts import TreeBin as TreeBin
 from .trees import TreeScores as TreeScores
 from .trees import cl_dice as cl_dice
 from .trees import score_tree as score_tree

@@ -7,12 +7,11 @@ from statistics import median
 
 from markupsafe import Markup
 
-from hilum.core.labels import Side
 from hilum.drawing.chart import ticks
 from hilum.drawing.numbers import MINUS
 from hilum.drawing.svg import element, text
+from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS
 
 __all__ = ["COLOURS", "strip_chart"]
 
@@ -25,18 +24,18 @@ _JITTER = (0.0, -5.0, 5.0, -9.0, 9.0, -2.5, 2.5, -7.0, 7.0)
 _MOST_DOTS = 1500
 
 
-def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Side) -> Markup | None:
+def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, region: str) -> Markup | None:
     """Draw the values of a metric, one row per model (or any other name), one dot per case.
 
     Args:
         rows: Name to cases.
         metric: Id of the metric.
-        side: The side.
+        region: The region.
 
     Returns:
         An ``<svg>``, or None if no case has a value or units are mixed.
     """
-    data = {name: _values(cases, metric, side) for name, cases in rows.items()}
+    data = {name: _values(cases, metric, region) for name, cases in rows.items()}
     units = {unit for values in data.values() for _, _, unit in values}
     if len(units) != 1:
         return None
@@ -97,14 +96,14 @@ def strip_chart(rows: Mapping[str, Sequence[CaseResult]], metric: str, side: Sid
 
 
 def _title(metric: str, unit: str) -> str:
-    title = METRICS[metric].title
+    title = ALL_METRICS[metric].title
     if unit.startswith("at "):
         return f"{title.rpartition(' ')[0]} {unit}"
     return title if unit in ("", "%") else f"{title}, {unit}"
 
 
-def _values(cases: Sequence[CaseResult], metric: str, side: Side) -> list[tuple[str, float, str]]:
-    found = [(case.name, case.values[side][metric]) for case in cases if side in case.values]
+def _values(cases: Sequence[CaseResult], metric: str, region: str) -> list[tuple[str, float, str]]:
+    found = [(case.name, entry) for case in cases if (entry := case.values.get(region, {}).get(metric))]
     return [(name, entry.value, entry.unit) for name, entry in found if entry.value is not None]
 
 

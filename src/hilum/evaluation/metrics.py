@@ -22,10 +22,12 @@ class Better(str, Enum):
     LOWER = "lower"
     ZERO = "zero"
     """A signed error: nearer to zero is better. A positive error means that the prediction is larger."""
+    NONE = "none"
+    """A size, which is neither good nor bad."""
 
     def badness(self, value: float) -> float:
         """Return a number that increases as the value gets worse, for sorting."""
-        return {"higher": -value, "lower": value, "zero": abs(value)}[self.value]
+        return {"higher": -value, "lower": value, "zero": abs(value), "none": 0.0}[self.value]
 
 
 @dataclass(frozen=True)
