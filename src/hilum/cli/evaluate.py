@@ -124,19 +124,39 @@ def say_summary(found: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
     cases = len(found.cases)
     failed = f", {len(found.failed)} failed" if found.failed else ""
     say(f"{found.title}: {cases} case{'s' if cases != 1 else ''}{failed}", quiet=quiet, to_stderr=to_stderr)
-    rows = list(view_of(found.task).rows(found))
+    view = view_of(found.task)
+    rows = list(view.rows(found))
     wide = max((len(found.regions[region]) for region, _ in rows), default=0)
-    titles = {metric: found.metrics[metric].title.removesuffix(" %") for _, metric in rows}
-    tall = max(map(len, titles.values()), default=0)
-    for region, id_ in rows:
-        words = _words(found.row(id_, region), found.metrics[id_])
-        say(
-            f"  {found.regions[region]:<{wide}}  {titles[id_]:<{tall}}  {words}",
-            quiet=quiet,
-            to_stderr=to_stderr,
-        )
+    for region, metrics in rows:
+        lines = [_line(found, region, metrics)] if view.by_line else _lines(found, region, metrics)
+        for line in lines:
+            say(f"  {found.regions[region]:<{wide}}  {line}", quiet=quiet, to_stderr=to_stderr)
     for note in found.notes:
         say(f"  {note}", quiet=quiet, to_stderr=to_stderr)
+
+
+def _lines(found: Evaluation, region: str, metrics: list[str]) -> list[str]:
+    """Say the metrics of a region, one a line."""
+    titles = [found.metrics[metric].title.removesuffix(" %") for metric in metrics]
+    wide = max(map(len, titles), default=0)
+    return [
+        f"{title:<{wide}}  {_words(found.row(metric, region), found.metrics[metric])}"
+        for title, metric in zip(titles, metrics, strict=True)
+    ]
+
+
+def _line(found: Evaluation, region: str, metrics: list[str]) -> str:
+    """Say the metrics of a region in one line: medians, and the worst of the first."""
+    parts = []
+    for id_ in metrics:
+        row, metric = found.row(id_, region), found.metrics[id_]
+        title = metric.title.removesuffix(" %")
+        if row.median is None:
+            parts.append(f"{title} unknown: {row.reason}")
+            continue
+        worst = f" (worst {row.worst:.{metric.digits}f})" if row.n > 1 and row.worst is not None else ""
+        parts.append(f"{title} {row.median:.{metric.digits}f} {row.unit}".rstrip() + ("" if parts else worst))
+    return ", ".join(parts)
 
 
 def _words(row: SummaryRow, metric: Metric) -> str:

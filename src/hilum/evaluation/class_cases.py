@@ -35,12 +35,14 @@ from hilum.evaluation.measurement import mass_per_ml
 from hilum.imaging.surface import interface_distances
 from hilum.measures import Value
 
-__all__ = ["MEAN", "class_sizes", "evaluate_classes", "only_predicted"]
+__all__ = ["MEAN", "class_sizes", "evaluate_classes", "only_predicted", "swapped"]
 
 #: The region that holds the mean over the classes.
 MEAN = LabelRegion("classes", "Mean over classes", ())
 _FISSURES = LabelRegion("fissures", "Fissures", ())
 _Labels = npt.NDArray[np.uint8]
+#: A class fits another one above this Dice: then most of each is the other.
+_FITS = 0.5
 _Bools = npt.NDArray[np.bool_]
 
 
@@ -82,6 +84,26 @@ def only_predicted(case: Case, classes: ClassSet) -> list[str]:
     """Return the titles of the classes that the prediction holds and the reference lacks."""
     found, drawn = (set(np.unique(labels).tolist()) for labels in (case.prediction, case.reference))
     return [entry.title for entry in classes.classes if entry.values[0] in found - drawn]
+
+
+def swapped(case: Case, classes: ClassSet) -> list[tuple[str, str]]:
+    """Return classes of the prediction that are another class in the reference, most likely by their values.
+
+    Returns:
+        Title of the class in the prediction, and of the class of the reference that it fits with a Dice above
+        :data:`_FITS`.
+    """
+    size = 1 + max(classes.values)
+    pairs = case.prediction.astype(np.int64) * size + case.reference
+    common = np.bincount(pairs.ravel(), minlength=size * size).reshape(size, size)
+    titles = {entry.values[0]: entry.title for entry in classes.classes}
+    out = []
+    for value, title in titles.items():
+        dice = 2 * common[value] / np.maximum(common[value].sum() + common.sum(axis=0), 1)
+        best = 1 + int(np.argmax(dice[1:]))
+        if best != value and best in titles and dice[best] > _FITS:
+            out.append((title, titles[best]))
+    return out
 
 
 def _is_there(entry: LabelRegion, found: _Labels, drawn: _Labels) -> bool:

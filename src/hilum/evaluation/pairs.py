@@ -9,7 +9,7 @@ from hilum.core.labels import LUNGS
 from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.branch_table import BranchTable, find_branch_table, read_branch_table
 from hilum.evaluation.cases import Case, CaseResult, SideChoice, evaluate_case
-from hilum.evaluation.class_cases import evaluate_classes, only_predicted
+from hilum.evaluation.class_cases import evaluate_classes, only_predicted, swapped
 from hilum.evaluation.class_labels import ClassNames
 from hilum.evaluation.class_sets import ClassSet
 from hilum.evaluation.files import MaskFiles
@@ -81,10 +81,7 @@ def evaluate_pair(files: MaskFiles, options: PairOptions) -> Pair:
             notes += _lacking(case, classes)
         else:
             result = evaluate_classes(case, classes)
-            notes += [
-                f"The prediction holds {title.lower()}, which the reference lacks"
-                for title in only_predicted(case, classes)
-            ]
+            notes += _class_notes(case, classes)
     bad = badness(result, task)
     figure = None
     if bad is not None:
@@ -105,6 +102,20 @@ def _table(files: MaskFiles, task: str, notes: list[str]) -> BranchTable | None:
     if table is not None:
         notes.append("Diameters and generations of the reference come from its table of branches")
     return table
+
+
+def _class_notes(case: Case, classes: ClassSet) -> list[str]:
+    notes = [
+        f"The prediction holds {title.lower()}, which the reference lacks"
+        for title in only_predicted(case, classes)
+    ]
+    mixed = [f"{one.lower()} is {other.lower()}" for one, other in swapped(case, classes)]
+    if mixed:
+        notes.append(
+            "The values of the masks may not mean the same: what the prediction calls "
+            f"{', '.join(mixed)} in the reference"
+        )
+    return notes
 
 
 def _lacking(case: Case, classes: ClassSet) -> list[str]:

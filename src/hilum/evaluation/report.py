@@ -56,7 +56,11 @@ def render_evaluation(evaluation: Evaluation) -> str:
         notes=evaluation.notes,
         failed=evaluation.failed,
         tables=[(evaluation.regions[name], _summary_table(evaluation.summary, name)) for name in main],
-        parts=_parts_table(evaluation),
+        overview=_overview(evaluation, main, view.overview) if view.overview else ([], []),
+        parts=_overview(
+            evaluation, [name for name in evaluation.regions if name not in main], list(ALL_METRICS)
+        ),
+        by_generation=any(name.startswith("generation_") for name in evaluation.regions),
         charts=[chart for chart in charts if chart is not None],
         figures=[evaluation.figures] if evaluation.figures else [],
         case_region=evaluation.regions.get(view.region, ""),
@@ -145,25 +149,33 @@ def _column(evaluation: Evaluation, view: View, cell: tuple[str, str]) -> str:
     return f"{evaluation.regions[region]}: {title}"
 
 
-def _parts_table(evaluation: Evaluation) -> tuple[list[str], list[tuple[str, list[Cell]]]]:
-    """Return titles and rows of the table of the parts of a tree: medians over cases."""
-    main = view_of(evaluation.task).main_regions(evaluation)
-    parts = [name for name in evaluation.regions if name not in main]
+_Overview = tuple[list[str], list[tuple[str, list[Cell]]]]
+
+
+def _overview(evaluation: Evaluation, regions: Sequence[str], metrics: Sequence[str]) -> _Overview:
+    """Return titles and rows of a table of medians over cases, a row a region; worst values are tooltips."""
     by_cell = {(row.region, row.metric): row for row in evaluation.summary}
-    metrics = list(dict.fromkeys(row.metric for row in evaluation.summary if row.region in parts))
-    rows = []
-    for name in parts:
-        found = [by_cell.get((name, metric)) for metric in metrics]
-        cells = [
-            Cell("") if row is None else Cell(_number(row.median, ALL_METRICS[row.metric].digits), row.reason)
-            for row in found
-        ]
-        rows.append((evaluation.regions[name], cells))
-    units = {row.metric: row.unit for row in evaluation.summary if row.region in parts and row.unit}
-    titles = [
-        ALL_METRICS[metric].title + (f", {units[metric]}" if metric in units else "") for metric in metrics
+    there = [metric for metric in metrics if any((name, metric) in by_cell for name in regions)]
+    units = {row.metric: row.unit for row in evaluation.summary if row.unit and row.region in regions}
+    rows = [
+        (evaluation.regions[name], [_median(by_cell.get((name, id_))) for id_ in there]) for name in regions
     ]
+    titles = []
+    for id_ in there:
+        title = ALL_METRICS[id_].title
+        shown = id_ in units and not title.endswith(("%", "mm")) and not units[id_].startswith("at ")
+        titles.append(f"{title}, {units[id_]}" if shown else title)
     return titles, rows
+
+
+def _median(row: SummaryRow | None) -> Cell:
+    if row is None:
+        return Cell("")
+    digits = ALL_METRICS[row.metric].digits
+    worst = (
+        "" if row.worst is None or row.n < 2 else f"worst {_number(row.worst, digits)} in {row.worst_case}"
+    )
+    return Cell(_number(row.median, digits), "; ".join(part for part in (worst, row.reason) if part))
 
 
 def _summary_table(summary: Sequence[SummaryRow], region: str) -> list[tuple[str, str, list[Cell], str]]:

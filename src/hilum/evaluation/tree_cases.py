@@ -12,8 +12,8 @@ from hilum.evaluation.case_values import Box, Grid, box_of, overlap_values, size
 from hilum.evaluation.cases import Case, CaseResult
 from hilum.evaluation.class_cases import class_sizes
 from hilum.evaluation.class_sets import ClassSet
-from hilum.evaluation.tree_metrics import part_values, tree_values
-from hilum.evaluation.tree_parts import Centreline, TreePart
+from hilum.evaluation.tree_metrics import cl_dice_values, part_values, tree_values
+from hilum.evaluation.tree_parts import Centreline, TreeBin, TreePart
 from hilum.evaluation.trees import TreeScores, score_tree
 from hilum.measures import Value
 
@@ -73,6 +73,7 @@ def evaluate_tree(case: Case, classes: ClassSet, table: BranchTable | None = Non
     values[task] |= _masks(p, r, case.grid, title.lower())
     for name, words, part in _by_diameter(scores, title):
         values[f"{task}_{name}"], titles[f"{task}_{name}"] = part_values(part), words
+    values[f"{task}_from_{_FROM_MM:g}_mm"] |= cl_dice_values(scores, _FROM_MM)
     if table is not None and owners is not None:
         _add_table(values, task, scores, table, owners)
     for entry in tree_classes(case, classes):
@@ -118,26 +119,25 @@ def _to_mm(voxels: npt.NDArray[np.intp], box: Box, case: Case) -> npt.NDArray[np
 
 
 def _masks(p: _Bools, r: _Bools, grid: Grid, noun: str) -> dict[str, Value]:
-    """Overlap and volume; the mass of a tree is mostly that of its neighbours, so it is left out."""
+    """Dice and volume; the mass of a thin tube is mostly that of its neighbours, so it is left out."""
     values = {
         **overlap_values(p, r, noun),
         **class_sizes(p, r, None, grid),
         **size_errors(p, r, None, grid, noun),
     }
-    return {name: value for name, value in values.items() if not name.startswith("mass_")}
+    return {name: value for name, value in values.items() if name == "dice" or name.startswith("volume_")}
 
 
-def _by_diameter(scores: TreeScores, title: str) -> list[tuple[str, str, TreePart]]:
+def _by_diameter(scores: TreeScores, title: str) -> list[tuple[str, str, TreeBin]]:
     """Return name, title and part of the tree from 2 mm on, and of each bin of diameter."""
-    out: list[tuple[str, str, TreePart]] = [
-        (f"from_{_FROM_MM:g}_mm", f"{title}, {_FROM_MM:g} mm and wider", scores.from_diameter(_FROM_MM))
-    ]
+    from_two = scores.from_diameter(_FROM_MM)
+    out = [(f"from_{_FROM_MM:g}_mm", f"{title}, {_FROM_MM:g} mm and wider", from_two)]
     for part in scores.bins:
         low, high = f"{part.low_mm:g}", f"{part.high_mm:g}"
         if part.high_mm == float("inf"):
-            out.append((f"bin_from_{low}_mm", f"{title}, {low} mm and wider", part))
+            out.append((f"bin_from_{low}_mm", f"{low} mm and wider", part))
         else:
-            out.append((f"bin_{low}_to_{high}_mm", f"{title}, {low} to below {high} mm", part))
+            out.append((f"bin_{low}_to_{high}_mm", f"{low} to < {high} mm", part))
     return out
 
 
@@ -149,9 +149,8 @@ def _add_table(
     owners: npt.NDArray[np.int64],
 ) -> None:
     """Add what was found of the branches of the table to the regions of diameter."""
-    ranges = {task: (0.0, np.inf), f"{task}_from_{_FROM_MM:g}_mm": (_FROM_MM, np.inf)}
-    for name, _, part in _by_diameter(scores, "")[1:]:
-        ranges[f"{task}_{name}"] = (part.low_mm, part.high_mm)  # type: ignore[attr-defined]
+    ranges = {f"{task}_{name}": (part.low_mm, part.high_mm) for name, _, part in _by_diameter(scores, "")}
+    ranges[task] = (0.0, np.inf)
     for name, (low, high) in ranges.items():
         values[name] |= _of_table(
             scores.centreline, (table.diameter_mm >= low) & (table.diameter_mm < high), owners

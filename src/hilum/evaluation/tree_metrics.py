@@ -7,7 +7,7 @@ from hilum.evaluation.tree_parts import TreePart
 from hilum.evaluation.trees import TreeScores
 from hilum.measures import Value
 
-__all__ = ["TABLE_METRICS", "TREE_METRICS", "part_values", "tree_values"]
+__all__ = ["TABLE_METRICS", "TREE_METRICS", "cl_dice_values", "part_values", "tree_values"]
 
 _ATM = "ATM'22, evaluation_atm_22.py"
 _BRONCHINET = "bronchinet (Garcia-Uceda 2021)"
@@ -49,7 +49,8 @@ _ALL = (
         "cl_dice",
         "clDice",
         Better.HIGHER,
-        "2 Tp Ts / (Tp + Ts), Tp = |S(P) and R| / |S(P)|, Ts = |P and S(R)| / |S(R)|",
+        "2 Tp Ts / (Tp + Ts), Tp = |S(P) and R| / |S(P)|, Ts = |P and S(R)| / |S(R)|; from a diameter on, of "
+        "what is so wide in each",
         "Shit 2021 (arXiv:2003.07311)",
         4,
     ),
@@ -120,6 +121,11 @@ def part_values(part: TreePart) -> dict[str, Value]:
         "length": Value(part.length_mm, "mm"),
         "length_found": Value(part.length_found_mm, "mm"),
     }
+
+
+def cl_dice_values(scores: TreeScores, from_mm: float) -> dict[str, Value]:
+    """Return clDice of what is as wide as that and wider, in P and in R."""
+    return {"cl_dice": _known(scores.cl_dice_from(from_mm), "", "one of the masks holds nothing so wide")}
 
 
 def _known(value: float | None, unit: str, reason: str | None = _NO_LINE) -> Value:

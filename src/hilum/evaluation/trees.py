@@ -71,6 +71,9 @@ class TreeScores:
         skeleton_prediction_mm: Length of the skeleton of the prediction in mm, ignored voxels left out.
         skeleton_outside_mm: That outside the reference.
         centreline: The skeleton of the reference.
+        prediction_diameter_mm: Diameter at each voxel of the skeleton of the prediction, ignored ones left
+            out: twice the distance to the outside.
+        prediction_inside: Whether each lies in the reference.
     """
 
     bins: tuple[TreeBin, ...]
@@ -83,6 +86,8 @@ class TreeScores:
     skeleton_prediction_mm: float
     skeleton_outside_mm: float
     centreline: Centreline
+    prediction_diameter_mm: npt.NDArray[np.float32]
+    prediction_inside: _Mask
 
     @property
     def whole(self) -> TreeBin:
@@ -137,6 +142,16 @@ class TreeScores:
         inside = ratio(self.skeleton_prediction - self.skeleton_outside, self.skeleton_prediction)
         return _harmonic(inside, self.whole.td)
 
+    def cl_dice_from(self, low_mm: float) -> float | None:
+        """Dice coefficient of the parts of the centrelines from a diameter on, each by its own mask.
+
+        Raises:
+            UsageError: The diameter is not the border of a bin.
+        """
+        wide = self.prediction_diameter_mm >= low_mm
+        inside = ratio(int((wide & self.prediction_inside).sum()), int(wide.sum()))
+        return _harmonic(inside, self.from_diameter(low_mm).td)
+
 
 def score_tree(
     prediction: _Mask,
@@ -178,7 +193,7 @@ def score_tree(
         raise InputError("The reference holds no tree.", "Give the mask of the tree as the reference.")
     if one_tree:
         prediction, reference = _largest(prediction, 26), _filled(_largest(reference, 6))
-    skeleton, found_line = skeletonize(reference), skeletonize(prediction)
+    skeleton, found_line, whole = skeletonize(reference), skeletonize(prediction), prediction
     if ignore is not None:  # after thinning, which needs the whole mask
         counted = ~ignore | reference
         prediction, found_line = prediction & counted, found_line & counted
@@ -196,6 +211,8 @@ def score_tree(
         skeleton_prediction_mm=float(found_mm.sum()),
         skeleton_outside_mm=float(found_mm[outside[found_line]].sum()),
         centreline=centreline,
+        prediction_diameter_mm=2 * depth(whole, spacing)[found_line],
+        prediction_inside=reference[found_line],
     )
 
 

@@ -30,6 +30,8 @@ class View:
         columns: Metrics of the region in the table of cases.
         compared: Metrics of the region on a terminal where models are compared.
         others: Metrics of all other regions in the table of cases.
+        by_line: Whether a region is one line on a terminal; else each metric is.
+        overview: Metrics of all regions in one table at the top of the report; none for no such table.
     """
 
     region: str
@@ -39,18 +41,21 @@ class View:
     columns: tuple[str, ...]
     compared: tuple[str, ...]
     others: tuple[str, ...] = ()
+    by_line: bool = False
+    overview: tuple[str, ...] = ()
 
     def main_regions(self, evaluation: Evaluation) -> list[str]:
         """Return the regions that are shown first: not the parts of a tree."""
         return [name for name in evaluation.regions if not is_part(name)]
 
-    def rows(self, evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-        """Yield region and metric of the rows on a terminal."""
+    def rows(self, evaluation: Evaluation) -> Iterator[tuple[str, list[str]]]:
+        """Yield each region and its metrics on a terminal; where a region is a line, those with a value."""
         there = {(row.region, row.metric): row.n for row in evaluation.summary}
         for region in self.main_regions(evaluation):
-            for metric in self.short:
-                if there.get((region, metric)) or (region == self.region and (region, metric) in there):
-                    yield region, metric
+            wanted = [metric for metric in self.short if (region, metric) in there]
+            if self.by_line and region != self.region:
+                wanted = [metric for metric in wanted if there[region, metric]]
+            yield region, wanted or ["assd"]  # a fissure has distances alone
 
     def cells(self, evaluation: Evaluation) -> list[tuple[str, str]]:
         """Return region and metric of the columns of the table of cases."""
@@ -110,12 +115,10 @@ _CLASSES = View(
     metric="dice",
     short=(
         "dice",
-        "assd",
-        "volume_error",
         "volume_error_percent",
-        "mass_error",
         "mass_error_percent",
-        "lesion_sensitivity",
+        "lesions_found",
+        "lesions_missed",
         "lesions_false",
     ),
     charts=(
@@ -129,6 +132,21 @@ _CLASSES = View(
     columns=("dice",),
     compared=("dice",),
     others=("dice", "assd"),
+    by_line=True,
+    overview=(
+        "dice",
+        "assd",
+        "hd95",
+        "volume_reference",
+        "volume_error",
+        "volume_error_percent",
+        "mass_reference",
+        "mass_error",
+        "mass_error_percent",
+        "lesions",
+        "lesions_found",
+        "lesions_false",
+    ),
 )
 
 
