@@ -75,6 +75,19 @@ def test_what_segment_writes_is_found(tmp_path):
     assert [files.name for files in match(tmp_path / "out", tmp_path / "ref")] == ["a", "b"]
 
 
+def test_masks_of_other_tasks_beside_a_scan_are_passed_over(tmp_path):
+    for name in ("a_ct", "a_lungs", "a_airways", "a_vessels", "a_lobes"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    for task in ("lungs", "airways", "vessels", "lobes"):
+        (found,) = match(tmp_path, tmp_path, tmp_path, task=task)
+        assert (found.name, found.reference.name, found.ct.name) == ("a", f"a_{task}.nii.gz", "a_ct.nii.gz")
+    (tmp_path / "out" / "a_ct").mkdir(parents=True)
+    (tmp_path / "out" / "a_ct" / "airways.nii.gz").touch()
+    assert match(tmp_path / "out", tmp_path, task="airways")[0].prediction.parent.name == "a_ct"
+    with pytest.raises(InputError, match="holds no masks of pleura"):
+        match(tmp_path, tmp_path / "out", task="pleura")
+
+
 def test_a_mask_without_partner_is_refused_or_left_out(folders):
     (folders / "ref" / "case1_lungs.nii.gz").unlink()
     with pytest.raises(InputError, match=r"1 prediction has no reference of the same name \(case1\)"):

@@ -20,6 +20,8 @@ __all__ = ["ClassNames", "class_names", "parse_class_names", "to_classes"]
 
 #: A label map holds at most this many classes.
 _MOST_CLASSES = 255
+#: Digits of a value: more are no number that a label map can hold.
+_DIGITS = 6
 _BACKGROUND = ("0", "none", "background")
 
 
@@ -67,11 +69,12 @@ def parse_class_names(
             values |= _vocabulary(entry, classes, option)
             continue
         meaning = _meaning(word, classes, entry, option)
+        is_value = key.isascii() and key.isdecimal()
         if key == "*" and meaning is None:
             rest = True
-        elif key.isascii() and key.isdecimal() and int(key) <= MAX_VALUE:
+        elif is_value and len(key) <= _DIGITS and int(key) <= MAX_VALUE:
             values[int(key)] = meaning
-        elif slug(key):
+        elif not is_value and slug(key):
             names[slug(key)] = meaning
         else:
             raise UsageError(
@@ -100,7 +103,9 @@ def _meaning(word: str, classes: ClassSet | None, entry: str, option: str) -> st
         raise UsageError(f"{option} holds {shown(entry)}, expected a name after the =, such as 1=nodule.")
     by_value = {item.values[0]: item.name for item in classes.classes}
     value = (
-        int(word) if word.isascii() and word.isdecimal() and len(word) < 4 else classes.names.get(slug(word))
+        int(word)
+        if word.isascii() and word.isdecimal() and len(word) <= _DIGITS
+        else classes.names.get(slug(word))
     )
     if value not in by_value:
         listed_names = ", ".join(item.name for item in classes.classes)
@@ -148,7 +153,9 @@ def class_names(
                 task=classes.task,
                 shown=listed(named[value] for value in present),
             ),
-            Sentence("Say which are, such as {set:$o='NAME=$c'}.", o=option, c=classes.classes[0].name),
+            Sentence(
+                "Say which are, such as {set:$o=$pair}.", o=option, pair=f"'NAME={classes.classes[0].name}'"
+            ),
         )
     return out
 

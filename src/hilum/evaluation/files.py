@@ -161,8 +161,11 @@ class _Names:
         return name, _Kind.PLAIN
 
     def is_mask_folder(self, folder: Path) -> bool:
-        """Whether a folder is one mask: of lungs, with one file per structure."""
-        return self.task == LUNGS.name and holds_structures(folder)
+        """Whether a folder is one mask: of lungs, with one file per structure and no scan among them."""
+        if self.task != LUNGS.name or not holds_structures(folder):
+            return False
+        names = (scan_name(file).lower() for file in folder.iterdir())
+        return not any(name.endswith(tuple(f"_{tail}" for tail in _IMAGE_TAILS)) for name in names)
 
     def inner(self, folder: Path) -> list[Path]:
         """Return the candidate masks in the folder of a scan."""

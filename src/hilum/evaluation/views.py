@@ -98,11 +98,8 @@ _TREE = View(
     columns=(
         "td",
         "bd",
-        "branches_found",
-        "length_found",
         "tree_precision",
         "leakage",
-        "leakage_volume",
         "centreline_leakage",
         "cl_dice",
         "dice",
