@@ -200,7 +200,7 @@ def _listed(folder: Path, names: _Names, *, scans: bool = False) -> dict[str, Pa
         if kind is not _Kind.OTHER:
             grouped.setdefault(key, {}).setdefault(kind, []).append(path)
     if not grouped:
-        what = "scans" if scans else f"masks of {names.task}" if paths else "masks"
+        what = "scans" if scans else f"masks of {names.task}" if names.tails else "masks"
         raise InputError(
             f"The folder {folder.name or folder} holds no {what} that hilum reads.", "Check the path."
         )
