@@ -12,7 +12,6 @@ from hilum import evaluation
 from hilum.cli.console import progress_bar, say, say_json
 from hilum.cli.options import Json, Quiet
 from hilum.core.errors import UsageError
-from hilum.evaluation.views import view_of
 
 if TYPE_CHECKING:
     from hilum.evaluation import Comparison
@@ -55,7 +54,7 @@ def command(
 
 def _say(comparison: Comparison, *, quiet: bool, to_stderr: bool) -> None:
     width = max(len(model.name) for model in comparison.models)
-    view = view_of(comparison.task)
+    view = evaluation.view_of(comparison.task)
     for model in comparison.models:
         evaluated = comparison.evaluations[model.name]
         parts = []

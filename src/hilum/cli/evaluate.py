@@ -13,7 +13,6 @@ from hilum.cli.console import COMMAND_LINE, progress_bar, say, say_error, say_js
 from hilum.cli.options import Json, Quiet
 from hilum.core.errors import InputError, UsageError
 from hilum.core.sentences import worded
-from hilum.evaluation.views import view_of
 
 if TYPE_CHECKING:
     from hilum.evaluation import Evaluation
@@ -124,24 +123,24 @@ def say_summary(found: Evaluation, *, quiet: bool, to_stderr: bool) -> None:
     cases = len(found.cases)
     failed = f", {len(found.failed)} failed" if found.failed else ""
     say(f"{found.title}: {cases} case{'s' if cases != 1 else ''}{failed}", quiet=quiet, to_stderr=to_stderr)
-    view = view_of(found.task)
+    view = evaluation.view_of(found.task)
     rows = list(view.rows(found))
     wide = max((len(found.regions[region]) for region, _ in rows), default=0)
+    titles = [found.metrics[metric].title.removesuffix(" %") for _, metrics in rows for metric in metrics]
+    tall = max(map(len, titles), default=0)
     for region, metrics in rows:
-        lines = [_line(found, region, metrics)] if view.by_line else _lines(found, region, metrics)
+        lines = [_line(found, region, metrics)] if view.by_line else _lines(found, region, metrics, tall)
         for line in lines:
             say(f"  {found.regions[region]:<{wide}}  {line}", quiet=quiet, to_stderr=to_stderr)
     for note in found.notes:
         say(f"  {note}", quiet=quiet, to_stderr=to_stderr)
 
 
-def _lines(found: Evaluation, region: str, metrics: list[str]) -> list[str]:
+def _lines(found: Evaluation, region: str, metrics: list[str], width: int) -> list[str]:
     """Say the metrics of a region, one a line."""
-    titles = [found.metrics[metric].title.removesuffix(" %") for metric in metrics]
-    wide = max(map(len, titles), default=0)
     return [
-        f"{title:<{wide}}  {_words(found.row(metric, region), found.metrics[metric])}"
-        for title, metric in zip(titles, metrics, strict=True)
+        f"{metric.title.removesuffix(' %'):<{width}}  {_words(found.row(metric.id, region), metric)}"
+        for metric in map(found.metrics.__getitem__, metrics)
     ]
 
 
