@@ -171,8 +171,13 @@ def test_values_without_a_meaning_are_refused_until_one_is_given(write):
     contract = "1=1,2=2,3=3,4=4"
     with pytest.raises(InputError, match=r"\(6\)"):
         evaluate_masks(pred, ref, task="lobes", labels=contract)
-    found = evaluate_masks(pred, ref, task="lobes", labels=f"{contract},6=right_lower_lobe")
-    assert found.row("dice", "classes").mean == 1
+    for text in (f"{contract},6=right_lower_lobe", "6=RLL,1=LUL,2=LLL,3=RUL,4=RML"):
+        assert evaluate_masks(pred, ref, task="lobes", labels=text).row("dice", "classes").mean == 1
+    # What is only dropped leaves the contract to the others.
+    for text in ("6=0", "*=0"):
+        found = evaluate_masks(pred, ref, task="lobes", labels=text)
+        assert found.row("dice", "classes").mean == 0.8
+        assert found.row("dice", "right_lower_lobe").mean == 0
 
 
 def test_labels_that_cannot_be_read_are_refused():
@@ -207,3 +212,24 @@ def test_contracts_are_those_of_the_tasks():
             info.value: info.name for info in labels.values()
         }.items()
     assert [entry.name for entry in any_classes(["b c", "A", "B_C"]).classes] == ["b_c", "a"]
+
+
+def test_what_lies_outside_of_the_lungs_does_not_count(write, tmp_path):
+    drawn = np.where(lobes() == RML, 1, 0)
+    found = drawn.copy()
+    found[18:22, 2:28, 5:10] = 1  # between the lungs
+    files = write("p", "a_injury", found), write("r", "a_injury", drawn)
+    inside = write("l", "a_lungs", np.where(lobes() > 2, 1, np.where(lobes() > 0, 2, 0)))
+    assert evaluate_masks(*files, task="injury").row("dice", "classes").mean < 1
+    for within in (inside, inside.parent):
+        assert evaluate_masks(*files, task="injury", within=within).row("dice", "classes").mean == 1
+    folders = tmp_path / "p", tmp_path / "r"
+    assert evaluate_masks(*folders, task="injury", within=inside.parent).row("dice", "classes").mean == 1
+    write("p", "b_injury", found)
+    write("r", "b_injury", drawn)
+    with pytest.raises(InputError, match=r"1 case has no mask of the lungs of the same name \(b\)"):
+        evaluate_masks(*folders, task="injury", within=inside.parent)
+    with pytest.raises(InputError, match="one mask of the lungs for 2 cases"):
+        evaluate_masks(*folders, task="injury", within=inside)
+    with pytest.raises(UsageError, match="within is for other tasks"):
+        evaluate_masks(*folders, within=inside)

@@ -51,6 +51,13 @@ def command(
             "maps of any classes.",
         ),
     ] = "lungs",
+    within: Annotated[
+        Path | None,
+        typer.Option(
+            "--within",
+            help="Other tasks: masks of the lungs, file or folder; what lies outside does not count.",
+        ),
+    ] = None,
     part: Annotated[str, typer.Option(help="Part of the dataset: test, validation, train or all.")] = "test",
     ct: Annotated[
         Path | None,
@@ -98,6 +105,7 @@ def command(
             second,
             ct=ct,
             task=task,
+            within=within,
             part=part,
             labels=labels,
             ref_labels=ref_labels,

@@ -33,13 +33,16 @@ class ClassNames:
         values: Value to the name of a class; None for background.
         names: Name in the file, as :func:`slug` makes it, to the same.
         rest: Whether all that is not named is background.
-        option: The parameter that says it, for errors.
     """
 
     values: Mapping[int, str | None]
     names: Mapping[str, str | None]
     rest: bool
-    option: str
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether a value is said to be a class: then the others are not those of the contract."""
+        return any(name is not None for name in (*self.values.values(), *self.names.values()))
 
 
 def parse_class_names(
@@ -81,7 +84,7 @@ def parse_class_names(
                 f"{option} holds {shown(entry)}, expected VALUE=CLASS with a value of 0 to {MAX_VALUE}, "
                 "or *=0."
             )
-    return ClassNames(values, names, rest, option)
+    return ClassNames(values, names, rest)
 
 
 def _vocabulary(name: str, classes: ClassSet | None, option: str) -> dict[int, str | None]:
@@ -177,15 +180,22 @@ def _meaning_of(
             return said.values[value]
         if slug(name) in said.names:
             return said.names[slug(name)]
-        if said.rest:
+        if said.rest and (said.names_classes or classes is None):
             return None
+    meaning = _own_meaning(value, name, bool(named), classes, contract=said is None or not said.names_classes)
+    return None if meaning is _UNKNOWN and said is not None and said.rest else meaning
+
+
+def _own_meaning(
+    value: int, name: str, named: bool, classes: ClassSet | None, *, contract: bool
+) -> str | _Unknown | None:
+    """The class of a value by its name in the file, or else by the contract."""
     if classes is None:
         return name or f"label {value}"
     by_value = {entry.values[0]: entry.name for entry in classes.classes}
     if named:
         return by_value.get(classes.names.get(slug(name), 0)) if name else _UNKNOWN
-    # Who names some values by hand means that the others are not those of the contract.
-    return _UNKNOWN if said is not None and said.values else by_value.get(value, _UNKNOWN)
+    return by_value.get(value, _UNKNOWN) if contract else _UNKNOWN
 
 
 def _unknown(unknown: list[int], classes: ClassSet, what: str, option: str) -> InputError:
@@ -198,8 +208,9 @@ def _unknown(unknown: list[int], classes: ClassSet, what: str, option: str) -> I
             unknown=listed(unknown),
         ),
         Sentence(
-            "Say what they are, such as {set:$o=$pair}, or drop them with {set:$o=*=0}.",
+            "Drop them with {set:$o=$zero}, or say what all values are, such as {set:$o=$pair}.",
             o=option,
+            zero=f"{unknown[0]}=0",
             pair=f"{unknown[0]}={first}",
         ),
     )

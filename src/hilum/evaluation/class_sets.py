@@ -191,5 +191,5 @@ def any_classes(names: Iterable[str]) -> ClassSet:
 
     Names that :func:`slug` makes equal are one class.
     """
-    found = _classes(*{slug(name): name for name in names}.values())
+    found = _classes(*{slug(name): name[:1].upper() + name[1:] for name in names}.values())
     return ClassSet(ANY, found, lesions=frozenset(entry.name for entry in found))

@@ -41,6 +41,7 @@ def evaluate(
     *,
     ct: _Path | None = None,
     task: str = LUNGS.name,
+    within: _Path | None = None,
     part: str = "test",
     labels: str | None = None,
     ref_labels: str | None = None,
@@ -57,6 +58,7 @@ def evaluate(
         ct: Masks: the scans, for dense recall and mass.
         task: Masks: what they show: ``lungs``, ``pleura``, ``lobes``, ``airways``, ``vessels``, ``injury``
             or, for label maps of any classes, ``labels``.
+        within: Masks of other tasks than lungs: masks of the lungs; what lies outside of them does not count.
         part: Network: ``test``, ``validation``, ``train`` or ``all``.
         labels: Masks: meaning of the values of the prediction, such as ``totalsegmentator`` or ``3=1,5=1``;
             see :func:`hilum.io.vocabulary.parse_labels`. For other tasks pairs such as
@@ -85,6 +87,7 @@ def evaluate(
             ("ref_labels", ref_labels),
             ("matched_only", matched_only),
             ("task", task != LUNGS.name),
+            ("within", within),
             ("jobs", str(jobs) != "1"),
         ):
             if given:
@@ -97,6 +100,7 @@ def evaluate(
         second,
         ct=ct,
         task=task,
+        within=within,
         labels=labels,
         ref_labels=ref_labels,
         sides=sides,
@@ -117,6 +121,7 @@ def evaluate_masks(
     *,
     ct: _Path | None = None,
     task: str = LUNGS.name,
+    within: _Path | None = None,
     labels: str | None = None,
     ref_labels: str | None = None,
     sides: SideChoice | str = SideChoice.AUTO,
@@ -126,6 +131,8 @@ def evaluate_masks(
 ) -> Evaluation:
     """Evaluate masks against reference masks; see :func:`evaluate`."""
     options = _options(check_task(task), labels, ref_labels, sides)
+    if within is not None and task == LUNGS.name:
+        raise UsageError("within is for other tasks than lungs.", "Leave it out.")
     count = parse_jobs(jobs)
     files = match(
         Path(prediction),
@@ -133,6 +140,7 @@ def evaluate_masks(
         None if ct is None else Path(ct),
         matched_only=matched_only,
         task=task,
+        within=None if within is None else Path(within),
     )
     source = {
         "kind": "masks",
@@ -140,6 +148,7 @@ def evaluate_masks(
         "prediction": Path(prediction).name,
         "reference": Path(reference).name,
         "ct": None if ct is None else Path(ct).name,
+        "within": None if within is None else Path(within).name,
         "labels": labels,
         "ref_labels": ref_labels,
         "sides": options.sides.value if task == LUNGS.name else None,

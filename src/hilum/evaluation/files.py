@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -44,12 +44,14 @@ class MaskFiles:
         prediction: Predicted mask.
         reference: Reference mask.
         ct: The scan, or None.
+        within: Mask of the lungs outside of which nothing counts, or None.
     """
 
     name: str
     prediction: Path
     reference: Path
     ct: Path | None = None
+    within: Path | None = None
 
 
 def match(
@@ -59,6 +61,7 @@ def match(
     *,
     matched_only: bool = False,
     task: str = LUNGS.name,
+    within: Path | None = None,
 ) -> list[MaskFiles]:
     """Match predictions to references.
 
@@ -74,6 +77,7 @@ def match(
         ct: File or folder with the scans.
         matched_only: Skip files without a counterpart.
         task: What the masks show, which their names may end with.
+        within: File or folder with masks of the lungs.
 
     Returns:
         The cases in order of their names.
@@ -81,7 +85,7 @@ def match(
     Raises:
         InputError: A file is missing, is not a mask, or has no counterpart.
     """
-    for path in (prediction, reference, ct):
+    for path in (prediction, reference, ct, within):
         if path is not None:
             with readable(path):
                 path.stat()
@@ -94,8 +98,10 @@ def match(
             "Give two files or two folders.",
         )
     if not one:
-        scan = None if ct is None else _single_scan(ct, reference, names)
-        return [MaskFiles(names.key(scan_name(reference))[0], prediction, reference, scan)]
+        name = names.key(scan_name(reference))[0]
+        scan = None if ct is None else _single_scan(ct, name, names)
+        lungs = None if within is None else _lungs_of(within, [name])[name]
+        return [MaskFiles(name, prediction, reference, scan, lungs)]
     found, drawn = _listed(prediction, names), _listed(reference, names)
     scans = None if ct is None else _listed(ct, names, scans=True) if ct.is_dir() else {}
     keys = set(found) & set(drawn)
@@ -111,8 +117,10 @@ def match(
             "No prediction has a reference of the same name.",
             "Give two folders whose files have equal names.",
         )
+    insides = {} if within is None else _lungs_of(within, keys)
     return [
-        MaskFiles(key, found[key], drawn[key], None if scans is None else scans[key]) for key in sorted(keys)
+        MaskFiles(key, found[key], drawn[key], None if scans is None else scans[key], insides.get(key))
+        for key in sorted(keys)
     ]
 
 
@@ -219,21 +227,37 @@ def _listed(folder: Path, names: _Names, *, scans: bool = False) -> dict[str, Pa
     return out
 
 
-def _single_scan(ct: Path, reference: Path, names: _Names) -> Path:
+def _lungs_of(within: Path, keys: Collection[str]) -> dict[str, Path]:
+    """Return the mask of the lungs of each case; a file serves one."""
+    names = _Names(LUNGS.name)
+    if not within.is_dir() or names.is_mask_folder(within):
+        if len(keys) > 1:
+            raise InputError(
+                f"{within.name} is one mask of the lungs for {len(keys)} cases.", "Give a folder of masks."
+            )
+        return dict.fromkeys(keys, within)
+    found = _listed(within, names)
+    _refuse(set(keys) - set(found), "case", "mask of the lungs", skip=False)
+    return found
+
+
+def _single_scan(ct: Path, name: str, names: _Names) -> Path:
     if not ct.is_dir():
         return ct
     try:
-        return _listed(ct, names, scans=True)[names.key(scan_name(reference))[0]]
+        return _listed(ct, names, scans=True)[name]
     except (KeyError, InputError):
         return ct  # a DICOM folder; otherwise reading it raises an error
 
 
-def _refuse(alone: Iterable[str], what: str, partner: str) -> None:
+def _refuse(alone: Iterable[str], what: str, partner: str, *, skip: bool = True) -> None:
     names = sorted(alone)
     if names:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         verb = f"{what}s have" if len(names) > 1 else f"{what} has"
         raise InputError(
             f"{len(names)} {verb} no {partner} of the same name ({shown}).",
-            Sentence("Rename the files, or skip them with {set:matched_only}."),
+            Sentence("Rename the files, or skip them with {set:matched_only}.")
+            if skip
+            else "Rename the files.",
         )

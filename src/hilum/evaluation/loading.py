@@ -99,6 +99,10 @@ def load_classes(
     found = replace(found, array=to_classes(found, found_names, classes))
     drawn = replace(drawn, array=to_classes(drawn, drawn_names, classes))
     volume, prediction, reference = _on_grid(found, drawn, files)
+    if files.within is not None:
+        lungs = _lungs(files.within, None, "labels")
+        outside = place(lungs, volume, files.within.name, files.reference.name, hint=_GRID_HINT)[0] == 0
+        prediction, reference = (np.where(outside, 0, labels) for labels in (prediction, reference))
     return _case(files, volume, prediction, reference, SideChoice.NO), classes
 
 

@@ -322,6 +322,7 @@ def _source(source: Mapping[str, Any]) -> list[tuple[str, str]]:
         "reference": "Reference",
         "ct": "CT",
         "task": "Task",
+        "within": "Within the lungs of",
         "labels": "Labels",
         "ref_labels": "Labels of the reference",
         "sides": "Sides",
