@@ -293,7 +293,7 @@ def test_airways_by_the_program(hilum_cli, tmp_path, capsys):
     said = capsys.readouterr()
     assert code == 3
     assert "error: c: " in said.err
-    assert "--labels 7=lumen" in said.err
+    assert "--labels 7=airway_lumen" in said.err
     assert "2 cases, 1 failed" in said.out
     assert "Tree length detected" in said.out
     assert [row["case"] for row in rows(out / "failed.csv")] == ["c"]

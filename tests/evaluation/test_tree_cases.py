@@ -80,7 +80,7 @@ def test_the_truth_itself_is_found_whole_in_every_part(write, truth):
     assert whole["td"].value == whole["bd"].value == whole["cl_dice"].value == whole["dice"].value == 1
     assert whole["leakage"].value == whole["volume_error"].value == 0
     assert whole["branches"].value == 3
-    assert values(found, "wall")["dice"].value == 1
+    assert values(found, "airway_wall")["dice"].value == 1
     assert not any(region.startswith("generation") for region in found.regions)  # there is no table
 
 
@@ -168,8 +168,8 @@ def test_mucus_is_a_part_of_the_tree(write, truth, lumen):
 
 def test_what_only_one_mask_tells_apart_is_said_and_not_compared(write, truth, lumen):
     found = evaluate_masks(write("p", "a", lumen), write("r", "a", truth), task="airways")
-    assert "wall" not in found.regions
-    assert any("prediction holds no wall" in note for note in found.notes)
+    assert "airway_wall" not in found.regions
+    assert any("prediction holds no airway wall" in note for note in found.notes)
     vessels = evaluate_masks(write("p", "b", lumen), write("r", "b", truth), task="vessels")
     assert "artery" not in vessels.regions
 

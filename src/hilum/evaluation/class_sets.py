@@ -56,6 +56,7 @@ class ClassSet:
         fissures: The fissures, for lobes.
         aliases: Other names of classes, as :func:`slug` makes them, to values.
         vocabularies: Name of a program to its values and the classes that they mean.
+        tree: Values that are a tree together; empty where the classes show none.
     """
 
     task: str
@@ -65,6 +66,7 @@ class ClassSet:
     fissures: tuple[Fissure, ...] = ()
     aliases: Mapping[str, int] = field(default_factory=dict)
     vocabularies: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    tree: tuple[int, ...] = ()
 
     @property
     def names(self) -> dict[str, int]:
@@ -121,23 +123,29 @@ _LOBES = ClassSet(
     },
 )
 _AIRWAYS = ClassSet(
-    task="airways", classes=_classes("Lumen", "Wall", "Mucus"), aliases={"airway_lumen": 1, "airway_wall": 2}
+    task="airways",
+    classes=_classes("Airway lumen", "Airway wall", "Mucus"),
+    aliases={"lumen": 1, "wall": 2},
+    tree=(1, 3),  # the lumen, also where mucus fills it
 )
 _VESSELS = ClassSet(
-    task="vessels", classes=_classes("Artery", "Vein"), aliases={"vessel": 1, "vessels": 1, "lung_vessels": 1}
+    task="vessels",
+    classes=_classes("Artery", "Vein"),
+    aliases={"vessel": 1, "vessels": 1, "lung_vessels": 1},
+    tree=(1, 2),
 )
 _INJURY = ClassSet(
     task="injury",
-    classes=_classes(
-        "Emphysema-like",
-        "Normally aerated",
-        "Ground glass",
-        "Consolidation or collapse",
-        "Nodule or mass",
-        "Vessel or airway wall",
+    classes=(
+        LabelRegion("emphysema_like", "Emphysema-like", (1,)),
+        LabelRegion("normally_aerated", "Normally aerated", (2,)),
+        LabelRegion("ground_glass", "Ground glass", (3,)),
+        LabelRegion("consolidation", "Consolidation or collapse", (4,)),
+        LabelRegion("nodule", "Nodule or mass", (5,)),
+        LabelRegion("vessel_or_airway", "Vessel or airway", (6,)),
     ),
     unions=(LabelRegion("injured", "Injured tissue", (3, 4, 5)),),
-    lesions=frozenset(("emphysema_like", "ground_glass", "consolidation_or_collapse", "nodule_or_mass")),
+    lesions=frozenset(("emphysema_like", "ground_glass", "consolidation", "nodule")),
 )
 
 
@@ -156,17 +164,23 @@ EVALUATED = (LUNGS.name, *CLASS_SETS, ANY)
 
 
 def class_set(task: str) -> ClassSet | None:
-    """Return the classes of a task, called as in its label set; None for label maps of any classes."""
+    """Return the classes of a task, called as in its label set; None for label maps of any classes.
+
+    Those of trees keep their names: a tree is one region, whatever the label set calls its parts.
+    """
     own = CLASS_SETS.get(task)
     if own is None or task not in TASKS:
         return own
     labels = TASKS[task].label_set
+    aliases = {**own.names, **{slug(info.name): info.value for info in labels.values()}}
+    if own.tree:
+        return replace(own, aliases=aliases)
     renamed = {entry.name: _renamed(entry, labels) for entry in own.classes}
     return replace(
         own,
         classes=tuple(renamed.values()),
         lesions=frozenset(renamed[name].name if name in renamed else name for name in own.lesions),
-        aliases={**own.names, **own.aliases},
+        aliases=aliases,
     )
 
 

@@ -11,7 +11,7 @@ from hilum.evaluation.branch_table import BranchTable
 from hilum.evaluation.case_values import Box, Grid, box_of, overlap_values, size_errors
 from hilum.evaluation.cases import Case, CaseResult
 from hilum.evaluation.class_cases import class_sizes
-from hilum.evaluation.class_sets import ClassSet
+from hilum.evaluation.class_sets import CLASS_SETS, ClassSet
 from hilum.evaluation.tree_metrics import cl_dice_values, part_values, tree_values
 from hilum.evaluation.tree_parts import Centreline, TreeBin, TreePart
 from hilum.evaluation.trees import TreeScores, score_tree
@@ -21,9 +21,8 @@ __all__ = ["TREES", "evaluate_tree", "tree_classes", "tree_mask"]
 
 _Bools = npt.NDArray[np.bool_]
 _Labels = npt.NDArray[np.uint8]
-#: Tasks whose label maps show trees, and the values that are the tree: for airways the lumen, also where
-#: mucus fills it.
-TREES = {"airways": (1, 3), "vessels": (1, 2)}
+#: Tasks whose label maps show trees, and the values that are the tree.
+TREES = {task: classes.tree for task, classes in CLASS_SETS.items() if classes.tree}
 _TITLES = {"airways": "Airways", "vessels": "Vessels"}
 #: Airways are one tree; vessels are several, which the edge of the lungs cuts into more.
 _ONE_TREE = {"airways": True, "vessels": False}
@@ -131,11 +130,11 @@ def _masks(p: _Bools, r: _Bools, grid: Grid, noun: str) -> dict[str, Value]:
 def _by_diameter(scores: TreeScores, title: str) -> list[tuple[str, str, TreeBin]]:
     """Return name, title and part of the tree from 2 mm on, and of each bin of diameter."""
     from_two = scores.from_diameter(_FROM_MM)
-    out = [(f"from_{_FROM_MM:g}_mm", f"{title}, {_FROM_MM:g} mm and wider", from_two)]
+    out = [(f"from_{_FROM_MM:g}_mm", f"{title} ≥ {_FROM_MM:g} mm", from_two)]
     for part in scores.bins:
         low, high = f"{part.low_mm:g}", f"{part.high_mm:g}"
         if part.high_mm == float("inf"):
-            out.append((f"bin_from_{low}_mm", f"{low} mm and wider", part))
+            out.append((f"bin_from_{low}_mm", f"≥ {low} mm", part))
         else:
             out.append((f"bin_{low}_to_{high}_mm", f"{low} to < {high} mm", part))
     return out
