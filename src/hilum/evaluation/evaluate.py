@@ -81,19 +81,15 @@ def evaluate(
         UsageError: An argument is not allowed, or does not belong to this kind of evaluation.
     """
     if is_run(Path(first)):
-        for name, given in (
-            ("ct", ct),
-            ("labels", labels),
-            ("ref_labels", ref_labels),
-            ("matched_only", matched_only),
-            ("task", task != LUNGS.name),
-            ("within", within),
-            ("jobs", str(jobs) != "1"),
-        ):
-            if given:
-                raise UsageError(
-                    f"{name} is for masks; a trained network takes its scans and masks from the dataset."
-                )
+        _refuse_for_runs(
+            ct=ct,
+            labels=labels,
+            ref_labels=ref_labels,
+            matched_only=matched_only,
+            task=task != LUNGS.name,
+            within=within,
+            jobs=str(jobs) != "1",
+        )
         return evaluate_run(first, second, part=part, progress=progress)
     return evaluate_masks(
         first,
@@ -108,6 +104,15 @@ def evaluate(
         jobs=jobs,
         progress=progress,
     )
+
+
+def _refuse_for_runs(**given: object) -> None:
+    """Refuse arguments that only masks have."""
+    for name, value in given.items():
+        if value:
+            raise UsageError(
+                f"{name} is for masks; a trained network takes its scans and masks from the dataset."
+            )
 
 
 def is_run(path: Path) -> bool:

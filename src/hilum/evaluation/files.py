@@ -97,11 +97,23 @@ def match(
             f"{folder.name or folder} is a folder and {file.name} is a file.",
             "Give two files or two folders.",
         )
-    if not one:
-        name = names.key(scan_name(reference))[0]
-        scan = None if ct is None else _single_scan(ct, name, names)
-        lungs = None if within is None else _lungs_of(within, [name])[name]
-        return [MaskFiles(name, prediction, reference, scan, lungs)]
+    if one:
+        return _match_folders(prediction, reference, ct, within, names, matched_only=matched_only)
+    name = names.key(scan_name(reference))[0]
+    scan = None if ct is None else _single_scan(ct, name, names)
+    lungs = None if within is None else _lungs_of(within, [name])[name]
+    return [MaskFiles(name, prediction, reference, scan, lungs)]
+
+
+def _match_folders(
+    prediction: Path,
+    reference: Path,
+    ct: Path | None,
+    within: Path | None,
+    names: _Names,
+    *,
+    matched_only: bool,
+) -> list[MaskFiles]:
     found, drawn = _listed(prediction, names), _listed(reference, names)
     scans = None if ct is None else _listed(ct, names, scans=True) if ct.is_dir() else {}
     keys = set(found) & set(drawn)

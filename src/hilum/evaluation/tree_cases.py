@@ -49,23 +49,16 @@ def evaluate_tree(case: Case, classes: ClassSet, table: BranchTable | None = Non
     spacing = _spacing(case)
     task, box = classes.task, box_of(case.prediction, case.reference)
     p, r = tree_mask(case.prediction[box], task), tree_mask(case.reference[box], task)
-    line_owners: list[npt.NDArray[np.int64]] = []
-
-    def diameters(voxels: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        assert table is not None
-        owners = table.owners(_to_mm(voxels, box, case))
-        line_owners.append(owners)
-        return table.diameter_mm[owners]
-
     scores = score_tree(
         p,
         r,
         spacing,
         one_tree=_ONE_TREE[task],
-        diameter_mm=None if table is None else diameters,
+        diameter_mm=None
+        if table is None
+        else lambda voxels: table.diameter_mm[table.owners(_to_mm(voxels, box, case))],
         ignore=r,  # what the largest component of the reference leaves out is not wrong
     )
-    owners = line_owners[0] if line_owners else None
     title = _TITLES[task]
     values: dict[str, dict[str, Value]] = {task: tree_values(scores)}
     titles = {task: title}
@@ -73,16 +66,16 @@ def evaluate_tree(case: Case, classes: ClassSet, table: BranchTable | None = Non
     for name, words, part in _by_diameter(scores, title):
         values[f"{task}_{name}"], titles[f"{task}_{name}"] = part_values(part), words
     values[f"{task}_from_{_FROM_MM:g}_mm"] |= cl_dice_values(scores, _FROM_MM)
-    if table is not None and owners is not None:
-        _add_table(values, task, scores, table, owners)
     for entry in tree_classes(case, classes):
         masks = [labels[box] == entry.values[0] for labels in (case.prediction, case.reference)]
         values[entry.name] = _masks(masks[0], masks[1], case.grid, entry.title.lower())
         titles[entry.name] = entry.title
-    if table is not None and owners is not None:
-        for number, entry_values in _by_generation(scores.centreline, table, owners).items():
+    if table is not None:
+        owners = table.owners(_to_mm(scores.centreline.voxels, box, case))
+        _add_table(values, task, scores, table, owners)
+        for number, part_of in _by_generation(scores.centreline, table, owners).items():
             name = f"generation_{number}"
-            values[name], titles[name] = entry_values, f"Generation {number}"
+            values[name], titles[name] = part_of, f"Generation {number}"
     return CaseResult(case.name, case.subject, values, titles)
 
 

@@ -184,13 +184,7 @@ def score_tree(
         UsageError: Shapes differ, or the borders do not rise.
         InputError: The reference is empty.
     """
-    for name, values in (("prediction", prediction), ("diameter_mm", diameter_mm), ("ignore", ignore)):
-        if isinstance(values, np.ndarray) and values.shape != reference.shape:
-            raise UsageError(f"{name} has shape {values.shape}, expected {reference.shape}.")
-    if len(bins_mm) < 2 or not all(a < b for a, b in pairwise(bins_mm)):
-        raise UsageError(f"bins_mm is {tuple(bins_mm)}, expected rising borders.")
-    if not reference.any():
-        raise InputError("The reference holds no tree.", "Give the mask of the tree as the reference.")
+    _check(prediction, reference, diameter_mm, ignore, bins_mm)
     if one_tree:
         prediction, reference = _largest(prediction, 26), _filled(_largest(reference, 6))
     skeleton, found_line, whole = skeletonize(reference), skeletonize(prediction), prediction
@@ -214,6 +208,22 @@ def score_tree(
         prediction_diameter_mm=2 * depth(whole, spacing)[found_line],
         prediction_inside=reference[found_line],
     )
+
+
+def _check(
+    prediction: _Mask,
+    reference: _Mask,
+    diameter_mm: npt.NDArray[np.floating[Any]] | Diameters | None,
+    ignore: _Mask | None,
+    bins_mm: Sequence[float],
+) -> None:
+    for name, values in (("prediction", prediction), ("diameter_mm", diameter_mm), ("ignore", ignore)):
+        if isinstance(values, np.ndarray) and values.shape != reference.shape:
+            raise UsageError(f"{name} has shape {values.shape}, expected {reference.shape}.")
+    if len(bins_mm) < 2 or not all(a < b for a, b in pairwise(bins_mm)):
+        raise UsageError(f"bins_mm is {tuple(bins_mm)}, expected rising borders.")
+    if not reference.any():
+        raise InputError("The reference holds no tree.", "Give the mask of the tree as the reference.")
 
 
 def branch_labels(skeleton: _Mask) -> tuple[npt.NDArray[np.int32], int]:
