@@ -233,3 +233,18 @@ def test_what_lies_outside_of_the_lungs_does_not_count(write, tmp_path):
         evaluate_masks(*folders, task="injury", within=inside)
     with pytest.raises(UsageError, match="within is for other tasks"):
         evaluate_masks(*folders, within=inside)
+
+
+def test_lesions_are_added_up_and_classes_keep_their_order_over_cases(write, tmp_path):
+    for name, extra in (("a", 0), ("b", 1)):
+        drawn = np.zeros(SHAPE, np.uint8)
+        drawn[5:10, 5:10, 5:10] = drawn[20:25, 5:10, 5:10] = 5
+        if extra:
+            drawn[5:10, 15:20, 5:10] = 3
+        write("r", f"{name}_injury", drawn)
+        write("p", f"{name}_injury", np.where(np.indices(SHAPE)[0] < 15, drawn, 0))
+    found = evaluate_masks(tmp_path / "p", tmp_path / "r", task="injury")
+    assert list(found.regions) == ["classes", "ground_glass", "nodule", "injured"]
+    row = found.row("lesions_found", "nodule")
+    assert (row.total, found.row("lesions_missed", "nodule").total, row.n) == (2, 2, 2)
+    assert found.metrics["lesions_found"].counts

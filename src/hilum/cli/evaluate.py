@@ -153,11 +153,15 @@ def _lines(found: Evaluation, region: str, metrics: list[str], width: int) -> li
 
 
 def _line(found: Evaluation, region: str, metrics: list[str]) -> str:
-    """Say the metrics of a region in one line: medians, and the worst of the first."""
-    parts = []
+    """Say the metrics of a region in one line: medians, sums of counts, and the worst of the first."""
+    parts: list[str] = []
     for id_ in metrics:
         row, metric = found.row(id_, region), found.metrics[id_]
         title = metric.title.removesuffix(" %")
+        title = title[0].lower() + title[1:] if parts else title
+        if metric.counts and row.total is not None:
+            parts.append(f"{title} {row.total:.0f}")
+            continue
         if row.median is None:
             parts.append(f"{title} unknown: {row.reason}")
             continue

@@ -17,7 +17,15 @@ _LESION = (
 def _lesions(tail: str, title: str, which: str) -> tuple[Metric, ...]:
     """Metrics of the lesions of a class, all of them or the large ones."""
     return (
-        Metric(f"lesions{tail}", f"Lesions{title}", Better.NONE, f"number of lesions of R{which}", "", 0),
+        Metric(
+            f"lesions{tail}",
+            f"Lesions{title}",
+            Better.NONE,
+            f"number of lesions of R{which}",
+            "",
+            0,
+            counts=True,
+        ),
         Metric(
             f"lesions_found{tail}",
             f"Lesions found{title}",
@@ -25,6 +33,7 @@ def _lesions(tail: str, title: str, which: str) -> tuple[Metric, ...]:
             f"number of lesions of R{which} that are found; a lesion is a {_LESION}",
             "hilum",
             0,
+            counts=True,
         ),
         Metric(
             f"lesions_missed{tail}",
@@ -33,6 +42,7 @@ def _lesions(tail: str, title: str, which: str) -> tuple[Metric, ...]:
             f"number of lesions of R{which} that are not found",
             "hilum",
             0,
+            counts=True,
         ),
         Metric(
             f"lesions_false{tail}",
@@ -41,6 +51,7 @@ def _lesions(tail: str, title: str, which: str) -> tuple[Metric, ...]:
             f"number of lesions of P{which} with IoU > {LEAST_IOU:g} with none of R",
             "hilum",
             0,
+            counts=True,
         ),
         Metric(
             f"lesion_sensitivity{tail}",

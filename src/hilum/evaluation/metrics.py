@@ -41,6 +41,7 @@ class Metric:
         definition: How it is computed. P is the prediction, R the reference.
         source: Reference for the definition.
         digits: Decimals worth showing.
+        counts: Whether it counts things, so that a short table shows the sum over cases and not the median.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Metric:
     definition: str
     source: str
     digits: int
+    counts: bool = False
 
     def as_dict(self) -> dict[str, str]:
         """Return plain data for JSON."""

@@ -153,7 +153,10 @@ _Overview = tuple[list[str], list[tuple[str, list[Cell]]]]
 
 
 def _overview(evaluation: Evaluation, regions: Sequence[str], metrics: Sequence[str]) -> _Overview:
-    """Return titles and rows of a table of medians over cases, a row a region; worst values are tooltips."""
+    """Return titles and rows of a table of medians over cases, or sums of what is counted, a row a region.
+
+    Worst values are tooltips.
+    """
     by_cell = {(row.region, row.metric): row for row in evaluation.summary}
     there = [metric for metric in metrics if any((name, metric) in by_cell for name in regions)]
     units = {row.metric: row.unit for row in evaluation.summary if row.unit and row.region in regions}
@@ -175,7 +178,8 @@ def _median(row: SummaryRow | None) -> Cell:
     worst = (
         "" if row.worst is None or row.n < 2 else f"worst {_number(row.worst, digits)} in {row.worst_case}"
     )
-    return Cell(_number(row.median, digits), "; ".join(part for part in (worst, row.reason) if part))
+    value = row.total if ALL_METRICS[row.metric].counts else row.median
+    return Cell(_number(value, digits), "; ".join(part for part in (worst, row.reason) if part))
 
 
 def _summary_table(summary: Sequence[SummaryRow], region: str) -> list[tuple[str, str, list[Cell], str]]:

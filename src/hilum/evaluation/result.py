@@ -17,7 +17,7 @@ from hilum.core.version import __version__
 from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import Metric
-from hilum.evaluation.summary import DRAWS, SummaryRow, summarise
+from hilum.evaluation.summary import DRAWS, SummaryRow, joined_order, summarise
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json
 from hilum.measures import Value
@@ -144,10 +144,8 @@ class Evaluation:
     @cached_property
     def regions(self) -> dict[str, str]:
         """Title of each region by its name, in the order of tables."""
-        out: dict[str, str] = {}
-        for case in self.cases:
-            out |= {name: case.titles.get(name, name) for name in case.values}
-        return out
+        titles = {name: title for case in self.cases for name, title in case.titles.items()}
+        return {name: titles.get(name, name) for name in joined_order([list(c.values) for c in self.cases])}
 
     def row(self, metric: str, region: str = LUNGS.name) -> SummaryRow:
         """Return the summary of a metric; if cases have several units, for the most frequent one.

@@ -12,7 +12,7 @@ from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import CaseResult
 from hilum.evaluation.metrics import Better
 
-__all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "summarise"]
+__all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "joined_order", "summarise"]
 
 #: Bootstrap draws: the ends of a 95 % interval then vary by about 1 % of its width.
 DRAWS = 10_000
@@ -57,6 +57,11 @@ class SummaryRow:
     high: float | None
     reason: str
 
+    @property
+    def total(self) -> float | None:
+        """Sum over cases; None where no case has a value."""
+        return None if self.mean is None else self.mean * self.n
+
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON, rounded to seven digits."""
         return {
@@ -76,14 +81,33 @@ def summarise(cases: Sequence[CaseResult], *, seed: int = 0) -> list[SummaryRow]
         seed: Seed of the bootstrap.
     """
     rows = []
-    for region in dict.fromkeys(region for case in cases for region in case.values):
+    for region in joined_order([list(case.values) for case in cases]):
         having = [case for case in cases if region in case.values]
-        for metric in dict.fromkeys(metric for case in having for metric in case.values[region]):
+        for metric in joined_order([list(case.values[region]) for case in having]):
             mine = [case for case in having if metric in case.values[region]]
             units = dict.fromkeys(case.values[region][metric].unit for case in mine)
             for unit in units:
                 rows.append(_row(mine, region, metric, unit, seed))
     return rows
+
+
+def joined_order(lists: Iterable[Sequence[str]]) -> list[str]:
+    """Join lists of names, each once, so that a name that one list lacks keeps its place.
+
+    Examples:
+        >>> joined_order([["a", "c"], ["a", "b", "c", "d"]])
+        ['a', 'b', 'c', 'd']
+    """
+    out: list[str] = []
+    for names in lists:
+        place = 0
+        for name in names:
+            if name in out:
+                place = out.index(name) + 1
+            else:
+                out.insert(place, name)
+                place += 1
+    return out
 
 
 def _row(cases: Iterable[CaseResult], region: str, metric: str, unit: str, seed: int) -> SummaryRow:

@@ -29,7 +29,8 @@ class View:
         charts: Metrics that are drawn.
         columns: Metrics of the region in the table of cases.
         compared: Metrics of the region on a terminal where models are compared.
-        others: Metrics of all other regions in the table of cases.
+        others: Metrics of all other regions in the table of cases; the first that there is where a region is
+            a line.
         by_line: Whether a region is one line on a terminal; else each metric is.
         overview: Metrics of all regions in one table at the top of the report; none for no such table.
     """
@@ -61,13 +62,12 @@ class View:
         """Return region and metric of the columns of the table of cases."""
         own = [(self.region, metric) for metric in self.columns]
         there = {(row.region, row.metric) for row in evaluation.summary}
-        rest = [
-            (region, metric)
-            for region in self.main_regions(evaluation)
-            for metric in self.others
-            if region != self.region
-        ]
-        return [cell for cell in (*own, *rest) if cell in there]
+        rest = []
+        for region in self.main_regions(evaluation):
+            cells = [(region, metric) for metric in self.others if (region, metric) in there]
+            if region != self.region:
+                rest += cells[:1] if self.by_line else cells
+        return [cell for cell in own if cell in there] + rest
 
 
 _LUNGS = View(
@@ -133,12 +133,9 @@ _CLASSES = View(
     overview=(
         "dice",
         "assd",
-        "hd95",
         "volume_reference",
-        "volume_error",
         "volume_error_percent",
         "mass_reference",
-        "mass_error",
         "mass_error_percent",
         "lesions",
         "lesions_found",
