@@ -350,3 +350,25 @@ def test_several_processes_give_the_same_bytes(hilum_cli, tmp_path):
     assert (
         hilum_cli("evaluate", tmp_path / "pred", tmp_path / "ref", "-o", tmp_path / "x", "--jobs", "0") == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data.update(task="heart"), "should be one of lungs"),
+        (lambda data: data["cases"][0]["regions"].pop("lungs"), "metrics of lungs"),
+        (lambda data: data["cases"][0]["regions"]["lungs"].pop("dice"), "metrics of lungs"),
+        (lambda data: data["cases"][0]["regions"]["lungs"].update(x={"value": 1, "unit": ""}), "knows"),
+    ],
+)
+def test_an_evaluation_that_was_changed_by_hand_is_refused(hilum_cli, masks, capsys, change, said):
+    for name in ("one", "two"):
+        assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "ref.nii.gz", "-o", masks / name) == 0
+    file = masks / "two" / "evaluation.json"
+    data = json.loads(file.read_text())
+    change(data)
+    file.write_text(json.dumps(data))
+    assert hilum_cli("compare", masks / "one", masks / "two", "-o", masks / "out") == 3
+    error = capsys.readouterr().err
+    assert "evaluation.json in two" in error
+    assert said in error

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from hilum.core.errors import HilumError, InputError
 from hilum.core.labels import LUNGS
@@ -16,8 +16,10 @@ from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
 from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import CaseResult
+from hilum.evaluation.class_sets import EVALUATED
 from hilum.evaluation.metrics import Metric
 from hilum.evaluation.summary import DRAWS, SummaryRow, joined_order, summarise
+from hilum.evaluation.views import view_of
 from hilum.io.schema import Count, Record, check
 from hilum.io.text import read_json
 from hilum.measures import Value
@@ -83,6 +85,22 @@ class Stored(Record):
     source: dict[str, _Plain | list[_Plain]]
     bootstrap: _Bootstrap
     cases: list[_StoredCase] = Field(min_length=1)
+
+    @field_validator("task")
+    @classmethod
+    def _is_evaluated(cls, task: str) -> str:
+        if task not in EVALUATED:
+            raise ValueError(f"should be one of {', '.join(EVALUATED)}")
+        return task
+
+    @field_validator("cases")
+    @classmethod
+    def _whole(cls, cases: list[_StoredCase], info: ValidationInfo) -> list[_StoredCase]:
+        view = view_of(info.data.get("task", LUNGS.name))
+        wanted = {view.metric, *view.compared}
+        if any(wanted - case.regions.get(view.region, {}).keys() for case in cases):
+            raise ValueError(f"should hold the metrics of {view.region}")
+        return cases
 
 
 @dataclass(frozen=True)
