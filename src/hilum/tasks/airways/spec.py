@@ -12,7 +12,7 @@ from hilum.core.labels import AIRWAYS, LUNGS
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Measures
-from hilum.tasks.airways.segment import MODEL, segment_airways
+from hilum.tasks.airways.segment import model_info, segment_airways
 from hilum.tasks.airways.volumes import measure_volumes
 from hilum.tasks.spec import Find, Section, Task, TaskResult
 
@@ -33,7 +33,7 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
     labels[masks.lumen] = _LUMEN
     return Segmentation(
         LabelVolume.on_grid_of(volume, labels, AIRWAYS),
-        MODEL,
+        model_info(),
         flags=masks.flags,
         beside={LUNGS.name: lungs.labels},
     )
