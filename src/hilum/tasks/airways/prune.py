@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hilum.anatomy.airway_rim import RIM, rim_share, tangents_of
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
 from hilum.imaging.graph_cleaning import break_loops, merge_junctions, prune_spurs
-from hilum.imaging.morphology import Mask, bounding_box, components, depth
+from hilum.imaging.morphology import Mask, bounding_box, components, depth, open_
 from hilum.imaging.skeleton import centrelines
 from hilum.imaging.skeleton_graph import build_graph
 from hilum.tasks.airways.prepare import AirwayScan
@@ -18,6 +18,8 @@ from hilum.tasks.airways.prepare import AirwayScan
 __all__ = ["PRUNING", "Pruned", "PruningRules", "prune_leaks", "tree_of"]
 
 _Floats = npt.NDArray[np.float32]
+#: Airways of more than this radius in mm lose no voxel to a line that noise draws in them.
+_WIDE_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _without(lumen: Mask, tree: CentrelineTree, bad: list[bool], scan: AirwaySca
     to_kept, kept_nearest = KDTree(table.points[~gone]).query(places)
     slack = 0.5 * max(scan.spacing)
     inside_kept = to_kept <= table.radii[~gone][kept_nearest] + slack
-    drop = (away < to_kept) & (away <= 1.5 * table.radii[gone][nearest] + 2 * slack) & ~inside_kept
+    wide = open_(lumen, _WIDE_MM, scan.spacing)[tuple(voxels.T)]
+    drop = ~wide & (away < to_kept) & (away <= 1.5 * table.radii[gone][nearest] + 2 * slack) & ~inside_kept
     out = lumen.copy()
     out[tuple(voxels[drop].T)] = False
     labels, _ = components(out, 26)
