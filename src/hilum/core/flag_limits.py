@@ -76,6 +76,15 @@ class FlagLimits:
     pleural_gas_ml: float = 10.0
     """Least free gas in the pleural space, mL: more than the noise of a few voxels. In 20 scans
     without a known pneumothorax, some of them of the training, the network found 0 mL."""
+    airways_thin_mm: float = 2.0
+    """Thickest slices for the whole tree of the airways, mm: about the smallest lumen that 1 mm shows."""
+    airways_segmental_mm: float = 3.5
+    """Thickest slices for airways beyond the central ones, mm: about the lumen of a segmental bronchus."""
+    airway_leak_ml: tuple[float, float] = (0.3, 1.0)
+    """(Info, warning) volume of the airways removed as a leak, mL: more than the stray voxels of
+    phantoms without a leak; a lobar bronchus."""
+    airways_in_lungs_ml: float = 0.5
+    """Least volume of the airways within the lungs, mL: less than the segmental bronchi hold."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

@@ -1,0 +1,1 @@
+"""The section of the airways in the report."""

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from hilum.core.volume import Volume
+from hilum.synthesis.phantoms import Tissue, make_phantom
+
+
+@dataclass(frozen=True)
+class Chest:
+    """A scan with its lungs and the lumen of the airways in them, all on one grid."""
+
+    volume: Volume
+    lungs: np.ndarray
+    lumen: np.ndarray
+
+
+def chest(spacing: tuple[float, float, float], **more: object) -> Chest:
+    made = make_phantom(seed=31, spacing=spacing, **more)
+    return Chest(made.volume, made.labels, made.tissue == Tissue.AIRWAY_LUMEN)
+
+
+@pytest.fixture(scope="session")
+def thin_slices() -> Chest:
+    """A child's chest at 1.4 mm."""
+    return chest((1.4, 1.4, 1.4), size=0.7)
+
+
+@pytest.fixture(scope="session")
+def thick_slices() -> Chest:
+    return chest((1.5, 1.5, 5.0))
