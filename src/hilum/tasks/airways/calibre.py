@@ -1,0 +1,183 @@
+"""Lumen and wall along every branch of the airways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.core.volume import Volume
+from hilum.imaging.morphology import bounding_box
+from hilum.tasks.airways.blur import Blur, estimate_blur
+from hilum.tasks.airways.calibre_values import BranchCalibre, Stations
+from hilum.tasks.airways.half_maximum import half_maximum
+from hilum.tasks.airways.sections import Interpolated, Sections, sections_of
+from hilum.tasks.airways.tree import AirwayTree, build_tree
+from hilum.tasks.airways.tube_fit import fit_tubes
+
+__all__ = ["MeasuredAirways", "measure_airway_tree"]
+
+_Values = npt.NDArray[np.float64]
+#: Part of a branch whose sections count, from its start to its end: bifurcations distort the rest.
+MIDDLE = (0.2, 0.8)
+#: HU of air where the trachea is too narrow to measure it.
+_AIR_HU = -1000.0
+#: Depth in the trachea from which voxels are air alone, in mm.
+_DEEP_MM = 3.0
+#: Widest radius of the mask in mm, and length of the rays, of the groups that are fitted together.
+_GROUPS = ((2.5, 8.0), (5.0, 12.0), (np.inf, 22.0))
+#: Sections with fewer than this many of them in the middle of a branch give no taper.
+_TAPER_SECTIONS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredAirways:
+    """A tree with calibres, and what they were measured with.
+
+    Attributes:
+        tree: The tree.
+        blur: The blur of the scan that the fit takes off.
+        lumen_hu: HU of air in the trachea.
+    """
+
+    tree: AirwayTree
+    blur: Blur
+    lumen_hu: float
+
+
+def measure_airway_tree(
+    volume: Volume,
+    lumen: npt.NDArray[np.bool_],
+    lungs: npt.NDArray[np.integer[Any]],
+    *,
+    lobes: npt.NDArray[np.integer[Any]] | None = None,
+) -> MeasuredAirways:
+    """Build the tree of the airways and measure lumen and wall of each branch.
+
+    Args:
+        volume: The scan.
+        lumen: Bool array on its grid: the lumen from the trachea to the periphery.
+        lungs: Labels of the lungs on its grid, 1 right and 2 left.
+        lobes: Labels of the lobes on its grid.
+
+    Returns:
+        The tree with calibres, and the blur that was taken off.
+
+    Raises:
+        UsageError: The arrays differ in shape.
+        InputError: The mask is empty or gives no line.
+    """
+    tree = build_tree(lumen, volume.affine, lungs, lobes=lobes)
+    margin = _GROUPS[0][1]
+    box = bounding_box(lumen, pad_mm=margin, spacing=volume.spacing)
+    assert box is not None  # build_tree has refused an empty mask
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [part.start for part in box]
+    scan = Interpolated.of(volume.hu[box], affine)
+    groups = _grouped(tree, scan)
+    trachea = [part for part in (_only(group, tree, 0) for group in groups) if len(part.hu)]
+    lumen_hu = _air_hu(trachea)
+    normal, thickness = _slices(volume)
+    blur = estimate_blur(trachea[-1] if trachea else None, lumen_hu, normal, thickness)
+    calibres: list[BranchCalibre | None] = [None] * len(tree.branches)
+    for group in groups:
+        _measure(group, tree, blur, lumen_hu, calibres)
+    return MeasuredAirways(tree.with_calibres(calibres), blur, lumen_hu)
+
+
+def _grouped(tree: AirwayTree, scan: Interpolated) -> list[Sections]:
+    """Cut the sections of branches of about one width together."""
+    widths = [float(np.median(branch.mask_radii)) for branch in tree.branches]
+    out = []
+    low = 0.0
+    for high, reach in _GROUPS:
+        chosen = [n for n, width in enumerate(widths) if low <= width < high]
+        if chosen:
+            branches = [tree.branches[n] for n in chosen]
+            lines = [branch.points for branch in branches]
+            out.append(sections_of(scan, lines, [b.mask_radii for b in branches], chosen, reach))
+        low = high
+    return out
+
+
+def _only(sections: Sections, tree: AirwayTree, generation: int) -> Sections:
+    """Take the sections of a generation."""
+    wanted = [n for n, branch in enumerate(tree.branches) if branch.generation == generation]
+    return sections.take(np.isin(sections.branch, wanted))
+
+
+def _air_hu(trachea: list[Sections]) -> float:
+    """Median HU deep in the trachea."""
+    values = [
+        part.hu[(part.radius_mm[None] < part.mask_radius_mm[:, None] - _DEEP_MM)[:, None].repeat(
+            part.hu.shape[1], axis=1
+        )]
+        for part in trachea
+    ]  # fmt: skip
+    deep = np.concatenate(values) if values else np.zeros(0)
+    return float(np.median(deep)) if len(deep) else _AIR_HU
+
+
+def _slices(volume: Volume) -> tuple[_Values, float]:
+    """Direction across the slices in RAS, and their thickness in mm."""
+    axis = volume.meta.slice_axis
+    if axis is None:
+        axis = int(np.argmax(np.abs(volume.affine[2, :3]) / np.asarray(volume.spacing)))
+        axis = int(np.argmax(volume.spacing)) if max(volume.spacing) > 1.2 * min(volume.spacing) else axis
+    normal = volume.affine[:3, axis] / volume.spacing[axis]
+    return normal, float(max(volume.meta.slice_thickness or 0.0, volume.spacing[axis]))
+
+
+def _measure(
+    sections: Sections,
+    tree: AirwayTree,
+    blur: Blur,
+    lumen_hu: float,
+    calibres: list[BranchCalibre | None],
+) -> None:
+    """Measure the branches of a group of sections."""
+    found = fit_tubes(sections, blur.along(sections.directions), lumen_hu=lumen_hu)
+    half_lumen, half_wall = half_maximum(sections)
+    for index in np.unique(sections.branch).tolist():
+        mine = sections.branch == index
+        stations = Stations(
+            sections.at_mm[mine],
+            found.lumen_mm[mine],
+            found.wall_mm[mine],
+            half_lumen[mine],
+            half_wall[mine],
+            found.rays[mine],
+        )
+        calibres[index] = _calibre(stations, tree.branches[index].length_mm)
+
+
+def _calibre(stations: Stations, length_mm: float) -> BranchCalibre:
+    """Sum up the sections in the middle of a branch."""
+    low, high = (share * length_mm for share in MIDDLE)
+    middle = (stations.at_mm >= low) & (stations.at_mm <= high)
+    if not middle.any():
+        middle = np.ones(len(stations.at_mm), bool)
+    return BranchCalibre(
+        _median(stations.lumen_mm[middle]),
+        _median(stations.wall_mm[middle]),
+        _median(stations.half_lumen_mm[middle]),
+        _median(stations.half_wall_mm[middle]),
+        _taper(stations.at_mm[middle], stations.lumen_mm[middle]),
+        stations,
+    )
+
+
+def _median(values: _Values) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if 2 * len(known) >= len(values) and len(known) else None
+
+
+def _taper(at: _Values, lumen: _Values) -> float | None:
+    """-slope / intercept of a straight line through the diameters, in % a mm."""
+    known = np.isfinite(lumen)
+    if known.sum() < _TAPER_SECTIONS:
+        return None
+    slope, start = np.polyfit(at[known], lumen[known], 1)
+    return float(-100 * slope / start) if start > 0 else None
