@@ -21,8 +21,9 @@ import numpy.typing as npt
 __all__ = ["Disc", "blurred_disc"]
 
 _Floats = npt.NDArray[np.float32]
-#: Step and end of the tables in standard deviations. Bilinear interpolation is then off by less than 0.001,
-#: 1 HU between air and wall. Beyond the end the edge is taken as straight.
+#: Step and end of the tables in standard deviations. From the nearest node, with the first derivatives there,
+#: values are off by less than 0.001 (1 HU between air and wall) and derivatives by 0.03. Beyond the end the
+#: edge is taken as straight.
 _STEP, _END = 0.1, 40.0
 
 
@@ -56,15 +57,13 @@ def blurred_disc(place: npt.NDArray[np.floating[Any]], size: npt.NDArray[np.floa
     beyond = np.maximum(np.maximum(size, place) - np.float32(_END - 2 * _STEP), 0)
     x = np.maximum(place - beyond, 0) * np.float32(1 / _STEP)
     y = np.maximum(size - beyond, 0) * np.float32(1 / _STEP)
-    columns = _tables().shape[1]
-    i, j = x.astype(np.int32), y.astype(np.int32)
-    u, v = (x - i)[..., None], (y - j)[..., None]
-    flat = _tables().reshape(-1, 3)
-    at = i * columns + j
-    low = flat[at] * (1 - v) + flat[at + 1] * v
-    high = flat[at + columns] * (1 - v) + flat[at + columns + 1] * v
-    found = low * (1 - u) + high * u
-    return Disc(found[..., 0], found[..., 1], found[..., 2])
+    i, j = np.rint(x), np.rint(y)
+    table = _tables()
+    at = (i * np.float32(table.shape[1]) + j).astype(np.intp)
+    node = table.reshape(-1, 3)[at]
+    by_size, by_place = node[..., 1], node[..., 2]
+    value = node[..., 0] + ((y - j) * by_size + (x - i) * by_place) * np.float32(_STEP)
+    return Disc(value, by_size, by_place)
 
 
 @lru_cache(maxsize=1)

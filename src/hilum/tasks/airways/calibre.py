@@ -27,7 +27,7 @@ _AIR_HU = -1000.0
 #: Depth in the trachea from which voxels are air alone, in mm.
 _DEEP_MM = 3.0
 #: Widest radius of the mask in mm, and length of the rays, of the groups that are fitted together.
-_GROUPS = ((2.5, 8.0), (5.0, 12.0), (np.inf, 22.0))
+_GROUPS = ((1.5, 6.0), (2.5, 8.0), (5.0, 12.0), (np.inf, 22.0))
 #: Sections with fewer than this many of them in the middle of a branch give no taper.
 _TAPER_SECTIONS = 4
 
@@ -70,7 +70,7 @@ def measure_airway_tree(
         InputError: The mask is empty or gives no line.
     """
     tree = build_tree(lumen, volume.affine, lungs, lobes=lobes)
-    margin = _GROUPS[0][1]
+    margin = _GROUPS[1][1]
     box = bounding_box(lumen, pad_mm=margin, spacing=volume.spacing)
     assert box is not None  # build_tree has refused an empty mask
     affine = volume.affine.copy()

@@ -16,10 +16,10 @@ __all__ = ["Interpolated", "Sections", "sections_of"]
 _Floats = npt.NDArray[np.float32]
 _Points = npt.NDArray[np.float64]
 #: Rays of a section, evenly round the centre.
-RAYS = 24
+RAYS = 20
 #: Distance in mm between the planes whose mean is a section, and between the points of a ray.
 PLANE_STEP_MM = 0.5
-RAY_STEP_MM = 0.4
+RAY_STEP_MM = 0.5
 #: Length of a branch that a section stands for, in mm; the planes within it are averaged.
 SECTION_MM = 2.0
 #: Tangents are taken over this length to either side, in mm, so that single voxels do not tilt a plane.

@@ -5,8 +5,8 @@ blurred by a Gaussian (see :mod:`hilum.tasks.airways.blurred_disc`):
 
     HU(r) = outside + (wall - outside) D(r, R + w) + (lumen - wall) D(r, R)
 
-R, w, the place of the centre and, in wide airways, two harmonics of R around it are found by damped least
-squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such as the
+R, w, the place of the centre and, in wide airways, two harmonics of R around it are found by damped
+least squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such as the
 artery beside a bronchus, are left out.
 """
 
@@ -43,7 +43,7 @@ _LEAST_RADIUS, _WALLS, _MOST_STEP = 0.3, (0.15, 4.0), 0.4
 _OFF_MM, _OFF_SHARE = 0.8, 0.5
 #: From this radius of the mask on, in mm, harmonics of the radius are fitted: the section need not be round.
 _WIDE_MM = 2.5
-#: Standard deviations that keep parameters at home where the samples say nothing: centre (mm), harmonics (mm).
+#: Standard deviations that keep parameters at home where the samples say nothing, in mm: centre, harmonics.
 _PRIOR_CENTRE, _PRIOR_SHAPE, _PRIOR_HU = 1.0, 1.0, 60.0
 
 
@@ -110,7 +110,6 @@ class _Fit:
         self.damping = np.full(count, 1e-2)
         self.use = np.ones((count, rays), bool)
         self.outside = np.zeros(count, np.float32)
-        self.cost = np.full(count, np.inf)
 
     def choose_rays(self) -> None:
         """Find what lies outside, and the rays that meet nothing brighter there."""
@@ -125,7 +124,7 @@ class _Fit:
         self.outside = np.quantile(by_ray, 0.3, axis=1).astype(np.float32)
         self.outside = np.where(np.isfinite(self.outside), self.outside, np.float32(0))
         near = (self.r >= outer[:, None]) & (self.r <= first[:, None] + np.float32(_FITTED_MM))
-        value, _ = self._model(self.p, derivatives=False)
+        value, _ = self._model(self.p, len(self.r))
         excess = np.where(near[:, None], self.hu - value, 0).sum(axis=2) / np.maximum(
             near.sum(axis=1)[:, None], 1
         )
@@ -136,17 +135,20 @@ class _Fit:
         self.rays = np.where(few, 0.0, self.use.mean(axis=1))
         reach = (first + np.float32(_FITTED_MM))[:, None, None]
         inside = (self.r[None, None] <= reach) & self.use[:, :, None]
-        self.weight = np.where(inside, np.maximum(self.r, self.r[1] / 4), 0).astype(np.float32)
-        self.weight /= np.maximum(self.weight.sum(axis=(1, 2), keepdims=True), 1e-6)
-        self.cost = self._cost(self.p)
+        weight = np.where(inside, np.maximum(self.r, self.r[1] / 4), 0).astype(np.float32)
+        weight /= np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1e-6)
+        fitted = int(np.count_nonzero(self.r <= reach.max()))  # beyond, no section has a weight
+        self.weight, self.near = weight[..., :fitted], self.hu[..., :fitted]
+        self.cost, self.normal, self.slope = self._solve(self.p)
 
-    def _model(self, p: _Values, derivatives: bool = True) -> tuple[_Floats, list[_Floats]]:
-        """Return the HU of the model, and its derivatives by the parameters."""
+    def _model(self, p: _Values, points: int) -> tuple[_Floats, list[_Floats]]:
+        """Return the HU of the model at the first points of each ray, and its derivatives by the parameters."""
+        r = self.r[:points]
         q = p.astype(np.float32)[:, :, None]
         radius = q[:, 0] + (q[:, 4:] * self.basis[None]).sum(axis=1)  # (n, rays)
         radius = np.maximum(radius, np.float32(_LEAST_RADIUS / 2))
-        x = self.r * self.cos[:, None] - q[:, 2][..., None]
-        y = self.r * self.sin[:, None] - q[:, 3][..., None]
+        x = r * self.cos[:, None] - q[:, 2][..., None]
+        y = r * self.sin[:, None] - q[:, 3][..., None]
         place = np.sqrt(x * x + y * y + np.float32(1e-6))
         scale = 1 / self.sigma[..., None]
         inner = blurred_disc(place * scale, (radius * self.sigma**-1)[..., None])
@@ -154,8 +156,6 @@ class _Fit:
         rim = (np.float32(WALL_HU) - self.outside)[:, None, None]
         hole = self.lumen - np.float32(WALL_HU)
         value = self.outside[:, None, None] + rim * outer.value + hole * inner.value
-        if not derivatives:
-            return value, []
         by_wall = rim * outer.by_size * scale
         by_radius = by_wall + hole * inner.by_size * scale
         by_place = (rim * outer.by_place + hole * inner.by_place) * scale / place
@@ -169,33 +169,35 @@ class _Fit:
         out[4:] = (_PRIOR_HU / _PRIOR_SHAPE) ** 2
         return out
 
-    def _cost(self, p: _Values) -> _Values:
-        value, _ = self._model(p, derivatives=False)
-        fitted = (self.weight * (self.hu - value) ** 2).sum(axis=(1, 2), dtype=np.float64)
-        return np.asarray(fitted + (self._prior(p) * p**2).sum(axis=1))
+    def _solve(self, p: _Values) -> tuple[_Values, _Values, _Values]:
+        """Return the cost of some parameters, and the normal equations there."""
+        value, parts = self._model(p, self.near.shape[2])
+        count = len(p)
+        rest = (self.near - value).reshape(count, -1)
+        weight = self.weight.reshape(count, -1)
+        jacobian = np.stack(parts, axis=1).reshape(count, p.shape[1], -1)
+        weighted = jacobian * weight[:, None]
+        prior = self._prior(p)
+        cost = (weight * rest * rest).sum(axis=1, dtype=np.float64) + (prior * p**2).sum(axis=1)
+        normal = np.einsum("nis,njs->nij", weighted, jacobian).astype(np.float64)
+        slope = np.einsum("nis,ns->ni", weighted, rest).astype(np.float64) - prior * p
+        return cost, normal, slope
 
     def step(self) -> None:
         """Take one damped step; a section whose cost would rise stays and is damped more."""
-        value, parts = self._model(self.p)
-        rest = self.hu - value
-        jacobian = np.stack(parts, axis=-1).reshape(len(self.p), -1, self.p.shape[1])
-        weighted = jacobian * self.weight.reshape(len(self.p), -1, 1)
-        normal = np.einsum("nsi,nsj->nij", weighted, jacobian).astype(np.float64)
-        slope = np.einsum("nsi,ns->ni", weighted, rest.reshape(len(self.p), -1)).astype(np.float64)
-        prior = self._prior(self.p)
-        slope -= prior * self.p
         index = np.arange(self.p.shape[1])
-        normal[:, index, index] += prior
+        normal = self.normal.copy()
+        normal[:, index, index] += self._prior(self.p)
         normal[:, index, index] *= 1 + self.damping[:, None]
         normal[:, index, index] += 1e-3
-        move = np.linalg.solve(normal, slope[..., None])[..., 0]
-        move = np.clip(move, -_MOST_STEP, _MOST_STEP)
-        there = self.p + move
+        move = np.linalg.solve(normal, self.slope[..., None])[..., 0]
+        there = self.p + np.clip(move, -_MOST_STEP, _MOST_STEP)
         there[:, 0] = np.maximum(there[:, 0], _LEAST_RADIUS)
         there[:, 1] = np.clip(there[:, 1], *_WALLS)
-        cost = self._cost(there)
+        cost, new_normal, new_slope = self._solve(there)
         better = cost <= self.cost
         self.p[better], self.cost[better] = there[better], cost[better]
+        self.normal[better], self.slope[better] = new_normal[better], new_slope[better]
         self.damping = np.where(better, self.damping / 4, self.damping * 8)
 
     def tubes(self) -> Tubes:
