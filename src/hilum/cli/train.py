@@ -162,5 +162,5 @@ def _result(folder: Path) -> str:
     ]
     lines = [f"{card.kind}: {', '.join(figures)} -> {folder}"]
     if overhead is not None:
-        lines.append(f"loader_overhead: {100 * overhead:.1f} % of the loop was not the network's step")
+        lines.append(f"{100 * overhead:.1f} % of the time went to something else than steps of the network")
     return "\n".join(lines)
