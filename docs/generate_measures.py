@@ -14,7 +14,7 @@ from hilum.core.flag_codes import FlagCode, Topic
 from hilum.core.flag_limits import LIMITS
 from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.sentences import worded
-from hilum.measures import REGISTRY, Group, MeasureDef, edge
+from hilum.measures import REGISTRY, Group, MeasureInfo, edge
 from hilum.tasks.pleura.measures import FLUID_MASS
 
 CONCEPTS = Path(__file__).parent / "concepts"
@@ -212,7 +212,7 @@ def quality_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _measure(entry: MeasureDef) -> str:
+def _measure(entry: MeasureInfo) -> str:
     low, high = ("" if end is None else f"{end:g}" for end in entry.valid_range)
     rows = [
         f"#### `{entry.id}`{f' ({entry.unit})' if entry.unit else ''}: {entry.title}\n",

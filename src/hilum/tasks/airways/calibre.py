@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,10 @@ def measure_airway_tree(
     calibres: list[BranchCalibre | None] = [None] * len(tree.branches)
     for group in groups:
         _measure(group, tree, blur, lumen_hu, calibres)
+    calibres = [
+        _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
+        for branch, found in zip(tree.branches, calibres, strict=True)
+    ]
     return MeasuredAirways(tree.with_calibres(calibres), blur, lumen_hu)
 
 
@@ -167,6 +171,13 @@ def _calibre(stations: Stations, length_mm: float) -> BranchCalibre:
         _taper(stations.at_mm[middle], stations.lumen_mm[middle]),
         stations,
     )
+
+
+def _beside_parent(found: BranchCalibre | None, parent: BranchCalibre | None) -> BranchCalibre | None:
+    """Compare the lumen of a branch with that of its parent."""
+    if found is None or parent is None or found.lumen_mm is None or not parent.lumen_mm:
+        return found
+    return replace(found, narrowing_percent=100 * (parent.lumen_mm - found.lumen_mm) / parent.lumen_mm)
 
 
 def _median(values: _Values) -> float | None:

@@ -44,6 +44,7 @@ class BranchCalibre:
         half_wall_mm: Thickness of the wall by half-maximum.
         taper_percent_per_mm: Decrease of the diameter along the branch, in % of that at its start a mm.
         stations: The values along the branch.
+        narrowing_percent: How much narrower the lumen is than that of the parent, in % of the latter.
     """
 
     lumen_mm: float | None
@@ -52,6 +53,7 @@ class BranchCalibre:
     half_wall_mm: float | None
     taper_percent_per_mm: float | None
     stations: Stations
+    narrowing_percent: float | None = None
 
     @property
     def lumen_mm2(self) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.volume import spacing_of
+from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import Lung
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
@@ -57,6 +57,7 @@ class AirwayBranch:
     generation: int
     side: str
     length_mm: float
+    mask_ml: float = 0.0
     lobe: str = ""
     calibre: BranchCalibre | None = None
 
@@ -170,8 +171,10 @@ def build_tree(
     if lobes is not None:
         found = _values_at(lobes[box], [line.points for line in lines], shifted)
         placed = [_in_lobe(b, v, lobe_names or {}) for b, v in zip(placed, found, strict=True)]
-    voxel_ml = float(abs(np.linalg.det(affine[:3, :3]))) / 1000
-    return AirwayTree(tuple(placed), dropped * voxel_ml)
+    voxel_ml = voxel_ml_of(affine)
+    volumes = _volumes(mask, shifted, placed)
+    branches = (replace(b, mask_ml=n * voxel_ml) for b, n in zip(placed, volumes, strict=True))
+    return AirwayTree(tuple(branches), dropped * voxel_ml)
 
 
 def _no_tree() -> InputError:
@@ -261,6 +264,18 @@ def _trachea(parents: Sequence[int], sums: npt.NDArray[np.float64]) -> set[int]:
         out.add(last)
         last = parents[last]
     return out
+
+
+def _volumes(mask: _Mask, affine: npt.NDArray[np.float64], branches: Sequence[AirwayBranch]) -> list[int]:
+    """Count the voxels that lie nearest to the centreline of each branch."""
+    from scipy.spatial import KDTree
+
+    places = np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
+    points = np.concatenate([branch.points for branch in branches])
+    owners = np.repeat(np.arange(len(branches)), [len(branch.points) for branch in branches])
+    nearest = owners[KDTree(points).query(places)[1]]
+    counted: list[int] = np.bincount(nearest, minlength=len(branches)).tolist()
+    return counted
 
 
 def _in_lobe(branch: AirwayBranch, values: npt.NDArray[np.int64], names: Mapping[int, str]) -> AirwayBranch:
