@@ -17,11 +17,14 @@ from hilum.tasks.airways.sections import Interpolated, Sections, sections_of
 from hilum.tasks.airways.tree import AirwayTree, build_tree
 from hilum.tasks.airways.tube_fit import fit_tubes
 
-__all__ = ["MeasuredAirways", "measure_airway_tree"]
+__all__ = ["CALIBRE_SLICE_MM", "MeasuredAirways", "measure_airway_tree"]
 
 _Values = npt.NDArray[np.float64]
-#: Part of a branch whose sections count, from its start to its end: bifurcations distort the rest.
-MIDDLE = (0.2, 0.8)
+#: Part of a branch whose sections count, from its start to its end: bifurcations distort the rest. The start
+#: is where it leaves the lumen of its parent, but the latter takes no more than this share of its length.
+MIDDLE, _IN_PARENT = (0.2, 0.8), 0.4
+#: Slices thicker than this, in mm, give no calibre but that of the trachea and the main bronchi.
+CALIBRE_SLICE_MM = 2.5
 #: HU of air where the trachea is too narrow to measure it.
 _AIR_HU = -1000.0
 #: Depth in the trachea from which voxels are air alone, in mm.
@@ -47,6 +50,11 @@ class MeasuredAirways:
     lumen_hu: float
 
 
+def slice_thickness(volume: Volume) -> float:
+    """Return the thickness of the slices of a scan in mm, or their distance where that is larger."""
+    return _slices(volume)[1]
+
+
 def measure_airway_tree(
     volume: Volume,
     lumen: npt.NDArray[np.bool_],
@@ -55,6 +63,8 @@ def measure_airway_tree(
     lobes: npt.NDArray[np.integer[Any]] | None = None,
 ) -> MeasuredAirways:
     """Build the tree of the airways and measure lumen and wall of each branch.
+
+    On slices thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi are measured.
 
     Args:
         volume: The scan.
@@ -70,6 +80,7 @@ def measure_airway_tree(
         InputError: The mask is empty or gives no line.
     """
     tree = build_tree(lumen, volume.affine, lungs, lobes=lobes)
+    normal, thickness = _slices(volume)
     margin = _GROUPS[1][1]
     box = bounding_box(lumen, pad_mm=margin, spacing=volume.spacing)
     assert box is not None  # build_tree has refused an empty mask
@@ -79,11 +90,13 @@ def measure_airway_tree(
     groups = _grouped(tree, scan)
     trachea = [part for part in (_only(group, tree, 0) for group in groups) if len(part.hu)]
     lumen_hu = _air_hu(trachea)
-    normal, thickness = _slices(volume)
     blur = estimate_blur(trachea[-1] if trachea else None, lumen_hu, normal, thickness)
     calibres: list[BranchCalibre | None] = [None] * len(tree.branches)
     for group in groups:
         _measure(group, tree, blur, lumen_hu, calibres)
+    if thickness > CALIBRE_SLICE_MM:
+        central = [branch.generation <= 1 for branch in tree.branches]
+        calibres = [found if near else None for found, near in zip(calibres, central, strict=True)]
     calibres = [
         _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
         for branch, found in zip(tree.branches, calibres, strict=True)
@@ -154,15 +167,25 @@ def _measure(
             half_wall[mine],
             found.rays[mine],
         )
-        calibres[index] = _calibre(stations, tree.branches[index].length_mm)
+        calibres[index] = _calibre(stations, *_middle(tree, index))
 
 
-def _calibre(stations: Stations, length_mm: float) -> BranchCalibre:
+def _middle(tree: AirwayTree, index: int) -> tuple[float, float]:
+    """Return where the middle part of a branch begins and ends, in mm from its start."""
+    branch = tree.branches[index]
+    start = 0.0
+    if branch.parent >= 0:
+        width = float(np.median(tree.branches[branch.parent].mask_radii))
+        start = min(width, _IN_PARENT * branch.length_mm)
+    low, high = (start + share * (branch.length_mm - start) for share in MIDDLE)
+    return low, high
+
+
+def _calibre(stations: Stations, low: float, high: float) -> BranchCalibre:
     """Sum up the sections in the middle of a branch."""
-    low, high = (share * length_mm for share in MIDDLE)
     middle = (stations.at_mm >= low) & (stations.at_mm <= high)
-    if not middle.any():
-        middle = np.ones(len(stations.at_mm), bool)
+    if not middle.any():  # a branch of one or two sections
+        middle = np.abs(stations.at_mm - (low + high) / 2) <= np.abs(stations.at_mm - (low + high) / 2).min()
     return BranchCalibre(
         _median(stations.lumen_mm[middle]),
         _median(stations.wall_mm[middle]),

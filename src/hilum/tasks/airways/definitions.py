@@ -14,7 +14,6 @@ __all__ = [
     "MEASURED",
     "AIRWAY_MEASURES",
     "AIRWAY_REGIONS",
-    "CALIBRE_SLICE_MM",
     "GENERATIONS",
     "PI10_PERIMETERS_MM",
     "generation_region",
@@ -25,8 +24,6 @@ GENERATIONS = range(1, 11)
 #: Inner perimeters of the branches of Pi10, in mm, the perimeter that it is read at, and how many branches of
 #: how many generations it needs.
 PI10_PERIMETERS_MM, PI10_AT_MM, PI10_BRANCHES, PI10_GENERATIONS = (7.5, 25.0), 10.0, 10, 3
-#: Slices thicker than this, in mm, give no calibre but that of the trachea and the main bronchi.
-CALIBRE_SLICE_MM = 2.5
 #: Regions that are not of one generation: name in the outputs, name for people, lung whose flags concern it.
 AIRWAY_REGIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "airways": ("Airways", Side.LUNGS.value),
@@ -54,6 +51,7 @@ _HALF = (
 _HALF_SOURCE = "half-maximum as in AirQuant, after Kiraly 2005"
 _OWN_FIT = "of this program; model fits of airway walls: Saba 2003"
 _NO_BRANCH = "No branch whose lumen could be measured was found here."
+_NO_WALL = "No branch was found here whose wall has an outer edge: soft tissue lies round it."
 _NO_PI10 = (
     f"Fewer than {PI10_BRANCHES} branches of {PI10_GENERATIONS} generations with an inner perimeter of "
     f"{PI10_PERIMETERS_MM[0]:g} to {PI10_PERIMETERS_MM[1]:g} mm were measured."
@@ -116,15 +114,15 @@ def _calibres() -> tuple[MeasureInfo, ...]:
         _info("lumen_area", "Lumen area", "mm2", Group.DENSITY, f"area of the lumen; {_FIT}{_MEDIAN}",
               _OWN_FIT, _FITTED, formula_id="airway.lumen_area.fit", undefined=_NO_BRANCH),
         _info("wall_thickness", "Wall thickness", "mm", Group.DENSITY, f"{_FIT}{_MEDIAN}", _OWN_FIT, _FITTED,
-              formula_id="airway.wall.fit", undefined=_NO_BRANCH),
+              formula_id="airway.wall.fit", undefined=_NO_WALL),
         _info("wall_area_percent", "Wall area", "%", Group.DENSITY,
               f"100 (Ao - Ai) / Ao of the areas within the outer and the inner border; {_FIT}{_MEDIAN}",
-              _OWN_FIT, _FITTED, formula_id="airway.wall_area.fit", high=100.0, undefined=_NO_BRANCH),
+              _OWN_FIT, _FITTED, formula_id="airway.wall_area.fit", high=100.0, undefined=_NO_WALL),
         _info("lumen_diameter_half", "Lumen diameter, half-maximum", "mm", Group.DENSITY, f"{_HALF}{_MEDIAN}",
               _HALF_SOURCE, (*_FITTED, _KERNEL), formula_id="airway.lumen.fwhm", undefined=_NO_BRANCH),
         _info("wall_area_percent_half", "Wall area, half-maximum", "%", Group.DENSITY,
               f"100 (Ao - Ai) / Ao; {_HALF}{_MEDIAN}", _HALF_SOURCE, (*_FITTED, _KERNEL),
-              formula_id="airway.wall_area.fwhm", high=100.0, undefined=_NO_BRANCH),
+              formula_id="airway.wall_area.fwhm", high=100.0, undefined=_NO_WALL),
     )  # fmt: skip
 
 

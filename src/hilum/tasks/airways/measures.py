@@ -11,11 +11,10 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Lung, Side
 from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
-from hilum.tasks.airways.calibre import MeasuredAirways
+from hilum.tasks.airways.calibre import CALIBRE_SLICE_MM, MeasuredAirways, slice_thickness
 from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
     AIRWAY_REGIONS,
-    CALIBRE_SLICE_MM,
     GENERATIONS,
     MEASURED,
     PI10_AT_MM,
@@ -136,7 +135,7 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Iterable[Flag]) -> s
     for flag in flags:
         if flag.concerns(lung) and {Group.ALL.value, info.group.value} & set(flag.forbids):
             return flag.reason or flag.message
-    thickness = max(*volume.spacing, volume.meta.slice_thickness or 0.0)
+    thickness = slice_thickness(volume)
     if info.group is Group.DENSITY and region not in _CENTRAL and thickness > CALIBRE_SLICE_MM:
         return f"Slices of {thickness:.3g} mm are too thick for the calibre of these airways."
     return ""
