@@ -76,6 +76,10 @@ class FlagLimits:
     pleural_gas_ml: float = 10.0
     """Least free gas in the pleural space, mL: more than the noise of a few voxels. In 20 scans
     without a known pneumothorax, some of them of the training, the network found 0 mL."""
+    airways_thin_mm: float = 2.0
+    """Thickest slices for the whole tree of the airways, mm: about the smallest lumen that 1 mm shows."""
+    airways_segmental_mm: float = 3.5
+    """Thickest slices for airways beyond the central ones, mm: about the lumen of a segmental bronchus."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

@@ -10,7 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-__all__ = ["LUNGS", "PLEURA", "Concept", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side", "Terms"]
+__all__ = [
+    "AIRWAYS",
+    "LUNGS",
+    "PLEURA",
+    "Concept",
+    "LabelInfo",
+    "LabelRegion",
+    "LabelSet",
+    "Lung",
+    "Side",
+    "Terms",
+]
 
 
 class Lung(IntEnum):
@@ -227,4 +238,23 @@ PLEURA = LabelSet(
         LabelInfo(2, "pleural_gas", "Free pleural gas", (204, 121, 167), "36118008", _PNEUMOTHORAX),
     ),
     noun="pleural space",
+)
+
+_AIRWAY = Concept("89187006", "Airway structure")
+
+#: The tree of the airways; the labels of the task ``airways``.
+AIRWAYS = LabelSet(
+    name="airways",
+    version="1.0",
+    definition=(
+        "The tree from the trachea to the periphery as far as it is seen and hangs together. Lumen: the air "
+        "in it. Wall: the voxels round the lumen that wall takes for the most part. Neither includes the "
+        "larynx, the oesophagus or air in lung tissue."
+    ),
+    labels=(
+        LabelInfo(1, "airway_lumen", "Airway lumen", (0, 158, 115), "89187006", Terms(_AIRWAY)),
+        LabelInfo(2, "airway_wall", "Airway wall", (230, 159, 0), "89187006", Terms(_AIRWAY)),
+    ),
+    unions=(LabelRegion("airways", "Airways", (1, 2)),),
+    noun="airway",
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from types import MappingProxyType
 
 from hilum.core.labels import Side
-from hilum.measures import Group, MeasureInfo
+from hilum.measures import REGISTRY, Group, MeasureInfo
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
 
@@ -149,13 +150,22 @@ def _derived() -> tuple[MeasureInfo, ...]:
     )  # fmt: skip
 
 
+#: Volume of a label, as that of a lung.
+_VOLUME = MeasureInfo(
+    **{
+        field.name: getattr(REGISTRY["volume"], field.name)
+        for field in fields(MeasureInfo)
+        if field.name != "invalidated_by"
+    },
+    invalidated_by=(_MASK, _BREATH, _THICKNESS, _KERNEL, _CUT),
+)
 #: Every measure of the task by its id, in the order of the outputs.
 AIRWAY_MEASURES: Mapping[str, MeasureInfo] = MappingProxyType(
-    {info.id: info for part in (_amounts(), _calibres(), _derived()) for info in part}
+    {info.id: info for part in ((_VOLUME,), _amounts(), _calibres(), _derived()) for info in part}
 )
 #: Measures of the regions: whole trees, single branches, generations.
 MEASURED: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "whole": tuple(AIRWAY_MEASURES),
+    "whole": tuple(id_ for id_ in AIRWAY_MEASURES if id_ != _VOLUME.id),
     "branch": ("tree_length", *(info.id for info in _calibres())),
     "generation": ("branch_count", "tree_length", *(info.id for info in _calibres())),
 })  # fmt: skip

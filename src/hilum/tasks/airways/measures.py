@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from hilum.core.errors import InputError
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import Lung, Side
+from hilum.core.labels import AIRWAYS, LUNGS, Side
+from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
-from hilum.tasks.airways.calibre import CALIBRE_SLICE_MM, MeasuredAirways, slice_thickness
+from hilum.tasks.airways.calibre import (
+    CALIBRE_SLICE_MM,
+    MeasuredAirways,
+    measure_airway_tree,
+    slice_thickness,
+)
 from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
     AIRWAY_REGIONS,
@@ -23,10 +30,11 @@ from hilum.tasks.airways.definitions import (
     PI10_PERIMETERS_MM,
     generation_region,
 )
-from hilum.tasks.airways.tree import AirwayBranch
+from hilum.tasks.airways.tree import AirwayBranch, AirwayTree
 
-__all__ = ["measure_airways"]
+__all__ = ["collect_airways", "measure_airways"]
 
+_LUMEN = next(iter(AIRWAYS))
 _NO_SPACING = "The file holds no voxel size, so lengths and volumes are unknown."
 _NO_BRANCH = AIRWAY_MEASURES["lumen_diameter"].undefined
 _NO_GENERATION = "No branch of this generation was found here."
@@ -37,8 +45,28 @@ _SIDES = {Side.RIGHT: "right", Side.LEFT: "left", Side.LUNGS: ""}
 _Branches = Sequence[AirwayBranch]
 
 
+def collect_airways(volume: Volume, segmentation: Segmentation) -> MeasuredAirways | None:
+    """Measure the tree of the airways.
+
+    Args:
+        volume: The scan.
+        segmentation: The airways, with the label map of the lungs beside it.
+
+    Returns:
+        The tree with calibres; None where the lumen gives no line.
+    """
+    lumen = segmentation.labels.mask(AIRWAYS[_LUMEN].name)
+    try:
+        return measure_airway_tree(volume, lumen, segmentation.beside[LUNGS.name].data)
+    except InputError:
+        return None
+
+
 def measure_airways(
-    volume: Volume, lungs: LabelVolume, airways: MeasuredAirways, flags: Sequence[Flag] = ()
+    volume: Volume,
+    segmentation: Segmentation,
+    airways: MeasuredAirways | None = None,
+    flags: Sequence[Flag] = (),
 ) -> Measures:
     """Compute every measure of the airways.
 
@@ -47,25 +75,28 @@ def measure_airways(
 
     Args:
         volume: The scan.
-        lungs: The lungs on its grid.
-        airways: The tree with calibres.
+        segmentation: The airways, with the label map of the lungs beside it.
+        airways: Result of :func:`collect_airways`; None where there is no tree.
         flags: Flags of the quality gate.
 
     Returns:
-        Values of the regions of :data:`AIRWAY_REGIONS` and of each of :data:`GENERATIONS`.
+        Values of the regions of the label set, of :data:`AIRWAY_REGIONS` and of each of :data:`GENERATIONS`.
     """
+    lungs = segmentation.beside[LUNGS.name]
+    tree = AirwayTree(()) if airways is None else airways.tree
     lung_ml = {side: float(lungs.mask(side.value).sum()) * volume.voxel_volume_ml for side in _SIDES}
-    values: dict[str, dict[str, Value]] = {}
+    values = _volumes(segmentation.labels)
     for region, (_, lung) in AIRWAY_REGIONS.items():
         side = Side(lung)
-        kind, branches = _branches_of(region, airways, side)
+        kind, branches = _branches_of(region, tree, side)
         amounts = _amounts(branches, lung_ml[side]) if kind == "whole" else _length(branches)
-        values[region] = _values(kind, branches, amounts, _NO_BRANCH if kind == "whole" else _NOT_FOUND)
+        row = _values(kind, branches, amounts, _NO_BRANCH if kind == "whole" else _NOT_FOUND)
+        values.setdefault(region, {}).update(row)
     for generation in GENERATIONS:
         for side, word in _SIDES.items():
             branches = [
                 branch
-                for branch in (airways.tree.of(word) if word else airways.tree.branches)
+                for branch in (tree.of(word) if word else tree.branches)
                 if branch.generation == generation
             ]
             amounts = {**_length(branches, none=0.0), "branch_count": float(len(branches))}
@@ -80,15 +111,26 @@ def measure_airways(
     return Measures(values, tuple(dict.fromkeys(flags)), formulae(AIRWAY_MEASURES.values()))
 
 
-def _branches_of(region: str, airways: MeasuredAirways, side: Side) -> tuple[str, _Branches]:
+def _volumes(labels: LabelVolume) -> dict[str, dict[str, Value]]:
+    """Return the volume of each region of the label set."""
+    counts, info = labels.counts(), AIRWAY_MEASURES["volume"]
+    return {
+        region.name: {
+            info.id: Value(sum(counts[value] for value in region.values) * labels.voxel_ml, info.unit)
+        }
+        for region in labels.label_set.regions
+    }
+
+
+def _branches_of(region: str, tree: AirwayTree, side: Side) -> tuple[str, _Branches]:
     """Return the kind of a region, and its branches."""
     word = _SIDES[side]
     if region == "trachea":
-        return "branch", airways.tree.trachea
+        return "branch", tree.trachea
     if region in _CENTRAL:
-        found = airways.tree.main_bronchus(word)
+        found = tree.main_bronchus(word)
         return "branch", () if found is None else (found,)
-    return "whole", airways.tree.of(word) if word else airways.tree.branches
+    return "whole", tree.of(word) if word else tree.branches
 
 
 def _amounts(branches: _Branches, lung_ml: float) -> dict[str, float | None]:
