@@ -312,14 +312,14 @@ def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock:
         for name, segmentation in given.found.items():
             flags = (*flags, *TASKS[name].check(trusted, segmentation))
         flags = worst_first(flags)
-        moved = _Given(trusted, given.found, given.asked, given.fingerprint)
-        collected = _collect(moved) if sorting is None else sorting.result()
-    outcomes: dict[str, TaskResult] = {}
-    with clock.stage("measure", 0.8):
-        for name, segmentation in given.found.items():
-            measures = TASKS[name].measure(trusted, segmentation, flags, collected.get(name))
-            details = collected.get(name) if TASKS[name].write is not None else None
-            outcomes[name] = TaskResult(segmentation, measures, name in given.asked, details)
+        outcomes: dict[str, TaskResult] = {}
+        with clock.stage("measure", 0.8):
+            moved = replace(given, volume=trusted)
+            collected = _collect(moved) if sorting is None else sorting.result()
+            for name, segmentation in given.found.items():
+                measures = TASKS[name].measure(trusted, segmentation, flags, collected.get(name))
+                details = collected.get(name) if TASKS[name].write is not None else None
+                outcomes[name] = TaskResult(segmentation, measures, name in given.asked, details)
     info = RunInfo(
         hilum=__version__,
         started=clock.started,

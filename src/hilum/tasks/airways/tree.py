@@ -13,7 +13,7 @@ from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import Lung
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
-from hilum.imaging.graph_cleaning import SPUR_MM, SPUR_RADII, break_loops, merge_junctions, prune_spurs
+from hilum.imaging.graph_cleaning import SPUR_MM, break_loops, merge_junctions, prune_spurs
 from hilum.imaging.morphology import bounding_box, components, depth
 from hilum.imaging.skeleton import centrelines
 from hilum.imaging.skeleton_graph import build_graph
@@ -23,15 +23,21 @@ __all__ = ["BRANCH_RULE", "AirwayBranch", "AirwayTree", "build_tree"]
 
 _Mask = npt.NDArray[np.bool_]
 _Points = npt.NDArray[np.float64]
+#: An end piece shorter than this many radii of the bifurcation that it leaves is a bulge of the parent: most of
+#: it lies in the lumen of the latter.
+STUB_RADII = 1.6
 #: How branches are counted, in words.
 BRANCH_RULE = (
     "a branch is a piece of the centreline between two bifurcations or a bifurcation and an end; an end "
-    f"piece shorter than the larger of {SPUR_MM:g} mm and {SPUR_RADII:g} radii of the bifurcation that it "
+    f"piece shorter than the larger of {SPUR_MM:g} mm and {STUB_RADII:g} radii of the bifurcation that it "
     "leaves is none; bifurcations closer than the radius of the larger are one; the trachea counts as one"
 )
 #: The trachea ends where the tree parts: this is the last branch that more than this share of the airways in
 #: each lung hangs on. At most one of several branches can hold more than half.
 _COMMON_SHARE = 0.5
+#: What leaves the trachea and ends without having reached a lung is no bronchus below this length, in mm: the
+#: main bronchi are longer.
+_REACHES_LUNG_MM = 15.0
 #: Sides of a branch; the trachea has none.
 SIDES: Mapping[int, str] = {Lung.RIGHT.value: "right", Lung.LEFT.value: "left"}
 
@@ -135,7 +141,7 @@ def build_tree(
     The mask is thinned; loops are cut, spurs removed and bifurcations that are one merged, see
     :data:`BRANCH_RULE`. The trachea is all from the top down to the bifurcation that parts the lungs, so that
     a bronchus that leaves it above is of the first generation. The side of a branch is that of the lung in
-    which most of what hangs on it lies.
+    which most of what hangs on it lies. Short parts that never reach a lung are left out.
 
     Args:
         lumen: Bool array (i, j, k). Its largest component counts.
@@ -166,8 +172,8 @@ def build_tree(
     lines = _centrelines(mask, shifted, spacing)
     if not lines:
         raise _no_tree()
-    values = _values_at(lungs[box], [line.points for line in lines], shifted)
-    placed = _placed(lines, values)
+    lines = _without_stubs(lines, _in_lungs(lines, lungs[box], shifted))
+    placed = _placed(lines, _in_lungs(lines, lungs[box], shifted))
     if lobes is not None:
         found = _values_at(lobes[box], [line.points for line in lines], shifted)
         placed = [_in_lobe(b, v, lobe_names or {}) for b, v in zip(placed, found, strict=True)]
@@ -188,7 +194,7 @@ def _centrelines(
     # Beyond the border of the box there is background, also where the scan ends in the trachea.
     radius = depth(np.pad(mask, 1), spacing)[1:-1, 1:-1, 1:-1]
     graph = build_graph(centrelines(mask, spacing), affine, radius_mm=radius)
-    graph = merge_junctions(prune_spurs(break_loops(graph)))
+    graph = merge_junctions(prune_spurs(break_loops(graph), shortest_radii=STUB_RADII))
     if not graph.edges:
         return ()
     places = np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
@@ -227,14 +233,47 @@ def _values_at(
     return out
 
 
-def _placed(lines: Sequence[Branch], values: Sequence[npt.NDArray[np.int64]]) -> list[AirwayBranch]:
-    """Give each line its generation and side, from the lung that its points and those beyond lie in."""
-    parents = [line.parent for line in lines]
+def _in_lungs(
+    lines: Sequence[Branch], lungs: npt.NDArray[np.integer[Any]], affine: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the length in mm that each line and those beyond have in the right and in the left lung."""
+    values = _values_at(lungs, [line.points for line in lines], affine)
     own = [
         [line.length_mm * float(np.mean(value == side)) for side in SIDES]
         for line, value in zip(lines, values, strict=True)
     ]
-    sums = _subtree_sums(parents, own)
+    return _subtree_sums([line.parent for line in lines], own)
+
+
+def _without_stubs(lines: Sequence[Branch], sums: npt.NDArray[np.float64]) -> tuple[Branch, ...]:
+    """Leave out short parts that never reach a lung, and join what is then one branch."""
+    parents = [line.parent for line in lines]
+    lengths = _subtree_sums(parents, [[line.length_mm] for line in lines])[:, 0]
+    kept = [
+        bool(sums[n].any()) or lengths[n] >= _REACHES_LUNG_MM or parents[n] < 0 for n in range(len(lines))
+    ]
+    for index, parent in enumerate(parents):
+        kept[index] = kept[index] and (parent < 0 or kept[parent])
+    count = [sum(kept[child] for child in children) for children in _children(parents)]
+    new: list[Branch] = []
+    number: dict[int, int] = {}
+    for index in (n for n in range(len(lines)) if kept[n]):
+        line, parent = lines[index], parents[index]
+        if parent >= 0 and count[parent] == 1:
+            before = new[number[parent]]
+            points = np.concatenate([before.points, line.points[1:]])
+            radii = np.concatenate([before.radii, line.radii[1:]])
+            number[index] = number[parent]
+            new[number[index]] = Branch(points, radii, before.parent, before.generation)
+        else:
+            number[index] = len(new)
+            new.append(Branch(line.points, line.radii, number.get(parent, -1), line.generation))
+    return tuple(new)
+
+
+def _placed(lines: Sequence[Branch], sums: npt.NDArray[np.float64]) -> list[AirwayBranch]:
+    """Give each line its generation and side, from the lung that its points and those beyond lie in."""
+    parents = [line.parent for line in lines]
     trachea = _trachea(parents, sums)
     out: list[AirwayBranch] = []
     for index, line in enumerate(lines):
@@ -242,9 +281,12 @@ def _placed(lines: Sequence[Branch], values: Sequence[npt.NDArray[np.int64]]) ->
             generation, side = 0, "none"
         else:
             generation = out[line.parent].generation + 1
-            side = tuple(SIDES.values())[int(np.argmax(sums[index]))] if sums[index].any() else "none"
-            if side == "none" and line.parent not in trachea:
+            if sums[index].any():
+                side = tuple(SIDES.values())[int(np.argmax(sums[index]))]
+            elif line.parent not in trachea:
                 side = out[line.parent].side
+            else:  # a main bronchus that is seen up to the hilum: RAS counts towards the right
+                side = "right" if line.points[-1, 0] > line.points[0, 0] else "left"
         out.append(AirwayBranch(line.points, line.radii, line.parent, generation, side, line.length_mm))
     return out
 

@@ -116,13 +116,10 @@ class _Fit:
         outer = (self.p[:, 0] + self.p[:, 1]).astype(np.float32)
         first = outer + 1.5 * self.sigma.mean(axis=1)
         behind = (self.r >= first[:, None]) & (self.r <= first[:, None] + np.float32(_BEHIND_MM))
-        zone = np.where(behind[:, None], self.hu, np.nan)
-        with np.errstate(all="ignore"):
-            by_ray = np.nanmean(zone, axis=2)
-        by_ray = np.where(np.isfinite(by_ray), by_ray, np.inf)
+        count = behind.sum(axis=1)[:, None]
+        by_ray = np.where(behind[:, None], self.hu, 0).sum(axis=2) / np.maximum(count, 1)
         # The darker half of the rays is parenchyma even where an artery and its fork lie beside the branch.
         self.outside = np.quantile(by_ray, 0.3, axis=1).astype(np.float32)
-        self.outside = np.where(np.isfinite(self.outside), self.outside, np.float32(0))
         near = (self.r >= outer[:, None]) & (self.r <= first[:, None] + np.float32(_FITTED_MM))
         value, _ = self._model(self.p, len(self.r))
         excess = np.where(near[:, None], self.hu - value, 0).sum(axis=2) / np.maximum(
@@ -209,7 +206,8 @@ class _Fit:
         few = self.rays < LEAST_RAYS
         lumen[lost] = np.nan
         wall = self.p[:, 1].copy()
-        wall[lost | few | (self.outside > DENSE_OUTSIDE_HU)] = np.nan
+        none = wall <= _WALLS[0] + 1e-6  # nothing there is brighter than what lies outside
+        wall[lost | few | none | (self.outside > DENSE_OUTSIDE_HU)] = np.nan
         return Tubes(
             lumen,
             wall,
