@@ -12,11 +12,11 @@ from hilum.tasks.airways.sections import Sections
 __all__ = ["Blur", "estimate_blur"]
 
 _Values = npt.NDArray[np.float64]
-#: Soft tissue lies behind the edge where HU stay above this for this many mm: with lung behind a thin wall the
-#: blurred wall does not reach its own HU, and the edge seems narrow.
+#: Soft tissue lies behind the edge where HU stay above this for this many mm: with lung behind a thin wall
+#: the blurred wall does not reach its own HU, and the edge seems narrow.
 _TISSUE_HU, _BEHIND_MM = -250.0, 3.0
-#: Levels between which the edge is measured, as shares of its height, and their distance on a Gaussian edge of
-#: standard deviation 1.
+#: Levels between which the edge is measured, as shares of its height, and their distance on a Gaussian edge
+#: of standard deviation 1.
 _LOW, _HIGH, _GAUSS = 0.25, 0.75, 1.34898
 #: Fewest rays that an estimate is made from.
 _LEAST_RAYS = 100
@@ -85,7 +85,8 @@ def _first_above(hu: _Values, r: _Values, level: _Values, edge: npt.NDArray[np.i
     other = np.take_along_axis(hu, at[..., None], 2)[..., 0]
     with np.errstate(all="ignore"):
         share = np.clip((level - one) / (other - one), 0, 1)
-    return r[at - 1] + np.where(np.isfinite(share), share, 0.5) * (r[at] - r[at - 1])
+    share = np.where(np.isfinite(share), share, 0.5)
+    return np.asarray(r[at - 1] + share * (r[at] - r[at - 1]), np.float64)
 
 
 def estimate_blur(

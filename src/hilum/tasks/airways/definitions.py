@@ -12,10 +12,10 @@ from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
 
 __all__ = [
-    "MEASURED",
     "AIRWAY_MEASURES",
     "AIRWAY_REGIONS",
     "GENERATIONS",
+    "MEASURED",
     "PI10_PERIMETERS_MM",
     "generation_region",
 ]
@@ -130,20 +130,20 @@ def _calibres() -> tuple[MeasureInfo, ...]:
 def _derived() -> tuple[MeasureInfo, ...]:
     low, high = PI10_PERIMETERS_MM
     line = (
-        f"straight line (least squares) of {{}} over the inner perimeter, branches with a perimeter of {low:g} "
-        f"to {high:g} mm, read at {PI10_AT_MM:g} mm; lumen and wall by the fit"
+        "straight line (least squares) of {} over the inner perimeter, branches with a perimeter of "
+        f"{low:g} to {high:g} mm, read at {PI10_AT_MM:g} mm; lumen and wall by the fit"
     )
     return (
         _info("taper.intra", "Taper within branches", "%/mm", Group.DENSITY,
-              "-100 x slope / intercept of the straight line of the lumen diameter along the middle 60 % of a "
-              f"branch{_MEDIAN}", "as in AirQuant", _FITTED, formula_id="airway.taper.intra",
+              "-100 x slope / intercept of the straight line of the lumen diameter along the middle 60 % of "
+              f"a branch{_MEDIAN}", "as in AirQuant", _FITTED, formula_id="airway.taper.intra",
               low=None, undefined=_NO_BRANCH),
         _info("taper.inter", "Taper between branches", "%", Group.DENSITY,
               f"100 (D of the parent - D) / D of the parent{_MEDIAN}", "as in AirQuant", _FITTED,
               formula_id="airway.taper.inter", low=None, high=100.0, undefined=_NO_BRANCH),
         _info("pi10.sqrt_wa", "Pi10, square root of wall area", "mm", Group.DENSITY,
-              line.format("sqrt(wall area)"), "regression and range of perimeters as in the Chest Imaging Platform",
-              _FITTED, formula_id="pi10.sqrt_wa", undefined=_NO_PI10),
+              line.format("sqrt(wall area)"),
+              "regression and range of perimeters as in the Chest Imaging Platform", _FITTED, formula_id="pi10.sqrt_wa", undefined=_NO_PI10),
         _info("pi10.thickness", "Pi10, wall thickness", "mm", Group.DENSITY, line.format("wall thickness"),
               "thickness at 10 mm as in PMC5286807; range of perimeters as pi10.sqrt_wa", _FITTED,
               formula_id="pi10.thickness", undefined=_NO_PI10),

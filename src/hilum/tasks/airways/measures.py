@@ -93,7 +93,7 @@ def measure_airways(
         row = _values(kind, branches, amounts, _NO_BRANCH if kind == "whole" else _NOT_FOUND)
         values.setdefault(region, {}).update(row)
     for generation in GENERATIONS:
-        for side, word in _SIDES.items():
+        for word in _SIDES.values():
             branches = [
                 branch
                 for branch in (tree.of(word) if word else tree.branches)
@@ -218,7 +218,7 @@ def _pi10(name: str) -> Callable[[_Branches], float | None]:
         if len(rows) < PI10_BRANCHES or len({row[2] for row in rows}) < PI10_GENERATIONS:
             return None
         x, y, _ = np.array(rows, np.float64).T
-        slope, start = np.polyfit(x - PI10_AT_MM, y, 1)
+        _, start = np.polyfit(x - PI10_AT_MM, y, 1)
         return float(start)
 
     return compute

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import Lung
+from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
 from hilum.imaging.graph_cleaning import SPUR_MM, break_loops, merge_junctions, prune_spurs
 from hilum.imaging.morphology import bounding_box, components, depth
@@ -23,8 +23,8 @@ __all__ = ["BRANCH_RULE", "AirwayBranch", "AirwayTree", "build_tree"]
 
 _Mask = npt.NDArray[np.bool_]
 _Points = npt.NDArray[np.float64]
-#: An end piece shorter than this many radii of the bifurcation that it leaves is a bulge of the parent: most of
-#: it lies in the lumen of the latter.
+#: An end piece shorter than this many radii of the bifurcation that it leaves is a bulge of the parent: most
+#: of it lies in the lumen of the latter.
 STUB_RADII = 1.6
 #: How branches are counted, in words.
 BRANCH_RULE = (

@@ -1,13 +1,13 @@
 """Lumen and wall of sections by a fit of a blurred tube.
 
-The model of a section is a lumen of radius R and a wall of thickness w in parenchyma, each with its own HU, all
-blurred by a Gaussian (see :mod:`hilum.tasks.airways.blurred_disc`):
+The model of a section is a lumen of radius R and a wall of thickness w in parenchyma, each with its own HU,
+all blurred by a Gaussian (see :mod:`hilum.tasks.airways.blurred_disc`):
 
     HU(r) = outside + (wall - outside) D(r, R + w) + (lumen - wall) D(r, R)
 
 R, w, the place of the centre and, in wide airways, two harmonics of R around it are found by damped
-least squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such as the
-artery beside a bronchus, are left out.
+least squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such
+as the artery beside a bronchus, are left out.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class _Fit:
         self.cost, self.normal, self.slope = self._solve(self.p)
 
     def _model(self, p: _Values, points: int) -> tuple[_Floats, list[_Floats]]:
-        """Return the HU of the model at the first points of each ray, and its derivatives by the parameters."""
+        """Return the HU of the model at the first points of each ray, and its derivatives."""
         r = self.r[:points]
         q = p.astype(np.float32)[:, :, None]
         radius = q[:, 0] + (q[:, 4:] * self.basis[None]).sum(axis=1)  # (n, rays)
@@ -200,12 +200,12 @@ class _Fit:
     def tubes(self) -> Tubes:
         """Return the result, without what cannot be believed."""
         shape = (self.p[:, 4:] ** 2).sum(axis=1) / 2
-        lumen = 2 * np.sqrt(self.p[:, 0] ** 2 + shape)
+        lumen: _Values = 2 * np.sqrt(self.p[:, 0] ** 2 + shape)
         off = np.hypot(self.p[:, 2], self.p[:, 3])
         lost = off > np.maximum(_OFF_MM, _OFF_SHARE * self.p[:, 0])
         few = self.rays < LEAST_RAYS
         lumen[lost] = np.nan
-        wall = self.p[:, 1].copy()
+        wall: _Values = self.p[:, 1].copy()
         none = wall <= _WALLS[0] + 1e-6  # nothing there is brighter than what lies outside
         wall[lost | few | none | (self.outside > DENSE_OUTSIDE_HU)] = np.nan
         return Tubes(
