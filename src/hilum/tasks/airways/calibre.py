@@ -155,7 +155,7 @@ def _measure(
     calibres: list[BranchCalibre | None],
 ) -> None:
     """Measure the branches of a group of sections."""
-    found = fit_tubes(sections, blur.along(sections.directions), lumen_hu=lumen_hu)
+    found = fit_tubes(sections, blur, lumen_hu=lumen_hu)
     half_lumen, half_wall = half_maximum(sections)
     for index in np.unique(sections.branch).tolist():
         mine = sections.branch == index
