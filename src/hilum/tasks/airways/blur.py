@@ -26,7 +26,7 @@ _TISSUE_HU, _BEHIND_MM = -250.0, 3.0
 WIDE_MM = 1.0
 #: Gains below this are the ripple of the interpolation.
 _LEAST_GAIN = 0.1
-#: Part of the mean edge that is fitted, in mm from half its height: air, seam and rise, not the wall behind it.
+#: Part of the mean edge that is fitted, in mm from half its height: air, seam and rise, not the wall.
 _FITTED_MM = (-3.0, 0.5)
 #: Standard deviations in mm and gains that are tried.
 _SIGMAS, _GAINS = np.arange(0.25, 1.5, 0.01), np.arange(0.0, 1.55, 0.05)
@@ -100,7 +100,7 @@ def _edges(sections: Sections, lumen_hu: float) -> tuple[_Values, _Values, _Valu
 def _mean_edge(
     hu: _Values, r: _Values, half: _Values, height: _Values, lumen_hu: float
 ) -> tuple[_Values, _Values]:
-    """Return distances from half the height in mm, and the mean of many edges there, 0 in air and 1 behind."""
+    """Return distances from half the height in mm, and the mean of many edges there: 0 in air, 1 behind."""
     at = np.arange(_FITTED_MM[0], _FITTED_MM[1] + 1e-6, 0.25)
     rows = [
         (np.interp(place + at, r, row) - lumen_hu) / high
@@ -144,8 +144,8 @@ def estimate_blur(
     """Estimate the blur of a scan.
 
     Within the slices it is that of the mean edge at the inner wall of the trachea, which runs across the
-    slices: without enhancement the median of the widths, with it the best fit. Across the slices it is that of
-    a profile whose full width at half maximum is the thickness of a slice, the meaning of that number.
+    slices: without enhancement the median of the widths, with it the best fit. Across the slices it is that
+    of a profile whose full width at half maximum is the thickness of a slice, the meaning of that number.
 
     Args:
         trachea: Sections of the trachea; None where there are none.

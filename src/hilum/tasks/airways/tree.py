@@ -108,11 +108,12 @@ class AirwayTree:
 
     def main_bronchus(self, side: str) -> AirwayBranch | None:
         """Return the main bronchus of a side: of the first generation there the one with the longest tree."""
-        totals = _subtree_sums(
-            [branch.parent for branch in self.branches], [[branch.length_mm] for branch in self.branches]
-        )[:, 0]
         first = [n for n, b in enumerate(self.branches) if b.generation == 1 and b.side == side]
-        return self.branches[max(first, key=lambda n: totals[n])] if first else None
+        if not first:
+            return None
+        parents = [branch.parent for branch in self.branches]
+        totals = _subtree_sums(parents, [[branch.length_mm] for branch in self.branches])[:, 0]
+        return self.branches[max(first, key=lambda n: totals[n])]
 
     def of(self, side: str) -> tuple[AirwayBranch, ...]:
         """Return the branches of a side."""
