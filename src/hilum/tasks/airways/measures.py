@@ -15,6 +15,7 @@ from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
 from hilum.tasks.airways.calibre import (
     CALIBRE_SLICE_MM,
+    MAIN_SLICE_MM,
     MeasuredAirways,
     measure_airway_tree,
     slice_thickness,
@@ -71,7 +72,8 @@ def measure_airways(
     """Compute every measure of the airways.
 
     A value that a quality flag withholds, or that the tree does not give, is unknown with a reason. On slices
-    thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi have a calibre.
+    thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi have a calibre, beyond
+    :data:`MAIN_SLICE_MM` only the trachea.
 
     Args:
         volume: The scan.
@@ -178,7 +180,8 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Iterable[Flag]) -> s
         if flag.concerns(lung) and {Group.ALL.value, info.group.value} & set(flag.forbids):
             return flag.reason or flag.message
     thickness = slice_thickness(volume)
-    if info.group is Group.DENSITY and region not in _CENTRAL and thickness > CALIBRE_SLICE_MM:
+    thin = {"trachea": np.inf}.get(region, MAIN_SLICE_MM if region in _CENTRAL else CALIBRE_SLICE_MM)
+    if info.group is Group.DENSITY and thickness > thin:
         return f"Slices of {thickness:.3g} mm are too thick for the calibre of these airways."
     return ""
 
