@@ -14,7 +14,13 @@ from hilum.measures import Measures
 from hilum.tasks.airways.blur import Blur
 from hilum.tasks.airways.calibre import MeasuredAirways
 from hilum.tasks.airways.calibre_values import BranchCalibre, Stations
-from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, GENERATIONS, generation_region
+from hilum.tasks.airways.definitions import (
+    AIRWAY_MEASURES,
+    AIRWAY_REGIONS,
+    GENERATIONS,
+    generation_region,
+    measures_of,
+)
 from hilum.tasks.airways.measures import collect_airways, measure_airways
 from hilum.tasks.airways.tree import AirwayBranch, AirwayTree
 
@@ -60,6 +66,8 @@ def of(branches: list[AirwayBranch], volume: Volume, segmentation: Segmentation)
 def test_every_region_has_its_measures_and_each_value_is_known_or_says_why(measures) -> None:
     generations = {generation_region(n, side) for n in GENERATIONS for side in ("", "right", "left")}
     assert set(measures) == {"airway_lumen", "airway_wall", *AIRWAY_REGIONS, *generations}
+    for region in ("airway_lumen", *AIRWAY_REGIONS):
+        assert tuple(measures[region]) == measures_of(region)
     for values in measures.values():
         for id_, value in values.items():
             assert value.unit == AIRWAY_MEASURES[id_].unit

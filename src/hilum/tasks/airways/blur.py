@@ -101,7 +101,7 @@ def _mean_edge(
     hu: _Values, r: _Values, half: _Values, height: _Values, lumen_hu: float
 ) -> tuple[_Values, _Values]:
     """Return distances from half the height in mm, and the mean of many edges there: 0 in air, 1 behind."""
-    at = np.arange(_FITTED_MM[0], _FITTED_MM[1] + 1e-6, 0.25)
+    at: _Values = np.asarray(np.arange(_FITTED_MM[0], _FITTED_MM[1] + 1e-6, 0.25), np.float64)
     rows = [
         (np.interp(place + at, r, row) - lumen_hu) / high
         for row, place, high in zip(hu, half, height, strict=True)

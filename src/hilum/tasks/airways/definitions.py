@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 
-from hilum.core.labels import Side
+from hilum.core.labels import AIRWAYS, Side
 from hilum.measures import REGISTRY, Group, MeasureInfo
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
@@ -18,6 +18,7 @@ __all__ = [
     "MEASURED",
     "PI10_PERIMETERS_MM",
     "generation_region",
+    "measures_of",
 ]
 
 #: Generations that have regions of their own; the table of branches holds all.
@@ -170,6 +171,14 @@ MEASURED: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "branch": ("tree_length", *(info.id for info in _calibres())),
     "generation": ("branch_count", "tree_length", *(info.id for info in _calibres())),
 })  # fmt: skip
+
+
+def measures_of(region: str) -> tuple[str, ...]:
+    """Return the ids of the measures of a region of the label set or of :data:`AIRWAY_REGIONS`."""
+    volume = (_VOLUME.id,) if region in {one.name for one in AIRWAYS.regions} else ()
+    if region not in AIRWAY_REGIONS:
+        return volume
+    return (*volume, *MEASURED["whole" if region.endswith("airways") else "branch"])
 
 
 def generation_region(generation: int, side: str = "") -> str:

@@ -115,7 +115,7 @@ class _Fit:
         self.p = np.zeros((count, 4 + len(self.basis)))
         self.p[:, 0] = np.maximum(sections.mask_radius_mm, 0.8)
         self.p[:, 1] = 0.35 + 0.15 * self.p[:, 0]
-        self.damping = np.full(count, 1e-2)
+        self.damping: _Values = np.full(count, 1e-2)
         self.use = np.ones((count, rays), bool)
         self.outside = np.zeros(count, np.float32)
 
