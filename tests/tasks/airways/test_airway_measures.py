@@ -150,7 +150,7 @@ def test_flags_withhold_the_groups_that_they_forbid(tubes, segmentation, airways
 def test_thick_slices_withhold_the_calibre_beyond_the_main_bronchi(segmentation, airways, tubes) -> None:
     thick = replace(tubes.volume, meta=replace(tubes.volume.meta, slice_thickness=5.0))
     found = measure_airways(thick, segmentation, airways)
-    reason = "Slices of 5 mm are too thick for the calibre of these airways."
+    reason = "Voxels of 5 mm are too coarse for the calibre of these airways."
     assert found["airways"]["lumen_diameter"].reason == reason
     assert found[generation_region(2)]["wall_thickness"].reason == reason
     assert found["trachea"]["lumen_diameter"].value is not None

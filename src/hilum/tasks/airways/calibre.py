@@ -53,9 +53,9 @@ class MeasuredAirways:
     lumen_hu: float
 
 
-def slice_thickness(volume: Volume) -> float:
-    """Return the thickness of the slices of a scan in mm, or their distance where that is larger."""
-    return _slices(volume)[1]
+def coarsest_mm(volume: Volume) -> float:
+    """Return the largest of the thickness of the slices of a scan, their distance and its pixels, in mm."""
+    return max(*volume.spacing, volume.meta.slice_thickness or 0.0)
 
 
 def measure_airway_tree(
@@ -98,8 +98,8 @@ def measure_airway_tree(
     calibres: list[BranchCalibre | None] = [None] * len(tree.branches)
     for group in groups:
         _measure(group, tree, blur, lumen_hu, calibres)
-    if thickness > CALIBRE_SLICE_MM:
-        last = 0 if thickness > MAIN_SLICE_MM else 1
+    if coarsest_mm(volume) > CALIBRE_SLICE_MM:
+        last = 0 if coarsest_mm(volume) > MAIN_SLICE_MM else 1
         central = [branch.generation <= last for branch in tree.branches]
         calibres = [found if near else None for found, near in zip(calibres, central, strict=True)]
     calibres = [

@@ -17,8 +17,8 @@ from hilum.tasks.airways.calibre import (
     CALIBRE_SLICE_MM,
     MAIN_SLICE_MM,
     MeasuredAirways,
+    coarsest_mm,
     measure_airway_tree,
-    slice_thickness,
 )
 from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
@@ -179,10 +179,10 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Iterable[Flag]) -> s
     for flag in flags:
         if flag.concerns(lung) and {Group.ALL.value, info.group.value} & set(flag.forbids):
             return flag.reason or flag.message
-    thickness = slice_thickness(volume)
+    thickness = coarsest_mm(volume)
     thin = {"trachea": np.inf}.get(region, MAIN_SLICE_MM if region in _CENTRAL else CALIBRE_SLICE_MM)
     if info.group is Group.DENSITY and thickness > thin:
-        return f"Slices of {thickness:.3g} mm are too thick for the calibre of these airways."
+        return f"Voxels of {thickness:.3g} mm are too coarse for the calibre of these airways."
     return ""
 
 
