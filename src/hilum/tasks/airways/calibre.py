@@ -23,11 +23,12 @@ _Values = npt.NDArray[np.float64]
 #: Part of a branch whose sections count, from its start to its end: bifurcations distort the rest. The start
 #: is where it leaves the lumen of its parent, but the latter takes no more than this share of its length.
 MIDDLE, _IN_PARENT = (0.2, 0.8), 0.4
-#: Slices thicker than the first, in mm, give no calibre but that of the trachea and the main bronchi, and
+#: Voxels coarser than the first, in mm, give no calibre but that of the trachea and the main bronchi, and
 #: thicker than the second that of the trachea alone, which runs across them. On digital chests the lumens of
 #: 3 to 4 mm are off by 0.1 mm with slices of 2 mm and by 0.2 mm, at worst by over 1 mm, with slices of 3 and
 #: 5 mm; on slices of 8 mm two kernels of one patient give main bronchi that differ by 0.7 mm.
-CALIBRE_SLICE_MM, MAIN_SLICE_MM = 2.5, 5.0
+CALIBRE_SLICE_MM = 2.5
+MAIN_SLICE_MM = 5.0
 #: HU of air where the trachea is too narrow to measure it.
 _AIR_HU = -1000.0
 #: Depth in the trachea from which voxels are air alone, in mm.

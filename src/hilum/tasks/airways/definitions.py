@@ -23,9 +23,12 @@ __all__ = [
 
 #: Generations that have regions of their own; the table of branches holds all.
 GENERATIONS = range(1, 11)
-#: Inner perimeters of the branches of Pi10, in mm, the perimeter that it is read at, and how many branches of
-#: how many generations it needs.
-PI10_PERIMETERS_MM, PI10_AT_MM, PI10_BRANCHES, PI10_GENERATIONS = (7.5, 25.0), 10.0, 10, 3
+#: Inner perimeters of the branches of Pi10, in mm, and the perimeter that it is read at.
+PI10_PERIMETERS_MM = (7.5, 25.0)
+PI10_AT_MM = 10.0
+#: How many branches of how many generations it needs.
+PI10_BRANCHES = 10
+PI10_GENERATIONS = 3
 #: Regions that are not of one generation: name in the outputs, name for people, lung whose flags concern it.
 AIRWAY_REGIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "airways": ("Airways", Side.LUNGS.value),
