@@ -34,7 +34,7 @@ def side_branch(radius: float) -> np.ndarray:
 
 def test_a_branch_with_a_wall_stays() -> None:
     scan, lumen = scan_with(side_branch(2.0), wall=True)
-    pruned = prune_leaks(lumen, lumen.astype(np.float32), scan)
+    pruned = prune_leaks(lumen, lumen, lumen.astype(np.float32), scan)
     assert np.array_equal(pruned.lumen, lumen)
     assert pruned.walled > 0.9
     assert pruned.branches == 3
@@ -42,7 +42,7 @@ def test_a_branch_with_a_wall_stays() -> None:
 
 def test_a_branch_without_a_wall_is_removed() -> None:
     scan, lumen = scan_with(side_branch(2.0), wall=False)
-    pruned = prune_leaks(lumen, lumen.astype(np.float32), scan)
+    pruned = prune_leaks(lumen, lumen, lumen.astype(np.float32), scan)
     assert not pruned.lumen[30:, 20, 30].any()
     assert pruned.lumen[15, 20, 6:70].all()
     assert np.array_equal(pruned.lumen | pruned.removed, lumen)
@@ -54,6 +54,6 @@ def test_a_branch_that_grows_wider_than_its_parent_is_removed() -> None:
     wide = (np.hypot(y - 20, z - 30) <= 3.6) & (x >= 35) & (x < 58)
     fork = (np.hypot(y - 20, z - 30 - (x - 33)) <= 1.5) & (x >= 33) & (x < 50)
     scan, lumen = scan_with(narrow | wide | fork, wall=True)
-    pruned = prune_leaks(lumen, lumen.astype(np.float32), scan)
+    pruned = prune_leaks(lumen, lumen, lumen.astype(np.float32), scan)
     assert not pruned.lumen[50, 20, 30]
     assert pruned.lumen[25, 20, 30]

@@ -1,8 +1,8 @@
-"""The guard against leaks: branches without a wall round them, or wider than an airway can be, are removed."""
+"""The guard against leaks: branches without a wall round them are removed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,21 @@ class PruningRules:
 
     Attributes:
         walled: Least share of the length of a branch, with all that hangs on it, that has a wall round it.
-        wide_mm: A branch is wider than its parent only if it leaks; checked from this radius on, mm ...
-        wider: ... where its median radius is larger than its parent's by this factor: its area by a half.
+        wide_mm, wider, wide_walled: The share for a branch from this radius on, mm, that is wider than its
+            parent by this factor, its area by a half: bronchi narrow, leaks do not.
+        rise_hu: A wall is brighter than the lumen by at least this, HU. Smoothing by the noise of a low dose
+            leaves this much of a thin one.
+        sure: What the classifier gives at least this likelihood counts as walled: it sees the walls that blur
+            and noise hide from single rays. What grew by threshold does not.
         sure_mm: Wider airways, by radius in mm, are left alone: main bronchi lie against soft tissue.
     """
 
-    walled: float = 0.7
+    walled: float = 0.6
     wide_mm: float = 1.5
     wider: float = 1.25
+    wide_walled: float = 0.85
+    rise_hu: float = 50.0
+    sure: float = 0.8
     sure_mm: float = 4.0
 
 
@@ -80,11 +87,14 @@ def tree_of(lumen: Mask, weight: _Floats, scan: AirwayScan) -> CentrelineTree:
     return direct(graph, (float(start[0]), float(start[1]), float(start[2])), all_parts=False)
 
 
-def prune_leaks(lumen: Mask, likelihood: _Floats, scan: AirwayScan, rules: PruningRules = PRUNING) -> Pruned:
+def prune_leaks(
+    lumen: Mask, trunk: Mask, likelihood: _Floats, scan: AirwayScan, rules: PruningRules = PRUNING
+) -> Pruned:
     """Remove branches that are leaks, with what hangs on them.
 
     Args:
         lumen: Bool array (x, y, z).
+        trunk: The part of it that grew by threshold.
         likelihood: How likely each voxel is lumen.
         scan: The scan.
         rules: The rules.
@@ -97,22 +107,32 @@ def prune_leaks(lumen: Mask, likelihood: _Floats, scan: AirwayScan, rules: Pruni
     )  # fmt: skip
     tree = tree_of(lumen[box], likelihood[box], part)
     walled = [_walled_mm(branch, part, rules) for branch in tree.branches]
-    bad = _leaks(tree, walled, rules)
+    sure = np.where(trunk[box], 0.0, likelihood[box]) >= rules.sure
+    seen = [max(w, _sure_mm(b, sure, part)) for w, b in zip(walled, tree.branches, strict=True)]
+    bad = _leaks(tree, seen, rules)
     kept = _without(lumen[box], tree, bad, part)
     whole = np.zeros(lumen.shape, bool)
     whole[box] = kept
     left = [index for index in range(len(bad)) if not bad[index]]
     length = sum(tree.branches[index].length_mm for index in left)
-    seen = sum(walled[index] for index in left)
-    return Pruned(whole, lumen & ~whole, len(left), length, seen / length if length else 0.0)
+    share = sum(walled[index] for index in left) / length if length else 0.0
+    return Pruned(whole, lumen & ~whole, len(left), length, share)
 
 
 def _walled_mm(branch: Branch, scan: AirwayScan, rules: PruningRules) -> float:
     """Length of the part of a branch that has a wall round it, in mm."""
     if len(branch.points) < 2 or float(np.median(branch.radii)) >= rules.sure_mm:
         return branch.length_mm
-    share = rim_share(scan.smooth, scan.spacing, branch.points, tangents_of(branch.points), branch.radii)
+    wall = replace(RIM, rise_hu=rules.rise_hu)
+    share = rim_share(scan.smooth, scan.spacing, branch.points, tangents_of(branch.points), branch.radii, wall)
     return branch.length_mm * float(np.mean(share >= RIM.rays_share))
+
+
+def _sure_mm(branch: Branch, sure: Mask, scan: AirwayScan) -> float:
+    """Length of the part of a branch that the classifier is sure of, in mm."""
+    voxels = np.rint(branch.points / np.array(scan.spacing)).astype(np.intp)
+    voxels = np.clip(voxels, 0, np.array(sure.shape) - 1)
+    return branch.length_mm * float(np.mean(sure[tuple(voxels.T)]))
 
 
 def _leaks(tree: CentrelineTree, walled: list[float], rules: PruningRules) -> list[bool]:
@@ -123,8 +143,8 @@ def _leaks(tree: CentrelineTree, walled: list[float], rules: PruningRules) -> li
     bad = [False] * count
     for index in range(count - 1, -1, -1):  # children stand after their parents
         branch = tree.branches[index]
-        bare = seen[index] < rules.walled * below[index]
-        if branch.parent >= 0 and (bare or _wider(tree, index, rules)):
+        least = rules.wide_walled if _wider(tree, index, rules) else rules.walled
+        if branch.parent >= 0 and seen[index] < least * below[index]:
             bad[index] = True
         elif branch.parent >= 0:
             below[branch.parent] += below[index]
@@ -142,17 +162,22 @@ def _wider(tree: CentrelineTree, index: int, rules: PruningRules) -> bool:
 
 
 def _without(lumen: Mask, tree: CentrelineTree, bad: list[bool], scan: AirwayScan) -> Mask:
-    """Remove the voxels that are nearest to a removed branch, and what then hangs on nothing."""
+    """Remove the voxels of removed branches that lie in no other, and what then hangs on nothing."""
     from scipy.spatial import KDTree
 
-    if not any(bad):
-        return lumen
     table = tree.table()
+    gone = np.array(bad, bool)[table.branches]
+    if not gone.any():
+        return lumen
     voxels = np.argwhere(lumen)
-    nearest = KDTree(table.points).query(voxels * np.array(scan.spacing))[1]
-    gone = np.array(bad)[table.branches[nearest]]
+    places = voxels * np.array(scan.spacing)
+    away, nearest = KDTree(table.points[gone]).query(places)
+    to_kept, kept_nearest = KDTree(table.points[~gone]).query(places)
+    slack = 0.5 * max(scan.spacing)
+    inside_kept = to_kept <= table.radii[~gone][kept_nearest] + slack
+    drop = (away < to_kept) & (away <= 1.5 * table.radii[gone][nearest] + 2 * slack) & ~inside_kept
     out = lumen.copy()
-    out[tuple(voxels[gone].T)] = False
+    out[tuple(voxels[drop].T)] = False
     labels, _ = components(out, 26)
     hanging = np.zeros(int(labels.max()) + 1, bool)
     hanging[np.unique(labels[scan.seed & out])] = True

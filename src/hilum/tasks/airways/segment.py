@@ -78,7 +78,7 @@ def segment_airways(
     report(0.3, "finding small airways")
     likely = _likelihood(scan, trunk.lumen)
     report(0.8, "joining branches")
-    pruned = prune_leaks(grow_tree(likely, trunk.lumen, scan.spacing), likely, scan)
+    pruned = prune_leaks(grow_tree(likely, trunk.lumen, scan.spacing), trunk.lumen, likely, scan)
     wall = wall_of(pruned.lumen, scan.smooth, scan.spacing)
     facts = {
         "noise_hu": scan.noise_hu,
