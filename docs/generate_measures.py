@@ -245,7 +245,7 @@ The lumen is thinned to its centreline. Loops are cut where the lumen is narrowe
   less than they should.
 - **Side**: that of the lung in which most of what hangs on the branch lies.
 - **Lobe**: the column is empty until the task knows the lobes.
-- Parts that leave the trachea, are shorter than 15 mm and never reach a lung are left out.
+- What leaves the trachea and never reaches a lung is left out, and so are other parts of this kind below 15 mm.
 
 Counts and lengths depend on what a scan shows: on its slices, dose, kernel and depth of breath. Compare like scans
 only.

@@ -76,6 +76,14 @@ def test_short_parts_beside_the_trachea_that_reach_no_lung_are_left_out(tubes) -
     assert len(found.trachea) == 1
 
 
+def test_long_parts_beside_the_trachea_that_reach_no_lung_are_left_out_too(tubes) -> None:
+    beside = draw_tubes(
+        tubes.lumen.shape, (1, 1, 1), [((36, 20, 60), (36, 31, 64), 2), ((36, 31, 64), (36, 33, 81), 2)]
+    )
+    found = build_tree(tubes.lumen | beside, np.eye(4), tubes.lungs)
+    assert len(found.branches) == 7
+
+
 def test_a_branch_gets_the_lobe_that_most_of_it_lies_in(tubes) -> None:
     lobes = np.where(tubes.lungs == 1, 3, 0)
     lobes[tubes.lungs == 2] = 2
