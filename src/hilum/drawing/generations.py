@@ -30,6 +30,8 @@ LAST_COLOUR = 10
 _DARKEST, _PALEST = 0, 235
 #: Margin round the tree, least width of a line and width of the white rim that parts lines that cross, in mm.
 _MARGIN_MM, _THINNEST_MM, _RIM_MM = 4.0, 0.7, 0.7
+#: Letters are this many times smaller than the picture.
+_LETTERS = 22
 _KEY_SIZE = (13.0, 5.0)
 
 
@@ -92,7 +94,7 @@ def tree_view(lines: Sequence[TreeLine], view: View, title: str, letters: bool =
     order = sorted(range(len(lines)), key=lambda n: float(projected[n][:, 2].mean()))
     children = [_line(projected[n][:, :2] - low, lines[n]) for n in order]
     if letters:
-        size = max(width, height) / 22
+        size = max(width, height) / _LETTERS
         look = {"font_size": size, "font_weight": "600", "fill": "#333"}
         left, right = view.letters
         children.append(text(size / 3, size, left, **look))
@@ -114,6 +116,7 @@ def _extent(lines: Sequence[TreeLine], view: View) -> tuple[_Points, _Points]:
     flat = [(view.project(line.points)[:, :2], line.width_mm / 2 + _MARGIN_MM) for line in lines]
     low = np.min([points.min(axis=0) - room for points, room in flat], axis=0)
     high = np.max([points.max(axis=0) + room for points, room in flat], axis=0)
+    low[1] -= float(max(high - low)) / _LETTERS  # a strip for the letters
     return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 
