@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.imaging.morphology import Mask, bounding_box, components
+from hilum.imaging.morphology import Mask, bounding_box, close_, components, dilate, erode
 
 __all__ = ["TRUNK", "Trunk", "TrunkRules", "grow_trunk"]
 
@@ -23,12 +23,16 @@ class TrunkRules:
         jump, jump_ml: The lumen has leaked where one step of the threshold adds more than this share of it
             and more than this many mL: lung joins it by litres, bronchi by less than a millilitre.
         largest_ml: Larger than any trachea with its bronchi, mL of an adult.
+        wide_mm, close_mm: Airways of more than this radius, mm, are closed by a ball of the second, mm: their
+            surface is smooth, and noise makes it rough.
     """
 
     levels_hu: tuple[float, ...] = tuple(float(level) for level in range(-970, -849, 10))
     jump: float = 0.25
     jump_ml: float = 6.0
     largest_ml: float = 130.0
+    wide_mm: float = 3.0
+    close_mm: float = 1.5
 
 
 #: The rules in use.
@@ -100,4 +104,18 @@ def grow_trunk(
         low -= 1
     if low < 0:
         return Trunk(seed.copy(), None)
-    return Trunk(grown(low), levels[low])
+    return Trunk(_filled(grown(low), spacing), levels[low])
+
+
+def _filled(lumen: Mask, spacing: Spacing) -> Mask:
+    """Fill the holes that noise leaves, and the pits at the wall of wide airways."""
+    from scipy import ndimage
+
+    box = bounding_box(lumen, TRUNK.close_mm + max(spacing), spacing)
+    if box is None:
+        return lumen
+    inside = lumen[box]
+    wide = dilate(erode(inside, TRUNK.wide_mm, spacing), TRUNK.wide_mm + TRUNK.close_mm, spacing)
+    out = lumen.copy()
+    out[box] |= ndimage.binary_fill_holes(inside | (close_(inside, TRUNK.close_mm, spacing) & wide))
+    return out

@@ -46,14 +46,3 @@ def test_a_branch_without_a_wall_is_removed() -> None:
     assert not pruned.lumen[30:, 20, 30].any()
     assert pruned.lumen[15, 20, 6:70].all()
     assert np.array_equal(pruned.lumen | pruned.removed, lumen)
-
-
-def test_a_branch_that_grows_wider_than_its_parent_is_removed() -> None:
-    x, y, z = np.indices((60, 40, 80))
-    narrow = (np.hypot(y - 20, z - 30) <= 1.5) & (x >= 15) & (x < 35)
-    wide = (np.hypot(y - 20, z - 30) <= 3.6) & (x >= 35) & (x < 58)
-    fork = (np.hypot(y - 20, z - 30 - (x - 33)) <= 1.5) & (x >= 33) & (x < 50)
-    scan, lumen = scan_with(narrow | wide | fork, wall=True)
-    pruned = prune_leaks(lumen, lumen, lumen.astype(np.float32), scan)
-    assert not pruned.lumen[50, 20, 30]
-    assert pruned.lumen[25, 20, 30]

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import Chest
 
 from hilum.core.errors import GeometryError, InputError, UsageError
 from hilum.core.label_volume import LabelVolume
@@ -14,7 +13,7 @@ from hilum.tasks.airways.segment import AirwayMasks, segment_airways
 
 
 @pytest.fixture(scope="module")
-def found(thin_slices: Chest) -> AirwayMasks:
+def found(thin_slices) -> AirwayMasks:
     return segment_airways(thin_slices.volume, thin_slices.lungs)
 
 

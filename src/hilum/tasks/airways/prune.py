@@ -10,7 +10,7 @@ import numpy.typing as npt
 from hilum.anatomy.airway_rim import RIM, rim_share, tangents_of
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
 from hilum.imaging.graph_cleaning import break_loops, merge_junctions, prune_spurs
-from hilum.imaging.morphology import Mask, bounding_box, components, depth
+from hilum.imaging.morphology import Mask, bounding_box, components, depth, open_
 from hilum.imaging.skeleton import centrelines
 from hilum.imaging.skeleton_graph import build_graph
 from hilum.tasks.airways.prepare import AirwayScan
@@ -18,6 +18,8 @@ from hilum.tasks.airways.prepare import AirwayScan
 __all__ = ["PRUNING", "Pruned", "PruningRules", "prune_leaks", "tree_of"]
 
 _Floats = npt.NDArray[np.float32]
+#: Airways of more than this radius in mm lose no voxel to a line that noise draws in them.
+_WIDE_MM = 3.0
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,17 @@ class PruningRules:
 
     Attributes:
         walled: Least share of the length of a branch, with all that hangs on it, that has a wall round it.
-        wide_mm, wider, wide_walled: The share for a branch from this radius on, mm, that is wider than its
-            parent by this factor, its area by a half: bronchi narrow, leaks do not.
         rise_hu: A wall is brighter than the lumen by at least this, HU. Smoothing by the noise of a low dose
             leaves this much of a thin one.
-        sure: What the classifier gives at least this likelihood counts as walled: it sees the walls that blur
-            and noise hide from single rays. What grew by threshold does not.
+        noisy_hu, sure: In scans with more noise than this, HU, what the classifier gives at least this
+            likelihood counts as walled: it sees walls that noise hides from single rays. What grew by
+            threshold does not.
         sure_mm: Wider airways, by radius in mm, are left alone: main bronchi lie against soft tissue.
     """
 
     walled: float = 0.6
-    wide_mm: float = 1.5
-    wider: float = 1.25
-    wide_walled: float = 0.85
     rise_hu: float = 50.0
+    noisy_hu: float = 32.0
     sure: float = 0.8
     sure_mm: float = 4.0
 
@@ -107,7 +106,8 @@ def prune_leaks(
     )  # fmt: skip
     tree = tree_of(lumen[box], likelihood[box], part)
     walled = [_walled_mm(branch, part, rules) for branch in tree.branches]
-    sure = np.where(trunk[box], 0.0, likelihood[box]) >= rules.sure
+    limit = rules.sure if scan.noise_hu > rules.noisy_hu else np.inf
+    sure = np.where(trunk[box], 0.0, likelihood[box]) >= limit
     seen = [max(w, _sure_mm(b, sure, part)) for w, b in zip(walled, tree.branches, strict=True)]
     bad = _leaks(tree, seen, rules)
     kept = _without(lumen[box], tree, bad, part)
@@ -143,8 +143,7 @@ def _leaks(tree: CentrelineTree, walled: list[float], rules: PruningRules) -> li
     bad = [False] * count
     for index in range(count - 1, -1, -1):  # children stand after their parents
         branch = tree.branches[index]
-        least = rules.wide_walled if _wider(tree, index, rules) else rules.walled
-        if branch.parent >= 0 and seen[index] < least * below[index]:
+        if branch.parent >= 0 and seen[index] < rules.walled * below[index]:
             bad[index] = True
         elif branch.parent >= 0:
             below[branch.parent] += below[index]
@@ -153,12 +152,6 @@ def _leaks(tree: CentrelineTree, walled: list[float], rules: PruningRules) -> li
         if branch.parent >= 0 and bad[branch.parent]:
             bad[index] = True
     return bad
-
-
-def _wider(tree: CentrelineTree, index: int, rules: PruningRules) -> bool:
-    branch = tree.branches[index]
-    mine, parent = np.median(branch.radii), np.median(tree.branches[branch.parent].radii)
-    return bool(mine >= rules.wide_mm and mine < rules.sure_mm and mine > rules.wider * parent)
 
 
 def _without(lumen: Mask, tree: CentrelineTree, bad: list[bool], scan: AirwayScan) -> Mask:
@@ -175,7 +168,8 @@ def _without(lumen: Mask, tree: CentrelineTree, bad: list[bool], scan: AirwaySca
     to_kept, kept_nearest = KDTree(table.points[~gone]).query(places)
     slack = 0.5 * max(scan.spacing)
     inside_kept = to_kept <= table.radii[~gone][kept_nearest] + slack
-    drop = (away < to_kept) & (away <= 1.5 * table.radii[gone][nearest] + 2 * slack) & ~inside_kept
+    wide = open_(lumen, _WIDE_MM, scan.spacing)[tuple(voxels.T)]
+    drop = ~wide & (away < to_kept) & (away <= 1.5 * table.radii[gone][nearest] + 2 * slack) & ~inside_kept
     out = lumen.copy()
     out[tuple(voxels[drop].T)] = False
     labels, _ = components(out, 26)
