@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hilum.measures.registry import REGISTRY
 from hilum.tables.columns import AFTER, BEFORE, SCAN, Kind, measure_column
+from hilum.tables.folders import ScanFolder
 from hilum.tables.page import render_index
 from hilum.tables.scans import FoundFlag, ScanTable
 
@@ -62,7 +63,8 @@ def made_up(count: int) -> ScanTable:
         for n, name in enumerate(names)
     )
     flags = tuple(FoundFlag(name, "warning", "thick_slices", (), "") for name in names[::3])
-    return ScanTable(columns, rows, tuple(Path("/none") / name for name in names), flags)
+    places = tuple(ScanFolder(name, Path("/none") / name, "results") for name in names)
+    return ScanTable(columns, rows, places, flags)
 
 
 def times(page: Path, profile: Path) -> dict[str, float]:

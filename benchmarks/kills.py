@@ -107,8 +107,8 @@ def tasks(inputs: Path) -> dict[str, Task]:
         "segment-nifti": Task(
             ("segment", scan, "--format", "nifti,nrrd", "-o"), digest_results, 0.2, over=True
         ),
-        "prepare-1": Task(("prepare", pairs, "--workers", "1", "-o"), digest_all, 0.1),
-        "prepare-2": Task(("prepare", pairs, "--workers", "2", "-o"), digest_all, 0.15),
+        "prepare-1": Task(("prepare", pairs, "--jobs", "1", "-o"), digest_all, 0.1),
+        "prepare-2": Task(("prepare", pairs, "--jobs", "2", "-o"), digest_all, 0.15),
         "train": Task(("train", str(inputs / "slices"), *TRAIN, "-o"), digest_run, 0.15),
     }
 

@@ -64,7 +64,7 @@ def make_pairs(folder: Path, subjects: int, shape: Sequence[int]) -> None:
 
 
 def command(pairs: Path, out: Path, workers: int) -> list[str]:
-    words = ["prepare", str(pairs), "-o", str(out), "--workers", str(workers), "--quiet"]
+    words = ["prepare", str(pairs), "-o", str(out), "--jobs", str(workers), "--quiet"]
     return [sys.executable, "-c", "from hilum.cli import main; main()", *words]
 
 

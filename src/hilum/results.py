@@ -327,7 +327,7 @@ def run_manifest(
     }
 
 
-def summary_line(name: str, result: Result, where: Path | None) -> str:
+def summary_line(name: str, result: Result, where: Path | str | None) -> str:
     """Return one line on a result for a terminal or a log."""
     parts = [
         words

@@ -226,6 +226,7 @@ def test_dicom_rows_come_back_with_their_series(chest, tmp_path, done):
 # -- several processes --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_same_bytes_also_from_zips(scans, chest, tmp_path):
     write_series(scans / "dicom", chest)
     for name in ("one", "two"):
@@ -247,6 +248,7 @@ def test_several_processes_give_the_same_bytes_also_from_zips(scans, chest, tmp_
     assert [line for line in said if line.startswith("2 scans at a time, 1 thread each, at most ")]
 
 
+@pytest.mark.slow
 def test_one_bad_scan_of_each_kind_costs_only_itself(chest, tmp_path):
     for number, name in enumerate(
         ("good-1", "hang-1", "good-2", "grow-1", "crash-1", "cut", "water", "good-3")

@@ -32,7 +32,7 @@ def one_sentence(error: HilumError) -> None:
 
 @pytest.fixture
 def dataset(pairs: Path, tmp_path: Path) -> Path:
-    prepare(pairs, tmp_path / "data", plane="axial", workers=1)
+    prepare(pairs, tmp_path / "data", plane="axial", jobs=1)
     return tmp_path / "data"
 
 
@@ -129,7 +129,7 @@ def test_a_corrupted_record_is_named_and_made_again_if_its_pair_is_given(dataset
         file.write_text(whole, "utf-8")
     before = {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()}
     file.write_text("[" * 50_000, "utf-8")
-    made = prepare(pairs, dataset, plane="axial", workers=1)
+    made = prepare(pairs, dataset, plane="axial", jobs=1)
     assert made.made == (1,)
     assert file.read_text("utf-8") == whole
     assert {path.name: path.read_bytes() for path in dataset.iterdir() if path.is_file()} == before
@@ -139,7 +139,7 @@ def test_a_corrupted_record_is_named_and_made_again_if_its_pair_is_given(dataset
 def test_damaged_parameters_of_a_data_set(text: str, dataset: Path, pairs: Path) -> None:
     (dataset / "records" / "parameters.json").write_text(text)
     with pytest.raises(InputError, match=r"parameters\.json of data") as caught:
-        prepare(pairs, dataset, plane="axial", workers=1)
+        prepare(pairs, dataset, plane="axial", jobs=1)
     one_sentence(caught.value)
 
 
@@ -177,7 +177,7 @@ def test_a_pair_that_is_a_pipe_is_refused_and_not_waited_for(pairs: Path, tmp_pa
     os.mkfifo(tmp_path / "pipe.nii")
     (tmp_path / "p.csv").write_text(f"image,mask\npipe.nii,{pairs / 'berta_lungs.nii.gz'}\n")
     with pytest.raises(InputError, match="a pipe, socket or device"):
-        prepare(tmp_path / "p.csv", tmp_path / "out", plane="axial", workers=1)
+        prepare(tmp_path / "p.csv", tmp_path / "out", plane="axial", jobs=1)
     assert not (tmp_path / "out").exists()
 
 

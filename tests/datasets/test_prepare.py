@@ -26,6 +26,7 @@ from hilum.datasets.index import read_image
 from hilum.datasets.prepare import prepare
 from hilum.io import read, write_hu_tiff, write_labels
 from support.real_data import real_folder
+from support.work import dying_subject
 
 
 def test_slices_come_back_exactly_as_people_look_at_them(tmp_path, write_pair):
@@ -134,50 +135,22 @@ def test_a_changed_source_is_prepared_again_without_leftovers(tmp_path, write_pa
 
 def test_same_bytes_with_one_and_two_processes(tmp_path, pairs, tree):
     prepare(pairs, tmp_path / "a")
-    prepare(pairs, tmp_path / "b", workers=2)
+    prepare(pairs, tmp_path / "b", jobs=2)
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
 
 
-@pytest.mark.parametrize(
-    ("place", "error"),
-    [
-        ("pool", FileNotFoundError(errno.ENOENT, "No such file or directory")),
-        ("pool", PermissionError(errno.EACCES, "Permission denied")),
-        ("pool", NotImplementedError("no semaphores")),
-        ("submit", BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")),
-    ],
-    ids=["no /dev/shm", "no right to it", "no semaphores", "no more processes"],
-)
-def test_without_worker_processes_one_process_does_all(tmp_path, pairs, tree, monkeypatch, place, error):
-    from multiprocessing import context, process
-
+def test_a_subject_whose_process_dies_is_refused_and_is_made_by_the_next_run(
+    tmp_path, pairs, tree, monkeypatch
+):
     prepare(pairs, tmp_path / "whole")
-
-    def refuse(*_args, **_kwargs):
-        raise error
-
-    if place == "pool":
-        monkeypatch.setattr(context.BaseContext, "Lock", refuse)
-    else:
-        monkeypatch.setattr(process.BaseProcess, "start", refuse)
-    done = prepare(pairs, tmp_path / "ds", workers=2)
-    assert done.alone
+    monkeypatch.setattr("hilum.datasets.prepare.make_subject", dying_subject)
+    done = prepare(pairs, tmp_path / "ds", jobs=2)
+    assert (done.made, [one.id for one in done.refused]) == ((0, 2), [1])
+    assert done.refused[0].error.exit_code == 7
+    assert not list((tmp_path / "ds").rglob(".hilum-*"))
+    monkeypatch.undo()
+    assert prepare(pairs, tmp_path / "ds").made == (1,)
     assert tree(tmp_path / "ds") == tree(tmp_path / "whole")
-
-
-def test_a_fallback_to_one_process_is_reported(tmp_path, pairs, monkeypatch, capsys):
-    from multiprocessing import context
-
-    from hilum.cli.app import run
-
-    def refuse(*_):
-        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
-
-    monkeypatch.setattr(context.BaseContext, "Lock", refuse)
-    assert run(["prepare", str(pairs), "-o", str(tmp_path / "ds"), "--workers", "2", "--json"]) == 0
-    streams = capsys.readouterr()
-    assert "so one did all the work" in streams.err
-    assert json.loads(streams.out)["subjects"] == 3
 
 
 _KILLED_AT = """
@@ -205,7 +178,7 @@ def test_no_hidden_file_of_a_killed_run_stays_in_or_beside_the_dataset(tmp_path,
 
 
 _RUN = "import sys; from hilum.datasets.prepare import prepare\n" + (
-    "if __name__ == '__main__': prepare(sys.argv[1], sys.argv[2], workers=2)\n"
+    "if __name__ == '__main__': prepare(sys.argv[1], sys.argv[2], jobs=2)\n"
 )
 
 

@@ -144,7 +144,7 @@ def test_changes_of_a_mask_are_printed(tmp_path, write_pair, capsys):
 
     other_grid(tmp_path / "in", write_pair)
     arguments = ["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "ds"), "--resample-masks"]
-    assert run([*arguments, "--workers", "1"]) == 0
+    assert run([*arguments, "--jobs", "1"]) == 0
     said = capsys.readouterr().out
     assert "mask_resampled: subject 0: The mask was resampled from 12 x 9 x 12 voxels" in said
     assert "mL became" in said
@@ -217,7 +217,7 @@ def test_folders_of_others_are_not_touched(tmp_path, pairs):
         ({"plane": "oblique"}, "plane is"),
         ({"spacing": "1"}, "spacing is"),
         ({"spacing": (0, 1)}, "between"),
-        ({"workers": 0}, "workers is"),
+        ({"jobs": 0}, "jobs is"),
     ],
 )
 def test_arguments(tmp_path, pairs, arguments, words):
@@ -228,5 +228,5 @@ def test_arguments(tmp_path, pairs, arguments, words):
 
 def test_errors_reach_the_parent_from_another_process(tmp_path, pairs, write_pair):
     write_pair(pairs, "clara", 5, change=values((1, 9)))
-    done = prepare(pairs, tmp_path / "ds", workers=2)
+    done = prepare(pairs, tmp_path / "ds", jobs=2)
     assert "labels='9=right'" in done.refused[0].error.hint

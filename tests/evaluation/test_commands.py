@@ -17,7 +17,7 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.evaluation import Evaluation
 from hilum.evaluation.result import Stored
-from hilum.io import write_labels
+from hilum.io import write_labels, write_map
 from hilum.report.page import POLICY
 from support.cards import slice_card, volume_card
 
@@ -67,7 +67,7 @@ def test_masks_against_masks(hilum_cli, masks, capsys):
     assert sorted(p.name for p in out.iterdir()) == names
     assert json.loads((out / "run.json").read_text())["files"] == names
     cases = rows(out / "cases.csv")
-    dice = next(r for r in cases if (r["side"], r["metric"]) == ("left_lung", "dice"))
+    dice = next(r for r in cases if (r["region"], r["metric"]) == ("left_lung", "dice"))
     assert float(dice["value"]) == pytest.approx(5 / 6)
     assert all(r["value"] or r["reason"] for r in cases)
     assert "nan" not in (out / "cases.csv").read_text().lower()
@@ -122,8 +122,8 @@ def test_run_on_a_part_of_a_data_set(hilum_cli, make_dataset, make_run):
     found = json.loads((run / "evaluation" / "evaluation.json").read_text())
     assert [case["case"] for case in found["cases"]] == ["2", "3"]
     assert found["source"]["part"] == "test"
-    assert found["cases"][0]["sides"]["lungs"]["dice"]["value"] == 1
-    assert found["cases"][0]["sides"]["lungs"]["volume_error"]["value"] == 0
+    assert found["cases"][0]["regions"]["lungs"]["dice"]["value"] == 1
+    assert found["cases"][0]["regions"]["lungs"]["volume_error"]["value"] == 0
     assert hilum_cli("evaluate", run, data, "--part", "all", "-o", run.parent / "all") == 0
     assert len(json.loads((run.parent / "all" / "evaluation.json").read_text())["cases"]) == 4
 
@@ -134,14 +134,14 @@ def test_slices_with_spacing_are_volumes_others_stand_alone(hilum_cli, make_data
     assert hilum_cli("evaluate", run, volumes) == 0
     found = json.loads((run / "evaluation" / "evaluation.json").read_text())
     assert [case["case"] for case in found["cases"]] == ["2", "3"]
-    assert found["cases"][0]["sides"]["lungs"]["hd95"]["unit"] == "mm"
+    assert found["cases"][0]["regions"]["lungs"]["hd95"]["unit"] == "mm"
     loose = make_dataset("loose", slices=5, spacing=None, slice_mm=None)
     other = make_run("other", loose, extra=1)
     assert hilum_cli("evaluate", other, loose) == 0
     found = json.loads((other / "evaluation" / "evaluation.json").read_text())
     assert [case["case"] for case in found["cases"]] == [f"{s}_{n}" for s in (2, 3) for n in range(5)]
     assert {case["subject"] for case in found["cases"]} == {"2", "3"}
-    assert found["cases"][0]["sides"]["lungs"]["hd95"]["unit"] == "px"
+    assert found["cases"][0]["regions"]["lungs"]["hd95"]["unit"] == "px"
     assert found["summary"][0]["subjects"] == 2
 
 
@@ -235,7 +235,7 @@ def test_compare_folders_of_evaluate(hilum_cli, masks):
         assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "ref.nii.gz", "-o", masks / name) == 0
     assert hilum_cli("compare", masks / "one", masks / "two", "-o", masks / "out") == 0
     tests = rows(masks / "out" / "tests.csv")
-    assert {t["side"] for t in tests} == {"lungs", "right_lung", "left_lung"}
+    assert {t["region"] for t in tests} == {"lungs", "right_lung", "left_lung"}
     assert all(t["p"] == "" and t["reason"] for t in tests)
     models = rows(masks / "out" / "models.csv")
     assert "not the network" in models[0]["reason"]
@@ -274,3 +274,101 @@ def test_a_network_that_finds_nothing_and_a_slice_without_lung(hilum_cli, make_d
     assert dice["blind", "3"] == ("0.0", "")
     assert dice["good", "3"] == ("1.0", "")
     assert "nan" not in (tmp_path / "out" / "summary.csv").read_text().lower()
+
+
+def test_airways_by_the_program(hilum_cli, tmp_path, capsys):
+    scan = Volume(np.zeros((20, 20, 30), np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    tree = np.zeros(scan.shape, np.uint8)
+    tree[8:11, 8:11, 2:28] = 1
+    for name in ("a", "b"):
+        for folder, length in (("pred", 20), ("ref", 28)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            part = tree.copy()
+            part[:, :, length:] = 0
+            write_map(tmp_path / folder / f"{name}_airways.nii.gz", part, scan, "airways")
+    write_map(tmp_path / "pred" / "c_airways.nii.gz", 7 * tree, scan, "airways")
+    write_map(tmp_path / "ref" / "c_airways.nii.gz", tree, scan, "airways")
+    out = tmp_path / "out"
+    code = hilum_cli("evaluate", tmp_path / "pred", tmp_path / "ref", "--task", "airways", "-o", out)
+    said = capsys.readouterr()
+    assert code == 3
+    assert "error: c: " in said.err
+    assert "--labels 7=airway_lumen" in said.err
+    assert "2 cases, 1 failed" in said.out
+    assert "Tree length detected" in said.out
+    assert [row["case"] for row in rows(out / "failed.csv")] == ["c"]
+    assert {row["region"] for row in rows(out / "cases.csv")} >= {"airways", "airways_from_2_mm"}
+    html = (out / "report.html").read_text()
+    assert "from the front" in html
+    assert "c_airways.nii.gz holds values" in html
+    assert hilum_cli("compare", out, out) == 2  # one evaluation twice
+    assert hilum_cli("evaluate", tmp_path / "pred", tmp_path / "ref", "--task", "heart", "-o", out) == 2
+
+
+def test_two_evaluations_of_airways_are_compared(hilum_cli, tmp_path, capsys):
+    scan = Volume(np.zeros((20, 20, 30), np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    tree = np.zeros(scan.shape, np.uint8)
+    tree[8:11, 8:11, 2:28] = 1
+    for folder, length in (("ref", 28), ("one", 26), ("two", 12)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            part = tree.copy()
+            part[:, :, length:] = 0
+            write_map(tmp_path / folder / f"{name}.nii.gz", part, scan, "airways")
+    for folder in ("one", "two"):
+        arguments = (
+            tmp_path / folder,
+            tmp_path / "ref",
+            "--task",
+            "airways",
+            "-o",
+            tmp_path / f"{folder}-out",
+        )
+        assert hilum_cli("evaluate", *arguments) == 0
+    assert hilum_cli("compare", tmp_path / "one-out", tmp_path / "two-out", "-o", tmp_path / "cmp") == 0
+    assert "clDice, one-out - two-out: +" in capsys.readouterr().out
+    tests = rows(tmp_path / "cmp" / "tests.csv")
+    assert {"td", "bd"} <= {row["metric"] for row in tests}
+    assert "branches" not in {row["metric"] for row in tests}  # a size is neither better nor worse
+    assert "Tree length detected" in (tmp_path / "cmp" / "report.html").read_text()
+
+
+def test_several_processes_give_the_same_bytes(hilum_cli, tmp_path):
+    scan = Volume(np.zeros((16, 16, 8), np.int16), np.diag([1.0, 1.0, 2.0, 1.0]))
+    mask = np.zeros(scan.shape, np.uint8)
+    mask[3:8, 3:13, 1:7] = 3
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        for name, shift in (("a", 1), ("b", 2), ("c", 1)):
+            moved = np.roll(mask, shift if folder == "pred" else 0, 0)
+            write_map(tmp_path / folder / f"{name}.nii.gz", moved, scan, "injury")
+    for jobs in ("1", "2"):
+        arguments = (tmp_path / "pred", tmp_path / "ref", "--task", "injury", "-o", tmp_path / jobs)
+        assert hilum_cli("evaluate", *arguments, "--jobs", jobs) == 0
+    for file in (tmp_path / "1").iterdir():
+        assert file.read_bytes() == (tmp_path / "2" / file.name).read_bytes()
+    assert (
+        hilum_cli("evaluate", tmp_path / "pred", tmp_path / "ref", "-o", tmp_path / "x", "--jobs", "0") == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: data.update(task="heart"), "should be one of lungs"),
+        (lambda data: data["cases"][0]["regions"].pop("lungs"), "metrics of lungs"),
+        (lambda data: data["cases"][0]["regions"]["lungs"].pop("dice"), "metrics of lungs"),
+        (lambda data: data["cases"][0]["regions"]["lungs"].update(x={"value": 1, "unit": ""}), "knows"),
+    ],
+)
+def test_an_evaluation_that_was_changed_by_hand_is_refused(hilum_cli, masks, capsys, change, said):
+    for name in ("one", "two"):
+        assert hilum_cli("evaluate", masks / "pred.nii.gz", masks / "ref.nii.gz", "-o", masks / name) == 0
+    file = masks / "two" / "evaluation.json"
+    data = json.loads(file.read_text())
+    change(data)
+    file.write_text(json.dumps(data))
+    assert hilum_cli("compare", masks / "one", masks / "two", "-o", masks / "out") == 3
+    error = capsys.readouterr().err
+    assert "evaluation.json in two" in error
+    assert said in error

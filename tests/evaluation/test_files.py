@@ -8,7 +8,8 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import Side
 from hilum.core.volume import Volume
 from hilum.evaluation import evaluate_masks
-from hilum.evaluation.files import load_case, match
+from hilum.evaluation.files import match
+from hilum.evaluation.loading import load_case
 from hilum.evaluation.worst_cases import worst_slice
 from hilum.io import write_hu_tiff, write_labels, write_map, write_volume
 
@@ -74,6 +75,19 @@ def test_what_segment_writes_is_found(tmp_path):
     assert [files.name for files in match(tmp_path / "out", tmp_path / "ref")] == ["a", "b"]
 
 
+def test_masks_of_other_tasks_beside_a_scan_are_passed_over(tmp_path):
+    for name in ("a_ct", "a_lungs", "a_airways", "a_vessels", "a_lobes"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    for task in ("lungs", "airways", "vessels", "lobes"):
+        (found,) = match(tmp_path, tmp_path, tmp_path, task=task)
+        assert (found.name, found.reference.name, found.ct.name) == ("a", f"a_{task}.nii.gz", "a_ct.nii.gz")
+    (tmp_path / "out" / "a_ct").mkdir(parents=True)
+    (tmp_path / "out" / "a_ct" / "airways.nii.gz").touch()
+    assert match(tmp_path / "out", tmp_path, task="airways")[0].prediction.parent.name == "a_ct"
+    with pytest.raises(InputError, match="holds no masks of pleura"):
+        match(tmp_path, tmp_path / "out", task="pleura")
+
+
 def test_a_mask_without_partner_is_refused_or_left_out(folders):
     (folders / "ref" / "case1_lungs.nii.gz").unlink()
     with pytest.raises(InputError, match=r"1 prediction has no reference of the same name \(case1\)"):
@@ -107,7 +121,7 @@ def test_other_ways_to_go_wrong(folders, tmp_path):
 
 def test_values_are_right_and_sides_are_kept(folders):
     found = evaluate_masks(folders / "pred", folders / "ref", ct=folders / "ct")
-    assert found.sides == tuple(Side)
+    assert list(found.regions) == list(Side)
     case = found.cases[1].values
     assert case[Side.LUNGS]["dice"].value == pytest.approx(2 * 9 / 19)
     assert case[Side.RIGHT]["sensitivity"].value == pytest.approx(0.9)
@@ -243,7 +257,7 @@ def test_one_label_for_both_lungs_is_evaluated_by_sides_only_where_they_are_cert
     write_labels(tmp_path / "ref.nii.gz", LabelVolume.on_grid_of(scan, true), scan)
     write_labels(tmp_path / "one.nii.gz", LabelVolume.on_grid_of(scan, (true > 0).astype(np.uint8)), scan)
     files = tmp_path / "one.nii.gz", tmp_path / "ref.nii.gz"
-    assert evaluate_masks(*files).sides == (Side.LUNGS,)
+    assert list(evaluate_masks(*files).regions) == [Side.LUNGS]
     assert evaluate_masks(*files, labels="both").row("dice").mean == 1
     by_side = evaluate_masks(*files, sides="yes")
     assert [by_side.row("dice", side).mean for side in Side] == [1, 1, 1]
@@ -254,11 +268,25 @@ def test_one_label_for_both_lungs_is_evaluated_by_sides_only_where_they_are_cert
         evaluate_masks(*files, sides="yes")
 
 
-def test_one_bad_case_is_named(folders):
+def test_one_bad_case_costs_only_itself(folders):
     scan = volume()
+    whole = evaluate_masks(folders / "pred", folders / "ref")
+    assert not whole.failed
     (folders / "pred" / "case1.nrrd").unlink()
     write_map(folders / "pred" / "case1.nii.gz", 9 * lungs(scan), scan, "lungs")
-    with pytest.raises(InputError, match=r"^case1: "):
+    found = evaluate_masks(folders / "pred", folders / "ref")
+    assert [failure.case for failure in found.failed] == ["case1"]
+    assert found.failed[0].code == InputError.exit_code
+    assert "values other than" in found.failed[0].reason
+    assert [case.name for case in found.cases] == [c.name for c in whole.cases if c.name != "case1"]
+
+
+def test_if_every_case_fails_there_is_no_evaluation(folders):
+    scan = volume()
+    for file in sorted((folders / "pred").iterdir()):
+        file.unlink()
+        write_map(folders / "pred" / f"{file.name.split('.')[0]}.nii.gz", 9 * lungs(scan), scan, "lungs")
+    with pytest.raises(InputError, match=r"None of the \d cases could be evaluated. case0: "):
         evaluate_masks(folders / "pred", folders / "ref")
 
 

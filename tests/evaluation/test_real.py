@@ -19,7 +19,7 @@ def test_classic_on_whole_chests(tmp_path):
         write_labels(tmp_path / f"{name}.nii.gz", Classic()(scan).labels, scan)
     found = evaluate_masks(tmp_path, data, ct=data, matched_only=True)
     assert [case.name for case in found.cases] == list(CASES)
-    assert found.sides == (Side.LUNGS,)  # the reference has no sides
+    assert list(found.regions) == [Side.LUNGS]  # the reference has no sides
     assert found.row("dice").worst > 0.96
     assert found.row("hd95").unit == "mm"
     assert found.row("mass_error_percent").unknown == 0

@@ -95,6 +95,27 @@ def test_a_batch_that_loses_a_machine_ends_with_the_bytes_of_one_without_ray(two
     assert all(outcome.before for outcome in again)
 
 
+def test_scans_and_results_at_urls_need_no_folder_that_all_machines_see(two_machines, tmp_path, monkeypatch):
+    cluster, second = two_machines
+    chest = build_chest(spacing=(6.0, 6.0, 8.0)).volume
+    for number in range(12):
+        hu = chest.hu + chest.hu.dtype.type(number)
+        write_volume(tmp_path / "in" / f"s{number:02d}.nii.gz", hilum.Volume(hu, chest.affine))
+    quick = {"model": "classic", "report": False}
+    url = f"file://{tmp_path.as_posix()}"
+    for outcome in hilum.run_batch(tmp_path / "in", tmp_path / "here", **quick):
+        assert outcome.error is None
+    monkeypatch.setattr("hilum.executors.ray.Path.cwd", lambda: tmp_path / "of this machine alone")
+    batch = hilum.run_batch(f"{url}/in", f"{url}/away", on="ray", jobs=2, **quick)
+    for count, outcome in enumerate(batch, 1):
+        assert outcome.error is None
+        if count == 3:
+            cluster.remove_node(second, allow_graceful=False)
+    assert (batch.counts.ended, batch.counts.failed) == (12, 0)
+    assert bytes_below(tmp_path / "away") == bytes_below(tmp_path / "here")
+    assert not list((tmp_path / "away").rglob(".hilum-*"))
+
+
 def bytes_below(folder: Path) -> dict[str, bytes]:
     """Return the masks and measures of all scans; run.json and the tables hold times."""
     files = [file for file in folder.glob("s*/*") if file.name != "run.json"]

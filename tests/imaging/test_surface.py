@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from hilum.imaging.morphology import distance_to
-from hilum.imaging.surface import element_areas, surface_distances
+from hilum.imaging.surface import element_areas, interface_distances, surface_distances
 
 
 def test_half_space_has_the_area_of_a_voxel_face():
@@ -212,3 +212,28 @@ def test_agrees_with_monai(shape, spacing):
         metrics.compute_hausdorff_distance(p, r, include_background=True, percentile=95, spacing=spacing)
     )
     assert ours.hausdorff(95) == pytest.approx(voxel, abs=1.5 * max(spacing))
+
+
+def _halves(at, shape=(12, 10, 9), size=8):
+    """Two boxes that meet between the planes ``at - 1`` and ``at``, with background round them."""
+    lower, upper = np.zeros(shape, bool), np.zeros(shape, bool)
+    lower[2:at, 2:size, 2:7], upper[at:10, 2:size, 2:7] = True, True
+    return lower, upper
+
+
+def test_an_interface_is_where_two_structures_meet_and_not_their_border_with_the_background():
+    wide = interface_distances(_halves(6, size=8), _halves(7, size=8), (2.0, 1.0, 1.0))
+    assert wide is not None
+    assert wide.average() == pytest.approx(2.0)
+    # Another outer border beside the same interface is no distance along it but at its edge.
+    narrow = interface_distances(_halves(6, size=7), _halves(6, size=8), (2.0, 1.0, 1.0))
+    assert narrow is not None
+    assert narrow.to_reference.max() == 0
+    assert narrow.hausdorff(50) == 0
+
+
+def test_structures_that_do_not_meet_have_no_interface():
+    lower, upper = _halves(6)
+    apart = np.roll(upper, 2, 0)
+    assert interface_distances((lower, apart), (lower, upper), (1.0, 1.0, 1.0)) is None
+    assert interface_distances((lower, upper), (lower, np.zeros_like(upper)), (1.0, 1.0, 1.0)) is None

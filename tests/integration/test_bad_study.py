@@ -90,7 +90,7 @@ def test_pairs_that_cannot_be_used(name: str, tmp_path: Path, capsys: Any) -> No
     case = PAIRS[name]
     case.make(tmp_path / "in")
     before = sorted(tmp_path.rglob("*"))
-    code = run(["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "dataset"), "--workers", "1", "-q"])
+    code = run(["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "dataset"), "--jobs", "1", "-q"])
     streams = capsys.readouterr()
     assert code == case.code, streams.err
     one_sentence(streams.err)
@@ -104,7 +104,7 @@ def test_one_bad_pair_among_good_ones(tmp_path: Path, capsys: Any) -> None:
     pair(tmp_path / "in", "good", 1)
     pair(tmp_path / "in", "lonely", 2)
     (tmp_path / "in" / "lonely_lungs.nii.gz").unlink()
-    code = run(["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "dataset"), "--workers", "1", "-q"])
+    code = run(["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "dataset"), "--jobs", "1", "-q"])
     said = capsys.readouterr().err
     assert code == 3
     one_sentence(said)
@@ -119,7 +119,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(5):
         pair(folder / "in", f"s{seed}", seed)
     command = ["prepare", str(folder / "in"), "-o", str(folder / "dataset"), "--plane", "axial"]
-    assert run([*command, "--workers", "1", "-q"]) == 0
+    assert run([*command, "--jobs", "1", "-q"]) == 0
     return folder / "dataset"
 
 
@@ -156,7 +156,7 @@ def test_configurations_that_are_wrong(
 def test_a_data_set_of_one_subject(tmp_path: Path, capsys: Any) -> None:
     pytest.importorskip("lightning")
     pair(tmp_path / "in", "only", 0)
-    run(["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "dataset"), "--workers", "1", "-q"])
+    run(["prepare", str(tmp_path / "in"), "-o", str(tmp_path / "dataset"), "--jobs", "1", "-q"])
     assert train(tmp_path / "dataset", tmp_path / "run") == 2
     said = capsys.readouterr().err
     one_sentence(said)

@@ -23,7 +23,7 @@ pytestmark = [
 
 _SEGMENT = ["segment", "{case}", "-o", "{out}", "--model", "classic", "-q"]
 _TRAIN = ["train", "{case}", "-o", "{out}", "--model", "unet", "--config", "{case}", "-q"]
-_PREPARE = ["prepare", "{case}", "-o", "{out}", "--workers", "1", "-q"]
+_PREPARE = ["prepare", "{case}", "-o", "{out}", "--jobs", "1", "-q"]
 #: Name, command line, exit code. An image may also be read, and then not be a chest.
 COMMANDS: dict[str, tuple[str, list[str], set[int]]] = {
     "CSV field of 200 kB": ("bigfield.csv", _PREPARE, {3}),

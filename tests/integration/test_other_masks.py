@@ -69,7 +69,7 @@ def test_evaluate_maps_prediction_and_reference_apart(files, capsys):
     ):
         assert run(["evaluate", *arguments, "--json", "-q"]) == 0
         rows = json.loads(capsys.readouterr().out)["summary"]
-        dice = {row["side"]: row["mean"] for row in rows if row["metric"] == "dice"}
+        dice = {row["region"]: row["mean"] for row in rows if row["metric"] == "dice"}
         assert dice == {"lungs": 1, "right_lung": 1, "left_lung": 1}
     assert run(["evaluate", lungs, total, "--ref-labels", "5=0,10=0,12=0,14=0", "--json"]) == 3
     assert "none is lung" in capsys.readouterr().err

@@ -153,7 +153,7 @@ def test_processes_of_prepare_end_with_it_silently(number, tmp_path, temporary):
             chest.volume,
         )
     out = tmp_path / "place" / "out"
-    process = start(["prepare", str(tmp_path / "pairs"), "-o", str(out), "--workers", "2"], temporary)
+    process = start(["prepare", str(tmp_path / "pairs"), "-o", str(out), "--jobs", "2"], temporary)
     until(lambda: list(out.glob(".hilum-*.part")))
     os.killpg(process.pid, number)
     said_at_the_end(process, number)

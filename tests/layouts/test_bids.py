@@ -26,6 +26,7 @@ from hilum.io.nifti_names import label_names
 from hilum.layouts.bids import BidsLayout
 from hilum.layouts.bids_files import MEASURES_COLUMNS
 from hilum.results import COLUMNS, read_measures
+from hilum.tables import write_tables
 from support.plain_chest import build_chest
 
 FAST = {"model": "classic", "layout": "bids"}
@@ -315,6 +316,7 @@ def test_the_private_tables_name_scans_by_their_entities_for_their_owner_only(
         assert [line.split(",")[0] for line in (root / name).read_text().splitlines()[1:]] == scans
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes_as_one(
     done: tuple[Path, list[hilum.Outcome]], tmp_path: Path
 ) -> None:
@@ -375,11 +377,25 @@ def test_what_a_killed_run_staged_goes_and_what_it_moved_is_moved_to_the_end(sma
     assert {name: (root / name).read_bytes() for name in files_below(root)} == before
 
 
-def test_a_derivative_has_no_table_of_all_scans(small: Path) -> None:
-    batch = hilum.run_batch(small, None, **FAST)
-    with pytest.raises(UsageError, match="no table of all scans"):
-        batch.to_frame()
-    assert batch.counts.measured == 0
+def test_the_table_of_a_derivative_has_a_row_a_scan_and_links_to_the_reports(
+    done: tuple[Path, list[hilum.Outcome]], tmp_path: Path
+) -> None:
+    root = done[0] / "derivatives" / "hilum"
+    table = write_tables(tmp_path / "tables", root)
+    assert table.column("scan") == STEMS
+    assert [failure.scan for failure in table.failures] == ["sub-03"]
+    alone = read_measures(root / "sub-01" / "ct" / "sub-01_desc-hilum_result.json")
+    assert table.column("lungs_volume_ml")[0] == alone.tasks["lungs"].regions["lungs"]["volume"].value
+    for place in table.places:
+        assert (place.path / f"{place.before}report.html").is_file()
+    page = (tmp_path / "tables" / "index.html").read_text()
+    assert '"before":["sub-01_desc-hilum_"' in page
+
+
+def test_a_batch_of_a_dataset_gives_its_table_as_a_frame(small: Path) -> None:
+    pytest.importorskip("pandas")
+    frame = hilum.run_batch(small, None, **FAST).to_frame()
+    assert list(frame["scan"]) == ["sub-01"]
 
 
 def test_parts_together_give_what_the_whole_gives(small: Path, tmp_path: Path) -> None:

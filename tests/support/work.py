@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import TYPE_CHECKING
 
-from hilum.batch import Job, Outcome, segment_job
 from hilum.core.cores import thread_count
 from hilum.core.errors import InputError
+
+if TYPE_CHECKING:
+    from hilum.batch import Job, Outcome
+    from hilum.datasets import job as subjects
 
 _LONG_S = 600.0
 _NAP_S = 0.5
@@ -62,6 +66,8 @@ def measured(number: int) -> dict[str, float]:
 
 def badly(job: Job) -> Outcome:
     """Segment a scan, unless its name says what shall happen instead."""
+    from hilum.batch import segment_job  # here, since processes that need it not take seconds to load it
+
     name = job.source.name.split("-")[0]
     if name in ("hang", "grow", "crash"):
         do(name)
@@ -70,5 +76,16 @@ def badly(job: Job) -> Outcome:
 
 def slowly(job: Job) -> Outcome:
     """Segment a scan after a nap, so that a machine can be lost meanwhile."""
+    from hilum.batch import segment_job
+
     time.sleep(_NAP_S)
     return segment_job(job)
+
+
+def dying_subject(job: subjects.Job) -> subjects.Outcome:
+    """Prepare a subject, but be killed by the second one."""
+    from hilum.datasets.subject import make_subject
+
+    if job.id == 1:
+        do("killed")
+    return make_subject(job)

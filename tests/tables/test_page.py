@@ -16,6 +16,7 @@ import pytest
 
 from hilum.tables import write_tables
 from hilum.tables.columns import Column, Kind
+from hilum.tables.folders import ScanFolder
 from hilum.tables.page import render_index
 from hilum.tables.scans import FoundFlag, ScanTable
 
@@ -72,7 +73,8 @@ def many(count: int) -> ScanTable:
         for n, name in enumerate(names)
     )
     flags = tuple(FoundFlag(name, "warning", "thick_slices", (), "Thick.") for name in names[::3])
-    return ScanTable(columns, rows, tuple(Path("/results") / name for name in names), flags)
+    places = tuple(ScanFolder(name, Path("/results") / name, "results") for name in names)
+    return ScanTable(columns, rows, places, flags)
 
 
 def saved(table: ScanTable, folder: Path) -> Path:
@@ -202,7 +204,7 @@ document.querySelector("#hist .bar").dispatchEvent(new MouseEvent("click")); out
 def test_search_finds_words_in_names_and_texts_and_unknown_values_come_last(tmp_path):
     table = many(5)
     first = (*table.rows[0][:-1], None)
-    table = ScanTable(table.columns, (first, *table.rows[1:]), table.folders, table.flags)
+    table = ScanTable(table.columns, (first, *table.rows[1:]), table.places, table.flags)
     out = outcome(
         saved(table, tmp_path),
         tmp_path / "profile",

@@ -105,9 +105,14 @@ def test_two_networks_that_were_not_calibrated_together_tell_no_confidence(
     assert np.array_equal(own.labels.data, other.labels.data)
 
 
-def test_a_changed_card_is_read_again(chest: Phantom, tmp_path: Path) -> None:
-    folder = copied("lungs", tmp_path / "net")
-    assert load_model(str(folder)).info.version == "run-7"
+@pytest.mark.parametrize("kind", ["lungs", "lungs-slices"])
+def test_a_model_is_opened_once_for_many_scans_and_again_when_its_card_has_changed(
+    kind: str, tmp_path: Path
+) -> None:
+    folder = copied(kind, tmp_path / "net")
+    first = load_model(str(folder))
+    assert first.info.version == "run-7"
+    assert load_model(str(folder)) is first
     card = json.loads((folder / "card.json").read_text("utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "version": "run-8"}))
     assert load_model(str(folder)).info.version == "run-8"

@@ -138,7 +138,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Volume(hu, affine),
         )
     command = ["prepare", str(folder / "in"), "-o", str(folder / "dataset"), "--plane", "axial"]
-    assert run([*command, "--workers", "1", "-q"]) == 0
+    assert run([*command, "--jobs", "1", "-q"]) == 0
     return folder / "dataset"
 
 

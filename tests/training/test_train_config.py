@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hilum.core.errors import InputError, UsageError
-from hilum.datasets.processes import check_socket_paths
+from hilum.datasets.sockets import check_socket_paths
 from hilum.datasets.split import split_subjects
 from hilum.training.config import TrainConfig, load_config, to_toml
 

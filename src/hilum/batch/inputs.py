@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.sentences import Sentence
+from hilum.io.remote import is_url
 from hilum.io.sources import Input
 from hilum.io.text import read_rows, read_text
 
@@ -27,10 +28,10 @@ def read_inputs(inputs: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
     ``@list.txt`` is a text file with one path or pattern a line; empty lines and lines that begin with ``#``
     are skipped. A file that ends with ``.csv``, with or without ``@``, is a table with a column ``scan``; its
     further columns are kept with each scan. Its fields are separated by commas, semicolons or tabs. Paths are
-    relative to the folder of the list.
+    relative to the folder of the list; URLs, such as ``s3://bucket/ct.nii.gz``, stay as they are.
 
     Args:
-        inputs: Files, folders, zips, patterns, lists and tables; or one of them.
+        inputs: Files, folders, zips, patterns, URLs, lists and tables; or one of them.
 
     Raises:
         InputError: A list or table cannot be read; the message names the line.
@@ -39,6 +40,9 @@ def read_inputs(inputs: str | PathLike[str] | Sequence[str | PathLike[str]]) -> 
     given = [inputs] if isinstance(inputs, (str, PathLike)) else inputs
     out: list[Input] = []
     for text in (fspath(entry) for entry in given):
+        if is_url(text):
+            out.append(Input(text))
+            continue
         path = Path(text[1:] if text.startswith("@") and not os.path.lexists(text) else text)
         is_list = text != str(path) and text.startswith("@")
         if path.name.lower().endswith(".csv"):
@@ -105,6 +109,8 @@ def _row(path: Path, names: list[str], row: list[str], line: int) -> Input:
 
 
 def _entry(path: Path, text: str, line: int, covariates: tuple[tuple[str, str], ...] = ()) -> Input:
+    if is_url(text):
+        return Input(text, covariates, f"line {line} of {path.name}")
     folder = str(path.parent)
     if glob.has_magic(text) and not os.path.lexists(path.parent / text):
         folder = glob.escape(folder)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hilum.batch.keys import job_key
 from hilum.batch.ledger import Salt
-from hilum.core.errors import HilumError, InputError
+from hilum.batch.remote import RemoteResults
+from hilum.core.errors import HilumError, InputError, OutputError
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
+from hilum.io.remote import fetch_scan
 from hilum.io.sources import Source
+from hilum.io.temporary import temporary_folder
 from hilum.io.text import read_json
-from hilum.layouts.layout import Layout
+from hilum.layouts.layout import FolderLayout, Layout
 from hilum.pipeline import SegmentOptions, run
 from hilum.results import Format, measures_dict, summary_line
 
-__all__ = ["Job", "Outcome", "WriteOptions", "segment_job"]
+__all__ = ["Job", "Outcome", "WriteOptions", "segment_job", "segment_staged"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Job:
         resume: Leave it as it is where it was done before with the same key.
         moved_on: A former result in the folder is of the same path, so that a new content replaces it.
         noted: Whether the table of sources has it.
+        remote: Where its results go in the end, if that is a URL.
     """
 
     index: int
@@ -70,10 +74,13 @@ class Job:
     resume: bool = False
     moved_on: bool = False
     noted: bool = False
+    remote: RemoteResults | None = None
 
     @property
-    def folder(self) -> Path | None:
-        """Folder of its results; None where nothing is written."""
+    def folder(self) -> Path | str | None:
+        """Folder or URL of its results; None where nothing is written."""
+        if self.remote is not None:
+            return self.remote.address(self.source.name)
         return None if self.layout is None else self.layout.folder(self.source)
 
     def key(self) -> str:
@@ -99,7 +106,7 @@ class Outcome:
     Attributes:
         source: The scan.
         index: Its place in the list of all scans.
-        folder: Where the result is; None where nothing was written.
+        folder: Where the result is, a folder or a URL; None where nothing was written.
         error: Why it failed; None where it succeeded.
         before: Whether a former run had done it already.
         measures: Content of ``measures.json``; empty where it failed.
@@ -112,7 +119,7 @@ class Outcome:
 
     source: Source
     index: int = 0
-    folder: Path | None = None
+    folder: Path | str | None = None
     error: HilumError | None = None
     before: bool = False
     measures: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -177,6 +184,41 @@ def segment_job(job: Job, progress: Progress | None = None) -> Outcome:
     )
 
 
+def segment_staged(job: Job, progress: Progress | None = None) -> Outcome:
+    """Do the same for a scan at a URL or results that go to one, in a temporary folder.
+
+    Raises:
+        HilumError: As :func:`segment_job`, or the URL cannot be reached.
+    """
+    if job.source.error is not None:
+        raise job.source.error
+    with temporary_folder() as work:
+        source = job.source
+        if source.url:
+            (work / "scan").mkdir()
+            source = source.fetched_to(fetch_scan(source.url, work / "scan"))
+        if job.remote is None:
+            outcome = segment_job(replace(job, source=source), progress)
+        else:
+            layout = FolderLayout(work / "results")
+            job.remote.fetch(source.name, layout.root)
+            with _naming(job.remote.url, layout.root):
+                outcome = segment_job(replace(job, source=source, layout=layout), progress)
+            if not outcome.before:
+                job.remote.send(source.name, layout.root)
+    return replace(outcome, source=job.source)
+
+
+@contextmanager
+def _naming(url: str, folder: Path) -> Iterator[None]:
+    """Let errors of the output name the URL, not the temporary folder that stands for it."""
+    try:
+        yield
+    except OutputError as error:
+        said = str(error.message).replace(str(folder), url.rstrip("/"))
+        raise OutputError(said, error.hint) from error
+
+
 def _done_before(job: Job, layout: Layout, key: str) -> Outcome | None:
     """Return the outcome of a former run with the same key, if all its files are there."""
     folder = layout.folder(job.source)
@@ -192,10 +234,10 @@ def _done_before(job: Job, layout: Layout, key: str) -> Outcome | None:
     return Outcome(
         source=job.source,
         index=job.index,
-        folder=folder,
+        folder=job.folder,
         before=True,
         measures=measures,
-        summary=f"{job.source.name}: done before -> {folder}",
+        summary=f"{job.source.name}: done before -> {job.folder}",
         flags=tuple(_flags(manifest.get("quality"))),
         fingerprint=str(manifest.get("fingerprint", "")),
         series_uid=uid,

@@ -68,6 +68,14 @@ class Salt:
         key = self.own if self.out is None else _stored_salt(self.out)
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
+    def portable(self) -> Salt:
+        """Return it for processes that do not see the folder.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        return self if self.out is None else Salt(None, _stored_salt(self.out))
+
     def label(self, study_uid: str) -> str:
         """Name a study that shares its folder with another one."""
         return f"study-{self.hash(study_uid)[:_SHORT]}"
@@ -133,7 +141,7 @@ class Ledger:
         named = list(sources)
         if not self._code_ids:
             return named
-        keys = [_text(source.path) + (f"#{source.study_uid}" if source.study_uid else "") for source in named]
+        keys = [_text(source) + (f"#{source.study_uid}" if source.study_uid else "") for source in named]
         if self._out is not None and not all(key in self._numbers for key in keys):
             self._numbers = assign(self._out.with_name(f"{self._out.name}.subjects.json"), keys)
         for key in keys:
@@ -152,11 +160,11 @@ class Ledger:
         row = self._known.get(source.name, ("",) * len(SOURCE_COLUMNS))
         if source.coded:  # a path keeps its number
             return source.name in self._known
-        return row[1:3] == (_text(source.path), source.study_uid)
+        return row[1:3] == (_text(source), source.study_uid)
 
     def done(self, source: Source, *, series_uid: str, fingerprint: str) -> None:
         """Note a scan that was measured."""
-        known = () if source.coded else (_text(source.path), source.study_uid, series_uid)
+        known = () if source.coded else (_text(source), source.study_uid, series_uid)
         self._sources[source.name] = (source.name, *(known or ("", "", "")), fingerprint)
         self._end(source)
 
@@ -169,7 +177,7 @@ class Ledger:
         """Note a scan that failed, and why."""
         words = UNNAMED if source.coded else NEUTRAL
         message, hint = (_one_line(worded(text, words)) for text in (error.message, error.hint))
-        path = "" if source.coded else _text(source.path)
+        path = "" if source.coded else _text(source)
         self._failed[source.name] = (source.name, str(error.exit_code), message, hint, path)
         self._end(source)
 
@@ -298,9 +306,9 @@ def _in_order(table: Table) -> list[tuple[str, ...]]:
     return sorted(table.values(), key=lambda row: natural_key(row[0]))
 
 
-def _text(path: Path) -> str:
-    """Write a path whole; bytes that are not UTF-8 are escaped."""
-    return os.fsencode(absolute(path)).decode("utf-8", "backslashreplace")
+def _text(source: Source) -> str:
+    """Write the URL or the whole path of a source; bytes that are not UTF-8 are escaped."""
+    return source.url or os.fsencode(absolute(source.path)).decode("utf-8", "backslashreplace")
 
 
 def _one_line(text: str) -> str:

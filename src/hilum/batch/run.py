@@ -12,17 +12,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from hilum.batch.inputs import read_inputs
-from hilum.batch.jobs import Job, Outcome, WriteOptions, segment_job
+from hilum.batch.jobs import Job, Outcome, WriteOptions, segment_job, segment_staged
 from hilum.batch.keys import versions
 from hilum.batch.ledger import Ledger
+from hilum.batch.remote import RemoteResults
 from hilum.batch.spread import Spread, choose_executor, parse_jobs, parse_part
 from hilum.core.errors import HilumError, UsageError
 from hilum.core.segmentation import Progress
 from hilum.executors import Ended, Executor, Here, Limits
+from hilum.io.remote import is_url
+from hilum.io.remote_sources import find_remote_scans
 from hilum.io.sources import Scans, Source, find_scans, only
-from hilum.io.temporary import sweep
-from hilum.layouts.choose import FOLDERS, choose_layout
-from hilum.layouts.layout import Layout
+from hilum.io.temporary import sweep, temporary_folder
+from hilum.layouts.choose import FOLDERS, choose_layout, choose_remote
+from hilum.layouts.layout import FolderLayout, Layout
 from hilum.pipeline import SegmentOptions
 from hilum.results import Format
 from hilum.tables import read_results, write_tables
@@ -69,12 +72,13 @@ class Batch(Iterator[Outcome]):
 
     Attributes:
         counts: How far it is.
-        out: Folder of the results; None where nothing is written.
+        out: Folder or URL of the results; None where nothing is written.
     """
 
     def __init__(self, plan: _Plan) -> None:
-        self.counts, self.out = Counts(), plan.out
-        self._layout = plan.layout
+        self.counts = Counts()
+        self.out = plan.remote.url if plan.remote is not None else plan.out
+        self._remote = plan.remote
         self._steps = _steps(plan, self.counts)
 
     def __next__(self) -> Outcome:
@@ -96,18 +100,16 @@ class Batch(Iterator[Outcome]):
         """Do the scans that are left, and return the table of all results in the folder, one row a scan.
 
         Raises:
-            UsageError: The results are not written to a folder, there is none, they are a BIDS
-                derivative, or pandas is not installed.
+            UsageError: The results are not written to a folder, there is none, or pandas is not installed.
             InputError: When it goes on: a list of scans cannot be read.
             OutputError: When it goes on: the tables cannot be written.
         """
-        if self._layout is None:
+        if self.out is None:
             raise UsageError("The results were not written, so there is no table.", "Give a folder for them.")
-        if not self._layout.has_tables:
-            raise UsageError("A BIDS derivative has no table of all scans.", "Read that of each scan.")
         for _ in self:
             pass
-        return read_results(self._layout.root).to_frame()
+        table = read_results(self.out) if self._remote is None else self._remote.read()
+        return table.to_frame()
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class _Plan:
 
     inputs: Sequence[str | PathLike[str]]
     layout: Layout | None
+    remote: RemoteResults | None
     options: SegmentOptions
     write: WriteOptions
     spread: Spread
@@ -166,10 +169,12 @@ def run_batch(
 
     Args:
         inputs: Files, folders, zips, patterns, ``@list.txt`` and tables with a column ``scan``; see
-            :func:`hilum.batch.read_inputs`.
+            :func:`hilum.batch.read_inputs`. Or URLs of these, such as ``s3://bucket/scans`` (extra
+            ``remote``), from which each scan is copied to a temporary folder.
         out: Folder for the results, with one folder per scan, the private tables ``sources.csv``,
             ``failed.csv`` and ``covariates.csv``, and the tables and the page of
-            :func:`hilum.tables.write_tables` where there are several scans; None writes nothing.
+            :func:`hilum.tables.write_tables` where there are several scans; None writes nothing. Or the URL
+            of such a folder, where each result appears when it is finished.
         layout: ``"bids"`` takes the CT scans of a BIDS dataset, whose folder is the only input, and writes a
             derivative of it to ``out``; without ``out`` to ``derivatives/hilum`` in the dataset.
         task: As in :func:`hilum.segment`.
@@ -201,6 +206,7 @@ def run_batch(
         An iterator of outcomes. A scan that fails does not stop the others.
 
     Raises:
+        MissingExtraError: A URL or a cluster needs a package that is not installed.
         UsageError: An argument is not allowed; or, when it is iterated, ``one`` is set and there are several.
         ModelError: The model is unknown or damaged.
         InputError: When it is iterated: a list of scans cannot be read.
@@ -223,12 +229,15 @@ def run_batch(
     kinds = tuple(dict.fromkeys(Format(kind) for kind in formats))
     memory = None if memory_limit is None else int(memory_limit * _GB)
     given = [inputs] if isinstance(inputs, (str, PathLike)) else list(inputs)
-    chosen = choose_layout(layout, given, out, series=series, formats=kinds, code_ids=code_ids)
+    remote = choose_remote(layout, given, out, code_ids=code_ids)
+    place = out if remote is None else None
+    chosen = choose_layout(layout, given, place, series=series, formats=kinds, code_ids=code_ids)
     root = None if chosen is None else chosen.root
     return Batch(
         _Plan(
             inputs=given,
             layout=chosen,
+            remote=None if remote is None else RemoteResults(remote),
             options=options,
             write=WriteOptions(kinds, report, overwrite, keep_uids, code_ids),
             spread=Spread(parse_jobs(jobs), Limits(time_limit, memory), on, device, root),
@@ -239,12 +248,26 @@ def run_batch(
             bars=progress,
             executor=executor,
             work=work,
-            versions={} if chosen is None else versions(options.model),
+            versions={} if chosen is None and remote is None else versions(options.model),
         )
     )
 
 
 def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
+    """Do the scans; where results go to a URL, with a temporary folder for their tables."""
+    if plan.remote is None:
+        yield from _steps_here(plan, counts)
+        return
+    with temporary_folder() as work:
+        folder = work / "results"
+        made_salt = plan.remote.fetch_tables(folder)
+        try:
+            yield from _steps_here(replace(plan, layout=FolderLayout(folder)), counts)
+        finally:
+            plan.remote.send_tables(folder, made_salt=made_salt)
+
+
+def _steps_here(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
     with Ledger(plan.out, code_ids=plan.write.code_ids) as ledger:
         layout = plan.layout
         find = partial(
@@ -252,6 +275,8 @@ def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
         )
         with plan.bars("looking for scans"):  # reads all headers below a folder before the first scan
             inputs = read_inputs(plan.inputs)
+            if any(is_url(entry.text) for entry in inputs):
+                find = partial(find_remote_scans, series=plan.options.series)
             scans = find(inputs, notify=plan.notify)
         if plan.one:
             quiet = find(inputs, notify=lambda sentence: None)
@@ -267,7 +292,13 @@ def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
         finally:
             if layout is not None:
                 layout.finish()
+            if (
+                plan.remote is not None and plan.out is not None
+            ):  # other parts may have written them meanwhile
+                plan.remote.fetch_tables(plan.out)
     if layout is not None and layout.has_tables and plan.part is None and counts.ended > 1:
+        if plan.remote is not None:
+            plan.remote.fetch_all(layout.root)
         write_tables(layout.root, notify=plan.notify)  # those of a part would lack the other parts
 
 
@@ -278,11 +309,13 @@ class _Run:
         self._plan, self._counts, self._ledger, self._scans = plan, counts, ledger, scans
         self._held: dict[int, Source] = {}
         self._made_out = plan.out is not None and not plan.out.exists()
+        self._staged = plan.remote is not None or any(source.url for source in scans.known)
         self._executor = plan.executor or choose_executor(plan.spread, scans.known, plan.notify)
 
     def outcomes(self) -> Iterator[Outcome]:
         here = isinstance(self._executor, Here)
-        work = self._plan.work or (partial(_shown, bars=self._plan.bars) if here else segment_job)
+        do = segment_staged if self._staged else segment_job
+        work = self._plan.work or (partial(_shown, bars=self._plan.bars, do=do) if here else do)
         running: dict[int, Job] = {}
         try:
             with (
@@ -312,7 +345,8 @@ class _Run:
                 options=plan.options,
                 write=plan.write,
                 layout=plan.layout,
-                salt=self._ledger.salt,
+                salt=self._ledger.salt if plan.remote is None else self._ledger.salt.portable(),
+                remote=plan.remote,
                 versions=plan.versions,
                 resume=plan.resume,
                 moved_on=plan.resume and self._ledger.knows_path(named),
@@ -347,12 +381,14 @@ class _Run:
             return
         with suppress(HilumError):
             layout.recover(job.source)
+            if job.remote is not None:
+                job.remote.recover(job.source.name)
         above = [place for place in layout.folder(job.source).parents if place.is_relative_to(layout.root)]
         for place in above if self._made_out else above[:-1]:
             with suppress(OSError):  # not empty
                 place.rmdir()
 
 
-def _shown(job: Job, bars: Bars) -> Outcome:
+def _shown(job: Job, bars: Bars, do: Callable[[Job, Progress | None], Outcome]) -> Outcome:
     with bars(job.source.name) as progress:
-        return segment_job(job, progress)
+        return do(job, progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hilum.core.errors import UsageError
 from hilum.core.sentences import Sentence
-from hilum.executors import Executor, Here, Limits, OnRay, Pool, parse_on, share_out
+from hilum.executors import Executor, Here, Limits, OnRay, Pool, parse_jobs, parse_on, share_out
 from hilum.io.sources import Source
 
 __all__ = ["Spread", "choose_executor", "parse_jobs", "parse_part"]
@@ -23,7 +23,7 @@ class Spread:
         limits: What each may take.
         on: As in :func:`hilum.run_batch`.
         device: As in :func:`hilum.segment`.
-        out: Folder of the results; None where nothing is written.
+        out: Folder of the results; None where nothing is written, or to a URL.
 
     Raises:
         MissingExtraError: Ray is asked for and not installed.
@@ -58,7 +58,13 @@ def choose_executor(spread: Spread, known: Sequence[Source], notify: Callable[[s
     most = None if any(source.path.suffix.lower() == ".zip" for source in known) else max(1, len(known))
     if spread.on is not None:
         return OnRay(
-            parse_on(spread.on), jobs=jobs, limits=spread.limits, most=most, shared=spread.out, notify=notify
+            parse_on(spread.on),
+            jobs=jobs,
+            limits=spread.limits,
+            most=most,
+            shared=spread.out,
+            anywhere=spread.out is None and all(source.url for source in known),
+            notify=notify,
         )
     share = share_out(jobs, spread.limits)
     if most is not None and most < share.jobs:
@@ -66,22 +72,6 @@ def choose_executor(spread: Spread, known: Sequence[Source], notify: Callable[[s
     if known:
         notify(share.described())
     return Pool(share)
-
-
-def parse_jobs(jobs: int | str) -> int | None:
-    """Read a number of jobs; None for ``auto``.
-
-    Raises:
-        UsageError: It is neither ``auto`` nor a number above 0.
-    """
-    text = str(jobs).strip()
-    if text == "auto":
-        return None
-    if not text.isdecimal() or not int(text):
-        raise UsageError(
-            Sentence("{option:jobs} is '{text}', expected a number above 0, or auto.", text=text)
-        )
-    return int(text)
 
 
 def parse_part(text: str) -> tuple[int, int]:

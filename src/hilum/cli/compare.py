@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SHOWN = ("dice", "hd95", "volume_error_percent", "mass_error_percent")
-
 
 def command(
     runs: Annotated[
@@ -56,21 +54,19 @@ def command(
 
 def _say(comparison: Comparison, *, quiet: bool, to_stderr: bool) -> None:
     width = max(len(model.name) for model in comparison.models)
+    view = evaluation.view_of(comparison.task)
     for model in comparison.models:
         evaluated = comparison.evaluations[model.name]
         parts = []
-        for id_ in _SHOWN:
-            row, metric = evaluated.row(id_), evaluation.METRICS[id_]
+        for id_ in view.compared:
+            row, metric = evaluated.row(id_, view.region), evaluated.metrics[id_]
             value = "unknown" if row.mean is None else f"{row.mean:.{metric.digits}f} {row.unit}".rstrip()
             parts.append(f"{metric.title.removesuffix(' %')} {value}")
         if model.speed is not None:
             parts.append(f"{model.speed.ms_slice:.1f} ms per slice")
         say(f"{model.name:<{width}}  {', '.join(parts)}", quiet=quiet, to_stderr=to_stderr)
     for test in comparison.tests:
-        if test.side == "lungs" and test.metric == "dice":
+        if (test.region, test.metric) == (view.region, view.metric):
             certain = "no test" if test.p_holm is None else f"corrected p {test.p_holm:.2g}"
-            say(
-                f"Dice, {test.first} - {test.second}: {test.difference:+.4f} ({certain})",
-                quiet=quiet,
-                to_stderr=to_stderr,
-            )
+            pair = f"{comparison.metrics[test.metric].title}, {test.first} - {test.second}"
+            say(f"{pair}: {test.difference:+.4f} ({certain})", quiet=quiet, to_stderr=to_stderr)

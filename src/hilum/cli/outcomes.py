@@ -21,12 +21,12 @@ def tell(outcome: Outcome, *, quiet: bool, to_stderr: bool) -> None:
         say_flags(outcome.flags, quiet=quiet, to_stderr=to_stderr)
 
 
-def tell_sum(counts: Counts, out: Path | None, *, quiet: bool, to_stderr: bool) -> None:
+def tell_sum(counts: Counts, out: Path | str | None, *, quiet: bool, to_stderr: bool) -> None:
     """Print how many scans were measured; to stderr, and even with ``--quiet``, if some failed."""
     before = f"{counts.before} were done before, " if counts.before else ""
     line = f"{counts.ended} scans: {counts.measured} measured, {before}{counts.failed} failed"
     if counts.failed and out is not None:
-        line += f" ({out / FAILED})"
+        line += f" ({out.rstrip('/')}/{FAILED})" if isinstance(out, str) else f" ({out / FAILED})"
     say(line, quiet=quiet and not counts.failed, to_stderr=to_stderr or bool(counts.failed))
 
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 import hilum
-from hilum import datasets
 from hilum.cli.console import print_error, progress_bar, say, say_json
 from hilum.cli.options import Json, Labels, Quiet
 
@@ -54,9 +53,12 @@ def command(
             help="JSON file that maps numbers to names of subjects.", show_default="OUT.subjects.json"
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes to use.", show_default="one per core")
-    ] = None,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            help="Subjects at a time, each in a process of its own: a number, or auto.", metavar="N|auto"
+        ),
+    ] = "auto",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -82,7 +84,7 @@ def command(
             labels=labels,
             resample_masks=resample_masks,
             subjects=subjects,
-            workers=workers or datasets.default_workers(),
+            jobs=jobs,
             progress=progress,
         )
     code = 0
@@ -102,12 +104,6 @@ def command(
             "refused": [{"id": r.id, "reason": r.error.message} for r in done.refused],
         }
         say_json(report)
-    if done.alone:
-        say(
-            "This system does not allow several processes, so one did all the work.",
-            quiet=quiet,
-            to_stderr=True,
-        )
     kept = f" ({len(done.kept)} were there already)" if done.kept else ""
     plural = "s" if done.subjects != 1 else ""
     what = "volumes" if volumes else "slices"

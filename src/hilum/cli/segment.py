@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,13 +30,19 @@ def command(
         typer.Argument(
             metavar="INPUT",
             help="NIfTI, NRRD, MHA/MHD, HU TIFF or DICOM file; folder of any depth; zip; a pattern such as "
-            "'scans/*.nii.gz'; @list.txt with one of these a line; or a CSV with a column 'scan'.",
+            "'scans/*.nii.gz'; a URL such as s3://bucket/scans; @list.txt with one of these a line; or a CSV "
+            "with a column 'scan'.",
             show_default=False,
         ),
     ],
     out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Folder for the results; with --layout bids it may be left out."),
+        str | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FOLDER",
+            help="Folder or URL for the results; with --layout bids it may be left out.",
+        ),
     ] = None,
     layout: Annotated[
         str,

@@ -39,6 +39,9 @@ class Side(str, Enum):
     RIGHT = "right_lung"
     LEFT = "left_lung"
 
+    # A member equals its name, so it has to be the same key of a dictionary.
+    __hash__ = str.__hash__
+
     @property
     def words(self) -> str:
         """The name for people."""

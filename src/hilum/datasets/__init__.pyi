@@ -4,13 +4,11 @@ from .index import SubjectRecord as SubjectRecord
 from .index import load_dataset as load_dataset
 from .index import load_index as load_index
 from .pairs import find_pairs as find_pairs
-from .prepare import default_workers as default_workers
 
 __all__ = [
     "Dataset",
     "SliceRecord",
     "SubjectRecord",
-    "default_workers",
     "find_pairs",
     "load_dataset",
     "load_index",

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hilum.core.cores import core_count
 from hilum.core.errors import HilumError, InputError, OutputError, UsageError
 from hilum.core.planes import Plane
 from hilum.core.segmentation import Progress
@@ -25,7 +24,6 @@ from hilum.core.sentences import Sentence
 from hilum.datasets.index_writer import finish_dataset, record_numbers, refuse_copies, remove_leftovers
 from hilum.datasets.job import IMAGES, MASKS, Job, Outcome, on_full_disk
 from hilum.datasets.pairs import find_pairs, labels_of
-from hilum.datasets.processes import NoProcessesError, run_in_processes
 from hilum.datasets.pseudonyms import assign, read_dictionary
 from hilum.datasets.record import RECORDS
 from hilum.datasets.slices import Spacing, parse_spacing
@@ -33,17 +31,17 @@ from hilum.datasets.subject import make_subject
 from hilum.datasets.volume_grid import STEP_MM
 from hilum.datasets.volume_subject import parse_pleura
 from hilum.datasets.volumes import LABELS
+from hilum.executors import Ended, Limits, Pool, Share, parse_jobs, share_out
 from hilum.io import write_json
 from hilum.io.partial_files import HIDDEN
 from hilum.io.text import read_json, shown
 from hilum.io.vocabulary import parse_labels
 
-__all__ = ["Prepared", "Refused", "default_workers", "prepare"]
+__all__ = ["Prepared", "Refused", "prepare"]
 
 _LOCK = ".hilum-lock"
 _PARAMETERS = "parameters.json"
 _KNOWN = {IMAGES, MASKS, RECORDS, "dataset.json", "index.csv", "index.parquet", ".DS_Store", "Thumbs.db"}
-_MOST_WORKERS = 8
 #: Voxel size of volumes in mm: finer takes gigabytes to train, coarser does not resolve a child's lung.
 _STEP_RANGE = (1.0, 10.0)
 
@@ -69,7 +67,6 @@ class Prepared:
         made: Numbers of the subjects that were made in this run.
         kept: Numbers of those that were complete already.
         refused: Subjects that were refused.
-        alone: Whether one process did all the work, because the system allowed no more.
         notes: (number, code, sentence) on changes of masks that the user should review.
     """
 
@@ -80,13 +77,7 @@ class Prepared:
     made: tuple[int, ...]
     kept: tuple[int, ...]
     refused: tuple[Refused, ...]
-    alone: bool = False
     notes: tuple[tuple[int, str, str], ...] = ()
-
-
-def default_workers() -> int:
-    """Return the number of processes to use: the cores that this process may run on, at most eight."""
-    return min(_MOST_WORKERS, core_count())
 
 
 def prepare(
@@ -102,7 +93,7 @@ def prepare(
     labels: str | Mapping[int, int] | None = None,
     resample_masks: bool = False,
     subjects: str | os.PathLike[str] | None = None,
-    workers: int = 1,
+    jobs: int | str = 1,
     progress: Progress | None = None,
 ) -> Prepared:
     """Make a dataset from pairs of image and mask: slices, or whole volumes on isotropic voxels.
@@ -123,7 +114,8 @@ def prepare(
         resample_masks: Resample masks to the grids of their images by nearest neighbour. A mask that
             would lose more than 5 % of its volume is refused.
         subjects: The dictionary of subjects; by default beside the dataset, ``OUT.subjects.json``.
-        workers: Number of processes. More than one needs an importable main module.
+        jobs: Subjects at a time, each in a process of its own, which needs an importable main module;
+            ``"auto"`` for one a core, as far as the free memory goes. One at a time is done in this process.
         progress: Called with the fraction done and a sentence.
 
     Returns:
@@ -141,8 +133,7 @@ def prepare(
     root = Path(out)
     dictionary = Path(subjects) if subjects is not None else root.with_name(root.name + ".subjects.json")
     mapping = parse_labels(labels) or labels_of(Path(pairs))
-    if workers < 1:
-        raise UsageError(f"workers is {workers}, expected at least 1.")
+    count = parse_jobs(jobs)
     if root.resolve() in dictionary.resolve().parents:
         raise UsageError("subjects lies inside the dataset, which must not hold names.")
     found = find_pairs(Path(pairs), None if masks is None else Path(masks), several=volumes)
@@ -155,7 +146,7 @@ def prepare(
                 Sentence("Give it{with:subjects}, or make the dataset again."),
             )
         numbers = assign(dictionary, [subject.name for subject in found])
-        jobs = [
+        subjects_to_do = [
             Job(
                 id=numbers[subject.name],
                 name=subject.name,
@@ -171,7 +162,7 @@ def prepare(
             )
             for subject in found
         ]
-        outcomes, alone = _run(jobs, workers, progress)
+        outcomes = _run(subjects_to_do, count, progress)
         with on_full_disk(root):
             outcomes = _without_copies(root, outcomes)
             _stop_if_nothing(root, outcomes, is_new, None if known else dictionary)
@@ -188,7 +179,6 @@ def prepare(
         made=tuple(o.id for o in outcomes if o.error is None and not o.kept),
         kept=tuple(o.id for o in outcomes if o.kept),
         refused=tuple(Refused(o.id, names[o.id], o.error) for o in outcomes if o.error is not None),
-        alone=alone,
         notes=tuple((o.id, *note) for o in outcomes for note in o.notes),
     )
 
@@ -304,30 +294,32 @@ def _check_parameters(root: Path, wanted: dict[str, Any]) -> None:
             )
 
 
-def _run(jobs: list[Job], workers: int, progress: Progress | None) -> tuple[list[Outcome], bool]:
-    """Make the subjects, in this process or in several.
+def _run(jobs: list[Job], count: int | None, progress: Progress | None) -> list[Outcome]:
+    """Make the subjects, ``count`` at a time; one whose process dies is refused.
 
     Returns:
-        The outcomes in the order of the jobs, and whether several processes were requested but unavailable.
+        The outcomes in the order of the jobs.
+
+    Raises:
+        OutputError: The dataset cannot be written.
     """
     say = progress or (lambda fraction, what: None)
     done: dict[int, Outcome] = {}
-
-    def note(outcome: Outcome) -> None:
-        done[outcome.id] = outcome
-        say(len(done) / (len(jobs) + 1), f"subject {len(done)} of {len(jobs)}")
-
     say(0.0, f"{len(jobs)} subject{'s' if len(jobs) != 1 else ''}")
-    workers, alone = min(workers, len(jobs)), False
-    if workers > 1:
-        try:
-            run_in_processes(make_subject, jobs, workers, note)
-        except NoProcessesError:
-            alone = True
-    for job in jobs:
-        if job.id not in done:
-            note(make_subject(job))
-    return [done[job.id] for job in jobs], alone
+    share = share_out(count)
+    if 0 < len(jobs) < share.jobs:
+        share = share_out(len(jobs))
+    if share.jobs > 1:
+        ended = Pool(Share(share.jobs, share.threads, Limits())).run(make_subject, jobs)
+    else:
+        ended = (Ended(job, make_subject(job)) for job in jobs)
+    with closing(ended):
+        for one in ended:
+            if one.error is not None and not one.lost:
+                raise one.error
+            done[one.job.id] = one.value or Outcome(one.job.id, 0, error=one.error)
+            say(len(done) / (len(jobs) + 1), f"subject {len(done)} of {len(jobs)}")
+    return [done[job.id] for job in jobs]
 
 
 def _without_copies(root: Path, outcomes: list[Outcome]) -> list[Outcome]:

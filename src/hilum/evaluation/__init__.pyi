@@ -12,12 +12,14 @@ from .metrics import METRICS as METRICS
 from .output import write_comparison as write_comparison
 from .output import write_evaluation as write_evaluation
 from .result import Evaluation as Evaluation
+from .result import Failure as Failure
 from .tree_metrics import TREE_METRICS as TREE_METRICS
 from .tree_metrics import tree_values as tree_values
-from .trees import TreeBin as TreeBin
+from .tree_parts import TreeBin as TreeBin
 from .trees import TreeScores as TreeScores
 from .trees import cl_dice as cl_dice
 from .trees import score_tree as score_tree
+from .views import view_of as view_of
 
 __all__ = [
     "EVALUATION_FOLDER",
@@ -27,6 +29,7 @@ __all__ = [
     "CaseResult",
     "Comparison",
     "Evaluation",
+    "Failure",
     "Grid",
     "SideChoice",
     "TreeBin",
@@ -38,6 +41,7 @@ __all__ = [
     "is_run",
     "score_tree",
     "tree_values",
+    "view_of",
     "write_comparison",
     "write_evaluation",
 ]

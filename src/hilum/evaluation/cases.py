@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -12,24 +12,25 @@ import numpy.typing as npt
 
 from hilum.core.errors import GeometryError
 from hilum.core.labels import LUNGS, Lung, Side
-from hilum.evaluation.measurement import deep_dense, mass_per_ml
-from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS, TOLERANCES
-from hilum.imaging.overlap import Overlap, count_overlap
-from hilum.imaging.surface import SurfaceDistances, surface_distances
+from hilum.evaluation.case_values import (
+    NO_CT,
+    NO_SPACING,
+    DistanceUnit,
+    Grid,
+    box_of,
+    distance_unit,
+    overlap_values,
+    size_errors,
+    squeeze,
+    surface_values,
+)
+from hilum.evaluation.measurement import deep_dense
+from hilum.evaluation.metrics import DENSE_DEPTH_MM, METRICS
 from hilum.measures import Value
 
 __all__ = ["Case", "CaseResult", "Grid", "SideChoice", "evaluate_case"]
 
 _Bools = npt.NDArray[np.bool_]
-_Box = tuple[slice, slice, slice]
-
-_NO_LUNG = "both masks are empty"
-_NO_REFERENCE = "the reference holds no lung"
-_NO_PREDICTION = "the prediction holds no lung"
-_ONE_EMPTY = "one of the masks is empty and has no surface"
-_NO_CT = "no CT was given"
-_NO_SPACING = "the voxel size is not known"
-_NO_DENSE = "the reference holds no dense lung"
 
 
 class SideChoice(str, Enum):
@@ -41,21 +42,6 @@ class SideChoice(str, Enum):
     NO = "no"
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Known voxel size, axes (slice, row, column).
-
-    Attributes:
-        pixel_mm: Row and column spacing; None if unknown.
-        slice_mm: Distance between slices; None if unknown.
-        voxel_ml: Voxel volume; None if unknown.
-    """
-
-    pixel_mm: tuple[float, float] | None
-    slice_mm: float | None = None
-    voxel_ml: float | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Case:
     """A prediction and its reference, as a stack of slices in display orientation.
@@ -63,11 +49,13 @@ class Case:
     Attributes:
         name: Name of the case in tables.
         subject: Its subject: slices of one subject are not independent.
-        prediction: Labels of :class:`hilum.core.labels.Lung`, shape (slices, rows, columns).
+        prediction: Labels of shape (slices, rows, columns): those of :class:`hilum.core.labels.Lung`, or the
+            classes of another task.
         reference: Labels of the same shape.
         grid: The voxel size.
         hu: The scan, same shape; None if not given.
         sides: Whether to compare right and left lung separately.
+        affine: 4 x 4 matrix from index (slice, row, column) to RAS millimetres; None if unknown.
     """
 
     name: str
@@ -77,6 +65,7 @@ class Case:
     grid: Grid
     hu: npt.NDArray[Any] | None = None
     sides: SideChoice = SideChoice.AUTO
+    affine: npt.NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         shapes = {self.prediction.shape, self.reference.shape}
@@ -97,24 +86,15 @@ class CaseResult:
     Attributes:
         name: As in :class:`Case`.
         subject: As in :class:`Case`.
-        values: Side to metric id to value, or the reason why it is unknown.
+        values: Name of a region (such as ``right_lung``) to metric id to value, or the reason why it is
+            unknown.
+        titles: Name of each region for people.
     """
 
     name: str
     subject: str
-    values: Mapping[Side, Mapping[str, Value]]
-
-
-@dataclass(frozen=True)
-class _DistanceUnit:
-    """Spacing for surface distances, and its unit."""
-
-    spacing: tuple[float, ...]
-    unit: str
-
-    @property
-    def in_mm(self) -> bool:
-        return self.unit == "mm"
+    values: Mapping[str, Mapping[str, Value]]
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate_case(case: Case) -> CaseResult:
@@ -126,30 +106,28 @@ def evaluate_case(case: Case) -> CaseResult:
     Returns:
         Values for both lungs, and for each lung if sides are compared.
     """
-    box = _box(case.prediction, case.reference)
+    box = box_of(case.prediction, case.reference)
     found, drawn = case.prediction[box], case.reference[box]
     hu = None if case.hu is None else case.hu[box]
-    distance = _distance_unit(case.grid, case.reference.shape[0])
+    distance = distance_unit(case.grid, case.reference.shape[0])
     dense = None
     if hu is not None and distance.in_mm and drawn.any():
-        flat = tuple(range(found.ndim))[-len(distance.spacing) :]
+        flat = distance.axes
         dense = deep_dense(
-            _squeeze(hu, flat), _squeeze(drawn, flat) > 0, distance.spacing, DENSE_DEPTH_MM
+            squeeze(hu, flat), squeeze(drawn, flat) > 0, distance.spacing, DENSE_DEPTH_MM
         ).reshape(drawn.shape)
-    values: dict[Side, dict[str, Value]] = {}
+    values: dict[str, dict[str, Value]] = {}
     for side in _sides(case):
         p, r = _part(found, side), _part(drawn, side)
-        values[side] = {
-            **_overlap_values(count_overlap(p, r)),
-            **_surface_values(p, r, distance),
+        entry = {
+            **overlap_values(p, r, LUNGS.noun),
+            **surface_values(p, r, distance),
             "dense_recall": _dense_recall(p, r, dense, hu, distance),
-            **_size_values(p, r, hu, case.grid),
+            **size_errors(p, r, hu, case.grid, LUNGS.noun),
         }
-    return CaseResult(
-        case.name,
-        case.subject,
-        {side: {metric: entry[metric] for metric in METRICS} for side, entry in values.items()},
-    )
+        values[side.value] = {metric: entry[metric] for metric in METRICS}
+    titles = {name: Side(name).words for name in values}
+    return CaseResult(case.name, case.subject, values, titles)
 
 
 def _sides(case: Case) -> tuple[Side, ...]:
@@ -167,116 +145,17 @@ def _part(labels: npt.NDArray[np.uint8], side: Side) -> _Bools:
     return part
 
 
-def _distance_unit(grid: Grid, slices: int) -> _DistanceUnit:
-    if slices == 1:
-        if grid.pixel_mm is None:
-            return _DistanceUnit((1.0, 1.0), "px")
-        return _DistanceUnit(grid.pixel_mm, "mm")
-    if grid.pixel_mm is None or grid.slice_mm is None:
-        return _DistanceUnit((1.0, 1.0, 1.0), "voxel")
-    return _DistanceUnit((grid.slice_mm, *grid.pixel_mm), "mm")
-
-
-def _box(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> _Box:
-    """Return the bounding box of both masks with a margin of one voxel, within the array.
-
-    Metrics are computed inside it, so that a whole body takes no longer than its lungs.
-    """
-    shape = prediction.shape
-    whole = (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
-    union = [np.zeros(n, bool) for n in shape]
-    for mask in (prediction, reference):
-        for z, plane in enumerate(mask):  # slice by slice, to avoid a copy of the volume
-            rows = plane.any(axis=1)
-            if rows.any():
-                union[0][z] = True
-                union[1] |= rows
-                union[2] |= plane.any(axis=0)
-    if not union[0].any():
-        return whole
-    spans = []
-    for line, size in zip(union, shape, strict=True):
-        inside = np.flatnonzero(line)
-        spans.append(slice(max(0, int(inside[0]) - 1), min(size, int(inside[-1]) + 2)))
-    return spans[0], spans[1], spans[2]
-
-
-def _squeeze(array: npt.NDArray[Any], axes: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Drop the axis of a single slice, so that distances are measured in its plane."""
-    return np.ascontiguousarray(array.reshape([array.shape[axis] for axis in axes]))
-
-
-def _overlap_values(counts: Overlap) -> dict[str, Value]:
-    nothing = _NO_LUNG if counts.prediction + counts.reference == 0 else ""
-    return {
-        "dice": _known(counts.dice, "", _NO_LUNG),
-        "iou": _known(counts.iou, "", _NO_LUNG),
-        "sensitivity": _known(counts.sensitivity, "", nothing or _NO_REFERENCE),
-        "precision": _known(counts.precision, "", nothing or _NO_PREDICTION),
-    }
-
-
-def _surface_values(p: _Bools, r: _Bools, distance: _DistanceUnit) -> dict[str, Value]:
-    axes = (0, 1, 2)[-len(distance.spacing) :]
-    units = {f"surface_dice_{tolerance}": f"at {tolerance} {distance.unit}" for tolerance in TOLERANCES}
-    if not (p.any() and r.any()):
-        both = not (p.any() or r.any())
-        reason = _NO_LUNG if both else _ONE_EMPTY
-        out = {name: Value(None, distance.unit, reason) for name in ("hd95", "assd")}
-        for name, unit in units.items():  # no part of one surface is near the other
-            out[name] = Value(None, unit, reason) if both else Value(0.0, unit)
-        return out
-    box = _box(p.view(np.uint8), r.view(np.uint8))
-    found: SurfaceDistances | None = surface_distances(
-        _squeeze(p[box], axes), _squeeze(r[box], axes), distance.spacing
-    )
-    assert found is not None  # both masks hold a voxel
-    return {
-        "hd95": Value(found.hausdorff(95), distance.unit),
-        "assd": Value(found.average(), distance.unit),
-        **{
-            f"surface_dice_{tolerance}": Value(found.dice(tolerance), units[f"surface_dice_{tolerance}"])
-            for tolerance in TOLERANCES
-        },
-    }
-
-
 def _dense_recall(
-    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, distance: _DistanceUnit
+    p: _Bools, r: _Bools, dense: _Bools | None, hu: npt.NDArray[Any] | None, distance: DistanceUnit
 ) -> Value:
     if hu is None:
-        return Value(None, "", _NO_CT)
+        return Value(None, "", NO_CT)
     if not distance.in_mm:
-        return Value(None, "", _NO_SPACING)
+        return Value(None, "", NO_SPACING)
     if dense is None or not r.any():
-        return Value(None, "", _NO_REFERENCE)
+        return Value(None, "", f"the reference holds no {LUNGS.noun}")
     wanted = dense & r
     total = int(np.count_nonzero(wanted))
     if not total:
-        return Value(None, "", _NO_DENSE)
+        return Value(None, "", "the reference holds no dense lung")
     return Value(int(np.count_nonzero(wanted & p)) / total, "")
-
-
-def _size_values(p: _Bools, r: _Bools, hu: npt.NDArray[Any] | None, grid: Grid) -> dict[str, Value]:
-    sizes = float(np.count_nonzero(p)), float(np.count_nonzero(r))
-    out = _errors("volume_error", "mL", sizes, grid.voxel_ml)
-    if hu is None:
-        out["mass_error"] = Value(None, "g", _NO_CT)
-        out["mass_error_percent"] = Value(None, "%", _NO_CT)
-        return out
-    return {**out, **_errors("mass_error", "g", (mass_per_ml(hu, p), mass_per_ml(hu, r)), grid.voxel_ml)}
-
-
-def _errors(name: str, unit: str, sizes: tuple[float, float], voxel_ml: float | None) -> dict[str, Value]:
-    found, drawn = sizes
-    absolute = None if voxel_ml is None else (found - drawn) * voxel_ml
-    percent = None if not drawn else 100 * (found - drawn) / drawn
-    no_mass = _NO_REFERENCE if name == "volume_error" else "the reference has no lung or no mass"
-    return {
-        name: _known(absolute, unit, "the voxel volume is not known"),
-        f"{name}_percent": _known(percent, "%", no_mass),
-    }
-
-
-def _known(value: float | None, unit: str, reason: str) -> Value:
-    return Value(None, unit, reason) if value is None else Value(value, unit)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from hilum.core.errors import InputError, UsageError
-from hilum.core.labels import Side
+from hilum.core.labels import LUNGS
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.version import __version__
+from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import Case
 from hilum.evaluation.evaluate import evaluate_run, is_run
-from hilum.evaluation.metrics import METRICS
+from hilum.evaluation.metrics import Metric
 from hilum.evaluation.paired import TEST_COLUMNS, PairedTest, paired_tests
 from hilum.evaluation.result import Evaluation, read_evaluation
 from hilum.evaluation.runs import BATCH, Plan, Run
@@ -89,12 +90,23 @@ class Comparison:
     figures: tuple[tuple[SliceFigure, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def task(self) -> str:
+        """What the masks show; see :class:`hilum.evaluation.Evaluation`."""
+        return next(iter(self.evaluations.values())).task
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics that at least one model has, by id, in the order of tables."""
+        found = {id_ for evaluation in self.evaluations.values() for id_ in evaluation.metrics}
+        return {id_: metric for id_, metric in ALL_METRICS.items() if id_ in found}
+
     def as_dict(self) -> dict[str, object]:
         """Return the content of ``comparison.json`` as plain data."""
         return {
             "schema": SCHEMA,
             "hilum": __version__,
-            "metrics": {id_: metric.as_dict() for id_, metric in METRICS.items()},
+            "metrics": {id_: metric.as_dict() for id_, metric in self.metrics.items()},
             "machine": self.machine or None,
             "notes": list(self.notes),
             "models": [
@@ -260,6 +272,12 @@ def _check_same_cases(entries: Sequence[_Entry]) -> None:
     first = entries[0]
     names = {case.name for case in first.evaluation.cases}
     for entry in entries[1:]:
+        tasks = first.evaluation.task, entry.evaluation.task
+        if tasks[0] != tasks[1]:
+            raise InputError(
+                f"{first.name} was evaluated for {tasks[0]} and {entry.name} for {tasks[1]}.",
+                "Give evaluations of one task.",
+            )
         others = {case.name for case in entry.evaluation.cases}
         data = {str(e.evaluation.source.get("index_sha256")) for e in (first, entry)}
         if names != others or len(data) > 1:
@@ -319,7 +337,7 @@ def _worst(entries: Sequence[_Entry]) -> tuple[tuple[SliceFigure, ...], ...]:
     dice: dict[str, dict[str, float]] = {}
     for entry in entries:
         for case in entry.evaluation.cases:
-            value = case.values[Side.LUNGS]["dice"].value
+            value = case.values[LUNGS.name]["dice"].value
             if value is not None:
                 dice.setdefault(case.name, {})[entry.name] = value
     worst = sorted(dice, key=lambda name: min(dice[name].values()))[:_WORST]

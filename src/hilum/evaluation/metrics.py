@@ -22,10 +22,12 @@ class Better(str, Enum):
     LOWER = "lower"
     ZERO = "zero"
     """A signed error: nearer to zero is better. A positive error means that the prediction is larger."""
+    NONE = "none"
+    """A size, which is neither good nor bad."""
 
     def badness(self, value: float) -> float:
         """Return a number that increases as the value gets worse, for sorting."""
-        return {"higher": -value, "lower": value, "zero": abs(value)}[self.value]
+        return {"higher": -value, "lower": value, "zero": abs(value), "none": 0.0}[self.value]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Metric:
         definition: How it is computed. P is the prediction, R the reference.
         source: Reference for the definition.
         digits: Decimals worth showing.
+        counts: Whether it counts things, so that a short table shows the sum over cases and not the median.
     """
 
     id: str
@@ -47,6 +50,7 @@ class Metric:
     definition: str
     source: str
     digits: int
+    counts: bool = False
 
     def as_dict(self) -> dict[str, str]:
         """Return plain data for JSON."""

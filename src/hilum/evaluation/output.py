@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hilum.core.version import RUN_SCHEMA, __version__
 from hilum.evaluation.compare import MODEL_COLUMNS, TEST_COLUMNS
 from hilum.evaluation.report import render_comparison, render_evaluation
-from hilum.evaluation.result import CASE_COLUMNS, Evaluation
+from hilum.evaluation.result import CASE_COLUMNS, FAILED_COLUMNS, Evaluation
 from hilum.evaluation.summary import SUMMARY_COLUMNS
 from hilum.io import OutputFolder, write_csv, write_json, write_text
 
@@ -20,6 +20,8 @@ __all__ = ["write_comparison", "write_evaluation"]
 
 def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool = True) -> Path:
     """Write ``evaluation.json``, ``cases.csv``, ``summary.csv``, ``report.html`` and ``run.json``.
+
+    Where cases failed, ``failed.csv`` names them.
 
     Args:
         evaluation: What :func:`hilum.evaluation.evaluate` returned.
@@ -33,6 +35,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path | str, *, report: bool
         write_json(out / "evaluation.json", evaluation.as_dict())
         write_csv(out / "cases.csv", CASE_COLUMNS, evaluation.rows())
         write_csv(out / "summary.csv", SUMMARY_COLUMNS, evaluation.summary_rows())
+        if evaluation.failed:
+            write_csv(out / "failed.csv", FAILED_COLUMNS, evaluation.failed_rows())
         if report:
             write_text(out / "report.html", render_evaluation(evaluation))
         _write_manifest(out, "evaluate")

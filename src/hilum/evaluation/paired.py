@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from hilum.core.labels import Side
+from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS, Better
+from hilum.evaluation.metrics import Better
 from hilum.evaluation.summary import bootstrap_mean
 
 __all__ = ["TEST_COLUMNS", "PairedTest", "holm", "paired_tests"]
@@ -25,7 +25,7 @@ class PairedTest:
     """A paired test of two models by one metric on the same subjects.
 
     Attributes:
-        side: The compared side.
+        region: The compared region.
         metric: Id of the metric.
         unit: Its unit.
         first: Name of the first model.
@@ -38,11 +38,11 @@ class PairedTest:
         high: Upper end.
         better: Name of the model with the better mean; None if equal.
         p: Two-sided p of the Wilcoxon signed-rank test (Wilcoxon 1945); None if undefined.
-        p_holm: p corrected for all tests of the side (Holm 1979).
+        p_holm: p corrected for all tests of the region (Holm 1979).
         reason: Why there is no p; empty if there is one.
     """
 
-    side: str
+    region: str
     metric: str
     unit: str
     first: str
@@ -73,14 +73,17 @@ def paired_tests(models: Mapping[str, Sequence[CaseResult]], *, seed: int = 0) -
         seed: Seed of the bootstrap.
 
     Returns:
-        The tests by side, metric and pair.
+        The tests by region, metric and pair.
     """
     names = list(models)
     out: list[PairedTest] = []
-    for side in Side:
+    every = [case for cases in models.values() for case in cases]
+    for region in dict.fromkeys(region for case in every for region in case.values):
+        metrics = dict.fromkeys(metric for case in every for metric in case.values.get(region, {}))
         tests = [
-            _test(side, metric, (names[a], models[names[a]]), (names[b], models[names[b]]), seed)
-            for metric in METRICS
+            _test(region, metric, (names[a], models[names[a]]), (names[b], models[names[b]]), seed)
+            for metric in metrics
+            if ALL_METRICS[metric].better is not Better.NONE
             for a in range(len(names))
             for b in range(a + 1, len(names))
         ]
@@ -107,21 +110,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _test(
-    side: Side,
+    region: str,
     metric: str,
     first: tuple[str, Sequence[CaseResult]],
     second: tuple[str, Sequence[CaseResult]],
     seed: int,
 ) -> PairedTest:
-    better = METRICS[metric].better
+    better = ALL_METRICS[metric].better
     others = {case.name: case for case in second[1]}
     by_subject: dict[str, list[float]] = {}
     unit, left_out = "", 0
     for case in first[1]:
         other = others.get(case.name)
-        if other is None or side not in case.values or side not in other.values:
+        if other is None:
             continue
-        a, b = case.values[side][metric], other.values[side][metric]
+        a, b = (one.values.get(region, {}).get(metric) for one in (case, other))
+        if a is None or b is None:
+            continue
         unit = unit or a.unit
         if a.value is None or b.value is None or a.unit != unit or b.unit != unit:
             left_out += 1
@@ -138,7 +143,7 @@ def _test(
     if difference:
         winner = first[0] if (difference > 0) == (better is Better.HIGHER) else second[0]
     return PairedTest(
-        side=side.value,
+        region=region,
         metric=metric,
         unit=unit,
         first=first[0],

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.labels import Side
+from hilum.evaluation.all_metrics import ALL_METRICS
 from hilum.evaluation.cases import CaseResult
-from hilum.evaluation.metrics import METRICS
+from hilum.evaluation.metrics import Better
 
-__all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "summarise"]
+__all__ = ["DRAWS", "SUMMARY_COLUMNS", "SummaryRow", "bootstrap_mean", "joined_order", "summarise"]
 
 #: Bootstrap draws: the ends of a 95 % interval then vary by about 1 % of its width.
 DRAWS = 10_000
@@ -21,10 +21,10 @@ _CHUNK = 1000
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """Summary of one metric of one side over all cases.
+    """Summary of one metric of one region over all cases.
 
     Attributes:
-        side: ``lungs``, ``right_lung`` or ``left_lung``.
+        region: Such as ``lungs``, ``right_lung``, or a class of a label map.
         metric: Id of the metric.
         unit: Its unit; cases in another unit have a separate row.
         n: Number of cases with a value.
@@ -34,14 +34,14 @@ class SummaryRow:
         sd: Standard deviation over cases (n - 1); None for one case.
         median: Median over cases.
         mean_absolute: Mean absolute value of a signed error; None for other metrics.
-        worst: The worst value.
+        worst: The worst value; None for a size, which is neither good nor bad.
         worst_case: Name of the case with the worst value.
         low: Lower end of the bootstrap 95 % interval of the mean; None for one subject.
         high: Upper end.
         reason: Why values are missing, with counts; empty if no value is missing.
     """
 
-    side: str
+    region: str
     metric: str
     unit: str
     n: int
@@ -57,6 +57,11 @@ class SummaryRow:
     high: float | None
     reason: str
 
+    @property
+    def total(self) -> float | None:
+        """Sum over cases; None where no case has a value."""
+        return None if self.mean is None else self.mean * self.n
+
     def as_dict(self) -> dict[str, object]:
         """Return plain data for JSON, rounded to seven digits."""
         return {
@@ -69,27 +74,47 @@ SUMMARY_COLUMNS = tuple(SummaryRow.__dataclass_fields__)
 
 
 def summarise(cases: Sequence[CaseResult], *, seed: int = 0) -> list[SummaryRow]:
-    """Summarise cases by side, metric and unit.
+    """Summarise cases by region, metric and unit.
 
     Args:
         cases: The cases.
         seed: Seed of the bootstrap.
     """
     rows = []
-    for side in Side:
-        having = [case for case in cases if side in case.values]
-        for metric in METRICS:
-            units = dict.fromkeys(case.values[side][metric].unit for case in having)
+    for region in joined_order([list(case.values) for case in cases]):
+        having = [case for case in cases if region in case.values]
+        for metric in joined_order([list(case.values[region]) for case in having]):
+            mine = [case for case in having if metric in case.values[region]]
+            units = dict.fromkeys(case.values[region][metric].unit for case in mine)
             for unit in units:
-                rows.append(_row(having, side, metric, unit, seed))
+                rows.append(_row(mine, region, metric, unit, seed))
     return rows
 
 
-def _row(cases: Iterable[CaseResult], side: Side, metric: str, unit: str, seed: int) -> SummaryRow:
+def joined_order(lists: Iterable[Sequence[str]]) -> list[str]:
+    """Join lists of names, each once, so that a name that one list lacks keeps its place.
+
+    Examples:
+        >>> joined_order([["a", "c"], ["a", "b", "c", "d"]])
+        ['a', 'b', 'c', 'd']
+    """
+    out: list[str] = []
+    for names in lists:
+        place = 0
+        for name in names:
+            if name in out:
+                place = out.index(name) + 1
+            else:
+                out.insert(place, name)
+                place += 1
+    return out
+
+
+def _row(cases: Iterable[CaseResult], region: str, metric: str, unit: str, seed: int) -> SummaryRow:
     values, names, subjects = [], [], []
     reasons: dict[str, int] = {}
     for case in cases:
-        entry = case.values[side][metric]
+        entry = case.values[region][metric]
         if entry.unit != unit:
             continue
         if entry.value is None:
@@ -102,13 +127,14 @@ def _row(cases: Iterable[CaseResult], side: Side, metric: str, unit: str, seed: 
     reason = "; ".join(f"{text} ({count})" for text, count in sorted(reasons.items()))
     if not values:
         nothing = (None,) * 5
-        return SummaryRow(side.value, metric, unit, 0, 0, missing, *nothing, "", None, None, reason)
-    better = METRICS[metric].better
+        return SummaryRow(region, metric, unit, 0, 0, missing, *nothing, "", None, None, reason)
+    better = ALL_METRICS[metric].better
     array = np.array(values, np.float64)
     worst = max(range(len(values)), key=lambda n: better.badness(values[n]))
+    ranked = better is not Better.NONE
     interval = bootstrap_mean(array, subjects, seed=seed)
     return SummaryRow(
-        side=side.value,
+        region=region,
         metric=metric,
         unit=unit,
         n=len(values),
@@ -117,9 +143,9 @@ def _row(cases: Iterable[CaseResult], side: Side, metric: str, unit: str, seed: 
         mean=float(array.mean()),
         sd=float(array.std(ddof=1)) if len(values) > 1 else None,
         median=float(np.median(array)),
-        mean_absolute=float(np.abs(array).mean()) if better.value == "zero" else None,
-        worst=values[worst],
-        worst_case=names[worst],
+        mean_absolute=float(np.abs(array).mean()) if better is Better.ZERO else None,
+        worst=values[worst] if ranked else None,
+        worst_case=names[worst] if ranked else "",
         low=None if interval is None else interval[0],
         high=None if interval is None else interval[1],
         reason=reason,

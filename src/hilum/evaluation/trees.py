@@ -25,7 +25,7 @@ much without the diameter to which the reference reaches: they are given by bins
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,65 +34,24 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError, UsageError
+from hilum.evaluation.tree_parts import Centreline, TreeBin, TreePart, ratio
 from hilum.imaging.morphology import components, depth
 from hilum.imaging.skeleton import skeletonize
 from hilum.imaging.skeleton_graph import voxel_neighbours
 
-__all__ = ["DIAMETER_BINS_MM", "TreeBin", "TreeScores", "branch_labels", "cl_dice", "score_tree"]
+__all__ = ["DIAMETER_BINS_MM", "Diameters", "TreeScores", "branch_labels", "cl_dice", "score_tree"]
 
 _Mask = npt.NDArray[np.bool_]
+#: Gives the diameter in mm at voxels, by their indices (n, 3).
+Diameters = Callable[[npt.NDArray[np.intp]], npt.NDArray[np.float64]]
 Spacing = tuple[float, float, float]
 #: Borders of the bins of diameter in mm; below 1.5 mm few branches are seen on slices of 1 mm.
 DIAMETER_BINS_MM = (0.0, 1.5, 2.0, 3.0, 5.0, float("inf"))
-#: A branch counts as detected from this share of its voxels on (ATM'22).
-DETECTED = 0.8
 #: Pieces of a skeleton with fewer voxels are no branches (ATM'22).
 SHORTEST_BRANCH = 5
 #: A voxel with more skeleton voxels than this in its neighbourhood of 27, itself among them, is a junction
 #: (ATM'22).
 _MOST_IN_LINE = 3
-
-
-@dataclass(frozen=True)
-class TreeBin:
-    """What was found of the part of the reference in one bin of diameter.
-
-    A voxel of the skeleton belongs to the bin of its own diameter, a branch to that of its median diameter.
-
-    Attributes:
-        low_mm: Smallest diameter, included.
-        high_mm: Largest diameter, excluded.
-        voxels: Voxels of the skeleton of the reference.
-        voxels_found: Those inside the prediction.
-        length_mm: Length of the skeleton in mm.
-        length_found_mm: That inside the prediction.
-        branches: Branches of the reference.
-        branches_found: Those detected.
-    """
-
-    low_mm: float
-    high_mm: float
-    voxels: int
-    voxels_found: int
-    length_mm: float
-    length_found_mm: float
-    branches: int
-    branches_found: int
-
-    @property
-    def td(self) -> float | None:
-        """Tree length detected, in voxels."""
-        return _ratio(self.voxels_found, self.voxels)
-
-    @property
-    def td_mm(self) -> float | None:
-        """Tree length detected, in mm."""
-        return _ratio(self.length_found_mm, self.length_mm)
-
-    @property
-    def bd(self) -> float | None:
-        """Branches detected."""
-        return _ratio(self.branches_found, self.branches)
 
 
 @dataclass(frozen=True)
@@ -111,6 +70,10 @@ class TreeScores:
         skeleton_outside: Those outside the reference.
         skeleton_prediction_mm: Length of the skeleton of the prediction in mm, ignored voxels left out.
         skeleton_outside_mm: That outside the reference.
+        centreline: The skeleton of the reference.
+        prediction_diameter_mm: Diameter at each voxel of the skeleton of the prediction, ignored ones left
+            out: twice the distance to the outside.
+        prediction_inside: Whether each lies in the reference.
     """
 
     bins: tuple[TreeBin, ...]
@@ -122,6 +85,9 @@ class TreeScores:
     skeleton_outside: int
     skeleton_prediction_mm: float
     skeleton_outside_mm: float
+    centreline: Centreline
+    prediction_diameter_mm: npt.NDArray[np.float32]
+    prediction_inside: _Mask
 
     @property
     def whole(self) -> TreeBin:
@@ -137,26 +103,18 @@ class TreeScores:
         if low_mm not in {part.low_mm for part in self.bins}:
             raise UsageError(f"low_mm is {low_mm}, expected the lower border of a bin.")
         parts = [part for part in self.bins if part.low_mm >= low_mm]
-        return TreeBin(
-            low_mm,
-            parts[-1].high_mm,
-            sum(part.voxels for part in parts),
-            sum(part.voxels_found for part in parts),
-            sum(part.length_mm for part in parts),
-            sum(part.length_found_mm for part in parts),
-            sum(part.branches for part in parts),
-            sum(part.branches_found for part in parts),
-        )
+        counts = {name: sum(getattr(part, name) for part in parts) for name in TreePart.__dataclass_fields__}
+        return TreeBin(low_mm=low_mm, high_mm=parts[-1].high_mm, **counts)
 
     @property
     def precision(self) -> float | None:
         """Share of the prediction that lies in the reference."""
-        return _ratio(self.common, self.prediction)
+        return ratio(self.common, self.prediction)
 
     @property
     def leakage(self) -> float | None:
         """Voxels of the prediction outside the reference, by those of the reference."""
-        return _ratio(self.prediction - self.common, self.reference)
+        return ratio(self.prediction - self.common, self.reference)
 
     @property
     def leakage_ml(self) -> float:
@@ -166,23 +124,33 @@ class TreeScores:
     @property
     def centreline_leakage(self) -> float | None:
         """Skeleton of the prediction outside the reference, by the skeleton of the reference, in voxels."""
-        return _ratio(self.skeleton_outside, self.whole.voxels)
+        return ratio(self.skeleton_outside, self.whole.voxels)
 
     @property
     def centreline_leakage_mm(self) -> float | None:
         """The same, both lengths in mm."""
-        return _ratio(self.skeleton_outside_mm, self.whole.length_mm)
+        return ratio(self.skeleton_outside_mm, self.whole.length_mm)
 
     @property
     def dice(self) -> float | None:
         """Dice coefficient of the masks."""
-        return _ratio(2 * self.common, self.prediction + self.reference)
+        return ratio(2 * self.common, self.prediction + self.reference)
 
     @property
     def cl_dice(self) -> float | None:
         """Dice coefficient of the centrelines."""
-        inside = _ratio(self.skeleton_prediction - self.skeleton_outside, self.skeleton_prediction)
+        inside = ratio(self.skeleton_prediction - self.skeleton_outside, self.skeleton_prediction)
         return _harmonic(inside, self.whole.td)
+
+    def cl_dice_from(self, low_mm: float) -> float | None:
+        """Dice coefficient of the parts of the centrelines from a diameter on, each by its own mask.
+
+        Raises:
+            UsageError: The diameter is not the border of a bin.
+        """
+        wide = self.prediction_diameter_mm >= low_mm
+        inside = ratio(int((wide & self.prediction_inside).sum()), int(wide.sum()))
+        return _harmonic(inside, self.from_diameter(low_mm).td)
 
 
 def score_tree(
@@ -191,7 +159,7 @@ def score_tree(
     spacing: Spacing,
     *,
     one_tree: bool = True,
-    diameter_mm: npt.NDArray[np.floating[Any]] | None = None,
+    diameter_mm: npt.NDArray[np.floating[Any]] | Diameters | None = None,
     ignore: _Mask | None = None,
     bins_mm: Sequence[float] = DIAMETER_BINS_MM,
 ) -> TreeScores:
@@ -202,8 +170,9 @@ def score_tree(
         reference: Bool array of the same shape.
         spacing: Distance between voxels along i, j, k in mm.
         one_tree: Whether both are one tree and are reduced to their largest component. False for vessels.
-        diameter_mm: Diameter at each voxel in mm, such as the truth of a phantom. None: twice the distance to
-            the outside of the reference, which is up to a voxel too small.
+        diameter_mm: Diameter at each voxel in mm, such as the truth of a phantom, or a function that gives it
+            for voxels of the skeleton. None: twice the distance to the outside of the reference, which is up
+            to a voxel too small.
         ignore: Voxels that count neither as right nor as wrong where the reference does not hold them, such
             as branches thinner than it reaches. None: none.
         bins_mm: Borders of the bins of diameter in mm, rising.
@@ -215,25 +184,18 @@ def score_tree(
         UsageError: Shapes differ, or the borders do not rise.
         InputError: The reference is empty.
     """
-    for name, values in (("prediction", prediction), ("diameter_mm", diameter_mm), ("ignore", ignore)):
-        if values is not None and values.shape != reference.shape:
-            raise UsageError(f"{name} has shape {values.shape}, expected {reference.shape}.")
-    if len(bins_mm) < 2 or not all(a < b for a, b in pairwise(bins_mm)):
-        raise UsageError(f"bins_mm is {tuple(bins_mm)}, expected rising borders.")
-    if not reference.any():
-        raise InputError("The reference holds no tree.", "Give the mask of the tree as the reference.")
+    _check(prediction, reference, diameter_mm, ignore, bins_mm)
     if one_tree:
         prediction, reference = _largest(prediction, 26), _filled(_largest(reference, 6))
-    skeleton, found_line = skeletonize(reference), skeletonize(prediction)
+    skeleton, found_line, whole = skeletonize(reference), skeletonize(prediction), prediction
     if ignore is not None:  # after thinning, which needs the whole mask
         counted = ~ignore | reference
         prediction, found_line = prediction & counted, found_line & counted
-    if diameter_mm is None:
-        diameter_mm = 2 * depth(reference, spacing)
+    centreline = _centreline(prediction, reference, skeleton, diameter_mm, spacing)
     outside = found_line & ~reference
     found_mm = _lengths(found_line, spacing)
     return TreeScores(
-        bins=_bins(prediction, skeleton, diameter_mm, spacing, bins_mm),
+        bins=centreline.bins(bins_mm),
         voxel_ml=float(np.prod(spacing)) / 1000,
         reference=int(np.count_nonzero(reference)),
         prediction=int(np.count_nonzero(prediction)),
@@ -242,7 +204,26 @@ def score_tree(
         skeleton_outside=int(np.count_nonzero(outside)),
         skeleton_prediction_mm=float(found_mm.sum()),
         skeleton_outside_mm=float(found_mm[outside[found_line]].sum()),
+        centreline=centreline,
+        prediction_diameter_mm=2 * depth(whole, spacing)[found_line],
+        prediction_inside=reference[found_line],
     )
+
+
+def _check(
+    prediction: _Mask,
+    reference: _Mask,
+    diameter_mm: npt.NDArray[np.floating[Any]] | Diameters | None,
+    ignore: _Mask | None,
+    bins_mm: Sequence[float],
+) -> None:
+    for name, values in (("prediction", prediction), ("diameter_mm", diameter_mm), ("ignore", ignore)):
+        if isinstance(values, np.ndarray) and values.shape != reference.shape:
+            raise UsageError(f"{name} has shape {values.shape}, expected {reference.shape}.")
+    if len(bins_mm) < 2 or not all(a < b for a, b in pairwise(bins_mm)):
+        raise UsageError(f"bins_mm is {tuple(bins_mm)}, expected rising borders.")
+    if not reference.any():
+        raise InputError("The reference holds no tree.", "Give the mask of the tree as the reference.")
 
 
 def branch_labels(skeleton: _Mask) -> tuple[npt.NDArray[np.int32], int]:
@@ -280,41 +261,24 @@ def cl_dice(prediction: _Mask, reference: _Mask) -> float | None:
     return _harmonic(_share(skeletonize(prediction), reference), _share(skeletonize(reference), prediction))
 
 
-def _bins(
+def _centreline(
     prediction: _Mask,
+    reference: _Mask,
     skeleton: _Mask,
-    diameter_mm: npt.NDArray[np.floating[Any]],
+    diameter_mm: npt.NDArray[np.floating[Any]] | Diameters | None,
     spacing: Spacing,
-    borders: Sequence[float],
-) -> tuple[TreeBin, ...]:
-    """Count voxels, lengths and branches of the reference by diameter."""
-    from scipy import ndimage
-
-    labels, count = branch_labels(skeleton)
-    owner, hit = labels[skeleton], prediction[skeleton]
-    diameter = np.clip(diameter_mm[skeleton], borders[0], None)
-    length = _lengths(skeleton, spacing)
-    sizes = np.bincount(owner, minlength=count + 1)[1:]
-    hits = np.bincount(owner, hit, minlength=count + 1)[1:]
-    detected = hits >= DETECTED * sizes - 1e-9  # 4 of 5 voxels are 80 % whatever the rounding
-    median = np.asarray(ndimage.median(diameter, owner, np.arange(1, count + 1))) if count else np.zeros(0)
-    out = []
-    for low, high in pairwise(borders):
-        here = (diameter >= low) & (diameter < high)
-        mine = (median >= low) & (median < high)
-        out.append(
-            TreeBin(
-                float(low),
-                float(high),
-                int(here.sum()),
-                int((here & hit).sum()),
-                float(length[here].sum()),
-                float(length[here & hit].sum()),
-                int(mine.sum()),
-                int((mine & detected).sum()),
-            )
-        )
-    return tuple(out)
+) -> Centreline:
+    voxels = np.argwhere(skeleton)
+    if diameter_mm is None:
+        diameter_mm = 2 * depth(reference, spacing)
+    at = diameter_mm[skeleton] if isinstance(diameter_mm, np.ndarray) else diameter_mm(voxels)
+    return Centreline(
+        voxels,
+        _lengths(skeleton, spacing),
+        np.asarray(at, np.float64),
+        prediction[skeleton],
+        branch_labels(skeleton)[0][skeleton],
+    )
 
 
 def _lengths(skeleton: _Mask, spacing: Spacing) -> npt.NDArray[np.float64]:
@@ -348,14 +312,10 @@ def _filled(mask: _Mask) -> _Mask:
 
 
 def _share(line: _Mask, mask: _Mask) -> float | None:
-    return _ratio(int(np.count_nonzero(line & mask)), int(np.count_nonzero(line)))
+    return ratio(int(np.count_nonzero(line & mask)), int(np.count_nonzero(line)))
 
 
 def _harmonic(one: float | None, other: float | None) -> float | None:
     if one is None or other is None:
         return None
     return 2 * one * other / (one + other) if one + other else 0.0
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None

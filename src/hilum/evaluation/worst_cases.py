@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from hilum.core.labels import Side
 from hilum.drawing.slices import LEVEL, WINDOW, outline, windowed
 from hilum.drawing.svg import element, path, png_uri
-from hilum.evaluation.cases import Case, CaseResult
+from hilum.evaluation.cases import Case
 
-__all__ = ["PREDICTION_COLOUR", "REFERENCE_COLOUR", "SliceFigure", "WorstCases", "draw", "worst_slice"]
+__all__ = [
+    "PREDICTION_COLOUR",
+    "REFERENCE_COLOUR",
+    "SliceFigure",
+    "WorstCases",
+    "draw",
+    "draw_case",
+    "worst_slice",
+]
 
 #: Blue and orange are colour-blind safe, also on grey.
 REFERENCE_COLOUR = "#56b4ff"
@@ -55,22 +61,21 @@ class WorstCases:
     def __init__(self, keep: int = SHOWN) -> None:
         self._keep = keep
         self._heap: list[tuple[float, int, SliceFigure]] = []
-        self._order = count()
 
-    def see(self, case: Case, result: CaseResult) -> None:
-        """Draw a case if it is among the worst so far, by the Dice of both lungs."""
-        dice = result.values[Side.LUNGS]["dice"].value
-        if dice is None:
+    def add(self, number: int, badness: float | None, figure: Callable[[], SliceFigure]) -> None:
+        """Keep the figure of a case if it is among the worst so far.
+
+        Args:
+            number: Place of the case; of equal cases the first is kept, whichever ends first.
+            badness: How bad it is; None where it has no value, which leaves it out.
+            figure: Draws it.
+        """
+        if badness is None:
             return
-        # The heap drops its smallest entry: the best of the kept cases. Of equal cases the first is kept.
-        entry = (-dice, -next(self._order))
+        entry = (badness, -number)  # the heap drops its smallest entry: the best of the kept cases
         if len(self._heap) >= self._keep and entry <= self._heap[0][:2]:
             return
-        index = worst_slice(case.prediction, case.reference)
-        caption = f"{case.name}: Dice {dice:.4f}"
-        if case.reference.shape[0] > 1:
-            caption += f", slice {index + 1} of {case.reference.shape[0]}"
-        heapq.heappush(self._heap, (*entry, draw(case, index, caption)))
+        heapq.heappush(self._heap, (*entry, figure()))
         if len(self._heap) > self._keep:
             heapq.heappop(self._heap)
 
@@ -80,13 +85,38 @@ class WorstCases:
         return tuple(figure for *_, figure in sorted(self._heap, key=lambda entry: entry[:2], reverse=True))
 
 
-def worst_slice(prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> int:
-    """Return the index of the slice in which the masks differ in most pixels."""
-    wrong = [int(np.count_nonzero((p > 0) != (r > 0))) for p, r in zip(prediction, reference, strict=True)]
+def draw_case(case: Case, words: str, *, classes: bool = False) -> SliceFigure:
+    """Draw the slice of a case in which the masks differ most.
+
+    Args:
+        case: The case.
+        words: What is said of it in the caption.
+        classes: Whether each class has its outline, and voxels of the wrong class count as different.
+    """
+    index = worst_slice(case.prediction, case.reference, classes=classes)
+    caption = f"{case.name}: {words}"
+    if case.reference.shape[0] > 1:
+        caption += f", slice {index + 1} of {case.reference.shape[0]}"
+    return draw(case, index, caption, classes=classes)
+
+
+def worst_slice(
+    prediction: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8], *, classes: bool = False
+) -> int:
+    """Return the index of the slice in which the masks, or their classes, differ in most pixels."""
+    pairs = zip(prediction, reference, strict=True)
+    wrong = [int(np.count_nonzero(p != r if classes else (p > 0) != (r > 0))) for p, r in pairs]
     return int(np.argmax(wrong))
 
 
-def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.uint8]] = ()) -> SliceFigure:
+def draw(
+    case: Case,
+    index: int,
+    caption: str,
+    others: Sequence[npt.NDArray[np.uint8]] = (),
+    *,
+    classes: bool = False,
+) -> SliceFigure:
     """Draw a slice of a case with the outlines of reference and prediction.
 
     Args:
@@ -95,9 +125,10 @@ def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.u
         caption: Caption.
         others: Further masks of the slice that must fit into the shown region, so that the figures of
             several models show the same region.
+        classes: Whether each class has its outline.
     """
-    found, drawn = case.prediction[index] > 0, case.reference[index] > 0
-    rows, cols = _frame([found, drawn, *(other > 0 for other in others)])
+    found, drawn = case.prediction[index], case.reference[index]
+    rows, cols = _frame([labels > 0 for labels in (found, drawn, *others)])
     hu: npt.NDArray[Any] | None = None if case.hu is None else case.hu[index][rows, cols]
     grey = np.full((rows.stop - rows.start, cols.stop - cols.start), 40, np.uint8)
     if hu is not None:
@@ -109,8 +140,10 @@ def draw(case: Case, index: int, caption: str, others: Sequence[npt.NDArray[np.u
             "image", href=png_uri(grey), width=float(width), height=float(height), preserveAspectRatio="none"
         )
     ]
-    for mask, colour in ((drawn, REFERENCE_COLOUR), (found, PREDICTION_COLOUR)):
-        loops = outline(mask[rows, cols], (col_mm, row_mm))
+    for labels, colour in ((drawn, REFERENCE_COLOUR), (found, PREDICTION_COLOUR)):
+        shown = labels[rows, cols]
+        masks = [shown == value for value in np.unique(shown) if value] if classes else [shown > 0]
+        loops = [loop for mask in masks for loop in outline(mask, (col_mm, row_mm))]
         if loops:
             children.append(
                 element(

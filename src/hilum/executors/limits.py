@@ -11,7 +11,7 @@ from hilum.core.errors import UsageError
 from hilum.core.sentences import Sentence
 from hilum.io.memory import free_memory
 
-__all__ = ["GIB", "NEED", "Limits", "Share", "check_positive", "share_out"]
+__all__ = ["GIB", "NEED", "Limits", "Share", "check_positive", "parse_jobs", "share_out"]
 
 GIB = 2**30
 #: Bytes of memory that one scan needs, where nobody says how many it may take.
@@ -94,3 +94,19 @@ def share_out(jobs: int | None, limits: Limits = Limits(), *, need: int = NEED) 
         )
     memory = limits.memory or free // jobs
     return Share(jobs, max(1, min(thread_count(), core_count() // jobs)), Limits(limits.time_s, memory))
+
+
+def parse_jobs(jobs: int | str) -> int | None:
+    """Read a number of jobs; None for ``auto``.
+
+    Raises:
+        UsageError: It is neither ``auto`` nor a number above 0.
+    """
+    text = str(jobs).strip()
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise UsageError(
+            Sentence("{option:jobs} is '{text}', expected a number above 0, or auto.", text=text)
+        )
+    return int(text)

@@ -65,6 +65,7 @@ class OnRay:
         limits: What each job may take.
         most: Number of jobs, where it is known: more workers are not started.
         shared: Folder that the jobs write to. It is made, and a worker that does not see it does nothing.
+        anywhere: Whether jobs name no paths, so that workers can do without the working folder.
         notify: Called with one sentence on how the work is shared out.
 
     Raises:
@@ -80,12 +81,14 @@ class OnRay:
         limits: Limits = _NO_LIMITS,
         most: int | None = None,
         shared: Path | None = None,
+        anywhere: bool = False,
         notify: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         check_positive(jobs, limits)
         check_installed()
         self._address, self._jobs, self._limits = address, jobs, limits
         self._most, self._shared, self._notify = most, shared, notify
+        self._anywhere = anywhere
 
     def run(
         self, work: Callable[[Job], Value], jobs: Iterable[Job]
@@ -105,7 +108,15 @@ class OnRay:
             self._notify(f"Ray, {machines}: {share.described()}")
             one = Share(1, share.threads, share.limits)
             packed = pickle.dumps(work)
-            order = Order(packed, tuple(sys.path), one, Path.cwd(), self._shared, cluster.environment)
+            order = Order(
+                packed,
+                tuple(sys.path),
+                one,
+                Path.cwd(),
+                self._shared,
+                cluster.environment,
+                self._anywhere,
+            )
             crew: _Crew[Job, Value] = _Crew(cluster, share, order, iter(jobs), reserve=self._reserved())
             stack.callback(crew.end)
             while crew.goes_on():

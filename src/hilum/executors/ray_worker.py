@@ -37,6 +37,7 @@ class Order:
         folder: Working folder of the program, to which paths of jobs may be relative.
         shared: Folder that the jobs write to; None where they write nothing.
         environment: Variables to set.
+        anywhere: Whether jobs name no paths, so that it can do without the working folder.
     """
 
     work: bytes
@@ -45,6 +46,7 @@ class Order:
     folder: Path
     shared: Path | None
     environment: Mapping[str, str]
+    anywhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Worker:
         try:
             os.chdir(order.folder)
         except OSError:
-            return Ready(__version__, unseen=order.folder)
+            if not order.anywhere:
+                return Ready(__version__, unseen=order.folder)
         if order.shared is None:
             return Ready(__version__)
         mark = order.shared.resolve() / f"{HIDDEN}seen-{secrets.token_hex(8)}"

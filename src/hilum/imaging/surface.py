@@ -19,10 +19,12 @@ import numpy.typing as npt
 
 from hilum.imaging.morphology import distance_to
 
-__all__ = ["SurfaceDistances", "element_areas", "surface_distances"]
+__all__ = ["SurfaceDistances", "element_areas", "interface_distances", "surface_distances"]
 
 _Bools = npt.NDArray[np.bool_]
 _Floats = npt.NDArray[np.float32]
+#: The code of each block, and which blocks are surface elements.
+_Elements = tuple[npt.NDArray[np.uint8], _Bools]
 #: Distances are float32: a distance of exactly the tolerance must not fall beyond it by rounding.
 _SLACK = 1e-5
 
@@ -85,15 +87,46 @@ def surface_distances(
     """
     if not (prediction.any() and reference.any()):
         return None
+    cut = element_areas(spacing) > 0
     found, drawn = _codes(prediction), _codes(reference)
+    return _distances((found, cut[found]), (drawn, cut[drawn]), spacing)
+
+
+def interface_distances(
+    prediction: tuple[_Bools, _Bools], reference: tuple[_Bools, _Bools], spacing: tuple[float, ...]
+) -> SurfaceDistances | None:
+    """Measure the distances between two surfaces where one structure meets another, such as two lobes.
+
+    A surface element is a block that holds voxels of both structures; it weighs as much as the area of the
+    surface of the first one in it. What borders on the background is no part of the surface.
+
+    Args:
+        prediction: The two structures as boolean arrays with two or three axes.
+        reference: The same of the reference, arrays of the same shape.
+        spacing: Distance of neighbouring voxels along each axis.
+
+    Returns:
+        The distances, or None where the structures of a mask do not meet.
+    """
+    found, drawn = _interface(*prediction), _interface(*reference)
+    if not (found[1].any() and drawn[1].any()):
+        return None
+    return _distances(found, drawn, spacing)
+
+
+def _interface(first: _Bools, second: _Bools) -> _Elements:
+    code = _codes(first)
+    return code, (code > 0) & (_codes(second) > 0)
+
+
+def _distances(found: _Elements, drawn: _Elements, spacing: tuple[float, ...]) -> SurfaceDistances:
     areas = element_areas(spacing)
-    cut = areas > 0
-    at_found, at_drawn = cut[found], cut[drawn]
+    (found_code, at_found), (drawn_code, at_drawn) = found, drawn
     return SurfaceDistances(
         to_reference=distance_to(at_drawn, spacing)[at_found],
-        prediction_areas=areas[found[at_found]],
+        prediction_areas=areas[found_code[at_found]],
         to_prediction=distance_to(at_found, spacing)[at_drawn],
-        reference_areas=areas[drawn[at_drawn]],
+        reference_areas=areas[drawn_code[at_drawn]],
     )
 
 

@@ -18,7 +18,7 @@ from hilum.io.dispatch import refuse_folder_without_dicom
 from hilum.io.names import MASK_TAILS, is_volume_file
 from hilum.io.stream import readable
 
-__all__ = ["Found", "Study", "look_into", "volume_files"]
+__all__ = ["Found", "Study", "look_into", "masks_left_out", "sort_files", "volume_files"]
 
 #: Endings of volume files that are taken from a folder. TIFF slices and zips are not: thousands of slices of
 #: one scan would become thousands of scans.
@@ -80,12 +80,14 @@ class Files:
         volumes: Volume files.
         masks: Volume files that are masks by their names.
         other: TIFF files and zips.
+        rest: All others, DICOM among them.
         unreadable: Files and folders that could not be read.
     """
 
     volumes: list[Path] = field(default_factory=list)
     masks: list[Path] = field(default_factory=list)
     other: list[Path] = field(default_factory=list)
+    rest: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
 
 
@@ -124,7 +126,7 @@ def look_into(folder: Path, series: str | None = None, *, name: str = "") -> Fou
         {file for study in studies for file in study.files} if len(studies) > 1 else set(found.damaged)
     )
     unread = _unread({*files.unreadable, *found.damaged} - (in_studies if studies else set()))
-    left_out = (*_masks_left_out(files.masks), *unread, *_studies_left_out(stacks, choices))
+    left_out = (*masks_left_out(files.masks), *unread, *_studies_left_out(stacks, choices))
     lone = len(studies) == 1 and not volumes and len({s.head.study_uid for s in stacks}) == 1
     return Found(volumes, studies, left_out, found if lone else None)
 
@@ -137,19 +139,29 @@ def volume_files(folder: Path) -> Files:
     """
     with readable(folder):
         os.scandir(folder).close()  # the walk would pass over a folder that may not be listed
+    unreadable: list[Path] = []
+    found = sort_files(regular_files(folder, lambda path, error: unreadable.append(path)))
+    found.unreadable.extend(unreadable)
+    return found
+
+
+def sort_files(files: Iterable[Path]) -> Files:
+    """Sort files by their names; those in folders with results of hilum are left out."""
     found = Files()
     by_folder: dict[Path, list[Path]] = {}
-    for file in regular_files(folder, lambda path, error: found.unreadable.append(path)):
+    for file in files:
         by_folder.setdefault(file.parent, []).append(file)
-    for files in by_folder.values():
-        names = {file.name.lower() for file in files}
+    for beside in by_folder.values():
+        names = {file.name.lower() for file in beside}
         if names >= _RESULT:
             continue
-        for file in files:
+        for file in beside:
             if is_volume_file(file.name, names, _SUFFIXES):
                 (found.masks if _named_as_mask(file) else found.volumes).append(file)
             elif file.name.lower().endswith((".tif", ".tiff", ".zip")):
                 found.other.append(file)
+            else:
+                found.rest.append(file)
     return found
 
 
@@ -185,7 +197,8 @@ def _files(stacks: Iterable[Stack]) -> list[Path]:
     return list(dict.fromkeys(plane.head.path for stack in stacks for plane in stack.planes))
 
 
-def _masks_left_out(masks: Sequence[Path]) -> list[str]:
+def masks_left_out(masks: Sequence[Path]) -> list[str]:
+    """Say in a sentence which files were left out as masks; none where there are none."""
     if not masks:
         return []
     n = len(masks)

@@ -20,7 +20,16 @@ from hilum.io.dispatch import FileKind, kind_of, read, read_unpacked
 from hilum.io.folders import Found, look_into
 from hilum.io.names import absolute, natural_key, scan_name, without_collisions
 
-__all__ = ["Input", "Scans", "Source", "expand_globs", "find_scans", "only"]
+__all__ = [
+    "Input",
+    "Scans",
+    "Source",
+    "common_root",
+    "expand_globs",
+    "find_scans",
+    "name_below",
+    "only",
+]
 
 _LISTED = 12  # scans that a refusal names
 #: Names a study without revealing its UID.
@@ -72,6 +81,8 @@ class Source:
         alone: Whether it is the only one behind the inputs.
         error: Why there is nothing to read; None where there is.
         covariates: As in :class:`Input`.
+        url: Where it lies, if that is a URL; empty for a file. ``path`` then has its names only, and it can
+            be read after :meth:`fetched_to`.
     """
 
     name: str
@@ -84,6 +95,7 @@ class Source:
     alone: bool = True
     error: HilumError | None = field(default=None, compare=False)
     covariates: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    url: str = field(default="", repr=False)
     _unpacked: Path | None = field(default=None, repr=False, compare=False)
     _zip_folder: Path | None = field(default=None, repr=False, compare=False)
     _scan: Scan | None = field(default=None, repr=False, compare=False)
@@ -92,7 +104,7 @@ class Source:
     @classmethod
     def single(cls, path: Path | str) -> Source:
         """Return the source of a path that is known to hold one scan."""
-        return cls(_name_below(None, Path(path)), Path(path))
+        return cls(name_below(None, Path(path)), Path(path))
 
     @property
     def title(self) -> str:
@@ -113,6 +125,10 @@ class Source:
         """End what :meth:`hold` began."""
         if self._hold is not None:
             self._hold.release()
+
+    def fetched_to(self, place: Path) -> Source:
+        """Return the source of a scan at a URL that was copied to a file or folder."""
+        return replace(self, _unpacked=place)
 
     def portable(self) -> Source:
         """Return the source for another process, which reads headers itself."""
@@ -183,7 +199,7 @@ def find_scans(
     """
     named = _distinct(inputs)
     paths = [path for path, _ in named]
-    root = _common_root(paths)
+    root = common_root(paths)
     groups: list[list[Source]] = []
     for path, entry in named:
         found = _look(path, series, entry.line)
@@ -228,7 +244,7 @@ class Scans:
 
     def __iter__(self) -> Generator[Source, None, None]:
         for source in self._known:
-            if source.error is None and _is_zip(source.path):
+            if source.error is None and not source.url and _is_zip(source.path):
                 for number, inner in enumerate(_in_zip(source, self._label, self._notify)):
                     self._more += number > 0
                     yield inner
@@ -272,7 +288,7 @@ def _distinct(inputs: Sequence[str | Input]) -> list[tuple[Path, Input]]:
     return list(out.values())
 
 
-def _common_root(paths: Sequence[Path]) -> Path | None:
+def common_root(paths: Sequence[Path]) -> Path | None:
     """Return the folder that all inputs have in common; None for a single input or several disks."""
     if len(paths) < 2:
         return None
@@ -306,7 +322,7 @@ def _look(path: Path, series: str | None, line: str) -> Found | HilumError | Non
 
 def _named(path: Path, found: Found | HilumError | None, root: Path | None, label: Label) -> list[Source]:
     """Give the sources of one input with names that may still collide with those of other inputs."""
-    own = _name_below(root, path)
+    own = name_below(root, path)
     if not isinstance(found, Found):
         return [Source(own, path, error=found)]
     if found.count == 1:
@@ -316,14 +332,14 @@ def _named(path: Path, found: Found | HilumError | None, root: Path | None, labe
         scan = found.scan if study else None
         return [Source(own, where, about, _scan=scan)]
     prefix = "" if root is None else f"{own}/"
-    out = [Source(prefix + _name_below(path, volume), volume, "volume") for volume in found.volumes]
+    out = [Source(prefix + name_below(path, volume), volume, "volume") for volume in found.volumes]
     for study in found.studies:
         shared = study.folder == path or any(
             study.folder == other or study.folder in other.parents
             for other in found.places
             if other is not study.folder
         )
-        below = "" if study.folder == path else _name_below(path, study.folder)
+        below = "" if study.folder == path else name_below(path, study.folder)
         parts = [below] if below else []
         parts += [label(study.uid)] if shared else []
         name = prefix + "/".join(parts)
@@ -331,7 +347,7 @@ def _named(path: Path, found: Found | HilumError | None, root: Path | None, labe
     return out
 
 
-def _name_below(root: Path | None, path: Path) -> str:
+def name_below(root: Path | None, path: Path) -> str:
     """Name a path by its parts below ``root``, each safe as a folder name; by its last part without one."""
     whole = absolute(path)
     if whole.name.upper() == "DICOMDIR" and whole != absolute(root or ""):

@@ -25,6 +25,7 @@ __all__ = [
     "LabelMap",
     "Vocabulary",
     "guess",
+    "is_no_name",
     "listed",
     "meaning_of",
     "parse_labels",
@@ -252,7 +253,7 @@ def _refuse_other_names(what: str, labels: LabelMap, value: int, said: int | Non
     """A file that names its values is believed more than the name of a vocabulary."""
     named = lung_of(name) or 0
     agree = said == named or (BOTH in (said, named) and bool(said) == bool(named))
-    if said is None or _NO_NAME.fullmatch(name.strip()) or agree:
+    if said is None or is_no_name(name) or agree:
         return
     raise InputError(
         Sentence(
@@ -281,7 +282,7 @@ def meaning_of(
         InputError: Neither gives the meaning of all values.
     """
     present = tuple(present)
-    named = {value: name for value, name in names.items() if not _NO_NAME.fullmatch(name.strip())}
+    named = {value: name for value, name in names.items() if not is_no_name(name)}
     if named:
         out = {value: lung_of(named.get(value, "")) or 0 for value in present}
         nameless = [value for value in present if value not in named]
@@ -363,6 +364,11 @@ def _guess_words(present: Iterable[int], option: str) -> str:
     return Sentence(
         "The values fit {title}: if it is from there, add {options}.", title=title, options=options
     )
+
+
+def is_no_name(name: str) -> bool:
+    """Whether a name is one that a program gives when nobody typed one, such as ``Segment_1``, or empty."""
+    return _NO_NAME.fullmatch(name.strip()) is not None
 
 
 def listed(values: Iterable[object]) -> str:

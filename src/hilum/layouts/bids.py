@@ -30,6 +30,7 @@ from hilum.results import (
     run_manifest,
     write_label_maps,
 )
+from hilum.tables.folders import BIDS_MEASURES, BIDS_RUN
 from hilum.tasks.registry import TASKS
 from hilum.tasks.spec import Task
 
@@ -41,7 +42,6 @@ _CT = re.compile(
     rf"(?P<stem>(?P<sub>sub-{_LABEL})(?:_(?P<ses>ses-{_LABEL}))?(?:_[a-z]+-{_LABEL})*)_ct\.nii(\.gz)?"
 )
 _PLACES = ("sub-*/ct/*_ct.nii*", "sub-*/ses-*/ct/*_ct.nii*")
-_MANIFEST, _MEASURES = "_desc-hilum_provenance.json", "_desc-hilum_result.json"
 _ELSEWHERE = Sentence("Give another folder{with:out}.")
 
 
@@ -139,11 +139,11 @@ class BidsLayout:
 
     def manifest(self, source: Source) -> Path:
         """File that says how the results of a scan came to be."""
-        return self.folder(source) / f"{self._stem(source)}{_MANIFEST}"
+        return self.folder(source) / f"{self._stem(source)}{BIDS_RUN}"
 
     def measures(self, source: Source) -> Path:
         """File with the measures of a scan."""
-        return self.folder(source) / f"{self._stem(source)}{_MEASURES}"
+        return self.folder(source) / f"{self._stem(source)}{BIDS_MEASURES}"
 
     def check_owner(self, source: Source, fingerprint: str) -> None:
         """Refuse to replace the results of another scan that has, or had, the same name.
@@ -210,7 +210,7 @@ class BidsLayout:
             write_text(out / f"{hilum}_measures.tsv", bids_files.tsv([COLUMNS, *measure_rows(result)]))
             if report:
                 write_text(out / f"{hilum}_report.html", render_report(result))
-            name = f"{stem}{_MANIFEST}"
+            name = f"{stem}{BIDS_RUN}"
             files = sorted([*(path.name for path in out.iterdir()), name])
             write_json(out / name, {**run_manifest(result, series, key), "files": files})
         return folder
@@ -235,7 +235,7 @@ class BidsLayout:
 
     def _done(self) -> Counter[str]:
         """Count the scans that are done by participant."""
-        return Counter(path.name.split("_")[0] for path in self.root.glob(f"sub-*/**/*{_MANIFEST}"))
+        return Counter(path.name.split("_")[0] for path in self.root.glob(f"sub-*/**/*{BIDS_RUN}"))
 
     def _write_sidecars(self, result: Result, source: Source, out: Path) -> None:
         names = _Names(self._stem(source))

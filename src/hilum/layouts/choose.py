@@ -8,11 +8,12 @@ from pathlib import Path
 
 from hilum.core.errors import UsageError
 from hilum.core.sentences import Sentence
+from hilum.io.remote import Remote, is_url
 from hilum.layouts.bids import BidsLayout
 from hilum.layouts.layout import FolderLayout, Layout
 from hilum.results import Format
 
-__all__ = ["BIDS", "FOLDERS", "choose_layout"]
+__all__ = ["BIDS", "FOLDERS", "choose_layout", "choose_remote"]
 
 FOLDERS = "folders"
 BIDS = "bids"
@@ -73,3 +74,40 @@ def choose_layout(
             Sentence("Choose nifti or nrrd{with:format}."),
         )
     return BidsLayout(Path(inputs[0]), place)
+
+
+def choose_remote(
+    name: str,
+    inputs: Sequence[str | PathLike[str]],
+    out: str | PathLike[str] | None,
+    *,
+    code_ids: bool = False,
+) -> str | None:
+    """Return the URL that results go to; None where they go to a folder, or nowhere.
+
+    Args:
+        name: Of the layout.
+        inputs: Where the scans are.
+        out: Folder or URL for the results.
+        code_ids: Whether the scans are to be numbered.
+
+    Raises:
+        MissingExtraError: fsspec is not installed.
+        UsageError: A URL cannot be used, or not for what is asked for.
+    """
+    urls = [text for text in (*inputs, out) if isinstance(text, str) and is_url(text)]
+    if urls and name == BIDS:
+        raise UsageError(
+            Sentence("{file:path} is a URL, and a BIDS dataset is a folder.", path=urls[0]),
+            "Mount it, or copy the dataset.",
+        )
+    for url in urls:  # before anything is looked for
+        Remote(url)
+    if not isinstance(out, str) or out not in urls:
+        return None
+    if code_ids:
+        raise UsageError(
+            "Scans whose results go to a URL cannot be numbered: the dictionary of numbers lies in a folder.",
+            Sentence("Leave out {option:code_ids}, or copy the results there later."),
+        )
+    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hilum.core.errors import HilumError, InputError, UsageError
@@ -18,6 +18,8 @@ from hilum.measures.schema import MeasuresFile
 from hilum.results import MEASURES_SCHEMA
 
 __all__ = [
+    "BIDS_MEASURES",
+    "BIDS_RUN",
     "InputEntry",
     "ResultsFolder",
     "RunFile",
@@ -30,6 +32,10 @@ __all__ = [
 ]
 
 _MEASURES, _RUN = "measures.json", "run.json"
+#: What stands in their place in a BIDS derivative, where the name of the scan comes before it.
+BIDS_MEASURES, BIDS_RUN = "_desc-hilum_result.json", "_desc-hilum_provenance.json"
+#: What the names of all files of a scan in a BIDS derivative have between its name and their own.
+_BIDS_INFIX = "_desc-hilum_"
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,17 @@ class ScanFolder:
         scan: Its name in the tables.
         path: Where it is.
         results: Label of the folder of results that it lies in.
+        measures: Name of the file with its measures.
+        run: Name of the file that says how they came to be.
+        before: What the name of its report begins with.
     """
 
     scan: str
     path: Path
     results: str
+    measures: str = _MEASURES
+    run: str = _RUN
+    before: str = ""
 
 
 class InputEntry(Record):
@@ -118,14 +130,12 @@ def scan_folders(results: Sequence[ResultsFolder]) -> tuple[tuple[ScanFolder, ..
     Returns:
         The folders in order of their names, and whether the names were lengthened so.
     """
-    found = [(folder, path, _name(folder.path, path)) for folder in results for path in _walk(folder.path)]
-    often = Counter(name.lower() for _, _, name in found)
+    found = [scan for folder in results for scan in _walk(folder)]
+    often = Counter(scan.scan.lower() for scan in found)
     prefixed = any(count > 1 for count in often.values())
-    scans = [
-        ScanFolder(f"{folder.label}/{name}" if prefixed else name, path, folder.label)
-        for folder, path, name in found
-    ]
-    return tuple(sorted(scans, key=lambda scan: natural_key(scan.scan))), prefixed
+    if prefixed:
+        found = [replace(scan, scan=f"{scan.results}/{scan.scan}") for scan in found]
+    return tuple(sorted(found, key=lambda scan: natural_key(scan.scan))), prefixed
 
 
 def read_scan(place: ScanFolder) -> ScanFiles:
@@ -135,8 +145,8 @@ def read_scan(place: ScanFolder) -> ScanFiles:
         UsageError: They were written by a version of hilum whose files have another layout.
         InputError: They are damaged, or one is missing.
     """
-    measures, run = (read_json(place.path / name) for name in (_MEASURES, _RUN))
-    for name, data, schema in ((_MEASURES, measures, MEASURES_SCHEMA), (_RUN, run, RUN_SCHEMA)):
+    measures, run = (read_json(place.path / name) for name in (place.measures, place.run))
+    for name, data, schema in ((place.measures, measures, MEASURES_SCHEMA), (place.run, run, RUN_SCHEMA)):
         other = data.get("schema") if isinstance(data, dict) else None
         kind = schema.partition("/")[0]
         if isinstance(other, str) and other.startswith(f"{kind}/") and other != schema:
@@ -145,17 +155,17 @@ def read_scan(place: ScanFolder) -> ScanFiles:
                 Sentence("Make its results again with {verb:segment}, or take its folder away."),
             )
     again = Sentence("Make it again with {verb:segment}.")
-    checked = check(MeasuresFile, measures, name=_MEASURES, hint=again)
-    _check_formulae(checked, again)
-    return ScanFiles(place, checked, check(RunFile, run, name=_RUN, hint=again))
+    checked = check(MeasuresFile, measures, name=place.measures, hint=again)
+    _check_formulae(checked, place.measures, again)
+    return ScanFiles(place, checked, check(RunFile, run, name=place.run, hint=again))
 
 
-def _check_formulae(measures: MeasuresFile, hint: str) -> None:
+def _check_formulae(measures: MeasuresFile, name: str, hint: str) -> None:
     """Refuse measures whose formula, and so whose unit, is not stated."""
     every = {id_ for task in measures.tasks.values() for values in task.regions.values() for id_ in values}
     untold = sorted(every - set(measures.formulae))
     if untold:
-        raise InputError(f"{_MEASURES} is damaged: it has no formula of {shown(untold[0])}.", hint)
+        raise InputError(f"{name} is damaged: it has no formula of {shown(untold[0])}.", hint)
 
 
 def tell_damage(place: ScanFolder, error: HilumError) -> str:
@@ -163,13 +173,29 @@ def tell_damage(place: ScanFolder, error: HilumError) -> str:
     return f"{place.scan} was left out: {str(error.message).removesuffix('.')}."
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Give the folders of scans below a folder, or the folder itself; hidden folders are passed over."""
-    for folder, below, names in os.walk(root):
-        if _MEASURES in names or (_RUN in names and _of_a_scan(Path(folder) / _RUN)):
+def _walk(results: ResultsFolder) -> Iterator[ScanFolder]:
+    """Give the scans below a folder, or of the folder itself; hidden folders are passed over."""
+    for place, below, names in os.walk(results.path):
+        folder = Path(place)
+        if _MEASURES in names or (_RUN in names and _of_a_scan(folder / _RUN)):
             below.clear()
-            yield Path(folder)
+            yield ScanFolder(_name(results.path, folder), folder, results.label)
+        for stem in sorted({stem for name in names if (stem := _bids_stem(name))}):
+            yield ScanFolder(
+                stem,
+                folder,
+                results.label,
+                measures=f"{stem}{BIDS_MEASURES}",
+                run=f"{stem}{BIDS_RUN}",
+                before=f"{stem}{_BIDS_INFIX}",
+            )
         below[:] = sorted(name for name in below if not name.startswith("."))
+
+
+def _bids_stem(name: str) -> str:
+    """Return the name of the scan in that of a file of a BIDS derivative; empty if it is none."""
+    ends = [end for end in (BIDS_MEASURES, BIDS_RUN) if name.endswith(end) and name.startswith("sub-")]
+    return name.removesuffix(ends[0]) if ends else ""
 
 
 def _of_a_scan(run: Path) -> bool:

@@ -88,19 +88,22 @@ function drawHead() {
   $("sortby").value = state.sort;
   $("order").value = state.way;
 }
+function report(r) {
+  return `${D.links[r]}/${D.before[r]}report.html`;
+}
 function picture(r) {
   const link = D.links[r], files = D.files[r];
   const shown = link && files & 2
     ? element("img", { src: `${link}/thumbnail.png`, loading: "lazy", decoding: "async", width: 84, height: 84, alt: "" })
     : element("span", { class: "none" }, "no picture");
-  return link && files & 1 ? element("a", { href: `${link}/report.html`, tabindex: -1, "aria-hidden": "true" }, shown) : shown;
+  return link && files & 1 ? element("a", { href: report(r), tabindex: -1, "aria-hidden": "true" }, shown) : shown;
 }
 function row(r, place) {
   const link = D.links[r] && D.files[r] & 1;
   const chips = D.flags[r].map((k) => element("span", { class: `chip ${D.kinds[k][1]}`, title: D.kinds[k][0] }, D.kinds[k][2]));
   return element("tr", { role: "row", "aria-rowindex": place + 2 },
     element("td", { class: "picture", role: "cell" }, picture(r)),
-    element("th", { scope: "row", role: "rowheader" }, link ? element("a", { href: `${D.links[r]}/report.html` }, D.scans[r]) : D.scans[r]),
+    element("th", { scope: "row", role: "rowheader" }, link ? element("a", { href: report(r) }, D.scans[r]) : D.scans[r]),
     element("td", { class: "chips", role: "cell" }, ...(chips.length ? chips : [element("span", { class: "chip fine" }, "No flag")])),
     ...shownColumns().map((c) => element("td", { class: c.at(r) === null ? "value none" : "value", role: "cell", "data-label": label(c) }, format(c.at(r), c))));
 }
@@ -259,7 +262,7 @@ function drawScatter() {
     if (near) { ring.setAttribute("cx", px(near[0])); ring.setAttribute("cy", py(near[1])); }
     $("dots-note").textContent = near ? `${D.scans[near[2]]}: ${format(near[0], cx)} ${cx.unit}, ${format(near[1], cy)} ${cy.unit}` : note;
   });
-  svg.addEventListener("click", () => { if (near && D.links[near[2]] && D.files[near[2]] & 1) location.href = `${D.links[near[2]]}/report.html`; });
+  svg.addEventListener("click", () => { if (near && D.links[near[2]] && D.files[near[2]] & 1) location.href = report(near[2]); });
   $("dots").replaceChildren(svg);
   $("dots-note").textContent = note;
 }

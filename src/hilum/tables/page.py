@@ -95,8 +95,12 @@ def _data(table: ScanTable, out: Path) -> dict[str, Any]:
     names = [str(name) for name in table.column("scan")]
     return {
         "scans": names,
-        "links": [_link(folder, out) for folder in table.folders],
-        "files": [(folder / REPORT).exists() + 2 * (folder / THUMBNAIL).exists() for folder in table.folders],
+        "links": [_link(place.path, out) for place in table.places],
+        "before": [quote(place.before) for place in table.places],
+        "files": [
+            (place.path / f"{place.before}{REPORT}").exists() + 2 * (place.path / THUMBNAIL).exists()
+            for place in table.places
+        ],
         "kinds": [[code, severity, headings.get(code, code)] for code, severity in kinds],
         "flags": [sorted(flags.get(name, [])) for name in names],
         "columns": [

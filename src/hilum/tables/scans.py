@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hilum.core.errors import UsageError
@@ -21,7 +20,7 @@ from hilum.tables.columns import (
     measure_column,
     model_columns,
 )
-from hilum.tables.folders import ScanFiles
+from hilum.tables.folders import ScanFiles, ScanFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +63,7 @@ class ScanTable:
     Attributes:
         columns: What each column holds.
         rows: One tuple a scan, as long as ``columns``; None where a value is unknown or was not asked for.
-        folders: The folder of each scan, in the order of the rows.
+        places: The folder of each scan and the names of its files, in the order of the rows.
         flags: All quality flags, scan by scan, worst first.
         failures: The scans that failed, from ``failed.csv``.
         problems: One sentence on each thing that was left out or does not fit.
@@ -72,7 +71,7 @@ class ScanTable:
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    folders: tuple[Path, ...] = ()
+    places: tuple[ScanFolder, ...] = ()
     flags: tuple[FoundFlag, ...] = ()
     failures: tuple[Failure, ...] = ()
     problems: tuple[str, ...] = ()
@@ -127,7 +126,7 @@ class TableMaker:
 
     merged: bool = False
     rows: list[dict[str, Cell]] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
+    places: list[ScanFolder] = field(default_factory=list)
     flags: list[FoundFlag] = field(default_factory=list)
     measures: dict[str, Column] = field(default_factory=dict)
     confidences: dict[str, Column] = field(default_factory=dict)
@@ -149,7 +148,7 @@ class TableMaker:
         row["hilum_version"] = scan.run.hilum
         row["fingerprint"] = scan.run.fingerprint
         self.rows.append(row)
-        self.folders.append(scan.place.path)
+        self.places.append(scan.place)
         self.flags += flags
 
     def _task(self, task: str, entry: TaskEntry, formulae: Mapping[str, FormulaEntry]) -> dict[str, Cell]:
@@ -185,7 +184,7 @@ class TableMaker:
         )
         rows = tuple(tuple(row.get(column.name) for column in columns) for row in self.rows)
         return ScanTable(
-            columns, rows, tuple(self.folders), tuple(self.flags), tuple(failures), tuple(problems)
+            columns, rows, tuple(self.places), tuple(self.flags), tuple(failures), tuple(problems)
         )
 
 

@@ -95,6 +95,7 @@ class LearnedSlices:
             part = slice(start, start + _BATCH)
             chance = self.slices.probabilities(hu[part], spacing)
             mask[part] = chance >= self.slices.threshold
+        self.slices.model.session.release()  # the model may be kept for other scans
         return out
 
 

@@ -91,7 +91,6 @@ def _classic(device: Device) -> Segmenter:
 
 def _opened(name: str, device: Device, task: str) -> Segmenter:
     """Open a trained network; which class runs it is decided by its card."""
-    from hilum.models.card import SliceInput
     from hilum.models.registry import find_model
 
     files = find_model(name)
@@ -100,16 +99,19 @@ def _opened(name: str, device: Device, task: str) -> Segmenter:
             f"The model {files.name} was trained for the task {files.card.task}, not for {task}.",
             "Choose a model of this task.",
         )
-    if isinstance(files.card.input, SliceInput):
-        from hilum.tasks.lungs.learned import LearnedSlices
-
-        return LearnedSlices(files.open(device=device))
-    return _volume_lungs(files.path, files.card.model_dump_json(), device)
+    return _kept(files.path, files.card.model_dump_json(), device)
 
 
 @lru_cache(maxsize=2)  # opened once for many scans, and again when the card has changed
-def _volume_lungs(path: Path, card: str, device: Device) -> Segmenter:
+def _kept(path: Path, card: str, device: Device) -> Segmenter:
+    from hilum.models.card import SliceInput
     from hilum.models.registry import open_model
     from hilum.tasks.lungs.default import VolumeLungs
+    from hilum.tasks.lungs.learned import LearnedSlices
 
-    return VolumeLungs(open_model(path, device=device), device=device)
+    model = open_model(path, device=device)
+    return (
+        LearnedSlices(model)
+        if isinstance(model.card.input, SliceInput)
+        else VolumeLungs(model, device=device)
+    )

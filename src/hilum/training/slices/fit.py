@@ -20,7 +20,7 @@ from hilum.core.errors import ModelError
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.datasets.index import load_dataset
-from hilum.datasets.processes import check_socket_paths
+from hilum.datasets.sockets import check_socket_paths
 from hilum.datasets.split import Split
 from hilum.training.checkpoint import load_weights_into, read_checkpoint, steps_done, taking_up
 from hilum.training.common import StepSampler
