@@ -35,8 +35,8 @@ BRANCH_RULE = (
 #: The trachea ends where the tree parts: this is the last branch that more than this share of the airways in
 #: each lung hangs on. At most one of several branches can hold more than half.
 _COMMON_SHARE = 0.5
-#: What leaves the trachea and ends without having reached a lung is no bronchus; where one lung is not reached
-#: at all, as on thick slices, it is none below this length, in mm: the main bronchi are longer.
+#: What leaves the trachea and ends without having reached a lung is no bronchus. Where one lung is not
+#: reached at all, as on thick slices, it is one from this length on, in mm: the main bronchi are longer.
 _REACHES_LUNG_MM = 15.0
 #: Sides of a branch; the trachea has none.
 SIDES: Mapping[int, str] = {Lung.RIGHT.value: "right", Lung.LEFT.value: "left"}
