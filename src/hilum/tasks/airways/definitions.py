@@ -53,7 +53,7 @@ _HALF = (
     "half-maximum: inner and outer edge half way between the peak of the wall and the lowest HU inward and "
     "outward, along rays at right angles on the centreline; median over the middle 60 % of a branch"
 )
-_HALF_SOURCE = "half-maximum as in AirQuant, after Kiraly 2005"
+_HALF_SOURCE = "half-maximum as in AirQuant, after Kiraly"
 _OWN_FIT = "of this program; model fits of airway walls: Saba 2003"
 _NO_BRANCH = "No branch whose lumen could be measured was found here."
 _NO_WALL = "No branch was found here whose wall has an outer edge: soft tissue lies round it."

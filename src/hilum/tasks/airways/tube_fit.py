@@ -8,7 +8,7 @@ all blurred by a Gaussian (see :mod:`hilum.tasks.airways.blurred_disc`):
 Where a sharp kernel enhances edges, D is the difference of two blurred discs (see
 :mod:`hilum.tasks.airways.blur`).
 R, w, the place of the centre and, in wide airways, two harmonics of R around it are found by damped
-least squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such
+least squares (Levenberg and Marquardt) on all samples at once. Rays that meet a bright neighbour, such
 as the artery beside a bronchus, are left out.
 """
 
