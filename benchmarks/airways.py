@@ -94,7 +94,8 @@ def on_phantom(folder: Path) -> None:
     for part in scores.bins:
         if part.voxels:
             print(
-                f"  {part.low_mm:g} to {part.high_mm:g} mm: TD {part.td:.3f}, BD {part.bd or 0:.3f} ({part.branches})"
+                f"  {part.low_mm:g} to {part.high_mm:g} mm: TD {part.td:.3f}, "
+                f"BD {part.bd or 0:.3f} ({part.branches})"
             )
     print("  flags:", ", ".join(str(flag.code) for flag in masks.flags) or "none")
 
@@ -116,8 +117,8 @@ def on_scan(pair: str) -> None:
     print(
         f"{Path(scan_path).name}: {pieces} branches as ATM'22 counts, {len(tree.branches)} of the graph, "
         f"generations to {max(branch.generation for branch in tree.branches)}, {length:.0f} mm, walled "
-        f"{walled / length:.3f}, lumen {np.count_nonzero(masks.lumen) * volume.voxel_volume_ml:.1f} mL, trunk "
-        f"{masks.facts['trunk_ml']:.1f} mL, removed {masks.facts['pruned_ml']:.2f} mL; {took}"
+        f"{walled / length:.3f}, lumen {np.count_nonzero(masks.lumen) * volume.voxel_volume_ml:.1f} mL, "
+        f"trunk {masks.facts['trunk_ml']:.1f} mL, removed {masks.facts['pruned_ml']:.2f} mL; {took}"
     )
     print("  flags:", ", ".join(str(flag.code) for flag in masks.flags) or "none")
 

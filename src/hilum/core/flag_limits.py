@@ -80,9 +80,9 @@ class FlagLimits:
     """Thickest slices for the whole tree of the airways, mm: about the smallest lumen that 1 mm shows."""
     airways_segmental_mm: float = 3.5
     """Thickest slices for airways beyond the central ones, mm: about the lumen of a segmental bronchus."""
-    airway_leak_ml: tuple[float, float] = (0.1, 1.0)
-    """(Info, warning) volume of the airways removed as a leak, mL: a few branches of 1 to 2 mm; a lobar
-    bronchus."""
+    airway_leak_ml: tuple[float, float] = (0.3, 1.0)
+    """(Info, warning) volume of the airways removed as a leak, mL: more than the stray voxels of
+    phantoms without a leak; a lobar bronchus."""
     airways_in_lungs_ml: float = 0.5
     """Least volume of the airways within the lungs, mL: less than the segmental bronchi hold."""
     metal_hu: int = 3000

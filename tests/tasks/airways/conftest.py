@@ -26,8 +26,8 @@ def chest(spacing: tuple[float, float, float], **more: object) -> Chest:
 
 @pytest.fixture(scope="session")
 def thin_slices() -> Chest:
-    """A child's chest at 1.2 mm."""
-    return chest((1.2, 1.2, 1.2), size=0.75)
+    """A child's chest at 1.4 mm."""
+    return chest((1.4, 1.4, 1.4), size=0.7)
 
 
 @pytest.fixture(scope="session")

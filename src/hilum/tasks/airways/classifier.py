@@ -83,14 +83,14 @@ def weights_sha256() -> str:
 def load_classifier() -> Classifier:
     """Load the classifier that comes with hilum."""
     with as_file(files("hilum.tasks.airways") / _FILE) as path, np.load(path, allow_pickle=False) as stored:
-        networks = [read_network(stored, stage) for stage in _STAGES]
-        return Classifier(*networks, least=float(stored["least"]))
+        dips, rays, lines = (read_network(stored, stage) for stage in _STAGES)
+        return Classifier(dips, rays, lines, float(stored["least"]))
 
 
 def read_network(stored: object, stage: str) -> Network:
     """Read one network from an open npz file."""
     values: dict[str, _Floats] = stored  # type: ignore[assignment]
-    layers = []
+    layers: list[tuple[_Floats, _Floats]] = []
     while f"{stage}_weights{len(layers)}" in values:
         number = len(layers)
         layers.append((values[f"{stage}_weights{number}"], values[f"{stage}_bias{number}"]))

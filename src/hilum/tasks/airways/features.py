@@ -129,7 +129,8 @@ class _Sampler:
 
     def __call__(self, places: npt.NDArray[np.intp]) -> _Floats:
         """Values of shape (radii, rays, n)."""
-        return self.values[self.offsets[:, :, None] + places]
+        out: _Floats = self.values[self.offsets[:, :, None] + places]
+        return out
 
 
 def voxel_features(hu: _Floats, spacing: Spacing, index: npt.NDArray[np.intp], curved: _Floats) -> _Floats:
@@ -215,7 +216,8 @@ def line_features(likelihood: _Floats, spacing: Spacing, index: npt.NDArray[np.i
         never = np.minimum.accumulate(rays, axis=0).mean(axis=0)
         whole = np.sort(never, axis=0)
         parts = [
-            sampler.values[places], lines[-1], lines[-2], single[-1], single[-2], single[-3], along.mean(axis=0),
+            sampler.values[places], lines[-1], lines[-2], single[-1], single[-2], single[-3],
+            along.mean(axis=0),
             short[-1], short[-2], short[-3], near.mean(axis=0), whole[-1], whole[-2], whole[-3],
         ]  # fmt: skip
         return np.stack(parts, axis=1).astype(np.float32)

@@ -43,7 +43,7 @@ def leak_flags(scan: AirwayScan, removed: Mask) -> tuple[Flag, ...]:
     x, y, z = affine[:3, :3] @ middle + affine[:3, 3]
     message = (
         f"{ml:.1f} mL of what grew from the airways had no wall or grew wide, and was removed as a leak; the "
-        f"largest part lies at {x:.0f}, {y:.0f}, {z:.0f} mm (RAS). Look there before small airways are counted."
+        f"largest part lies at {x:.0f}, {y:.0f}, {z:.0f} mm (RAS). Look there before you count airways."
     )
     severity = Severity.WARNING if ml >= high else Severity.INFO
     return (Flag(FlagCode.AIRWAY_LEAK_PRUNED, severity, message, _REGIONS),)

@@ -80,7 +80,7 @@ def grow_tree(likelihood: _Floats, trunk: Mask, spacing: Spacing, rules: GrowthR
 def _graph(
     index: npt.NDArray[np.intp], likely: _Floats, trunk: Mask, spacing: Spacing, lumen: float
 ) -> tuple[object, npt.NDArray[np.bool_]]:
-    """Return the graph of neighbouring voxels with the cost of each step, and which of them touch the trunk."""
+    """Return the graph of neighbouring voxels with the cost of each step, and which touch the trunk."""
     from scipy import sparse
 
     count = len(index)

@@ -124,7 +124,9 @@ def _walled_mm(branch: Branch, scan: AirwayScan, rules: PruningRules) -> float:
     if len(branch.points) < 2 or float(np.median(branch.radii)) >= rules.sure_mm:
         return branch.length_mm
     wall = replace(RIM, rise_hu=rules.rise_hu)
-    share = rim_share(scan.smooth, scan.spacing, branch.points, tangents_of(branch.points), branch.radii, wall)
+    share = rim_share(
+        scan.smooth, scan.spacing, branch.points, tangents_of(branch.points), branch.radii, wall
+    )
     return branch.length_mm * float(np.mean(share >= RIM.rays_share))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,8 @@ def main() -> None:
             )
         classifier = train_classifier([*phantoms, *real], epochs=_EPOCHS)
     stages = {"dips": classifier.dips, "rays": classifier.rays, "lines": classifier.lines}
-    np.savez_compressed(given.out, least=np.float32(classifier.least), **as_arrays(stages))
+    arrays: dict[str, Any] = {"least": np.float32(classifier.least), **as_arrays(stages)}
+    np.savez_compressed(given.out, **arrays)
 
 
 def _phantom(folder: Path) -> Rows:

@@ -1,4 +1,4 @@
-"""Rows for the classifier of the airways: features of voxels, whether they are lumen, and how much they count.
+"""Rows for the classifier of the airways: what it sees of voxels, whether they are lumen, what they count.
 
 Phantoms give exact truth. Real scans give real texture: there the lumen that grows from the trachea by
 threshold is taken as lumen; what a first classifier takes for lumen although no wall stands round it is taken
