@@ -2,9 +2,9 @@
 
 Along each ray the wall is the highest point near the border of the mask. The inner edge lies where HU are
 half way between it and the lowest point inward, the outer edge half way between it and the lowest outward.
-Rays whose edge lies far from the median of the section are left out (median rule; as in AirQuant after Kiraly,
-here without the fit of an ellipse). In narrow airways the blur moves both edges: the lumen is read too
-small and the wall too thick.
+Rays whose edge lies far from the median of the section are left out (median rule; as in AirQuant after
+Kiraly, here without the fit of an ellipse). In narrow airways the blur moves both edges: the lumen is read
+too small and the wall too thick.
 """
 
 from __future__ import annotations
