@@ -304,7 +304,6 @@ class _Given:
 
 def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock: Clock) -> Result:
     """Check and measure a segmented scan."""
-    collected: dict[str, Any] = {}
     with ThreadPoolExecutor(1) as pool:  # the gate and the voxels of the labels do not need each other
         # A calibration moves HU, so sums collected before it would be wrong.
         sorting = None if calibrate else pool.submit(_collect, given)
@@ -313,13 +312,14 @@ def _finish(given: _Given, calibrate: bool, arguments: dict[str, object], clock:
         for name, segmentation in given.found.items():
             flags = (*flags, *TASKS[name].check(trusted, segmentation))
         flags = worst_first(flags)
-        if sorting is not None:
-            collected = sorting.result()
-    outcomes: dict[str, TaskResult] = {}
-    with clock.stage("measure", 0.8):
-        for name, segmentation in given.found.items():
-            measures = TASKS[name].measure(trusted, segmentation, flags, collected.get(name))
-            outcomes[name] = TaskResult(segmentation, measures, asked=name in given.asked)
+        outcomes: dict[str, TaskResult] = {}
+        with clock.stage("measure", 0.8):
+            moved = replace(given, volume=trusted)
+            collected = _collect(moved) if sorting is None else sorting.result()
+            for name, segmentation in given.found.items():
+                measures = TASKS[name].measure(trusted, segmentation, flags, collected.get(name))
+                details = collected.get(name) if TASKS[name].write is not None else None
+                outcomes[name] = TaskResult(segmentation, measures, name in given.asked, details)
     info = RunInfo(
         hilum=__version__,
         started=clock.started,

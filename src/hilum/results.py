@@ -192,6 +192,10 @@ class LabelFileNames:
         """Name of its uncertainty map with an ending such as ``.nii.gz``."""
         return task.uncertainty_file_name(suffix)
 
+    def further(self, task: Task, name: str) -> str:
+        """Name of a file that a task writes beside its label map, such as ``tree.json``."""
+        return name
+
 
 def write_label_maps(
     result: Result,
@@ -203,7 +207,7 @@ def write_label_maps(
 
     Beside label maps that ITK-SNAP opens lies a file with the names of their values. A DICOM SEG holds at
     least one segment, so none is written of an empty label map, such as that of a pleura without fluid and
-    gas.
+    gas. A task may write files of its own, too.
 
     Raises:
         OutputError: A file cannot be written.
@@ -230,6 +234,12 @@ def write_label_maps(
         if found.confidence is not None and found.confidence.where is not None:
             path = out / names.uncertainty(task, Format.NIFTI.suffix)
             write_map(path, found.confidence.where, result.volume, f"{name} uncertainty")
+        if task.write is not None:
+
+            def place(file: str, task: Task = task) -> Path:
+                return out / names.further(task, file)
+
+            task.write(result.volume, outcome, place)
 
 
 def measures_dict(result: Result) -> dict[str, object]:

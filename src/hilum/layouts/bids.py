@@ -63,6 +63,10 @@ class _Names(LabelFileNames):
         """Name of its uncertainty map."""
         return f"{self.stem}_desc-{task.name}_uncertainty{suffix}"
 
+    def further(self, task: Task, name: str) -> str:
+        """Name of a file of its own; a suffix of BIDS is letters and digits."""
+        return f"{self.stem}_desc-{task.name}_{name.replace('_', '')}"
+
 
 @dataclass(frozen=True)
 class BidsLayout:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from hilum.measures.sample import Sample
 
-__all__ = ["Compute", "Group", "MeasureDef"]
+__all__ = ["Compute", "Group", "MeasureDef", "MeasureInfo"]
 
 #: Function of the voxels of a region and the voxel volume in mL; returns None if undefined.
 Compute = Callable[[Sample, float], float | None]
@@ -34,8 +34,8 @@ class Group(str, Enum):
 
 
 @dataclass(frozen=True)
-class MeasureDef:
-    """One entry of the registry.
+class MeasureInfo:
+    """What a measure is, however it is computed.
 
     Attributes:
         id: Identifier in every output, without a unit.
@@ -48,8 +48,7 @@ class MeasureDef:
         source: Author and year, or other origin of the definition.
         valid_range: Lowest and highest value that the formula can give; None for unbounded.
         invalidated_by: What changes or corrupts the value although the lung has not changed.
-        compute: The formula.
-        undefined: Why :attr:`compute` returns None.
+        undefined: Why there may be no value.
     """
 
     id: str
@@ -62,7 +61,6 @@ class MeasureDef:
     source: str
     valid_range: tuple[float | None, float | None]
     invalidated_by: tuple[str, ...]
-    compute: Compute
     undefined: str = ""
 
     def as_dict(self) -> dict[str, object]:
@@ -75,3 +73,14 @@ class MeasureDef:
             "formula": self.formula,
             "source": self.source,
         }
+
+
+@dataclass(frozen=True)
+class MeasureDef(MeasureInfo):
+    """One entry of the registry: a measure of the voxels of a region.
+
+    Attributes:
+        compute: The formula; where it returns None, ``undefined`` says why.
+    """
+
+    compute: Compute = field(kw_only=True)

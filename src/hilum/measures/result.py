@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hilum.core.flags import Flag
-from hilum.measures.definition import MeasureDef
+from hilum.measures.definition import MeasureInfo
 from hilum.measures.registry import REGISTRY
 
 __all__ = ["Measures", "Value", "formulae"]
@@ -40,7 +40,7 @@ class Value:
         return {"value": self.rounded, "unit": self.unit}
 
 
-def formulae(definitions: Iterable[MeasureDef] = tuple(REGISTRY.values())) -> dict[str, dict[str, object]]:
+def formulae(definitions: Iterable[MeasureInfo] = tuple(REGISTRY.values())) -> dict[str, dict[str, object]]:
     """Return the formulae of the measures by id, as plain data."""
     return {entry.id: entry.as_dict() for entry in definitions}
 

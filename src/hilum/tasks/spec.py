@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hilum.core.flags import Flag
@@ -29,11 +30,13 @@ class TaskResult:
         measures: What was measured of it.
         asked: Whether the user asked for this task; else another task needed it, and its label map is not
             written.
+        details: What :attr:`Task.collect` returned, for a task that writes files of its own; else None.
     """
 
     segmentation: Segmentation
     measures: Measures
     asked: bool = True
+    details: Any = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Task:
         stem: Name of the files of its label map, without the ending; ``name`` where it is empty.
         uncertainty: Name of the file of its uncertainty map, without the ending; empty for
             ``STEM-uncertainty``.
+        write: Writes files of its own beside the label map: scan, result of the task, and what turns a name
+            such as ``tree.json`` into the path to write.
     """
 
     name: str
@@ -93,6 +98,7 @@ class Task:
     needs: tuple[str, ...] = ()
     stem: str = ""
     uncertainty: str = ""
+    write: Callable[[Volume, TaskResult, Callable[[str], Path]], None] | None = None
 
     def file_name(self, suffix: str) -> str:
         """Name of the file of the label map with an ending such as ``.nii.gz``."""

@@ -7,6 +7,7 @@ import pytest
 
 from hilum.core.volume import Volume
 from hilum.synthesis.phantoms import Tissue, make_phantom
+from support import airway_tubes
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,15 @@ def thin_slices() -> Chest:
 @pytest.fixture(scope="session")
 def thick_slices() -> Chest:
     return chest((1.5, 1.5, 5.0))
+
+
+@pytest.fixture(scope="session")
+def tubes() -> airway_tubes.Chest:
+    """Straight tubes of known lumen and wall."""
+    return airway_tubes.build()
+
+
+@pytest.fixture(scope="session")
+def beside_artery() -> airway_tubes.Chest:
+    """The same with an artery beside a bronchus."""
+    return airway_tubes.build(artery=True)

@@ -1,1 +1,1 @@
-"""The task ``airways``: lumen and wall of the tree from the trachea to the periphery."""
+"""The task ``airways``: lumen and wall from the trachea to the periphery, as a tree that is measured."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from hilum.core.labels import AIRWAYS, LUNGS
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Measures
+from hilum.tasks.airways.calibre import MeasuredAirways
+from hilum.tasks.airways.measures import collect_airways, measure_airways
 from hilum.tasks.airways.segment import model_info, segment_airways
-from hilum.tasks.airways.volumes import measure_volumes
 from hilum.tasks.spec import Find, Section, Task, TaskResult
 
 __all__ = ["AIRWAYS_TASK"]
@@ -39,14 +41,14 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
     )
 
 
-def _collect(volume: Volume, segmentation: Segmentation) -> dict[int, int]:
-    return segmentation.labels.counts()
+def _collect(volume: Volume, segmentation: Segmentation) -> MeasuredAirways | None:
+    return collect_airways(volume, segmentation)
 
 
 def _measure(
-    volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], counts: dict[int, int] | None
+    volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], airways: MeasuredAirways | None
 ) -> Measures:
-    return measure_volumes(volume, segmentation, flags, counts)
+    return measure_airways(volume, segmentation, airways, flags)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
@@ -60,10 +62,18 @@ def _section(volume: Volume, found: TaskResult) -> Section:
     return airways_section(volume, found)
 
 
+def _write(volume: Volume, found: TaskResult, place: Callable[[str], Path]) -> None:
+    # Meshes bring what the other outputs do without.
+    from hilum.tasks.airways.files import write_airway_files
+
+    write_airway_files(volume, found, place)
+
+
 def _summary(measures: Measures) -> tuple[str, ...]:
-    """Volume of the lumen."""
-    value = measures["airway_lumen"]["volume"].value
-    return ("airways unknown" if value is None else f"airways {value:.0f} mL",)
+    """Branches and volume of the lumen."""
+    count, lumen = measures["airways"]["branch_count"].value, measures["airway_lumen"]["volume"].value
+    branches = "airways unknown" if count is None else f"{count:.0f} airway branches"
+    return (branches if lumen is None else f"{branches} of {lumen:.0f} mL",)
 
 
 AIRWAYS_TASK = Task(
@@ -79,4 +89,5 @@ AIRWAYS_TASK = Task(
     summary=_summary,
     headline=("volume",),
     needs=(LUNGS.name,),
+    write=_write,
 )

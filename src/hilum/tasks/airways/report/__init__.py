@@ -1,1 +1,1 @@
-"""The section of the airways in the report."""
+"""What the report shows of the airways."""
