@@ -80,6 +80,10 @@ class FlagLimits:
     """Thickest slices for the whole tree of the airways, mm: about the smallest lumen that 1 mm shows."""
     airways_segmental_mm: float = 3.5
     """Thickest slices for airways beyond the central ones, mm: about the lumen of a segmental bronchus."""
+    vessels_thin_mm: float = 1.5
+    """Thickest slices for the volume of vessels by calibre, mm: a vessel of 5 mm2 is 2.5 mm wide."""
+    vessels_total_mm: float = 3.0
+    """Thickest slices for the volume of all vessels, mm."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is
