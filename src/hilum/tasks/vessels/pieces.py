@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.imaging.graph_cleaning import prune_spurs
-from hilum.imaging.morphology import Mask, depth, distance_to
+from hilum.imaging.morphology import Mask, close_, depth, distance_to
 from hilum.imaging.paths import arc_length, path_length, smooth_path
 from hilum.imaging.skeleton import skeletonize
 from hilum.imaging.skeleton_graph import SkeletonGraph, build_graph
@@ -37,8 +37,12 @@ _BLOOD_DEPTH_MM, _BLOOD_VOXELS = 2.5, 100
 _AWAY_MM = 2.0
 #: HU of parenchyma above which it holds too little air for a vessel in it to be measured.
 _DENSE_HU = -400.0
-#: Number of centreline points that a voxel is compared with.
-_NEIGHBOURS = 4
+#: Number of centreline points that a voxel is compared with, and of those of wide vessels, which may be farther
+#: off than the lines of their branches; radius from which a vessel is wide, mm.
+_NEIGHBOURS, _WIDE_NEIGHBOURS, _WIDE_MM = 2, 4, 2.0
+#: A point is covered by another whose ball holds it, if its own radius is below this share of the other's; so
+#: many of the nearest points of wide vessels are looked at.
+_COVERED, _COVERING = 0.8, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +90,9 @@ def measure_pieces(scan: VesselScan, vessels: Mask, left_out: Mask) -> VesselPie
     """
     radius = depth(np.pad(vessels, 1), scan.spacing)[1:-1, 1:-1, 1:-1]
     blood, read = _blood(scan, radius)
-    graph = build_graph(skeletonize(vessels), np.diag([*scan.spacing, 1.0]), radius_mm=radius)
+    graph = build_graph(skeletonize(close_(vessels, min(scan.spacing), scan.spacing)), np.diag([*scan.spacing, 1.0]), radius_mm=radius)
     points, widths, owner, length = _cut(prune_spurs(graph))
+    points, widths, owner, length = _without_covered(points, widths, owner, length)
     if not len(length):
         none = np.zeros(0)
         return VesselPieces(np.zeros((0, 3)), np.zeros(0, np.uint8), none, none, none, none, blood, read)
@@ -145,6 +150,33 @@ def _cut(graph: SkeletonGraph) -> tuple[_Values, _Values, npt.NDArray[np.intp], 
     )
 
 
+def _without_covered(
+    points: _Values, widths: _Values, owner: npt.NDArray[np.intp], length: _Values
+) -> tuple[_Values, _Values, npt.NDArray[np.intp], _Values]:
+    """Leave out points within a much wider vessel, as those of its branches and of spurs are.
+
+    A piece is shortened by the share of its points that are left out.
+    """
+    from scipy.spatial import KDTree
+
+    wide = np.flatnonzero(widths > _WIDE_MM)
+    if not len(wide):
+        return points, widths, owner, length
+    most = float(widths.max())
+    near, number = KDTree(points[wide]).query(
+        points, k=min(_COVERING, len(wide)), distance_upper_bound=most, workers=-1
+    )
+    near, number = near.reshape(len(points), -1), number.reshape(len(points), -1)
+    other = np.append(widths[wide], 0.0)[np.where(np.isfinite(near), number, len(wide))]
+    covered = ((near < other) & (widths[:, None] < _COVERED * other)).any(axis=1)
+    count = len(length)
+    left = np.bincount(owner[~covered], minlength=count)
+    kept = left > 0
+    length = length * left / np.maximum(np.bincount(owner, minlength=count), 1)
+    renumbered = np.cumsum(kept) - 1
+    return points[~covered], widths[~covered], renumbered[owner[~covered]], length[kept]
+
+
 def _blood_share(scan: VesselScan, vessels: Mask, blood: float) -> Floats:
     """Share of blood in each voxel near a vessel; 0 where parenchyma is too dense to tell."""
     away = scan.inside & (distance_to(vessels, scan.spacing) > _AWAY_MM)
@@ -164,19 +196,40 @@ def _sums(
     count: int,
 ) -> tuple[_Values, _Values]:
     """Sum the share of blood, and the voxels of the mask, over the voxels of each piece."""
-    from scipy.spatial import KDTree
-
     near = (scan.lungs > 0) & (distance_to(vessels, scan.spacing) <= MARGIN_MM)
     voxels = np.argwhere(near)
-    distance, index = KDTree(points).query(voxels * scan.spacing, k=_NEIGHBOURS, workers=-1)
-    index = np.minimum(index, len(points) - 1)  # fewer points than neighbours
-    # A voxel within a wide vessel belongs to it, although the line of a thin branch may be nearer.
-    best = np.argmin(distance - widths[index], axis=1)
-    piece = owner[index[np.arange(len(voxels)), best]]
+    piece = owner[_nearest(points, widths, voxels * scan.spacing)]
     at = tuple(voxels.T)
     volume = np.bincount(piece, share[at], minlength=count)
     mask = np.bincount(piece, vessels[at], minlength=count)
     return volume.astype(np.float64), mask.astype(np.float64)
+
+
+def _nearest(points: _Values, widths: _Values, places: _Values) -> npt.NDArray[np.intp]:
+    """Index of the point whose ball is nearest to each place, or reaches deepest beyond it."""
+    from scipy.spatial import KDTree
+
+    distance, index = KDTree(points).query(places, k=min(_NEIGHBOURS, len(points)), workers=-1)
+    distance, index = distance.reshape(len(places), -1), index.reshape(len(places), -1)
+    gap = distance - widths[index]
+    rows = np.arange(len(places))
+    best = np.argmin(gap, axis=1)
+    out, gap = index[rows, best], gap[rows, best]
+    wide = np.flatnonzero(widths > _WIDE_MM)
+    if not len(wide):
+        return out
+    most = float(widths.max()) + MARGIN_MM
+    count = min(_WIDE_NEIGHBOURS, len(wide))
+    far, number = KDTree(points[wide]).query(places, k=count, distance_upper_bound=most, workers=-1)
+    far, number = far.reshape(len(places), -1), number.reshape(len(places), -1)
+    within = np.flatnonzero(np.isfinite(far[:, 0]))
+    far, number = far[within], np.minimum(number[within], len(wide) - 1)
+    wide_gap = far - widths[wide[number]]
+    best = np.argmin(wide_gap, axis=1)
+    rows = np.arange(len(within))
+    deeper = wide_gap[rows, best] < gap[within]
+    out[within[deeper]] = wide[number[rows, best][deeper]]
+    return out
 
 
 def _mean(values: _Values, owner: npt.NDArray[np.intp], count: int) -> _Values:

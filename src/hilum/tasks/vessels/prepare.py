@@ -29,7 +29,7 @@ _BLOCK_MM, _SMOOTH_BLOCKS = 5.0, 1.5
 #: Voxels count as parenchyma within this many standard deviations of its mean; first within so many HU.
 _WITHIN_SD, _WITHIN_HU = 2.5, 100.0
 #: Outermost layer of the mask, mm and at least one voxel: chest wall shines into it, so it shows no tubes.
-_SHELL_MM = 1.2
+_SHELL_MM = 1.8
 #: Least number of voxels, in each direction, in which a vessel can be told from noise.
 _LEAST_VOXELS = 5
 

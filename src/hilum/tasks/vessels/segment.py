@@ -13,6 +13,7 @@ from hilum.core.segmentation import ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, components, depth, distance_to
 from hilum.imaging.shape_filters import Contrast, tubeness
+from hilum.tasks.vessels.coarse import Coarse
 from hilum.tasks.vessels.prepare import Floats, VesselScan, prepare
 
 __all__ = ["LEFT_OUT", "MODEL", "RULES", "FoundVessels", "VesselRules", "find_vessels", "segment_vessels"]
@@ -37,6 +38,8 @@ class VesselRules:
     Attributes:
         scales_mm: Standard deviations of the line filter; a tube of radius r answers most at 0.7 r.
         wide_scale_mm: That of the vessels as wide as they get within the lungs, radius 4 to 8 mm.
+        coarse_mm: Scale from which the filter runs on blocks of voxels.
+        lumen_scales_mm: Scales of the filter for dark tubes.
         least_hu: Contrast of a vessel; a tube of 0.3 mm radius has more on 1 mm voxels.
         seed_hu: Contrast that some voxels of each vessel have.
         seed_noise: The same, in standard deviations of the parenchyma.
@@ -49,10 +52,12 @@ class VesselRules:
         lumen_noise: The same, in standard deviations of the parenchyma.
         lumen_mm3: Least volume of a lumen: dark noise is smaller.
         wall_mm: Walls lie within this distance of a lumen.
+        wall_depth_mm: Walls are no deeper than this in solid tissue.
         solid_hu: Contrast of tissue without air.
         solid_mm: Depth in solid tissue from which it is a wide vessel, if it is a tube.
         body_mm: Depth in solid tissue of what is no vessel, unless ``wide_scale_mm`` sees a tube.
         body_ratio: Response at ``wide_scale_mm`` as a share of the contrast, from which it is a tube.
+        body_mm3: Least volume of that: where wide vessels meet they are no tubes either.
         half: A vessel ends at this share of the largest contrast near by.
         half_mm: What near by means.
         least_mm3: Least volume of a separate vessel.
@@ -60,6 +65,8 @@ class VesselRules:
 
     scales_mm: tuple[float, ...] = (0.7, 1.0, 1.5, 2.2, 3.2)
     wide_scale_mm: float = 5.0
+    coarse_mm: float = 2.0
+    lumen_scales_mm: tuple[float, ...] = (1.0, 1.6, 2.4)
     least_hu: float = 110.0
     seed_hu: float = 180.0
     least_noise: float = 3.0
@@ -71,10 +78,12 @@ class VesselRules:
     lumen_noise: float = 0.8
     lumen_mm3: float = 30.0
     wall_mm: float = 2.0
+    wall_depth_mm: float = 1.1
     solid_hu: float = 350.0
     solid_mm: float = 1.6
     body_mm: float = 4.5
     body_ratio: float = 0.06
+    body_mm3: float = 300.0
     half: float = 0.45
     half_mm: float = 1.0
     least_mm3: float = 8.0
@@ -145,6 +154,8 @@ def find_vessels(scan: VesselScan, rules: VesselRules = RULES) -> FoundVessels:
     bodies = _bodies(contrast, solid_depth, wide, scan, rules)
     tubes = np.maximum(tubes, wide, out=tubes)
     core, seed, walls = _cores(contrast, tubes, scan, least, rules)
+    walls &= solid_depth <= rules.wall_depth_mm
+    core &= ~walls
     core |= solid_depth > rules.solid_mm
     core &= ~bodies
     core = _with_seeds(core, seed, scan, rules)
@@ -154,9 +165,12 @@ def find_vessels(scan: VesselScan, rules: VesselRules = RULES) -> FoundVessels:
 
 def _tubes(contrast: Floats, scan: VesselScan, least: float, rules: VesselRules) -> tuple[Floats, Floats]:
     """Response of the line filter, and that of the widest tubes alone."""
-    tubes = tubeness(contrast, scan.spacing, rules.scales_mm, mask=contrast > least)
-    wide = tubeness(contrast, scan.spacing, [rules.wide_scale_mm], mask=contrast > rules.solid_hu)
-    return tubes, wide
+    fine = [scale for scale in rules.scales_mm if scale < rules.coarse_mm]
+    broad = [scale for scale in rules.scales_mm if scale >= rules.coarse_mm]
+    tubes = tubeness(contrast, scan.spacing, fine, mask=contrast > least)
+    coarse = Coarse.of(contrast, scan.spacing)
+    np.maximum(tubes, coarse.tubeness(broad, coarse.image > least), out=tubes)
+    return tubes, coarse.tubeness([rules.wide_scale_mm], coarse.image > rules.solid_hu)
 
 
 def _cores(
@@ -168,18 +182,14 @@ def _cores(
     seed &= tubes > rules.seed_ratio * contrast
     beside = distance_to(_lumens(contrast, scan, rules), scan.spacing) <= rules.wall_mm
     wall = beside & (tubes < rules.wall_ratio * contrast)
-    return core & ~wall, seed & ~wall, wall
+    return core, seed & ~wall, wall
 
 
 def _lumens(contrast: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
     """Lumens of airways: dark tubes of some length."""
-    dark = tubeness(
-        np.minimum(contrast, np.float32(rules.solid_hu)),
-        scan.spacing,
-        [1.0, 1.6, 2.4],
-        contrast=Contrast.DARK,
-        mask=scan.inside & (contrast < -scan.noise_hu),
-    )
+    coarse = Coarse.of(np.minimum(contrast, np.float32(rules.solid_hu)), scan.spacing)
+    dark = coarse.tubeness(rules.lumen_scales_mm, coarse.image < -scan.noise_hu / 2, Contrast.DARK)
+    dark[contrast > -scan.noise_hu] = 0
     lumen = dark > max(rules.lumen_hu, rules.lumen_noise * scan.noise_hu)
     return _larger(lumen, rules.lumen_mm3, scan)
 
@@ -189,6 +199,7 @@ def _bodies(
 ) -> Mask:
     """Solid tissue too thick for a vessel: consolidation, masses."""
     deep = (solid_depth > rules.body_mm) & (wide < rules.body_ratio * contrast)
+    deep = _larger(deep, rules.body_mm3, scan)
     if not deep.any():
         return deep
     return distance_to(deep, scan.spacing) <= rules.body_mm + max(scan.spacing)
