@@ -119,6 +119,7 @@ def measure_pieces(scan: VesselScan, vessels: Mask, left_out: Mask) -> VesselPie
 def _blood(scan: VesselScan, radius: Floats) -> tuple[float, bool]:
     """HU of blood, and whether it was read in this scan."""
     deep = scan.hu[radius > _BLOOD_DEPTH_MM]
+    deep = deep[deep > 0]  # blood is denser than water; what is not is ground glass
     return (float(np.median(deep)), True) if deep.size >= _BLOOD_VOXELS else (BLOOD_HU, False)
 
 

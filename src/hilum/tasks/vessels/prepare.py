@@ -28,8 +28,9 @@ _AERATED_HU = -500.0
 _BLOCK_MM, _SMOOTH_BLOCKS = 5.0, 1.5
 #: Voxels count as parenchyma within this many standard deviations of its mean; first within so many HU.
 _WITHIN_SD, _WITHIN_HU = 2.5, 100.0
-#: Outermost layer of the mask, mm and at least one voxel: chest wall shines into it, so it shows no tubes.
-_SHELL_MM = 1.8
+#: Outermost layer of the mask, mm and at least one voxel, but no more than the second number: chest wall shines
+#: into it, so it shows no tubes.
+_SHELL_MM, _MOST_SHELL_MM = 1.8, 3.0
 #: Least number of voxels, in each direction, in which a vessel can be told from noise.
 _LEAST_VOXELS = 5
 
@@ -101,7 +102,7 @@ def prepare(volume: Volume, lungs: LabelVolume) -> VesselScan:
     hu = np.clip(canonical.hu[box], *_CLIP_HU).astype(np.float32, order="C")
     labels = np.ascontiguousarray(labels[box])
     inside = labels > 0
-    inside &= depth(inside, spacing) > max(_SHELL_MM, 1.01 * min(spacing))
+    inside &= depth(inside, spacing) > min(max(_SHELL_MM, 1.01 * max(spacing)), _MOST_SHELL_MM)
     parenchyma, noise = _parenchyma(hu, inside, spacing)
     return VesselScan(hu, parenchyma, noise, spacing, labels, inside, box, volume)
 

@@ -54,10 +54,13 @@ class VesselRules:
         wall_mm: Walls lie within this distance of a lumen.
         wall_depth_mm: Walls are no deeper than this in solid tissue.
         solid_hu: Contrast of tissue without air.
-        solid_mm: Depth in solid tissue from which it is a wide vessel, if it is a tube.
+        blood_hu: Contrast of blood in a vessel wider than the blur: half of the usual.
+        solid_mm: Depth in tissue of that contrast from which it is a wide vessel.
+        hazy_mm: Depth in a vessel at which nothing but blood shines in.
         body_mm: Depth in solid tissue of what is no vessel, unless ``wide_scale_mm`` sees a tube.
         body_ratio: Response at ``wide_scale_mm`` as a share of the contrast, from which it is a tube.
         body_mm3: Least volume of that: where wide vessels meet they are no tubes either.
+        hazy_mm3: Least volume of what lies so deep and is no blood.
         half: A vessel ends at this share of the largest contrast near by.
         half_mm: What near by means.
         least_mm3: Least volume of a separate vessel.
@@ -80,7 +83,10 @@ class VesselRules:
     wall_mm: float = 2.0
     wall_depth_mm: float = 1.1
     solid_hu: float = 350.0
+    blood_hu: float = 480.0
     solid_mm: float = 1.6
+    hazy_mm: float = 2.4
+    hazy_mm3: float = 30.0
     body_mm: float = 4.5
     body_ratio: float = 0.06
     body_mm3: float = 300.0
@@ -156,10 +162,14 @@ def find_vessels(scan: VesselScan, rules: VesselRules = RULES) -> FoundVessels:
     core, seed, walls = _cores(contrast, tubes, scan, least, rules)
     walls &= solid_depth <= rules.wall_depth_mm
     core &= ~walls
-    core |= solid_depth > rules.solid_mm
+    core |= _wide(contrast, bodies, scan, rules) & (tubes > rules.body_ratio * contrast)
     core &= ~bodies
     core = _with_seeds(core, seed, scan, rules)
     vessels = _to_half_contrast(core, contrast, bodies | walls, scan, least, rules)
+    hazy = _hazy(vessels, contrast, scan, rules)
+    if hazy.any():
+        bodies |= hazy
+        vessels = _with_seeds(vessels & ~hazy, seed, scan, rules)
     return FoundVessels(vessels, walls & ~vessels, bodies & ~vessels)
 
 
@@ -203,6 +213,22 @@ def _bodies(
     if not deep.any():
         return deep
     return distance_to(deep, scan.spacing) <= rules.body_mm + max(scan.spacing)
+
+
+def _wide(contrast: Floats, bodies: Mask, scan: VesselScan, rules: VesselRules) -> Mask:
+    """Inner voxels of wide vessels, which the filter for thin tubes does not see; none beside dense tissue."""
+    blood = contrast > rules.blood_hu
+    wide: Mask = depth(np.pad(blood, 1), scan.spacing)[1:-1, 1:-1, 1:-1] > rules.solid_mm
+    if bodies.any():
+        wide &= distance_to(bodies, scan.spacing) > rules.body_mm
+    return wide
+
+
+def _hazy(vessels: Mask, contrast: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
+    """Places too wide for a vessel of their density, such as ground glass: deep in a vessel lies blood."""
+    inner = depth(np.pad(vessels, 1), scan.spacing)[1:-1, 1:-1, 1:-1] > rules.hazy_mm
+    inner = _larger(inner & (contrast < rules.blood_hu), rules.hazy_mm3, scan)
+    return distance_to(inner, scan.spacing) <= rules.hazy_mm + max(scan.spacing)
 
 
 def _with_seeds(core: Mask, seed: Mask, scan: VesselScan, rules: VesselRules) -> Mask:
