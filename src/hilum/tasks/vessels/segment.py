@@ -40,6 +40,7 @@ class VesselRules:
         wide_scale_mm: That of the vessels as wide as they get within the lungs, radius 4 to 8 mm.
         coarse_mm: Scale from which the filter runs on blocks of voxels.
         lumen_scales_mm: Scales of the filter for dark tubes.
+        lumen_coarse_mm: As ``coarse_mm``, for lumens.
         least_hu: Contrast of a vessel; a tube of 0.3 mm radius has more on 1 mm voxels.
         seed_hu: Contrast that some voxels of each vessel have.
         seed_noise: The same, in standard deviations of the parenchyma.
@@ -49,6 +50,7 @@ class VesselRules:
         seed_ratio: Share that some voxels of each vessel have.
         wall_ratio: Share that voxels beside a lumen have, where walls lie.
         lumen_hu: Response of the line filter for dark tubes in the lumen of an airway.
+        lumen_most_hu: Contrast of the middle of a lumen at most; blur lets the wall shine in.
         lumen_noise: The same, in standard deviations of the parenchyma.
         lumen_mm3: Least volume of a lumen: dark noise is smaller.
         wall_mm: Walls lie within this distance of a lumen.
@@ -69,18 +71,20 @@ class VesselRules:
     scales_mm: tuple[float, ...] = (0.7, 1.0, 1.5, 2.2, 3.2)
     wide_scale_mm: float = 5.0
     coarse_mm: float = 2.0
-    lumen_scales_mm: tuple[float, ...] = (1.0, 1.6, 2.4)
+    lumen_scales_mm: tuple[float, ...] = (0.8, 1.2, 1.7, 2.4)
+    lumen_coarse_mm: float = 1.6
     least_hu: float = 110.0
     seed_hu: float = 180.0
     least_noise: float = 3.0
     seed_noise: float = 5.0
     ratio: float = 0.12
     seed_ratio: float = 0.17
-    wall_ratio: float = 0.17
-    lumen_hu: float = 20.0
-    lumen_noise: float = 0.8
-    lumen_mm3: float = 30.0
-    wall_mm: float = 2.0
+    wall_ratio: float = 0.18
+    lumen_hu: float = 34.0
+    lumen_most_hu: float = 200.0
+    lumen_noise: float = 1.0
+    lumen_mm3: float = 15.0
+    wall_mm: float = 1.6
     wall_depth_mm: float = 1.1
     solid_hu: float = 350.0
     blood_hu: float = 480.0
@@ -90,7 +94,7 @@ class VesselRules:
     body_mm: float = 4.5
     body_ratio: float = 0.06
     body_mm3: float = 300.0
-    half: float = 0.45
+    half: float = 0.5
     half_mm: float = 1.0
     least_mm3: float = 8.0
 
@@ -196,11 +200,18 @@ def _cores(
 
 
 def _lumens(contrast: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
-    """Lumens of airways: dark tubes of some length."""
-    coarse = Coarse.of(np.minimum(contrast, np.float32(rules.solid_hu)), scan.spacing)
-    dark = coarse.tubeness(rules.lumen_scales_mm, coarse.image < -scan.noise_hu / 2, Contrast.DARK)
-    dark[contrast > -scan.noise_hu] = 0
-    lumen = dark > max(rules.lumen_hu, rules.lumen_noise * scan.noise_hu)
+    """Lumens of airways: dark tubes of some length.
+
+    A lumen narrower than the blur is no darker than parenchyma, but it is darker than its wall.
+    """
+    clipped = np.minimum(contrast, np.float32(rules.solid_hu))
+    valley = scan.inside & (contrast < rules.lumen_most_hu)
+    fine = [scale for scale in rules.lumen_scales_mm if scale < rules.lumen_coarse_mm]
+    broad = [scale for scale in rules.lumen_scales_mm if scale >= rules.lumen_coarse_mm]
+    dark = tubeness(clipped, scan.spacing, fine, contrast=Contrast.DARK, mask=valley)
+    coarse = Coarse.of(clipped, scan.spacing)
+    np.maximum(dark, coarse.tubeness(broad, coarse.image < rules.lumen_most_hu, Contrast.DARK), out=dark)
+    lumen = valley & (dark > max(rules.lumen_hu, rules.lumen_noise * scan.noise_hu))
     return _larger(lumen, rules.lumen_mm3, scan)
 
 
@@ -261,4 +272,4 @@ def _to_half_contrast(
     peak = ndimage.maximum_filter(peak, size)
     whole = np.where(scan.lungs > 0, scan.hu - scan.parenchyma, np.float32(0))
     out: npt.NDArray[np.bool_] = (peak > 0) & (whole > np.maximum(rules.half * peak, least)) & ~other
-    return out | core
+    return out
