@@ -68,7 +68,9 @@ def load(folder: Path) -> Chest:
     stem = ct.name.removesuffix("_ct.nii.gz")
     image = canonical(ct)
     volume = Volume(np.asarray(image.dataobj).astype(np.int16), image.affine, ScanMeta(name=stem))
-    maps = {what: labels(folder / f"{stem}_{what}.nii.gz") for what in ("lungs", "vessels", "airways", "lobes")}
+    maps = {
+        what: labels(folder / f"{stem}_{what}.nii.gz") for what in ("lungs", "vessels", "airways", "lobes")
+    }
     truth = json.loads((folder / "truth.json").read_text())["subjects"][stem]["trees"]["vessels"]
     vessels = (maps["vessels"] > 0) & (maps["lungs"] > 0)
     wide = wide_part(vessels, image.affine, folder / f"{stem}_branches.csv")
@@ -82,7 +84,9 @@ def wide_part(vessels: np.ndarray, affine: np.ndarray, table: Path) -> np.ndarra
         for row in csv.DictReader(file):
             if row["kind"] == "airway":
                 continue
-            start, end = (np.array([float(row[f"{which}_{axis}"]) for axis in "xyz"]) for which in ("start", "end"))
+            start, end = (
+                np.array([float(row[f"{which}_{axis}"]) for axis in "xyz"]) for which in ("start", "end")
+            )
             count = max(2, int(float(row["length_mm"]) / 0.5))
             points.append(start + (end - start) * np.linspace(0, 1, count)[:, None])
             radii.append(np.full(count, float(row["diameter_mm"]) / 2))
@@ -100,7 +104,9 @@ def averaged(chest: Chest, block: tuple[int, int, int]) -> Volume:
     hu = chest.volume.hu.astype(np.float32)
     for axis, size in enumerate(block):
         if size > 1:
-            hu = np.stack([np.take(hu, range(n, hu.shape[axis] - size + 1 + n, size), axis) for n in range(size)]).mean(0)
+            hu = np.stack(
+                [np.take(hu, range(n, hu.shape[axis] - size + 1 + n, size), axis) for n in range(size)]
+            ).mean(0)
     affine = chest.volume.affine @ np.diag([*block, 1.0])
     affine[:3, 3] = chest.volume.affine[:3] @ np.array([*((np.array(block) - 1) / 2), 1.0])
     return Volume(np.rint(hu).astype(np.int16), affine, chest.volume.meta)
@@ -138,7 +144,12 @@ def judged(chest: Chest, found_lungs: bool) -> dict[str, float]:
         "wall_share_%": 100 * (mask & (chest.airways > 0)).sum() / size,
         "fissure_share_%": 100 * (mask & fissures).sum() / size,
     }
-    for id_, key in (("blood_volume", "total_ml"), ("bv5", "bv5_ml"), ("bv5_10", "bv5_10_ml"), ("bv10_plus", "bv10_plus_ml")):
+    for id_, key in (
+        ("blood_volume", "total_ml"),
+        ("bv5", "bv5_ml"),
+        ("bv5_10", "bv5_10_ml"),
+        ("bv10_plus", "bv10_plus_ml"),
+    ):
         true, value = chest.truth[key], values[id_].value
         row[f"{id_}_ml"], row[f"{id_}_true_ml"] = value, true
         row[f"{id_}_%"] = None if value is None else 100 * (value / true - 1)
@@ -148,7 +159,9 @@ def judged(chest: Chest, found_lungs: bool) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--found-lungs", action="store_true")
     parser.add_argument("--block", default="1,1,1")
@@ -162,7 +175,9 @@ def main() -> None:
             rows[folder.name] = thick(chest, block)
         else:
             rows[folder.name] = judged(chest, args.found_lungs)
-        shown = "  ".join(f"{key} {value:.3g}" for key, value in rows[folder.name].items() if value is not None)
+        shown = "  ".join(
+            f"{key} {value:.3g}" for key, value in rows[folder.name].items() if value is not None
+        )
         print(f"{folder.name}: {shown}", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     args.out.parent.mkdir(exist_ok=True)

@@ -54,7 +54,9 @@ class LungBox:
         hu = hu.reshape(shape[0], _FINE, shape[1], _FINE, shape[2], _FINE).mean(axis=(1, 3, 5))
         hu += np.random.default_rng(3).normal(0, self.noise_hu, shape)
         lungs = np.zeros(shape, np.uint8)
-        margin = tuple(slice(round(4 / s), n - round(4 / s)) for n, s in zip(shape, self.spacing, strict=True))
+        margin = tuple(
+            slice(round(4 / s), n - round(4 / s)) for n, s in zip(shape, self.spacing, strict=True)
+        )
         lungs[margin] = 2
         lungs[shape[0] // 2 :][lungs[shape[0] // 2 :] > 0] = 1
         affine = np.diag([*self.spacing, 1.0])

@@ -18,7 +18,9 @@ from support.lung_box import LungBox
 
 #: Two tubes along the box, one of 1.1 mm2 in the left half, one of 12.6 mm2 in the right one.
 THIN, WIDE = 0.6, 2.0
-TWO_TUBES = LungBox(tubes=[((16.5, 30.5, 8), (16.5, 30.5, 48), THIN), ((46.5, 30.5, 8), (46.5, 30.5, 48), WIDE)])
+TWO_TUBES = LungBox(
+    tubes=[((16.5, 30.5, 8), (16.5, 30.5, 48), THIN), ((46.5, 30.5, 8), (46.5, 30.5, 48), WIDE)]
+)
 TUBE_MM = 40.0
 
 

@@ -90,7 +90,11 @@ def measure_pieces(scan: VesselScan, vessels: Mask, left_out: Mask) -> VesselPie
     """
     radius = depth(np.pad(vessels, 1), scan.spacing)[1:-1, 1:-1, 1:-1]
     blood, read = _blood(scan, radius)
-    graph = build_graph(skeletonize(close_(vessels, min(scan.spacing), scan.spacing)), np.diag([*scan.spacing, 1.0]), radius_mm=radius)
+    graph = build_graph(
+        skeletonize(close_(vessels, min(scan.spacing), scan.spacing)),
+        np.diag([*scan.spacing, 1.0]),
+        radius_mm=radius,
+    )
     points, widths, owner, length = _cut(prune_spurs(graph))
     points, widths, owner, length = _without_covered(points, widths, owner, length)
     if not len(length):

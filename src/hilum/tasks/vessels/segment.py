@@ -58,6 +58,7 @@ class VesselRules:
         solid_hu: Contrast of tissue without air.
         blood_hu: Contrast of blood in a vessel wider than the blur: half of the usual.
         solid_mm: Depth in tissue of that contrast from which it is a wide vessel.
+        wide_rim_mm: Voxels as near to that as this are its rim, not the wall of an airway.
         hazy_mm: Depth in a vessel at which nothing but blood shines in.
         body_mm: Depth in solid tissue of what is no vessel, unless ``wide_scale_mm`` sees a tube.
         body_ratio: Response at ``wide_scale_mm`` as a share of the contrast, from which it is a tube.
@@ -80,15 +81,16 @@ class VesselRules:
     ratio: float = 0.12
     seed_ratio: float = 0.17
     wall_ratio: float = 0.18
-    lumen_hu: float = 34.0
+    lumen_hu: float = 38.0
     lumen_most_hu: float = 200.0
     lumen_noise: float = 1.0
     lumen_mm3: float = 15.0
-    wall_mm: float = 1.6
-    wall_depth_mm: float = 1.1
+    wall_mm: float = 2.0
+    wall_depth_mm: float = 1.3
     solid_hu: float = 350.0
     blood_hu: float = 480.0
     solid_mm: float = 1.6
+    wide_rim_mm: float = 2.0
     hazy_mm: float = 2.4
     hazy_mm3: float = 30.0
     body_mm: float = 4.5
@@ -158,15 +160,16 @@ def find_vessels(scan: VesselScan, rules: VesselRules = RULES) -> FoundVessels:
     # Beyond the lungs lies as much as parenchyma: no edge there, so no response to it.
     contrast = np.where(scan.inside, scan.hu - scan.parenchyma, np.float32(0))
     least = max(rules.least_hu, rules.least_noise * scan.noise_hu)
-    tubes, wide = _tubes(contrast, scan, least, rules)
+    tubes, widest = _tubes(contrast, scan, least, rules)
     solid = contrast > rules.solid_hu
     solid_depth = depth(np.pad(solid, 1), scan.spacing)[1:-1, 1:-1, 1:-1]
-    bodies = _bodies(contrast, solid_depth, wide, scan, rules)
-    tubes = np.maximum(tubes, wide, out=tubes)
+    bodies = _bodies(contrast, solid_depth, widest, scan, rules)
+    tubes = np.maximum(tubes, widest, out=tubes)
     core, seed, walls = _cores(contrast, tubes, scan, least, rules)
+    wide = _wide(contrast, bodies, scan, rules) & (tubes > rules.body_ratio * contrast)
     walls &= solid_depth <= rules.wall_depth_mm
-    core &= ~walls
-    core |= _wide(contrast, bodies, scan, rules) & (tubes > rules.body_ratio * contrast)
+    walls &= distance_to(wide, scan.spacing) > rules.wide_rim_mm
+    core = (core & ~walls) | wide
     core &= ~bodies
     core = _with_seeds(core, seed, scan, rules)
     vessels = _to_half_contrast(core, contrast, bodies | walls, scan, least, rules)
