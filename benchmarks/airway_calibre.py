@@ -4,8 +4,8 @@ Each folder is one that ``hilum phantom --trees full`` made: CT, lungs, airways 
 tree is built from the true lumen mask, so that the figures are those of the measuring alone; with
 ``--segment`` from the lumen that the task ``airways`` finds. A measured branch is compared with the true one
 whose ends lie nearest and whose length is alike; branches that span several true ones are left out, and how
-many are compared is told. ``--kernel soft`` blurs and ``--kernel sharp`` sharpens the slices of a chest that was
-made with the standard kernel, as the phantom's own kernels do (its noise is then blurred or sharpened too).
+many are compared is told. ``--kernel soft`` blurs and ``--kernel sharp`` sharpens the slices of a chest that
+was made with the standard kernel, as the phantom's own kernels do (its noise is blurred or sharpened, too).
 
     python benchmarks/airway_calibre.py FOLDER... [--segment] [--kernel soft|sharp]
 
@@ -114,6 +114,22 @@ def errors(airways: MeasuredAirways, truth: dict[str, np.ndarray]) -> dict[str, 
     return out
 
 
+def show(name: str, airways: MeasuredAirways, cpu: float, table: dict[str, dict[str, float]]) -> None:
+    """Print the table of a chest."""
+    blur, tree = airways.blur, airways.tree
+    assumed = "" if blur.measured else " (assumed)"
+    print(f"{name}: {len(tree.branches)} branches, {tree.length_mm:.0f} mm, {cpu:.1f} CPU-s")
+    print(f"   blur {blur.in_plane_mm:.2f} mm{assumed}, {blur.through_mm:.2f} mm across the slices")
+    print("   lumen mm     n walls | fit: lumen  error   p90  wall error  WA % error | half: lumen  WA %")
+    for part, row in table.items():
+        print(
+            f"   {part:8} {row['branches']:5} {row['walls']:5} |"
+            f" {row['lumen_bias']:+10.2f} {row['lumen_error']:6.2f} {row['lumen_p90']:5.2f}"
+            f" {row['wall_bias']:+5.2f} {row['wall_error']:5.2f} {row['wall_area_error']:11.1f} |"
+            f" {row['half_lumen_bias']:+11.2f} {row['half_wall_area_error']:5.1f}"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -135,19 +151,7 @@ def main() -> None:
         cpu = time.process_time() - begin
         table = errors(airways, true_branches(folder))
         blur = airways.blur
-        print(
-            f"{folder.name} {arguments.kernel}: {len(airways.tree.branches)} branches, {airways.tree.length_mm:.0f} mm, "
-            f"blur {blur.in_plane_mm:.2f} mm{'' if blur.measured else ' (assumed)'}, {cpu:.1f} CPU-s"
-        )
-        print(
-            "   lumen mm     n  walls | fit: lumen bias  error    p90   wall  error  WA % error | half: lumen  WA %"
-        )
-        for name, row in table.items():
-            print(
-                f"   {name:8} {row['branches']:5} {row['walls']:6} | {row['lumen_bias']:+15.2f} {row['lumen_error']:6.2f} "
-                f"{row['lumen_p90']:6.2f} {row['wall_bias']:+6.2f} {row['wall_error']:6.2f} {row['wall_area_error']:11.1f} | "
-                f"{row['half_lumen_bias']:+11.2f} {row['half_wall_area_error']:5.1f}"
-            )
+        show(f"{folder.name} {arguments.kernel}", airways, cpu, table)
         results[f"{folder.name}{arguments.kernel and '-' + arguments.kernel}"] = {
             "branches": len(airways.tree.branches),
             "length_mm": airways.tree.length_mm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hilum.anatomy.pleura import FLUID, SIDES
-from hilum.core.labels import LUNGS, PLEURA, LabelRegion
+from hilum.core.labels import AIRWAYS, LUNGS, PLEURA, LabelRegion
 from hilum.measures import MeasureDef
 from hilum.measures.registry import REGISTRY
 from hilum.tables.columns import (
@@ -18,6 +18,7 @@ from hilum.tables.columns import (
     measure_column,
     model_columns,
 )
+from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, measures_of
 from hilum.tasks.pleura.measures import DEFINITIONS
 
 __all__ = ["tables_page"]
@@ -29,8 +30,8 @@ This page is made from the program itself. `scans.csv`, `scans.parquet`, the she
 after region, measure and unit. An empty field is a value that is unknown, with its reason in `measures_long.csv`, or
 one that was not asked for.
 
-A measure stands in the table for the whole structures by side. Those of the thirds of the lungs are in
-`measures_long.csv`. [Measures](../concepts/measures.md) has every formula.
+A measure stands in the table for the whole structures by side. Those of the thirds of the lungs and of the
+generations of the airways are in `measures_long.csv`. [Measures](../concepts/measures.md) has every formula.
 """
 
 
@@ -41,7 +42,9 @@ def tables_page() -> str:
     parts = [_INTRO, _table("Scan", [SCAN, RESULTS]), _table("Acquisition and flags", BEFORE)]
     parts.append(_table("Confidence", [confidence_column(LUNGS.name)]))
     parts += [_table(title, _measured(*what)) for title, what in (("Lungs", lungs), ("Pleura", pleura))]
-    parts.append(_table("Models", [*model_columns(LUNGS.name), *model_columns(PLEURA.name)]))
+    parts.append(_table("Airways", _airways()))
+    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name)
+    parts.append(_table("Models", [column for task in tasks for column in model_columns(task)]))
     parts.append(_table("Run", AFTER))
     return "\n".join(parts)
 
@@ -52,6 +55,16 @@ def _measured(task: str, regions: Sequence[LabelRegion], measures: Sequence[Meas
             if region.name.endswith(PLEURA[FLUID].name) or task == LUNGS.name or measure.id == "volume":
                 about = {"title": measure.title, "unit": measure.unit, "formula": ""}
                 yield measure_column(task, region.name, region.title, measure.id, about)
+
+
+def _airways() -> Iterable[Column]:
+    titles = {region.name: region.title for region in AIRWAYS.regions}
+    titles |= {name: title for name, (title, _) in AIRWAY_REGIONS.items()}
+    for measure in AIRWAY_MEASURES.values():
+        about = {"title": measure.title, "unit": measure.unit, "formula": ""}
+        for region, title in titles.items():
+            if measure.id in measures_of(region):
+                yield measure_column(AIRWAYS.name, region, title, measure.id, about)
 
 
 def _table(title: str, columns: Iterable[Column]) -> str:

@@ -8,7 +8,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["measures", "quality"])
+@pytest.mark.parametrize("page", ["airways", "measures", "quality"])
 def test_pages_are_as_new_as_the_code(page):
     """After a change of a registry run docs/generate_measures.py."""
     spec = spec_from_file_location("generate_measures", DOCS / "generate_measures.py")

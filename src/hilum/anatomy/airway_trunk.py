@@ -20,8 +20,8 @@ class TrunkRules:
 
     Attributes:
         levels_hu: Thresholds, from the air of a trachea to that of an airway a few voxels wide.
-        jump, jump_ml: The lumen has leaked where one step of the threshold adds more than this share of it and
-            more than this many mL: lung joins it by litres, bronchi by less than a millilitre.
+        jump, jump_ml: The lumen has leaked where one step of the threshold adds more than this share of it
+            and more than this many mL: lung joins it by litres, bronchi by less than a millilitre.
         largest_ml: Larger than any trachea with its bronchi, mL of an adult.
     """
 
@@ -56,9 +56,8 @@ def grow_trunk(
 ) -> Trunk:
     """Grow the lumen from the trachea, with the highest threshold at which it does not leak.
 
-    The largest threshold whose component stays below :attr:`TrunkRules.largest_ml` is searched for by halving;
-    from there the threshold is lowered while the last step was a jump (explosion-controlled growth, as Mori
-    1996 has it for the first time).
+    The largest threshold whose component stays below :attr:`TrunkRules.largest_ml` is searched for by
+    halving; from there the threshold is lowered while the last step was a jump.
 
     Args:
         hu: HU with little noise, shape (x, y, z).

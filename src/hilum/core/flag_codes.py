@@ -252,14 +252,15 @@ class FlagCode(str, Enum):
         "Report the bug; the values are withheld.")
     AIRWAY_LEAK_PRUNED = ("airway_leak_pruned", "Airways pruned", Topic.AIRWAYS, (_INFO, _WARNING),
         "A part of the tree of the airways looked like a leak into lung tissue and was removed: it grew "
-        "wide, or had no wall. A warning from 1 mL on.",
+        f"wide, or had no wall. Told from {L.airway_leak_ml[0]:g} mL on; a warning from "
+        f"{L.airway_leak_ml[1]:g} mL on.",
         "Look at the place that the message names.")
     AIRWAYS_THICK_SLICES = ("airways_thick_slices", "Airways on thick slices", Topic.AIRWAYS, (_WARNING,),
         f"Slices thicker than {L.airways_thin_mm:g} mm: small airways are not seen. Above "
         f"{L.airways_segmental_mm:g} mm only the central airways are kept.",
         "Reconstruct at 1 mm for the airways.")
     AIRWAYS_TRUNK_ONLY = ("airways_trunk_only", "Central airways only", Topic.AIRWAYS, (_WARNING,),
-        "Nothing was found beyond the trachea and the main bronchi.",
+        f"Less than {L.airways_in_lungs_ml:g} mL of the airways found lie in the lungs.",
         "Look at the label map; compare with scans of the same kind only.")
     VESSELS_THICK_SLICES = ("vessels_thick_slices", "Vessels on thick slices", Topic.VESSELS, (_WARNING,),
         f"Slices thicker than {L.vessels_thin_mm:g} mm: thin vessels are not seen, and volumes by calibre "

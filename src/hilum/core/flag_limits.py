@@ -84,6 +84,11 @@ class FlagLimits:
     """Thickest slices for the volume of vessels by calibre, mm: a vessel of 5 mm2 is 2.5 mm wide."""
     vessels_total_mm: float = 3.0
     """Thickest slices for the volume of all vessels, mm."""
+    airway_leak_ml: tuple[float, float] = (0.1, 1.0)
+    """(Info, warning) volume of the airways removed as a leak, mL: a few branches of 1 to 2 mm; a lobar
+    bronchus."""
+    airways_in_lungs_ml: float = 0.5
+    """Least volume of the airways within the lungs, mL: less than the segmental bronchi hold."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

@@ -13,7 +13,15 @@ from markupsafe import Markup
 from hilum.drawing.colours import cividis
 from hilum.drawing.svg import element, hex_colour, number, text
 
-__all__ = ["LAST_COLOUR", "TreeLine", "View", "generation_colour", "generation_key", "tree_view"]
+__all__ = [
+    "LAST_COLOUR",
+    "TreeLine",
+    "View",
+    "generation_colour",
+    "generation_key",
+    "tree_view",
+    "view_shape",
+]
 
 _Points = npt.NDArray[np.float64]
 #: From this generation on branches have one colour.
@@ -21,7 +29,9 @@ LAST_COLOUR = 10
 #: The palest colours of the map are hard to see on white.
 _DARKEST, _PALEST = 0, 235
 #: Margin round the tree, least width of a line and width of the white rim that parts lines that cross, in mm.
-_MARGIN_MM, _THINNEST_MM, _RIM_MM = 6.0, 0.7, 0.7
+_MARGIN_MM, _THINNEST_MM, _RIM_MM = 4.0, 0.7, 0.7
+#: Letters are this many times smaller than the picture.
+_LETTERS = 22
 _KEY_SIZE = (13.0, 5.0)
 
 
@@ -79,29 +89,35 @@ def tree_view(lines: Sequence[TreeLine], view: View, title: str, letters: bool =
         An ``<svg>`` whose user unit is one millimetre.
     """
     projected = [view.project(line.points) for line in lines]
-    every = np.concatenate(projected)
-    low, high = every[:, :2].min(axis=0) - _MARGIN_MM, every[:, :2].max(axis=0) + _MARGIN_MM
+    low, high = _extent(lines, view)
     width, height = (high - low).tolist()
     order = sorted(range(len(lines)), key=lambda n: float(projected[n][:, 2].mean()))
     children = [_line(projected[n][:, :2] - low, lines[n]) for n in order]
     if letters:
-        size = max(width, height) / 22
+        size = max(width, height) / _LETTERS
+        look = {"font_size": size, "font_weight": "600", "fill": "#333"}
         left, right = view.letters
-        children.append(text(size / 3, height / 2, left, font_size=size, font_weight="600", fill="#333"))
-        children.append(
-            text(
-                width - size / 3,
-                height / 2,
-                right,
-                font_size=size,
-                font_weight="600",
-                fill="#333",
-                text_anchor="end",
-            )
-        )
+        children.append(text(size / 3, size, left, **look))
+        children.append(text(width - size / 3, size, right, text_anchor="end", **look))
     return element(
         "svg", *children, viewBox=f"0 0 {width:.2f} {height:.2f}", role="img", aria_label=title, class_="tree"
     )
+
+
+def view_shape(lines: Sequence[TreeLine], view: View) -> float:
+    """Return the width of what :func:`tree_view` draws, as a share of its height."""
+    low, high = _extent(lines, view)
+    width, height = (high - low).tolist()
+    return float(width / height)
+
+
+def _extent(lines: Sequence[TreeLine], view: View) -> tuple[_Points, _Points]:
+    """Return the upper left and the lower right corner of a view, with room for the widest branches."""
+    flat = [(view.project(line.points)[:, :2], line.width_mm / 2 + _MARGIN_MM) for line in lines]
+    low = np.min([points.min(axis=0) - room for points, room in flat], axis=0)
+    high = np.max([points.max(axis=0) + room for points, room in flat], axis=0)
+    low[1] -= float(max(high - low)) / _LETTERS  # a strip for the letters
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
 
 
 def _line(points: _Points, line: TreeLine) -> Markup:
@@ -143,7 +159,7 @@ def generation_key(last: int) -> Markup:
         children.append(
             text((n + 0.5) * wide, high + 5.5, name, font_size=5.0, text_anchor="middle", fill="#333")
         )
-    size = f"0 0 {len(shown) * wide:g} {high + 7:g}"
+    size = f"0 0 {(LAST_COLOUR + 1) * wide:g} {high + 7:g}"  # the same size however many there are
     return element(
         "svg", *children, viewBox=size, role="img", aria_label="Colours of the generations", class_="key-row"
     )

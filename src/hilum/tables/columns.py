@@ -58,8 +58,19 @@ class Column:
 
 _TEXT, _INTEGER, _NUMBER = Kind.TEXT, Kind.INTEGER, Kind.NUMBER
 _THIRDS = tuple(f"_{third}" for third in (*FRONT_BACK, *HEAD_FOOT))
+#: Part of the name of a region that is a generation of a tree.
+_GENERATION = "_generation_"
 #: Units as they end a header; a header that says its unit already, such as ``mean_hu``, gets none.
-_SUFFIXES = {"mL": "ml", "g": "g", "mL/g": "ml_per_g", "%": "percent", "HU": "hu", "mm": "mm", "L": "l"}
+_SUFFIXES = {
+    "mL": "ml",
+    "g": "g",
+    "mL/g": "ml_per_g",
+    "%": "percent",
+    "HU": "hu",
+    "mm": "mm",
+    "L": "l",
+    "%/mm": "percent_per_mm",
+}
 _AXES = (("x", "first"), ("y", "second"), ("z", "third"))
 
 SCAN = Column("scan", "Scan", _TEXT, "scan", meaning="folder of the scan below the folder of results")
@@ -124,13 +135,13 @@ def model_columns(task: str) -> tuple[Column, Column]:
 
 
 def is_whole(region: str) -> bool:
-    """Whether a region is a whole structure, not a third of one.
+    """Whether a region is a whole structure, not a third of one or a generation of a tree.
 
     Examples:
-        >>> is_whole("left_lung"), is_whole("left_lung_apical")
-        (True, False)
+        >>> is_whole("left_lung"), is_whole("left_lung_apical"), is_whole("airways_generation_4")
+        (True, False, False)
     """
-    return not region.endswith(_THIRDS)
+    return not region.endswith(_THIRDS) and _GENERATION not in region
 
 
 def measure_column(
@@ -153,7 +164,7 @@ def measure_column(
     """
     unit = about["unit"]
     suffix = _SUFFIXES.get(unit, "".join(c if c.isalnum() else "_" for c in unit.lower()))
-    name = f"{region}_{measure}"
+    name = f"{region}_{measure}".replace(".", "_")  # a header is a name in R and pandas, too
     if suffix and suffix not in measure.split("_"):
         name = f"{name}_{suffix}"
     title = f"{region_title}: {about['title'][:1].lower()}{about['title'][1:]}"

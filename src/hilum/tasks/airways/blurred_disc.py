@@ -1,8 +1,8 @@
 """The section of a tube as a scanner blurs it: a disc convolved with a Gaussian.
 
 The blurred disc of radius R is, at a distance r from its centre and for a standard deviation of 1, the
-probability that a point of a two-dimensional normal distribution about r lies within R, which is a non-central
-chi-square distribution:
+probability that a point of a two-dimensional normal distribution about r lies within R, which is a
+non-central chi-square distribution:
 
     D(r, R) = integral over s from 0 to R of s exp(-(s - r)**2 / 2) i0e(s r) ds
 

@@ -6,25 +6,29 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 
-from hilum.core.labels import Side
+from hilum.core.labels import AIRWAYS, Side
 from hilum.measures import REGISTRY, Group, MeasureInfo
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
 
 __all__ = [
-    "MEASURED",
     "AIRWAY_MEASURES",
     "AIRWAY_REGIONS",
     "GENERATIONS",
+    "MEASURED",
     "PI10_PERIMETERS_MM",
     "generation_region",
+    "measures_of",
 ]
 
 #: Generations that have regions of their own; the table of branches holds all.
 GENERATIONS = range(1, 11)
-#: Inner perimeters of the branches of Pi10, in mm, the perimeter that it is read at, and how many branches of
-#: how many generations it needs.
-PI10_PERIMETERS_MM, PI10_AT_MM, PI10_BRANCHES, PI10_GENERATIONS = (7.5, 25.0), 10.0, 10, 3
+#: Inner perimeters of the branches of Pi10, in mm, and the perimeter that it is read at.
+PI10_PERIMETERS_MM = (7.5, 25.0)
+PI10_AT_MM = 10.0
+#: How many branches of how many generations it needs.
+PI10_BRANCHES = 10
+PI10_GENERATIONS = 3
 #: Regions that are not of one generation: name in the outputs, name for people, lung whose flags concern it.
 AIRWAY_REGIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "airways": ("Airways", Side.LUNGS.value),
@@ -130,20 +134,21 @@ def _calibres() -> tuple[MeasureInfo, ...]:
 def _derived() -> tuple[MeasureInfo, ...]:
     low, high = PI10_PERIMETERS_MM
     line = (
-        f"straight line (least squares) of {{}} over the inner perimeter, branches with a perimeter of {low:g} "
-        f"to {high:g} mm, read at {PI10_AT_MM:g} mm; lumen and wall by the fit"
+        "straight line (least squares) of {} over the inner perimeter, branches with a perimeter of "
+        f"{low:g} to {high:g} mm, read at {PI10_AT_MM:g} mm; lumen and wall by the fit"
     )
     return (
         _info("taper.intra", "Taper within branches", "%/mm", Group.DENSITY,
-              "-100 x slope / intercept of the straight line of the lumen diameter along the middle 60 % of a "
-              f"branch{_MEDIAN}", "as in AirQuant", _FITTED, formula_id="airway.taper.intra",
+              "-100 x slope / intercept of the straight line of the lumen diameter along the middle 60 % of "
+              f"a branch{_MEDIAN}", "as in AirQuant", _FITTED, formula_id="airway.taper.intra",
               low=None, undefined=_NO_BRANCH),
         _info("taper.inter", "Taper between branches", "%", Group.DENSITY,
               f"100 (D of the parent - D) / D of the parent{_MEDIAN}", "as in AirQuant", _FITTED,
               formula_id="airway.taper.inter", low=None, high=100.0, undefined=_NO_BRANCH),
         _info("pi10.sqrt_wa", "Pi10, square root of wall area", "mm", Group.DENSITY,
-              line.format("sqrt(wall area)"), "regression and range of perimeters as in the Chest Imaging Platform",
-              _FITTED, formula_id="pi10.sqrt_wa", undefined=_NO_PI10),
+              line.format("sqrt(wall area)"),
+              "regression and range of perimeters as in the Chest Imaging Platform", _FITTED,
+              formula_id="pi10.sqrt_wa", undefined=_NO_PI10),
         _info("pi10.thickness", "Pi10, wall thickness", "mm", Group.DENSITY, line.format("wall thickness"),
               "thickness at 10 mm as in PMC5286807; range of perimeters as pi10.sqrt_wa", _FITTED,
               formula_id="pi10.thickness", undefined=_NO_PI10),
@@ -169,6 +174,14 @@ MEASURED: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "branch": ("tree_length", *(info.id for info in _calibres())),
     "generation": ("branch_count", "tree_length", *(info.id for info in _calibres())),
 })  # fmt: skip
+
+
+def measures_of(region: str) -> tuple[str, ...]:
+    """Return the ids of the measures of a region of the label set or of :data:`AIRWAY_REGIONS`."""
+    volume = (_VOLUME.id,) if region in {one.name for one in AIRWAYS.regions} else ()
+    if region not in AIRWAY_REGIONS:
+        return volume
+    return (*volume, *MEASURED["whole" if region.endswith("airways") else "branch"])
 
 
 def generation_region(generation: int, side: str = "") -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hilum.core.flag_limits import LIMITS
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.labels import AIRWAYS
+from hilum.imaging.morphology import Mask, components
 from hilum.tasks.airways.prepare import AirwayScan
 
-__all__ = ["thickness_flags"]
+__all__ = ["leak_flags", "thickness_flags", "trunk_flags"]
 
 _REGIONS = tuple(region.name for region in AIRWAYS.regions)
 
@@ -24,3 +27,35 @@ def thickness_flags(scan: AirwayScan) -> tuple[Flag, ...]:
         "Use a reconstruction of 1 mm for the airways, or compare with scans of this thickness only."
     )
     return (Flag(FlagCode.AIRWAYS_THICK_SLICES, Severity.WARNING, message, _REGIONS),)
+
+
+def leak_flags(scan: AirwayScan, removed: Mask) -> tuple[Flag, ...]:
+    """Return the flag of branches that were removed as leaks; none below ``LIMITS.airway_leak_ml``."""
+    ml = float(np.count_nonzero(removed)) * scan.voxel_ml
+    low, high = LIMITS.airway_leak_ml
+    if ml < low:
+        return ()
+    labels, counts = components(removed, 26)
+    counts[0] = 0
+    voxels = np.argwhere(labels == int(np.argmax(counts)))
+    middle = voxels.mean(axis=0) + [part.start for part in scan.box]
+    affine = scan.volume.canonical().affine
+    x, y, z = affine[:3, :3] @ middle + affine[:3, 3]
+    message = (
+        f"{ml:.1f} mL of what grew from the airways had no wall or grew wide, and was removed as a leak; the "
+        f"largest part lies at {x:.0f}, {y:.0f}, {z:.0f} mm (RAS). Look there before small airways are counted."
+    )
+    severity = Severity.WARNING if ml >= high else Severity.INFO
+    return (Flag(FlagCode.AIRWAY_LEAK_PRUNED, severity, message, _REGIONS),)
+
+
+def trunk_flags(scan: AirwayScan, lumen: Mask) -> tuple[Flag, ...]:
+    """Return the flag of a tree that does not reach into the lungs."""
+    ml = float(np.count_nonzero(lumen & scan.lungs)) * scan.voxel_ml
+    if ml >= LIMITS.airways_in_lungs_ml or max(scan.spacing) > LIMITS.airways_segmental_mm:
+        return ()
+    message = (
+        f"Only {ml:.1f} mL of the airways found lie in the lungs, so the tree ends at the central ones. "
+        "Look at the label map, and check that the mask of the lungs is right."
+    )
+    return (Flag(FlagCode.AIRWAYS_TRUNK_ONLY, Severity.WARNING, message, _REGIONS),)

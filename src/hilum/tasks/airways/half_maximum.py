@@ -1,7 +1,7 @@
 """Lumen and wall of sections by half-maximum, the usual measure of the field.
 
-Along each ray the wall is the highest point near the border of the mask. The inner edge lies where HU are half
-way between it and the lowest point inward, the outer edge half way between it and the lowest point outward.
+Along each ray the wall is the highest point near the border of the mask. The inner edge lies where HU are
+half way between it and the lowest point inward, the outer edge half way between it and the lowest outward.
 Rays whose edge lies far from the median of the section are left out (median rule; as in AirQuant after Kiraly
 2005, here without the fit of an ellipse). In narrow airways the blur moves both edges: the lumen is read too
 small, by about 1 mm at 3 mm, and the wall too thick.
@@ -17,8 +17,8 @@ from hilum.tasks.airways.sections import Sections
 __all__ = ["half_maximum"]
 
 _Values = npt.NDArray[np.float64]
-#: The wall is looked for up to this many mm beyond the border of the mask, the lowest point outward up to this
-#: many beyond the wall.
+#: The wall is looked for up to this many mm beyond the border of the mask, the lowest point outward up to
+#: this many beyond the wall.
 _WALL_WITHIN_MM, _OUTWARD_MM = 2.5, 3.0
 #: Rays are left out whose edge differs from the median of the section by more than this many scaled median
 #: absolute deviations, and at least this many mm.

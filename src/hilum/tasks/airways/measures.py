@@ -15,9 +15,10 @@ from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
 from hilum.tasks.airways.calibre import (
     CALIBRE_SLICE_MM,
+    MAIN_SLICE_MM,
     MeasuredAirways,
+    coarsest_mm,
     measure_airway_tree,
-    slice_thickness,
 )
 from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
@@ -71,7 +72,8 @@ def measure_airways(
     """Compute every measure of the airways.
 
     A value that a quality flag withholds, or that the tree does not give, is unknown with a reason. On slices
-    thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi have a calibre.
+    thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi have a calibre, beyond
+    :data:`MAIN_SLICE_MM` only the trachea.
 
     Args:
         volume: The scan.
@@ -93,7 +95,7 @@ def measure_airways(
         row = _values(kind, branches, amounts, _NO_BRANCH if kind == "whole" else _NOT_FOUND)
         values.setdefault(region, {}).update(row)
     for generation in GENERATIONS:
-        for side, word in _SIDES.items():
+        for word in _SIDES.values():
             branches = [
                 branch
                 for branch in (tree.of(word) if word else tree.branches)
@@ -177,9 +179,10 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Iterable[Flag]) -> s
     for flag in flags:
         if flag.concerns(lung) and {Group.ALL.value, info.group.value} & set(flag.forbids):
             return flag.reason or flag.message
-    thickness = slice_thickness(volume)
-    if info.group is Group.DENSITY and region not in _CENTRAL and thickness > CALIBRE_SLICE_MM:
-        return f"Slices of {thickness:.3g} mm are too thick for the calibre of these airways."
+    thickness = coarsest_mm(volume)
+    thin = {"trachea": np.inf}.get(region, MAIN_SLICE_MM if region in _CENTRAL else CALIBRE_SLICE_MM)
+    if info.group is Group.DENSITY and thickness > thin:
+        return f"Voxels of {thickness:.3g} mm are too coarse for the calibre of these airways."
     return ""
 
 
@@ -218,7 +221,7 @@ def _pi10(name: str) -> Callable[[_Branches], float | None]:
         if len(rows) < PI10_BRANCHES or len({row[2] for row in rows}) < PI10_GENERATIONS:
             return None
         x, y, _ = np.array(rows, np.float64).T
-        slope, start = np.polyfit(x - PI10_AT_MM, y, 1)
+        _, start = np.polyfit(x - PI10_AT_MM, y, 1)
         return float(start)
 
     return compute

@@ -51,7 +51,7 @@ class Interpolated:
         from scipy.ndimage import spline_filter
 
         made = spline_filter(np.asarray(hu, np.float32), 3, output=np.float32, mode="nearest")
-        return cls(made, np.linalg.inv(affine))
+        return cls(made, np.asarray(np.linalg.inv(affine), np.float64))
 
     def at(self, points: npt.NDArray[np.floating[Any]]) -> _Floats:
         """Return HU at positions in RAS mm, shape (..., 3); beyond the scan its border is repeated."""
@@ -115,13 +115,13 @@ def sections_of(
     Returns:
         The sections of all branches, in their order, at least one each.
     """
-    radius = np.arange(0.0, reach_mm + RAY_STEP_MM / 2, RAY_STEP_MM)
+    radius: _Points = np.arange(0.0, reach_mm + RAY_STEP_MM / 2, RAY_STEP_MM, np.float64)
     turns = 2 * np.pi * np.arange(RAYS) / RAYS
     hu, directions, branch, places, widths = [], [], [], [], []
     for line, radii, index in zip(lines, mask_radii, indices, strict=True):
         along = arc_length(line)
         centres, planes = _planes(along[-1])
-        tangents, across, up = _frames(line, along, centres)
+        across, up = _frames(line, along, centres)
         rays = (
             np.cos(turns)[:, None] * across[:, None] + np.sin(turns)[:, None] * up[:, None]
         )  # (sections, rays, 3)
@@ -150,15 +150,17 @@ def _planes(length: float) -> tuple[_Points, _Points]:
     count = max(1, round(length / SECTION_MM))
     step = length / count
     planes = max(1, round(step / PLANE_STEP_MM))
-    return (np.arange(count) + 0.5) * step, ((np.arange(planes) + 0.5) / planes - 0.5) * step
+    centres = (np.arange(count, dtype=np.float64) + 0.5) * step
+    offsets = ((np.arange(planes, dtype=np.float64) + 0.5) / planes - 0.5) * step
+    return np.asarray(centres, np.float64), np.asarray(offsets, np.float64)
 
 
 def _along(line: _Points, along: _Points, at: _Points) -> _Points:
     return np.stack([np.interp(at, along, line[:, axis]) for axis in range(3)], axis=-1)
 
 
-def _frames(line: _Points, along: _Points, at: _Points) -> tuple[_Points, _Points, _Points]:
-    """Return the tangent of a line at some places, and two directions at right angles to it."""
+def _frames(line: _Points, along: _Points, at: _Points) -> tuple[_Points, _Points]:
+    """Return two directions at right angles to a line, at some places."""
     ahead = _along(line, along, np.minimum(at + TANGENT_MM, along[-1]))
     behind = _along(line, along, np.maximum(at - TANGENT_MM, 0))
     tangents = ahead - behind
@@ -167,4 +169,4 @@ def _frames(line: _Points, along: _Points, at: _Points) -> tuple[_Points, _Point
     aside = np.eye(3)[np.abs(tangents).argmin(axis=1)]
     across = np.cross(tangents, aside)
     across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
-    return tangents, across, np.cross(tangents, across)
+    return across, np.asarray(np.cross(tangents, across), np.float64)

@@ -15,7 +15,7 @@ from hilum.core.volume import Volume
 from hilum.measures import Measures
 from hilum.tasks.airways.calibre import MeasuredAirways
 from hilum.tasks.airways.measures import collect_airways, measure_airways
-from hilum.tasks.airways.segment import MODEL, segment_airways
+from hilum.tasks.airways.segment import model_info, segment_airways
 from hilum.tasks.spec import Find, Section, Task, TaskResult
 
 __all__ = ["AIRWAYS_TASK"]
@@ -35,7 +35,7 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
     labels[masks.lumen] = _LUMEN
     return Segmentation(
         LabelVolume.on_grid_of(volume, labels, AIRWAYS),
-        MODEL,
+        model_info(),
         flags=masks.flags,
         beside={LUNGS.name: lungs.labels},
     )

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import Lung
+from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
 from hilum.imaging.graph_cleaning import SPUR_MM, break_loops, merge_junctions, prune_spurs
 from hilum.imaging.morphology import bounding_box, components, depth
@@ -23,8 +23,8 @@ __all__ = ["BRANCH_RULE", "AirwayBranch", "AirwayTree", "build_tree"]
 
 _Mask = npt.NDArray[np.bool_]
 _Points = npt.NDArray[np.float64]
-#: An end piece shorter than this many radii of the bifurcation that it leaves is a bulge of the parent: most of
-#: it lies in the lumen of the latter.
+#: An end piece shorter than this many radii of the bifurcation that it leaves is a bulge of the parent: most
+#: of it lies in the lumen of the latter.
 STUB_RADII = 1.6
 #: How branches are counted, in words.
 BRANCH_RULE = (
@@ -35,8 +35,8 @@ BRANCH_RULE = (
 #: The trachea ends where the tree parts: this is the last branch that more than this share of the airways in
 #: each lung hangs on. At most one of several branches can hold more than half.
 _COMMON_SHARE = 0.5
-#: What leaves the trachea and ends without having reached a lung is no bronchus below this length, in mm: the
-#: main bronchi are longer.
+#: What leaves the trachea and ends without having reached a lung is no bronchus; where one lung is not reached
+#: at all, as on thick slices, it is none below this length, in mm: the main bronchi are longer.
 _REACHES_LUNG_MM = 15.0
 #: Sides of a branch; the trachea has none.
 SIDES: Mapping[int, str] = {Lung.RIGHT.value: "right", Lung.LEFT.value: "left"}
@@ -108,11 +108,12 @@ class AirwayTree:
 
     def main_bronchus(self, side: str) -> AirwayBranch | None:
         """Return the main bronchus of a side: of the first generation there the one with the longest tree."""
-        totals = _subtree_sums(
-            [branch.parent for branch in self.branches], [[branch.length_mm] for branch in self.branches]
-        )[:, 0]
         first = [n for n, b in enumerate(self.branches) if b.generation == 1 and b.side == side]
-        return self.branches[max(first, key=lambda n: totals[n])] if first else None
+        if not first:
+            return None
+        parents = [branch.parent for branch in self.branches]
+        totals = _subtree_sums(parents, [[branch.length_mm] for branch in self.branches])[:, 0]
+        return self.branches[max(first, key=lambda n: totals[n])]
 
     def of(self, side: str) -> tuple[AirwayBranch, ...]:
         """Return the branches of a side."""
@@ -141,7 +142,8 @@ def build_tree(
     The mask is thinned; loops are cut, spurs removed and bifurcations that are one merged, see
     :data:`BRANCH_RULE`. The trachea is all from the top down to the bifurcation that parts the lungs, so that
     a bronchus that leaves it above is of the first generation. The side of a branch is that of the lung in
-    which most of what hangs on it lies. Short parts that never reach a lung are left out.
+    which most of what hangs on it lies. What leaves the trachea and never reaches a
+    lung is left out, and so are other short parts of this kind.
 
     Args:
         lumen: Bool array (i, j, k). Its largest component counts.
@@ -249,9 +251,15 @@ def _without_stubs(lines: Sequence[Branch], sums: npt.NDArray[np.float64]) -> tu
     """Leave out short parts that never reach a lung, and join what is then one branch."""
     parents = [line.parent for line in lines]
     lengths = _subtree_sums(parents, [[line.length_mm] for line in lines])[:, 0]
-    kept = [
-        bool(sums[n].any()) or lengths[n] >= _REACHES_LUNG_MM or parents[n] < 0 for n in range(len(lines))
-    ]
+    trachea = _trachea(parents, sums)
+    both = bool((sums[0] > 0).all())
+
+    def is_bronchus(n: int) -> bool:
+        if both and parents[n] in trachea:
+            return n in trachea or bool(sums[n].any())
+        return bool(sums[n].any()) or lengths[n] >= _REACHES_LUNG_MM
+
+    kept = [parents[n] < 0 or is_bronchus(n) for n in range(len(lines))]
     for index, parent in enumerate(parents):
         kept[index] = kept[index] and (parent < 0 or kept[parent])
     count = [sum(kept[child] for child in children) for children in _children(parents)]

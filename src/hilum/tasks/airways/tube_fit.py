@@ -1,13 +1,15 @@
 """Lumen and wall of sections by a fit of a blurred tube.
 
-The model of a section is a lumen of radius R and a wall of thickness w in parenchyma, each with its own HU, all
-blurred by a Gaussian (see :mod:`hilum.tasks.airways.blurred_disc`):
+The model of a section is a lumen of radius R and a wall of thickness w in parenchyma, each with its own HU,
+all blurred by a Gaussian (see :mod:`hilum.tasks.airways.blurred_disc`):
 
     HU(r) = outside + (wall - outside) D(r, R + w) + (lumen - wall) D(r, R)
 
+Where a sharp kernel enhances edges, D is the difference of two blurred discs (see
+:mod:`hilum.tasks.airways.blur`).
 R, w, the place of the centre and, in wide airways, two harmonics of R around it are found by damped
-least squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such as the
-artery beside a bronchus, are left out.
+least squares (Levenberg 1944, Marquardt 1963) on all samples at once. Rays that meet a bright neighbour, such
+as the artery beside a bronchus, are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hilum.tasks.airways.blurred_disc import blurred_disc
+from hilum.tasks.airways.blur import WIDE_MM, Blur
+from hilum.tasks.airways.blurred_disc import Disc, blurred_disc
 from hilum.tasks.airways.sections import Sections
 
 __all__ = ["WALL_HU", "Tubes", "fit_tubes"]
@@ -68,18 +71,18 @@ class Tubes:
     residual_hu: _Values
 
 
-def fit_tubes(sections: Sections, sigma_mm: _Values, *, lumen_hu: float) -> Tubes:
+def fit_tubes(sections: Sections, blur: Blur, *, lumen_hu: float) -> Tubes:
     """Fit a blurred tube to each section.
 
     Args:
         sections: The sections, all narrower or all wider than :data:`_WIDE_MM` for speed.
-        sigma_mm: Standard deviation of the blur along each ray in mm, shape (n, rays).
+        blur: The blur of the scan.
         lumen_hu: HU of air in this scan.
 
     Returns:
         The tubes.
     """
-    fit = _Fit(sections, sigma_mm, lumen_hu)
+    fit = _Fit(sections, blur, lumen_hu)
     for _ in range(_ROUNDS):
         fit.choose_rays()
         for _ in range(_STEPS):
@@ -91,10 +94,15 @@ def fit_tubes(sections: Sections, sigma_mm: _Values, *, lumen_hu: float) -> Tube
 class _Fit:
     """The parameters of all sections while they are fitted: R, w, x, y, then pairs of harmonics."""
 
-    def __init__(self, sections: Sections, sigma_mm: _Values, lumen_hu: float) -> None:
+    def __init__(self, sections: Sections, blur: Blur, lumen_hu: float) -> None:
         self.hu = sections.hu
         self.r = sections.radius_mm.astype(np.float32)
-        self.sigma = sigma_mm.astype(np.float32)
+        self.sigma = blur.along(sections.directions).astype(np.float32)
+        # Each pair is a share and a width: one Gaussian, and a wider one taken off it by sharp kernels.
+        self.spread = [(np.ones_like(self.sigma), self.sigma)]
+        if blur.gain:
+            gain = blur.gain_along(sections.directions).astype(np.float32)
+            self.spread = [(1 + gain, self.sigma), (-gain, np.hypot(self.sigma, np.float32(WIDE_MM)))]
         self.lumen = np.float32(lumen_hu)
         count, rays, _ = self.hu.shape
         turns = 2 * np.pi * np.arange(rays) / rays
@@ -107,7 +115,7 @@ class _Fit:
         self.p = np.zeros((count, 4 + len(self.basis)))
         self.p[:, 0] = np.maximum(sections.mask_radius_mm, 0.8)
         self.p[:, 1] = 0.35 + 0.15 * self.p[:, 0]
-        self.damping = np.full(count, 1e-2)
+        self.damping: _Values = np.full(count, 1e-2)
         self.use = np.ones((count, rays), bool)
         self.outside = np.zeros(count, np.float32)
 
@@ -139,7 +147,7 @@ class _Fit:
         self.cost, self.normal, self.slope = self._solve(self.p)
 
     def _model(self, p: _Values, points: int) -> tuple[_Floats, list[_Floats]]:
-        """Return the HU of the model at the first points of each ray, and its derivatives by the parameters."""
+        """Return the HU of the model at the first points of each ray, and its derivatives."""
         r = self.r[:points]
         q = p.astype(np.float32)[:, :, None]
         radius = q[:, 0] + (q[:, 4:] * self.basis[None]).sum(axis=1)  # (n, rays)
@@ -147,17 +155,27 @@ class _Fit:
         x = r * self.cos[:, None] - q[:, 2][..., None]
         y = r * self.sin[:, None] - q[:, 3][..., None]
         place = np.sqrt(x * x + y * y + np.float32(1e-6))
-        scale = 1 / self.sigma[..., None]
-        inner = blurred_disc(place * scale, (radius * self.sigma**-1)[..., None])
-        outer = blurred_disc(place * scale, ((radius + q[:, 1]) / self.sigma)[..., None])
+        inner = self._disc(place, radius)
+        outer = self._disc(place, radius + q[:, 1])
         rim = (np.float32(WALL_HU) - self.outside)[:, None, None]
         hole = self.lumen - np.float32(WALL_HU)
         value = self.outside[:, None, None] + rim * outer.value + hole * inner.value
-        by_wall = rim * outer.by_size * scale
-        by_radius = by_wall + hole * inner.by_size * scale
-        by_place = (rim * outer.by_place + hole * inner.by_place) * scale / place
+        by_wall = rim * outer.by_size
+        by_radius = by_wall + hole * inner.by_size
+        by_place = (rim * outer.by_place + hole * inner.by_place) / place
         parts = [by_radius, by_wall, -by_place * x, -by_place * y]
         return value, parts + [by_radius * one[:, None] for one in self.basis]
+
+    def _disc(self, place: _Floats, radius: _Floats) -> Disc:
+        """Return a disc as this scan shows it, its derivatives a mm; radius is one number a ray."""
+        value, by_size, by_place = (np.zeros_like(place) for _ in range(3))
+        for share, sigma in self.spread:
+            scale = (1 / sigma)[..., None]
+            part = blurred_disc(place * scale, radius[..., None] * scale)
+            value += share[..., None] * part.value
+            by_size += share[..., None] * scale * part.by_size
+            by_place += share[..., None] * scale * part.by_place
+        return Disc(value, by_size, by_place)
 
     def _prior(self, p: _Values) -> _Values:
         """Weights of the parameters' own squares: centre and shape stay at home unless the samples differ."""
@@ -200,12 +218,12 @@ class _Fit:
     def tubes(self) -> Tubes:
         """Return the result, without what cannot be believed."""
         shape = (self.p[:, 4:] ** 2).sum(axis=1) / 2
-        lumen = 2 * np.sqrt(self.p[:, 0] ** 2 + shape)
+        lumen: _Values = 2 * np.sqrt(self.p[:, 0] ** 2 + shape)
         off = np.hypot(self.p[:, 2], self.p[:, 3])
         lost = off > np.maximum(_OFF_MM, _OFF_SHARE * self.p[:, 0])
         few = self.rays < LEAST_RAYS
         lumen[lost] = np.nan
-        wall = self.p[:, 1].copy()
+        wall: _Values = self.p[:, 1].copy()
         none = wall <= _WALLS[0] + 1e-6  # nothing there is brighter than what lies outside
         wall[lost | few | none | (self.outside > DENSE_OUTSIDE_HU)] = np.nan
         return Tubes(

@@ -31,8 +31,8 @@ _CAUSES = (
 )  # fmt: skip
 _INTEGRAL = (
     f"sum of V (HU - p) / (b - p) over the voxels of the lungs within {MARGIN_MM:g} mm of the vessels, "
-    "without walls of airways and dense tissue; p is the mean HU of the parenchyma near by, away from vessels, "
-    "b the HU of blood in this scan (blood_hu)"
+    "without walls of airways and dense tissue; p is the mean HU of the parenchyma near by, away from "
+    "vessels, b the HU of blood in this scan (blood_hu)"
 )
 _BY_PIECE = (
     f"; each voxel counts for the nearest piece of centreline of about {PIECE_MM:g} mm, and the volume of a "

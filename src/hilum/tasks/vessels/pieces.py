@@ -37,8 +37,8 @@ _BLOOD_DEPTH_MM, _BLOOD_VOXELS = 2.5, 100
 _AWAY_MM = 2.0
 #: HU of parenchyma above which it holds too little air for a vessel in it to be measured.
 _DENSE_HU = -400.0
-#: Number of centreline points that a voxel is compared with, and of those of wide vessels, which may be farther
-#: off than the lines of their branches; radius from which a vessel is wide, mm.
+#: Number of centreline points that a voxel is compared with, and of those of wide vessels, which may be
+#: farther off than the lines of their branches; radius from which a vessel is wide, mm.
 _NEIGHBOURS, _WIDE_NEIGHBOURS, _WIDE_MM = 2, 4, 2.0
 #: A point is covered by another whose ball holds it, if its own radius is below this share of the other's; so
 #: many of the nearest points of wide vessels are looked at.

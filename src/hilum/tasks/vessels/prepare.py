@@ -28,8 +28,8 @@ _AERATED_HU = -500.0
 _BLOCK_MM, _SMOOTH_BLOCKS = 5.0, 1.5
 #: Voxels count as parenchyma within this many standard deviations of its mean; first within so many HU.
 _WITHIN_SD, _WITHIN_HU = 2.5, 100.0
-#: Outermost layer of the mask, mm and at least one voxel, but no more than the second number: chest wall shines
-#: into it, so it shows no tubes.
+#: Outermost layer of the mask, mm and at least one voxel, but no more than the second number: chest wall
+#: shines into it, so it shows no tubes.
 _SHELL_MM, _MOST_SHELL_MM = 1.8, 3.0
 #: Least number of voxels, in each direction, in which a vessel can be told from noise.
 _LEAST_VOXELS = 5

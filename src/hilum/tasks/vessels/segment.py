@@ -230,7 +230,7 @@ def _bodies(
 
 
 def _wide(contrast: Floats, bodies: Mask, scan: VesselScan, rules: VesselRules) -> Mask:
-    """Inner voxels of wide vessels, which the filter for thin tubes does not see; none beside dense tissue."""
+    """Inner voxels of wide vessels, which filters for thin tubes do not see; none beside dense tissue."""
     blood = contrast > rules.blood_hu
     wide: Mask = depth(np.pad(blood, 1), scan.spacing)[1:-1, 1:-1, 1:-1] > rules.solid_mm
     if bodies.any():

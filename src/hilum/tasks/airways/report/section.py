@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hilum.core.labels import AIRWAYS
 from hilum.core.volume import Volume
-from hilum.drawing.generations import TreeLine, View, generation_key, tree_view
+from hilum.drawing.generations import TreeLine, View, generation_key, tree_view, view_shape
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slices import LEVEL, WINDOW
 from hilum.measures import Measures
@@ -70,7 +70,7 @@ def airways_section(volume: Volume, found: TaskResult) -> Section:
     values = {
         "columns": [title for _, title in _WHOLE],
         "whole": _whole_table(measures),
-        "central_columns": [_headed(id_) for id_ in _CENTRAL_COLUMNS],
+        "central_columns": [("Length", "mm"), *(_headed(id_) for id_ in _CENTRAL_COLUMNS[1:])],
         "central": _rows_of(measures, _CENTRAL, _CENTRAL_COLUMNS),
         "generation_columns": [_headed(id_) for id_ in _GENERATION_COLUMNS],
         "generations": _generation_table(measures),
@@ -90,8 +90,9 @@ def airways_section(volume: Volume, found: TaskResult) -> Section:
 
 
 def _headed(id_: str) -> tuple[str, str]:
-    """Return title and unit of a measure."""
-    return AIRWAY_MEASURES[id_].title, AIRWAY_MEASURES[id_].unit
+    """Return title and unit of a measure for a heading."""
+    info = AIRWAY_MEASURES[id_]
+    return info.title, info.unit.replace("mm2", "mm²")
 
 
 def _cell(measures: Measures, region: str, id_: str, notes: Notes) -> Cell:
@@ -141,8 +142,5 @@ def _views(tree: AirwayTree, letters: bool) -> list[Figure]:
     out = []
     for view, name in names.items():
         drawn = tree_view(lines, view, f"Tree of the airways by generation, {name.lower()}", letters)
-        every = [view.project(line.points) for line in lines]
-        wide = max(p[:, 0].max() for p in every) - min(p[:, 0].min() for p in every)
-        high = max(p[:, 1].max() for p in every) - min(p[:, 1].min() for p in every)
-        out.append(Figure(drawn, name, float((wide + 12) / (high + 12))))
+        out.append(Figure(drawn, name, view_shape(lines, view)))
     return out

@@ -1,0 +1,1 @@
+"""How the voxel classifier of the airways is trained."""
