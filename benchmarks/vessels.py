@@ -2,10 +2,10 @@
 
 The lungs are those of the truth, so that nothing but the vessels is judged; ``--found-lungs`` takes those
 that the task ``lungs`` finds. Wide means a radius of 1 mm or more. clDice of wide vessels: Ts is the share of
-the skeleton of the wide true vessels within the mask; Tp the share of the skeleton of the mask, where the area
-of the section is that of 1 mm or more, within true vessels of any width. The share of walls of airways, and of
-fissures more than 1.5 mm from vessels and airways, that is called vessel is a share of the true vessels. Prints
-a line a chest and writes ``benchmarks/out/vessels.json``.
+the skeleton of the wide true vessels within the mask; Tp the share of the skeleton of the mask, where the
+area of the section is that of 1 mm or more, within true vessels of any width. The share of walls of airways,
+and of fissures more than 1.5 mm from vessels and airways, that is called vessel is a share of the true
+vessels. Prints a line a chest and writes ``benchmarks/out/vessels.json``.
 
     hilum phantom -o FOLDER --trees full --seed 200
     python benchmarks/vessels.py FOLDER... [--found-lungs] [--block 1,1,1]

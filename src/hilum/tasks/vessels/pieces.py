@@ -203,7 +203,8 @@ def _sums(
     """Sum the share of blood, and the voxels of the mask, over the voxels of each piece."""
     near = (scan.lungs > 0) & (distance_to(vessels, scan.spacing) <= MARGIN_MM)
     voxels = np.argwhere(near)
-    piece = owner[_nearest(points, widths, voxels * scan.spacing)]
+    places: _Values = (voxels * scan.spacing).astype(np.float64)
+    piece = owner[_nearest(points, widths, places)]
     at = tuple(voxels.T)
     volume = np.bincount(piece, share[at], minlength=count)
     mask = np.bincount(piece, vessels[at], minlength=count)
@@ -219,7 +220,8 @@ def _nearest(points: _Values, widths: _Values, places: _Values) -> npt.NDArray[n
     gap = distance - widths[index]
     rows = np.arange(len(places))
     best = np.argmin(gap, axis=1)
-    out, gap = index[rows, best], gap[rows, best]
+    gap = gap[rows, best]
+    out: npt.NDArray[np.intp] = index[rows, best].astype(np.intp)
     wide = np.flatnonzero(widths > _WIDE_MM)
     if not len(wide):
         return out
