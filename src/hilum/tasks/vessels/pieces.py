@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.cores import thread_count
 from hilum.imaging.graph_cleaning import prune_spurs
 from hilum.imaging.morphology import Mask, close_, depth, distance_to
 from hilum.imaging.paths import arc_length, path_length, smooth_path
@@ -169,7 +170,7 @@ def _without_covered(
         return points, widths, owner, length
     most = float(widths.max())
     near, number = KDTree(points[wide]).query(
-        points, k=min(_COVERING, len(wide)), distance_upper_bound=most, workers=-1
+        points, k=min(_COVERING, len(wide)), distance_upper_bound=most, workers=thread_count()
     )
     near, number = near.reshape(len(points), -1), number.reshape(len(points), -1)
     other = np.append(widths[wide], 0.0)[np.where(np.isfinite(near), number, len(wide))]
@@ -215,7 +216,7 @@ def _nearest(points: _Values, widths: _Values, places: _Values) -> npt.NDArray[n
     """Index of the point whose ball is nearest to each place, or reaches deepest beyond it."""
     from scipy.spatial import KDTree
 
-    distance, index = KDTree(points).query(places, k=min(_NEIGHBOURS, len(points)), workers=-1)
+    distance, index = KDTree(points).query(places, k=min(_NEIGHBOURS, len(points)), workers=thread_count())
     distance, index = distance.reshape(len(places), -1), index.reshape(len(places), -1)
     gap = distance - widths[index]
     rows = np.arange(len(places))
@@ -227,7 +228,9 @@ def _nearest(points: _Values, widths: _Values, places: _Values) -> npt.NDArray[n
         return out
     most = float(widths.max()) + MARGIN_MM
     count = min(_WIDE_NEIGHBOURS, len(wide))
-    far, number = KDTree(points[wide]).query(places, k=count, distance_upper_bound=most, workers=-1)
+    far, number = KDTree(points[wide]).query(
+        places, k=count, distance_upper_bound=most, workers=thread_count()
+    )
     far, number = far.reshape(len(places), -1), number.reshape(len(places), -1)
     within = np.flatnonzero(np.isfinite(far[:, 0]))
     far, number = far[within], np.minimum(number[within], len(wide) - 1)
