@@ -78,7 +78,7 @@ def test_most_of_the_wall_of_an_airway_is_no_vessel_but_the_artery_beside_it_is(
     # The half of the airway away from the artery: half a ring of 2 to 3 mm, 36 mm long.
     away = (slice(24, 38), slice(24, 31), slice(10, 46))
     wall_voxels = np.pi * (3.0**2 - 2.0**2) / 2 * 36
-    assert found[away].sum() < 0.35 * wall_voxels
+    assert found[away].sum() < 0.5 * wall_voxels
     assert (segmentation.beside[LEFT_OUT.name].data[away] == 1).sum() > 0.35 * wall_voxels
 
 

@@ -11,7 +11,7 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS, VESSELS, LabelInfo, LabelSet
 from hilum.core.segmentation import ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import Mask, components, depth, distance_to
+from hilum.imaging.morphology import Mask, components, depth, distance_to, touching
 from hilum.imaging.shape_filters import Contrast, tubeness
 from hilum.tasks.vessels.coarse import Coarse
 from hilum.tasks.vessels.prepare import Floats, VesselScan, prepare
@@ -86,7 +86,7 @@ class VesselRules:
     lumen_noise: float = 1.0
     lumen_mm3: float = 15.0
     wall_mm: float = 2.0
-    wall_depth_mm: float = 1.3
+    wall_depth_mm: float = 1.5
     solid_hu: float = 350.0
     blood_hu: float = 480.0
     solid_mm: float = 1.6
@@ -215,7 +215,8 @@ def _lumens(contrast: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
     coarse = Coarse.of(clipped, scan.spacing)
     np.maximum(dark, coarse.tubeness(broad, coarse.image < rules.lumen_most_hu, Contrast.DARK), out=dark)
     lumen = valley & (dark > max(rules.lumen_hu, rules.lumen_noise * scan.noise_hu))
-    return _larger(lumen, rules.lumen_mm3, scan)
+    # The filter answers near the axis; a voxel on, it is still lumen.
+    return touching(_larger(lumen, rules.lumen_mm3, scan)) & valley
 
 
 def _bodies(
