@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hilum.anatomy.pleura import FLUID, SIDES
-from hilum.core.labels import AIRWAYS, LUNGS, PLEURA, LabelRegion
+from hilum.core.labels import AIRWAYS, LUNGS, PLEURA, VESSELS, LabelRegion
 from hilum.measures import MeasureDef
 from hilum.measures.registry import REGISTRY
 from hilum.tables.columns import (
@@ -20,6 +20,7 @@ from hilum.tables.columns import (
 )
 from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, measures_of
 from hilum.tasks.pleura.measures import DEFINITIONS
+from hilum.tasks.vessels.definitions import VESSEL_MEASURES, VESSEL_REGIONS
 
 __all__ = ["tables_page"]
 
@@ -43,7 +44,8 @@ def tables_page() -> str:
     parts.append(_table("Confidence", [confidence_column(LUNGS.name)]))
     parts += [_table(title, _measured(*what)) for title, what in (("Lungs", lungs), ("Pleura", pleura))]
     parts.append(_table("Airways", _airways()))
-    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name)
+    parts.append(_table("Vessels", _vessels()))
+    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name, VESSELS.name)
     parts.append(_table("Models", [column for task in tasks for column in model_columns(task)]))
     parts.append(_table("Run", AFTER))
     return "\n".join(parts)
@@ -65,6 +67,13 @@ def _airways() -> Iterable[Column]:
         for region, title in titles.items():
             if measure.id in measures_of(region):
                 yield measure_column(AIRWAYS.name, region, title, measure.id, about)
+
+
+def _vessels() -> Iterable[Column]:
+    for measure in VESSEL_MEASURES.values():
+        about = {"title": measure.title, "unit": measure.unit, "formula": ""}
+        for region, (title, _) in VESSEL_REGIONS.items():
+            yield measure_column(VESSELS.name, region, title, measure.id, about)
 
 
 def _table(title: str, columns: Iterable[Column]) -> str:

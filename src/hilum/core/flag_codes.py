@@ -30,6 +30,7 @@ class Topic(str, Enum):
     COVERAGE = "Coverage"
     LUNGS = "Lungs"
     AIRWAYS = "Airways"
+    VESSELS = "Vessels"
     READER = "From the reader"
     PROGRAM = "The program itself"
 
@@ -261,6 +262,10 @@ class FlagCode(str, Enum):
     AIRWAYS_TRUNK_ONLY = ("airways_trunk_only", "Central airways only", Topic.AIRWAYS, (_WARNING,),
         f"Less than {L.airways_in_lungs_ml:g} mL of the airways found lie in the lungs.",
         "Look at the label map; compare with scans of the same kind only.")
+    VESSELS_THICK_SLICES = ("vessels_thick_slices", "Vessels on thick slices", Topic.VESSELS, (_WARNING,),
+        f"Slices thicker than {L.vessels_thin_mm:g} mm: thin vessels are not seen, and volumes by calibre "
+        f"are withheld; above {L.vessels_total_mm:g} mm the volume of all vessels, too.",
+        "Reconstruct at 1 mm for the vessels.")
     RESAMPLED = ("resampled", "Resampled", Topic.READER, (_WARNING,),
         "Missing slices or a tilted gantry were interpolated on request.",
         "Compare with care.")

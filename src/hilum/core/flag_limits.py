@@ -83,6 +83,10 @@ class FlagLimits:
     airway_leak_ml: tuple[float, float] = (0.3, 1.0)
     """(Info, warning) volume of the airways removed as a leak, mL: more than the stray voxels of
     phantoms without a leak; a lobar bronchus."""
+    vessels_thin_mm: float = 1.5
+    """Thickest slices for the volume of vessels by calibre, mm: a vessel of 5 mm2 is 2.5 mm wide."""
+    vessels_total_mm: float = 3.0
+    """Thickest slices for the volume of all vessels, mm."""
     airways_in_lungs_ml: float = 0.5
     """Least volume of the airways within the lungs, mL: less than the segmental bronchi hold."""
     metal_hu: int = 3000

@@ -14,6 +14,7 @@ __all__ = [
     "AIRWAYS",
     "LUNGS",
     "PLEURA",
+    "VESSELS",
     "Concept",
     "LabelInfo",
     "LabelRegion",
@@ -260,4 +261,18 @@ AIRWAYS = LabelSet(
     ),
     unions=(LabelRegion("airways", "Airways", (1, 2)),),
     noun="airway",
+)
+
+_VESSEL = Terms(Concept("59820001", "Blood vessel"))
+
+#: Blood vessels in the lungs; the labels of the task ``vessels``.
+VESSELS = LabelSet(
+    name="vessels",
+    version="1.0",
+    definition=(
+        "Inside: arteries and veins within the lungs, as the label set lungs has them, as far as they are "
+        "seen. Outside: hilar vessels, walls of airways, fissures, nodules, masses and consolidated lung."
+    ),
+    labels=(LabelInfo(1, "vessels", "Vessels in the lungs", (214, 69, 65), "59820001", _VESSEL),),
+    noun="vessel",
 )

@@ -13,6 +13,7 @@ from hilum.tasks.lungs.models import DEFAULT_MODEL, available_models, load_model
 from hilum.tasks.lungs.spec import LUNGS_TASK
 from hilum.tasks.pleura.spec import PLEURA_TASK
 from hilum.tasks.spec import Task
+from hilum.tasks.vessels.spec import VESSELS_TASK
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -29,6 +30,7 @@ _TASKS: dict[str, Task] = {
     LUNGS_TASK.name: LUNGS_TASK,
     PLEURA_TASK.name: PLEURA_TASK,
     AIRWAYS_TASK.name: AIRWAYS_TASK,
+    VESSELS_TASK.name: VESSELS_TASK,
 }
 #: Every task by its name.
 TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
