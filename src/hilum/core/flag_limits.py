@@ -76,6 +76,10 @@ class FlagLimits:
     pleural_gas_ml: float = 10.0
     """Least free gas in the pleural space, mL: more than the noise of a few voxels. In 20 scans
     without a known pneumothorax, some of them of the training, the network found 0 mL."""
+    fissure_seen: float = 20.0
+    """Least part of a fissure that is seen, %: below, its place is that of the shape prior."""
+    lobe_share: float = 0.04
+    """Least volume of a lobe as a share of its lung; the smallest, the middle lobe, holds 10 to 20 %."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

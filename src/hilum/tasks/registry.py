@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from hilum.core.errors import UsageError
 from hilum.models.engine import Device
+from hilum.tasks.lobes.spec import LOBES_TASK
 from hilum.tasks.lungs.models import DEFAULT_MODEL, available_models, load_model
 from hilum.tasks.lungs.spec import LUNGS_TASK
 from hilum.tasks.pleura.spec import PLEURA_TASK
@@ -27,6 +28,7 @@ __all__ = [
 _TASKS: dict[str, Task] = {
     LUNGS_TASK.name: LUNGS_TASK,
     PLEURA_TASK.name: PLEURA_TASK,
+    LOBES_TASK.name: LOBES_TASK,
 }
 #: Every task by its name.
 TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)

@@ -1,0 +1,83 @@
+"""Measures of the lobes: every measure of the lungs, and how much of each fissure is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hilum.core.flags import Flag
+from hilum.core.labels import LOBES, Side
+from hilum.core.volume import Volume
+from hilum.measures import Group, LabelVoxels, MeasureDef, Measures, Value, compute, formulae
+from hilum.measures.registry import REGISTRY
+from hilum.tasks.lobes.find import LobeSegmentation
+from hilum.tasks.lobes.frames import Fissure
+from hilum.tasks.lobes.seen import SEEN_HU, WITHIN_MM
+
+__all__ = ["FISSURE_SEEN", "LOBES_OF", "measure_lobes"]
+
+#: The lobes of each lung.
+LOBES_OF = {
+    Side.RIGHT: ("right_upper_lobe", "right_middle_lobe", "right_lower_lobe"),
+    Side.LEFT: ("left_upper_lobe", "left_lower_lobe"),
+    Side.LUNGS: tuple(region.name for region in LOBES.regions),
+}
+FISSURE_SEEN = MeasureDef(
+    id="fissure_seen",
+    title="Part of the fissure that is seen",
+    unit="%",
+    group=Group.ALL,
+    formula_id="fissure_seen",
+    formula_version="1",
+    formula=(
+        f"share of the fitted surface inside the lung with a bright plate within {WITHIN_MM:g} mm, whose "
+        f"response, averaged along the surface, is above {SEEN_HU:g} HU"
+    ),
+    source="hilum",
+    valid_range=(0.0, 100.0),
+    invalidated_by=("slice thickness", "noise (dose)", "reconstruction kernel"),
+    compute=lambda sample, voxel_ml: None,
+    undefined="It is not computed from the voxels of a region.",
+)
+_NO_LUNG = "No {lung} was found in this scan."
+_NO_LOBES = "The lobes were not found in this scan."
+
+
+def measure_lobes(
+    volume: Volume,
+    segmentation: LobeSegmentation,
+    flags: Sequence[Flag] = (),
+    voxels: LabelVoxels | None = None,
+) -> Measures:
+    """Measure the lobes and the fissures between them.
+
+    A flag that withholds measures of a lung withholds them of its lobes. Thirds of lobes are not measured.
+
+    Args:
+        volume: The scan.
+        segmentation: Its lobes.
+        flags: Flags of the quality gate.
+        voxels: Result of :func:`hilum.measures.collect`, if already computed.
+    """
+    all_values = compute(volume, segmentation.labels, [_for_lobes(flag) for flag in flags], voxels)
+    values = {region.name: all_values[region.name] for region in LOBES.regions}
+    for fissure in Fissure:
+        values[fissure.region] = {FISSURE_SEEN.id: _seen(fissure, segmentation)}
+    return Measures(values, tuple(dict.fromkeys(flags)), formulae((*REGISTRY.values(), FISSURE_SEEN)))
+
+
+def _seen(fissure: Fissure, segmentation: LobeSegmentation) -> Value:
+    if fissure in segmentation.seen:
+        return Value(segmentation.seen[fissure], FISSURE_SEEN.unit)
+    side = fissure.region.split("_")[0]
+    reason = _NO_LUNG.format(lung=f"{side} lung") if segmentation.seen else _NO_LOBES
+    return Value(None, FISSURE_SEEN.unit, reason)
+
+
+def _for_lobes(flag: Flag) -> Flag:
+    """Return a flag of the lungs as one of their lobes."""
+    regions: list[str] = []
+    for region in flag.regions:
+        side = next((side for side in LOBES_OF if region == side.value), None)
+        regions += LOBES_OF[side] if side is not None else (region,)
+    return replace(flag, regions=tuple(dict.fromkeys(regions)))
