@@ -246,8 +246,8 @@ class FlagCode(str, Enum):
         "the lungs; the message gives the mL by side. Only a network that has learned gas can find it.",
         "Look at the scan: a bulla or bowel may look alike.")
     LOBES_FROM_PRIOR = ("lobes_from_prior", "Fissure not seen", Topic.LUNGS, (_WARNING,),
-        f"Less than {L.fissure_seen:g} % of a fissure is seen, so the border of its lobes is that of the shape "
-        "prior laid on the patient's lungs. Raised by the task lobes.",
+        f"Less than {L.fissure_seen:g} % of a fissure is seen, so the border of its lobes is that of the "
+        "shape prior laid on the patient's lungs. Raised by the task lobes.",
         "Look at the scan; take volumes of these lobes as estimates.")
     LOBE_SMALL = ("lobe_small", "Lobe small", Topic.LUNGS, (_WARNING,),
         f"A lobe takes less than {100 * L.lobe_share:g} % of its lung. Raised by the task lobes.",

@@ -22,7 +22,7 @@ _PARTED = {
 
 
 def check_lobes(segmentation: LobeSegmentation) -> Iterator[Flag]:
-    """Yield what was found while the lobes were made, fissures that are not seen, and lobes that are small."""
+    """Yield the flags of the segmentation, of fissures that are not seen, and of lobes that are small."""
     yield from segmentation.flags
     for fissure, percent in segmentation.seen.items():
         if percent < LIMITS.fissure_seen:
@@ -40,7 +40,7 @@ def check_lobes(segmentation: LobeSegmentation) -> Iterator[Flag]:
             if counts[value] < LIMITS.lobe_share * whole:
                 info = LOBES[value]
                 message = (
-                    f"The {info.title.lower()} takes {100 * counts[value] / whole:.1f} % of its lung: it may be "
-                    "collapsed or have been removed, or its fissure was taken for another. Look at the scan."
+                    f"The {info.title.lower()} takes {100 * counts[value] / whole:.1f} % of its lung: it may "
+                    "be collapsed or have been removed, or a fissure was taken for another. Look at the scan."
                 )
                 yield Flag(FlagCode.LOBE_SMALL, Severity.WARNING, message, (info.name,))

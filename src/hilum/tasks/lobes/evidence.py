@@ -22,18 +22,24 @@ Floats = npt.NDArray[np.float64]
 #: creases at its planes, which look like plates.
 _FINEST_MM = 1.0
 #: Standard deviation of the Gaussian of the plate filter, mm.
-_SIGMA_MM = 1.0
+_SIGMA_MM = 1.5
 #: Depth below the surface of the lung from which plates count, mm: the pleura is a plate, too.
 _DEPTH_MM = 3.0
-#: Least response of a plate, HU. White noise of 40 HU on voxels of 1 mm has a standard deviation of 5 HU in
+#: Least response of a plate, HU. White noise of 40 HU on voxels of 1 mm has a standard deviation of 3 HU in
 #: each second derivative.
-_LEAST_HU = 6.0
-#: A response counts up to this, HU: a fissure of 0.25 mm answers with 20 to 30 HU, walls of large vessels and
-#: airways with more.
+_LEAST_HU = 4.0
+#: A response counts up to this, HU: a fissure of 0.25 mm answers with about 20 HU, walls of large vessels
+#: and airways with more.
 _MOST_HU = 30.0
-#: Voxels this far above the median of their lung are vessel, airway wall or dense lung, HU.
-_VESSEL_HU = 300.0
-#: Responses of more than this share of the largest second derivative along the other axes are no plate.
+#: Voxels this far above the median of their lung are vessel, airway wall or dense lung, HU: no plate is
+#: sought in them.
+_DENSE_HU = 300.0
+#: From the first to the second of these HU above the median of its lung a voxel counts as vessel from 0 to 1.
+_VESSEL_HU = (100.0, 400.0)
+#: Every so manieth voxel of a lung gives its median.
+_EVERY = 7
+#: Vessels are counted in blocks of this size, mm.
+_BLOCK_MM = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,52 +98,66 @@ class LungGrid:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Voxels of one lung that speak for or against a fissure at their place.
+    """What speaks for or against a fissure in one lung.
 
     Attributes:
         plates: Places of voxels in bright plates, (n, 3) RAS mm.
         normals: Unit normals of the plates, (n, 3).
-        strengths: Response of the plate filter, (n,) HU.
-        vessels: Places of voxels of vessels, (m, 3) RAS mm.
-        voxel_mm3: Volume of a voxel.
+        strengths: Response of the plate filter times the volume of the voxel, (n,) HU mm3.
+        vessels: Centres of blocks with vessels, (m, 3) RAS mm.
+        amounts: Volume of vessels in each, (m,) mm3.
+        vascularity: Share of the lung that is vessel.
     """
 
     plates: Floats
     normals: Floats
     strengths: Floats
     vessels: Floats
-    voxel_mm3: float
+    amounts: Floats
+    vascularity: float
 
 
 def find_evidence(grid: LungGrid) -> dict[Lung, Evidence]:
     """Find plates and vessels in each lung that is there."""
     inner = erode(grid.labels > 0, _DEPTH_MM, grid.spacing)
-    medians = {
-        side: float(np.median(grid.hu[grid.labels == side.value][::7]))
-        for side in (Lung.RIGHT, Lung.LEFT)
-        if (grid.labels == side.value).any()
-    }
-    limit = np.full(3, np.inf, np.float32)
-    for side, median in medians.items():
-        limit[side.value] = median + _VESSEL_HU
-    bright = inner & (grid.hu > limit[grid.labels])
-    found = hessian_blocks(grid.hu, grid.spacing, _SIGMA_MM, inner & ~bright, _plates)
+    sides = [side for side in (Lung.RIGHT, Lung.LEFT) if (grid.labels == side.value).any()]
+    medians = np.zeros(3, np.float32)
+    for side in sides:
+        medians[side.value] = np.median(grid.hu[grid.labels == side.value][::_EVERY])
+    above = grid.hu - medians[grid.labels]
+    found = hessian_blocks(grid.hu, grid.spacing, _SIGMA_MM, inner & (above < _DENSE_HU), _plates)
     index, normals, strengths = (np.concatenate(part) for part in zip(*found, strict=True))
-    sides = grid.labels[tuple(index.T)]
+    of_plate = grid.labels[tuple(index.T)]
     places, directions = grid.points(index), normals @ np.linalg.inv(grid.affine[:3, :3] / grid.spacing)
-    vessel_index = np.argwhere(bright)
-    vessel_sides, vessels = grid.labels[tuple(vessel_index.T)], grid.points(vessel_index)
     volume = float(np.abs(np.linalg.det(grid.affine[:3, :3])))
-    return {
-        side: Evidence(
-            places[sides == side.value],
-            directions[sides == side.value],
-            strengths[sides == side.value].astype(float),
-            vessels[vessel_sides == side.value],
-            volume,
+    low, high = _VESSEL_HU
+    share = np.clip((above - low) / (high - low), 0, 1) * inner
+    share[tuple(index.T)] = 0  # a thick fissure is as bright as a small vessel
+    out = {}
+    for side in sides:
+        mine = of_plate == side.value
+        blocks, centres = _blocks(share * (grid.labels == side.value), grid)
+        filled = blocks > 0
+        lung = np.count_nonzero(inner & (grid.labels == side.value))
+        out[side] = Evidence(
+            places[mine],
+            directions[mine],
+            strengths[mine].astype(float) * volume,
+            centres[filled],
+            blocks[filled].astype(float) * volume,
+            float(blocks.sum()) / max(lung, 1),
         )
-        for side in medians
-    }
+    return out
+
+
+def _blocks(share: npt.NDArray[np.float32], grid: LungGrid) -> tuple[npt.NDArray[np.float32], Floats]:
+    """Sums over blocks of voxels, (n,), and the centres of the blocks, (n, 3) RAS mm."""
+    factors = [max(1, round(_BLOCK_MM / step)) for step in grid.spacing]
+    padded = np.pad(share, [(0, -size % factor) for size, factor in zip(share.shape, factors, strict=True)])
+    for axis, factor in enumerate(factors):
+        padded = np.add.reduceat(padded, np.arange(0, padded.shape[axis], factor), axis=axis)
+    index = np.indices(padded.shape).reshape(3, -1).T * factors + (np.array(factors) - 1) / 2
+    return padded.ravel(), grid.points(index)
 
 
 def _plates(

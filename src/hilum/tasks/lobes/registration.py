@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import edt
@@ -12,7 +13,7 @@ from scipy import ndimage
 from hilum.core.labels import Lung
 from hilum.tasks.lobes.prior import MeanLungs
 
-__all__ = ["REACH_MM", "ToTemplate", "register", "signed_distances"]
+__all__ = ["REACH_MM", "Shape", "ToTemplate", "register"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,6 +24,10 @@ REACH_MM = 20.0
 #: Unit of lengths in the solved equations, mm: about half a lung, so that all unknowns are of one size.
 _UNIT_MM = 100.0
 _ROUNDS = 40
+#: Added to the diagonal of the equations as a share of its sum, against a singular matrix.
+_RIDGE = 1e-6
+#: A lung that reaches deeper than this beyond a face of the scan is cut by it, mm.
+_CUT_MM = 5.0
 #: The search ends when no corner of a lung moves by more than this, mm.
 _STILL_MM = 0.05
 
@@ -48,48 +53,64 @@ class ToTemplate:
 
     def back(self, points: Floats) -> Floats:
         """Map points of the template to the patient."""
-        out: Floats = np.linalg.solve(self.matrix, (points - self.offset).T).T
-        return out
+        return np.asarray(np.linalg.solve(self.matrix, (points - self.offset).T).T, np.float64)
 
     def normals(self, normals: Floats) -> Floats:
         """Map unit normals of surfaces of the patient, (n, 3)."""
-        out: Floats = normals @ np.linalg.inv(self.matrix)
-        out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
-        return out
+        moved = normals @ np.linalg.inv(self.matrix)
+        return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12), np.float64)
 
 
-def signed_distances(
-    labels: npt.NDArray[np.uint8], affine: Floats, grid_mm: float = _GRID_MM
-) -> tuple[npt.NDArray[np.float32], Floats]:
-    """Signed distances to each lung on a coarse grid, negative inside.
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """Lungs as signed distances on a coarse grid.
 
-    Args:
-        labels: The lungs, (i, j, k).
+    Attributes:
+        distances: To right and left lung, negative inside, (2, i, j, k) mm, clipped to :data:`REACH_MM`; a
+            lung that is not there has :data:`REACH_MM` everywhere.
         affine: From the index to RAS mm.
-        grid_mm: Wanted voxels of the coarse grid.
-
-    Returns:
-        Distances (2, i, j, k) to right and left lung, mm, clipped to :data:`REACH_MM`; and the affine of
-        their grid. A lung that is not there has :data:`REACH_MM` everywhere.
+        scanned: Where the scan is, (i, j, k): beyond its faces nothing is known of the lungs.
     """
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    every = np.maximum(1, np.rint(grid_mm / spacing)).astype(int)
-    start = every // 2
-    coarse = labels[start[0] :: every[0], start[1] :: every[1], start[2] :: every[2]]
-    margin = np.ceil(REACH_MM / (spacing * every)).astype(int)
-    coarse = np.pad(coarse, [(int(m), int(m)) for m in margin])
-    step = tuple(float(s) for s in spacing * every)
-    out = np.empty((2, *coarse.shape), np.float32)
-    for index, side in enumerate((Lung.RIGHT, Lung.LEFT)):
-        mask = np.asfortranarray(coarse == side.value)
-        if mask.any():
-            out[index] = edt.edt(~mask, anisotropy=step) - edt.edt(mask, anisotropy=step)
-        else:
-            out[index] = REACH_MM
-    placed = affine.copy()
-    placed[:3, :3] = affine[:3, :3] * every
-    placed[:3, 3] = affine[:3, :3] @ (start - margin * every) + affine[:3, 3]
-    return np.clip(out, -REACH_MM, REACH_MM), placed
+
+    distances: npt.NDArray[np.float32]
+    affine: Floats
+    scanned: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, labels: npt.NDArray[np.uint8], affine: Floats) -> Shape:
+        """Reduce a label map of lungs, (i, j, k); a lung that ends at a face of the scan continues there."""
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        every = np.maximum(1, np.rint(_GRID_MM / spacing)).astype(int)
+        start = every // 2
+        coarse = labels[start[0] :: every[0], start[1] :: every[1], start[2] :: every[2]]
+        margin = np.ceil(REACH_MM / (spacing * every)).astype(int)
+        pads = [(int(m), int(m)) for m in margin]
+        scanned = np.pad(np.ones(coarse.shape, bool), pads)
+        coarse = np.pad(coarse, pads, mode="edge")
+        step = tuple(float(s) for s in spacing * every)
+        out = np.full((2, *coarse.shape), REACH_MM, np.float32)
+        for index, side in enumerate((Lung.RIGHT, Lung.LEFT)):
+            mask = np.asfortranarray(coarse == side.value)
+            if mask.any():
+                out[index] = edt.edt(~mask, anisotropy=step) - edt.edt(mask, anisotropy=step)
+        placed = affine.copy()
+        placed[:3, :3] = affine[:3, :3] * every
+        placed[:3, 3] = affine[:3, :3] @ (start - margin * every) + affine[:3, 3]
+        return cls(np.clip(out, -REACH_MM, REACH_MM), placed, scanned)
+
+    @property
+    def sides(self) -> list[int]:
+        """Which lungs are there: 0 for the right, 1 for the left."""
+        return [side for side in range(2) if (self.distances[side][self.scanned] < 0).any()]
+
+    @property
+    def cut(self) -> bool:
+        """Whether a lung ends at a face of the scan."""
+        return bool((self.distances[:, ~self.scanned] < -_CUT_MM).any())
+
+    def points(self, mask: npt.NDArray[np.bool_]) -> Floats:
+        """Places of voxels, (n, 3) RAS mm."""
+        return _apply(self.affine, np.argwhere(mask).astype(float))
 
 
 def register(labels: npt.NDArray[np.uint8], affine: Floats, lungs: MeanLungs) -> ToTemplate:
@@ -97,52 +118,59 @@ def register(labels: npt.NDArray[np.uint8], affine: Floats, lungs: MeanLungs) ->
 
     Begins with the centres and extents along the axes of the body, then least squares of the difference of
     the signed distances within :data:`REACH_MM` of the patient's surfaces (Gauss-Newton, 12 unknowns). Where
-    one lung is missing the other decides alone.
+    one lung is missing the other decides alone. What lies beyond the faces of the scan does not count; lungs
+    that are cut are tried from three places, and the best fit is taken.
 
     Args:
         labels: The patient's lungs, (i, j, k).
         affine: From the index to RAS mm.
         lungs: The mean lungs.
     """
-    distances, grid = signed_distances(labels, affine)
-    sides = [side for side in range(2) if (distances[side] < 0).any()]
-    near = (np.abs(distances[sides]) < REACH_MM).any(axis=0)
-    points = _points(near, grid)
-    wanted = distances[sides][:, near]
+    shape = Shape.of(labels, affine)
+    sides = shape.sides
     template = np.clip(lungs.distances[sides].astype(np.float32), -REACH_MM, REACH_MM)
-    slopes = _slopes(template, lungs.affine)
-    inside = (distances[sides] < 0).any(axis=0)
-    matrix, offset = _start(_points(inside, grid), _points((template < 0).any(axis=0), lungs.affine))
-    to_index = np.linalg.inv(lungs.affine)
+    inside = shape.points(((shape.distances[sides] < 0).any(axis=0)) & shape.scanned)
+    goal = _apply(lungs.affine, np.argwhere((template < 0).any(axis=0)).astype(float))
+    starts = [_start(inside, goal)]
+    if shape.cut:
+        starts += [_start_at_end(inside, goal, end) for end in (np.max, np.min)]
+    found = [_descend(shape, template, lungs.affine, start) for start in starts]
+    return min(found, key=lambda one: one.residual)
+
+
+def _descend(
+    shape: Shape, template: npt.NDArray[np.float32], affine: Floats, start: tuple[Floats, Floats]
+) -> ToTemplate:
+    """Gauss-Newton from a start; ``template`` has the distances of the lungs that are there."""
+    sides = shape.sides
+    near = (np.abs(shape.distances[sides]) < REACH_MM).any(axis=0) & shape.scanned
+    points, wanted = shape.points(near), shape.distances[sides][:, near]
+    slopes = _slopes(template, affine)
+    to_index: Floats = np.asarray(np.linalg.inv(affine), np.float64)
     centre = points.mean(axis=0)
-    about = (points - centre) / _UNIT_MM
-    terms = np.concatenate([about, np.ones((len(about), 1))], axis=1)
+    terms = np.concatenate([(points - centre) / _UNIT_MM, np.ones((len(points), 1))], axis=1)
+    matrix, offset = start
     residual = np.inf
     for _ in range(_ROUNDS):
-        index = _apply(to_index, points @ matrix.T + offset).T
+        index = _apply(to_index, np.asarray(points @ matrix.T + offset)).T
         square, cross, total = np.zeros((12, 12)), np.zeros(12), 0.0
         for side in range(len(sides)):
-            value = ndimage.map_coordinates(template[side], index, order=1, mode="nearest")
-            slope = np.stack(
-                [ndimage.map_coordinates(part, index, order=1, mode="nearest") for part in slopes[side]],
-                axis=1,
+            value, *slope = (
+                ndimage.map_coordinates(part, index, order=1, mode="nearest")
+                for part in (template[side], *slopes[side])
             )
             off = wanted[side] - value
-            rows = (slope[:, :, None] * terms[:, None, :]).reshape(len(points), 12)
+            rows = (np.stack(slope, axis=1)[:, :, None] * terms[:, None, :]).reshape(len(points), 12)
             square += rows.T @ rows
             cross += rows.T @ off
             total += float(off @ off)
         residual = float(np.sqrt(total / (len(sides) * len(points))))
-        step = np.linalg.solve(square + 1e-6 * np.trace(square) * np.eye(12), cross).reshape(3, 4)
+        step = np.linalg.solve(square + _RIDGE * np.trace(square) * np.eye(12), cross).reshape(3, 4)
         matrix = matrix + step[:, :3] / _UNIT_MM
         offset = offset + step[:, 3] - step[:, :3] @ centre / _UNIT_MM
         if np.abs(step).sum(axis=1).max() < _STILL_MM:
             break
     return ToTemplate(matrix, offset, residual)
-
-
-def _points(mask: npt.NDArray[np.bool_], affine: Floats) -> Floats:
-    return _apply(affine, np.argwhere(mask).astype(float))
 
 
 def _apply(affine: Floats, points: Floats) -> Floats:
@@ -155,6 +183,15 @@ def _start(points: Floats, template: Floats) -> tuple[Floats, Floats]:
     scale = template.std(axis=0) / np.maximum(points.std(axis=0), 1.0)
     matrix = np.diag(scale)
     return matrix, template.mean(axis=0) - matrix @ points.mean(axis=0)
+
+
+def _start_at_end(points: Floats, template: Floats, end: Callable[..., Floats]) -> tuple[Floats, Floats]:
+    """Match the width, and the upper or lower end of the lungs."""
+    scale = float(template[:, 0].std() / max(points[:, 0].std(), 1.0))
+    matrix = scale * np.eye(3)
+    offset = template.mean(axis=0) - matrix @ points.mean(axis=0)
+    offset[2] = end(template[:, 2]) - scale * end(points[:, 2])
+    return matrix, offset
 
 
 def _slopes(values: npt.NDArray[np.float32], affine: Floats) -> list[list[npt.NDArray[np.float32]]]:

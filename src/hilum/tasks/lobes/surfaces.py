@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +25,29 @@ _COLUMN_MM = 3.0
 _REACH_MM = 36.0
 #: Plates whose normal lies within this angle of the surface's count, degrees.
 _ANGLE_DEG = 45.0
-#: Smoothing along the surface, mm: fissures are sheets, noise is not.
+#: Plates that lean further against the plane are not looked at, degrees; surfaces lean against it by 30.
+_FAR_DEG = 75.0
+#: Smoothing of plates along the surface, mm: fissures are sheets, noise is not.
 _SMOOTH_MM = 4.0
-#: Log odds for a fissure per HU of plate response in a column, and against it where a column is all vessel.
-_PLATE_WEIGHT, _VESSEL_WEIGHT = 0.45, 4.0
-#: Most log odds of a column.
-_MOST_ODDS = 6.0
+#: Smoothing of vessels along the surface and along the normal, mm: beside a fissure vessels are few and thin.
+_VESSEL_SMOOTH_MM = (8.0, 2.0)
+#: Log odds for a fissure per HU of plate response in a column, and most of them.
+_PLATE_ODDS, _MOST_ODDS = 0.45, 6.0
+#: Log odds against a fissure where vessels are as dense as in the whole column.
+_VESSEL_ODDS = 2.0
+#: The density of the lung's vessels is added to that of a column with this weight: where there are few
+#: vessels anyway their absence says little.
+_COMMON_VESSELS = 0.5
+#: Least share of vessels in a lung, whose absence somewhere then says nothing.
+_LEAST_VASCULARITY = 0.01
 #: Widths of the search about the surface, one after another, mm.
 _WIDTHS_MM = (10.0, 10.0, 8.0, 6.5, 5.0, 4.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5)
+#: Rounds after which the evidence is sorted again along the present surface.
+_GATHER_EVERY = 4
+#: Smoothing along the surface for telling how much of it is seen, mm.
+_FINE_MM = 3.0
 #: Neighbouring columns share smoothed evidence; this many count as one.
-_SHARED = 20.0
+_SHARED = 15.0
 #: The horizontal fissure begins where its surface lies this far above the oblique one, mm.
 _ABOVE_MM = -3.0
 SIDES = {
@@ -90,67 +103,97 @@ def columns(frame: Frame) -> Floats:
 
 
 def _offsets() -> Floats:
-    return np.arange(-_REACH_MM, _REACH_MM + 0.5)
+    return np.arange(-_REACH_MM, _REACH_MM + 0.5, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
-class _Moved:
-    """Evidence in the space of the template."""
+class _Sorted:
+    """Evidence near the plane of one fissure, by column.
 
-    plates: Floats
-    normals: Floats
-    strengths: Floats
-    vessels: Floats
-    voxel_mm3: float
+    Attributes:
+        column: Number of the column of each item, (n,).
+        beside: Its place beside the column along u and v, (n, 2) mm.
+        height: Its height over the plane, (n,) mm.
+        amount: What it counts, per mm3 of a bin, (n,).
+        normal: Its normal along u, v and the plane's normal, (n, 3); empty for vessels.
+    """
+
+    column: npt.NDArray[np.intp]
+    beside: Floats
+    height: Floats
+    amount: Floats
+    normal: Floats
 
     @classmethod
-    def of(cls, evidence: Evidence, to_template: ToTemplate) -> _Moved:
+    def of(
+        cls, frame: Frame, mean: Surface, points: Floats, amount: Floats, normals: Floats | None
+    ) -> _Sorted:
+        """Sort items of the template's space; those far from the mean surface are left out."""
+        local = frame.local(points)
+        shape = mean.heights.shape
+        place = np.rint((local[:, :2] - frame.low) / _COLUMN_MM).astype(np.intp)
+        near = ((place >= 0) & (place < shape)).all(axis=1)
+        turned = None if normals is None else normals @ frame.axes.T
+        if turned is not None:
+            near &= np.abs(turned[:, 2]) > np.cos(np.deg2rad(_FAR_DEG))
+        column = place[near, 0] * shape[1] + place[near, 1]
+        local, kept = local[near], np.flatnonzero(near)
+        close = np.abs(local[:, 2] - mean.heights.ravel()[column]) < 2 * _REACH_MM
+        column, local, kept = column[close], local[close], kept[close]
+        beside = local[:, :2] - frame.low - _COLUMN_MM * place[kept]
+        normal = np.zeros((0, 3)) if turned is None else turned[kept]
+        return cls(column, beside, local[:, 2], amount[kept], normal)
+
+    def stack(self, surface: Surface) -> Floats:
+        """Sum the items in bins of the columns along a surface, (u, v, offset), per mm3."""
+        slopes = np.stack(np.gradient(surface.heights, _COLUMN_MM), axis=2).reshape(-1, 2)[self.column]
+        level = surface.heights.ravel()[self.column] + (slopes * self.beside).sum(axis=1)
+        count = len(_offsets())
+        offset = np.rint(self.height - level + _REACH_MM).astype(np.intp)
+        inside = (offset >= 0) & (offset < count)
+        amount = self.amount
+        if len(self.normal):
+            across = self.normal[:, 2] - (slopes * self.normal[:, :2]).sum(axis=1)
+            cosine = np.abs(across) / np.sqrt(1 + (slopes**2).sum(axis=1))
+            limit = np.cos(np.deg2rad(_ANGLE_DEG))
+            amount = amount * np.clip((cosine - limit) / (1 - limit), 0, 1)
+        size = surface.heights.size * count
+        cell = self.column[inside] * count + offset[inside]
+        sums = np.bincount(cell, amount[inside], minlength=size) / _COLUMN_MM**2
+        return sums.reshape(*surface.heights.shape, count)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lung:
+    """Evidence of a lung for one fissure."""
+
+    plates: _Sorted
+    vessels: _Sorted
+    vascularity: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, to_template: ToTemplate, frame: Frame, mean: Surface) -> _Lung:
+        larger = abs(float(np.linalg.det(to_template.matrix)))
+        normals = to_template.normals(evidence.normals)
+        plates = to_template.points(evidence.plates)
+        vessels = to_template.points(evidence.vessels)
         return cls(
-            to_template.points(evidence.plates),
-            to_template.normals(evidence.normals),
-            evidence.strengths,
-            to_template.points(evidence.vessels),
-            evidence.voxel_mm3 * abs(float(np.linalg.det(to_template.matrix))),
+            _Sorted.of(frame, mean, plates, evidence.strengths * larger, normals),
+            _Sorted.of(frame, mean, vessels, evidence.amounts * larger, None),
+            evidence.vascularity,
         )
 
-
-def gather(moved: _Moved, surface: Surface, smooth_mm: float = _SMOOTH_MM) -> Columns:
-    """Sort the evidence of a lung into columns along a surface."""
-    frame = surface.frame
-    nu, nv = surface.heights.shape
-    nk = len(_offsets())
-    slopes = np.stack(np.gradient(surface.heights, _COLUMN_MM), axis=2)
-
-    def bins(points: Floats) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
-        local = frame.local(points)
-        place = np.rint((local[:, :2] - frame.low) / _COLUMN_MM).astype(np.intp)
-        inside = ((place >= 0) & (place < (nu, nv))).all(axis=1)
-        place = np.clip(place, 0, (nu - 1, nv - 1))
-        offset = np.rint(local[:, 2] - surface.at(local[:, :2]) + _REACH_MM).astype(np.intp)
-        inside &= (offset >= 0) & (offset < nk)
-        cell = (place[:, 0] * nv + place[:, 1]) * nk + np.clip(offset, 0, nk - 1)
-        return cell, inside, place
-
-    per_bin = _COLUMN_MM**2 * 1.0 / moved.voxel_mm3  # voxels in a bin of 1 mm along the normal
-    cell, inside, place = bins(moved.plates)
-    slope = slopes[place[:, 0], place[:, 1]]
-    normal = np.concatenate([-slope, np.ones((len(slope), 1))], axis=1) @ frame.axes
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    cosine = np.abs(np.einsum("ij,ij->i", normal, moved.normals))
-    agreement = np.clip(
-        (cosine - np.cos(np.deg2rad(_ANGLE_DEG))) / (1 - np.cos(np.deg2rad(_ANGLE_DEG))), 0, 1
-    )
-    inside &= agreement > 0
-    plates = np.bincount(
-        cell[inside], (moved.strengths * agreement)[inside] / per_bin, minlength=nu * nv * nk
-    ).reshape(nu, nv, nk)
-    cell, inside, _ = bins(moved.vessels)
-    vessels = np.bincount(cell[inside], minlength=nu * nv * nk).reshape(nu, nv, nk) / per_bin
-    width = (smooth_mm / _COLUMN_MM, smooth_mm / _COLUMN_MM, 0.5)
-    plates = ndimage.gaussian_filter(plates, width)
-    vessels = ndimage.gaussian_filter(np.minimum(vessels, 1.0), width)
-    odds = np.minimum(_PLATE_WEIGHT * plates, _MOST_ODDS) - _VESSEL_WEIGHT * vessels
-    return Columns(odds, plates, surface.heights)
+    def columns(self, surface: Surface, smooth_mm: float = _SMOOTH_MM) -> Columns:
+        """Sort the evidence into columns along a surface."""
+        sheet, (wide, thin) = smooth_mm / _COLUMN_MM, _VESSEL_SMOOTH_MM
+        plates = ndimage.gaussian_filter(self.plates.stack(surface), (sheet, sheet, 0.5))
+        vessels = ndimage.gaussian_filter(
+            self.vessels.stack(surface), (wide / _COLUMN_MM, wide / _COLUMN_MM, thin)
+        )
+        usual = max(self.vascularity, _LEAST_VASCULARITY)
+        common = vessels.mean(axis=2, keepdims=True) + _COMMON_VESSELS * usual
+        odds = np.minimum(_PLATE_ODDS * plates, _MOST_ODDS) - _VESSEL_ODDS * vessels / common
+        return Columns(odds, plates, surface.heights)
 
 
 def fit_surfaces(
@@ -162,46 +205,44 @@ def fit_surfaces(
     a Gaussian about the present surface; its mean pulls the coefficients, as strongly as the evidence is
     better than none, and the prior holds them. The Gaussian narrows from round to round.
     """
-    moved = {side: _Moved.of(one, to_template) for side, one in evidence.items()}
-    fissures = [fissure for fissure in Fissure if SIDES[fissure] in moved]
+    fissures = [fissure for fissure in Fissure if SIDES[fissure] in evidence]
     precision = np.linalg.inv(prior.covariance())
     pulled = precision @ prior.mean
-    coefficients = prior.mean
-    bases = {
-        fissure: prior.frames[fissure].basis(columns(prior.frames[fissure]).reshape(-1, 2))
+    places = {fissure: columns(prior.frames[fissure]) for fissure in fissures}
+    bases = {fissure: prior.frames[fissure].basis(places[fissure].reshape(-1, 2)) for fissure in fissures}
+
+    def surface(fissure: Fissure, coefficients: Floats) -> Surface:
+        heights = bases[fissure] @ coefficients[prior.part(fissure)]
+        return Surface(prior.frames[fissure], heights.reshape(places[fissure].shape[:2]))
+
+    lungs = {
+        fissure: _Lung.of(
+            evidence[SIDES[fissure]], to_template, prior.frames[fissure], surface(fissure, prior.mean)
+        )
         for fissure in fissures
     }
-
-    def surface(fissure: Fissure) -> Surface:
-        frame = prior.frames[fissure]
-        shape = columns(frame).shape[:2]
-        return Surface(frame, (bases[fissure] @ coefficients[prior.part(fissure)]).reshape(shape))
-
+    coefficients = prior.mean
     found: dict[Fissure, Columns] = {}
     for round_, width in enumerate(_WIDTHS_MM):
         square, cross = precision.copy(), pulled.copy()
+        now = {fissure: surface(fissure, coefficients) for fissure in fissures}
         for fissure in fissures:
-            now = surface(fissure)
-            if round_ % 4 == 0:
-                found[fissure] = gather(moved[SIDES[fissure]], now)
-            height, weight = _expect(found[fissure], now, width)
+            if round_ % _GATHER_EVERY == 0:
+                found[fissure] = lungs[fissure].columns(now[fissure])
+            height, weight = _expect(found[fissure], now[fissure], width)
             if fissure is Fissure.RIGHT_HORIZONTAL:
-                weight = weight * in_front(now, surface(Fissure.RIGHT_OBLIQUE))
+                weight = weight * in_front(now[fissure], now[Fissure.RIGHT_OBLIQUE])
             part, basis = prior.part(fissure), bases[fissure]
             scaled = basis * (weight.ravel() / (_SHARED * (width**2 + 1)))[:, None]
             square[part, part] += basis.T @ scaled
             cross[part] += scaled.T @ height.ravel()
         coefficients = np.linalg.solve(square, cross)
-    out = {}
-    for fissure in fissures:
-        now = surface(fissure)
-        fine = gather(moved[SIDES[fissure]], now, smooth_mm=3.0)
-        out[fissure] = (now, fine)
-    return out
+    now = {fissure: surface(fissure, coefficients) for fissure in fissures}
+    return {fissure: (now[fissure], lungs[fissure].columns(now[fissure], _FINE_MM)) for fissure in fissures}
 
 
 def _expect(found: Columns, now: Surface, width: float) -> tuple[Floats, Floats]:
-    """Expected height of the fissure in each column, and how much the evidence is better than none, 0 to 1."""
+    """Expected height of the fissure in each column, and how much the evidence changes it, 0 to 1."""
     offsets = _offsets()
     away = offsets - (now.heights - found.base)[:, :, None]
     gaussian = np.exp(-0.5 * (away / width) ** 2)

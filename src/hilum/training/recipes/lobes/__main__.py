@@ -3,8 +3,8 @@
     python -m hilum.training.recipes.lobes --fissures CIP/fissures --lungs SCAN/lungs.nii.gz ... --out FOLDER
 
 CIP/fissures is ``Resources/LungLobeAtlasData`` of the Chest Imaging Platform: points and transforms of 100
-subjects, and the template lungs. The label maps of lungs give the mean lungs. ``--errors`` prints the errors of
-subjects left out and writes nothing.
+subjects, and the template lungs. The label maps of lungs give the mean lungs. ``--errors`` prints the errors
+of subjects left out and writes nothing.
 """
 
 from __future__ import annotations

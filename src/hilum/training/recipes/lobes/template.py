@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from hilum.tasks.lobes.prior import MeanLungs
-from hilum.tasks.lobes.registration import REACH_MM, ToTemplate, register, signed_distances
+from hilum.tasks.lobes.registration import REACH_MM, Shape, ToTemplate, register
 
 __all__ = ["mean_lungs"]
 
@@ -36,8 +36,8 @@ def mean_lungs(first: tuple[npt.NDArray[np.uint8], Floats], label_maps: Sequence
     ]
     affine = _grid_of(*first)
     labels, own = first
-    coarse, grid = signed_distances(labels, own)
-    mean = _resampled(coarse, grid, affine, _shape_of(*first), ToTemplate(np.eye(3), np.zeros(3), 0.0))
+    unmoved = ToTemplate(np.eye(3), np.zeros(3), 0.0)
+    mean = _resampled(Shape.of(labels, own), affine, _shape_of(*first), unmoved)
     shape = mean.shape[1:]
     anchor = mean
     for _ in range(_ROUNDS):
@@ -45,12 +45,13 @@ def mean_lungs(first: tuple[npt.NDArray[np.uint8], Floats], label_maps: Sequence
         total = np.zeros_like(mean)
         for one, placed in scans:
             found = register(one, placed, template)
-            total += _resampled(*signed_distances(one, placed), affine, shape, found)
-        mean = total / len(scans)
+            total += _resampled(Shape.of(one, placed), affine, shape, found)
+        mean = np.asarray(total / len(scans), np.float32)
     # The mean drifts by a millimetre or two while it is registered to itself: it is laid on the first again.
     back = register((anchor[0] < 0) * np.uint8(1) + (anchor[1] < 0) * np.uint8(2), affine, template)
-    moved = ToTemplate(np.linalg.inv(back.matrix), -np.linalg.solve(back.matrix, back.offset), back.residual)
-    mean = _resampled(mean, affine, affine, shape, moved)
+    inverse = np.asarray(np.linalg.inv(back.matrix), np.float64)
+    moved = ToTemplate(inverse, np.asarray(-inverse @ back.offset, np.float64), back.residual)
+    mean = _resampled(Shape(mean, affine, np.ones(shape, bool)), affine, shape, moved)
     return MeanLungs(np.rint(mean).astype(np.int8), affine)
 
 
@@ -77,18 +78,14 @@ def _box(labels: npt.NDArray[np.uint8], affine: Floats) -> tuple[Floats, Floats]
 
 
 def _resampled(
-    distances: npt.NDArray[np.float32],
-    grid: Floats,
-    affine: Floats,
-    shape: tuple[int, ...],
-    found: ToTemplate,
+    lungs: Shape, affine: Floats, shape: tuple[int, ...], found: ToTemplate
 ) -> npt.NDArray[np.float32]:
     """Bring the distances of a scan to the grid of the template."""
     index = np.indices(shape[-3:]).reshape(3, -1).T
     points = found.back(index @ affine[:3, :3].T + affine[:3, 3])
-    at = np.linalg.solve(grid[:3, :3], (points - grid[:3, 3]).T)
+    at = np.linalg.solve(lungs.affine[:3, :3], (points - lungs.affine[:3, 3]).T)
     out = [
         ndimage.map_coordinates(one, at, order=1, mode="constant", cval=REACH_MM).reshape(shape[-3:])
-        for one in distances
+        for one in lungs.distances
     ]
     return np.stack(out)
