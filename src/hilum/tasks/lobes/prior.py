@@ -16,6 +16,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.errors import ModelError
 from hilum.core.segmentation import ModelInfo
 from hilum.tasks.lobes.frames import Fissure, Frame, smooth_covariance
 
@@ -75,11 +76,17 @@ class Prior:
 
 @lru_cache(maxsize=1)
 def load_prior() -> Prior:
-    """Open the prior that hilum ships."""
+    """Open the prior that hilum ships.
+
+    Raises:
+        ModelError: Its file is not the one that its card describes.
+    """
     folder = resources.files("hilum.tasks.lobes") / "shipped"
     content = (folder / _PRIOR).read_bytes()
     card = json.loads((folder / _CARD).read_text())
     info = ModelInfo(card["name"], card["version"], hashlib.sha256(content).hexdigest())
+    if info.sha256 != card["sha256"]:
+        raise ModelError("The shape prior of the lobes is damaged.", "Install hilum again.")
     with np.load(io.BytesIO(content), allow_pickle=False) as data:
         frames = tuple(
             Frame(

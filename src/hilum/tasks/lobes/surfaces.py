@@ -30,9 +30,9 @@ _FAR_DEG = 75.0
 #: Smoothing of plates along the surface, mm: fissures are sheets, noise is not.
 _SMOOTH_MM = 4.0
 #: Smoothing of vessels along the surface and along the normal, mm: beside a fissure vessels are few and thin.
-_VESSEL_SMOOTH_MM = (8.0, 2.0)
+_VESSEL_SMOOTH_MM = (8.0, 2.5)
 #: Log odds for a fissure per HU of plate response in a column, and most of them.
-_PLATE_ODDS, _MOST_ODDS = 0.45, 6.0
+_PLATE_ODDS, _MOST_ODDS = 0.8, 6.0
 #: Log odds against a fissure where vessels are as dense as in the whole column.
 _VESSEL_ODDS = 2.0
 #: The density of the lung's vessels is added to that of a column with this weight: where there are few
@@ -47,7 +47,7 @@ _GATHER_EVERY = 4
 #: Smoothing along the surface for telling how much of it is seen, mm.
 _FINE_MM = 3.0
 #: Neighbouring columns share smoothed evidence; this many count as one.
-_SHARED = 15.0
+_SHARED = 8.0
 #: The horizontal fissure begins where its surface lies this far above the oblique one, mm.
 _ABOVE_MM = -3.0
 SIDES = {

@@ -31,14 +31,13 @@ class Subject:
 def read_subjects(folder: Path) -> list[Subject]:
     """Read all subjects of a folder: ``*_regionAndTypePoints.csv`` with ``*_transform.tfm`` beside each.
 
-    A transform leads from the template to the subject, so its inverse is applied to the points. The subject
-    that the template was made of has none. Points without a region or a type are left out.
+    A transform leads from the template to the subject, so its inverse is applied to the points. Points
+    without a region or a type are left out.
     """
     subjects = []
     for path in sorted(folder.glob("*_regionAndTypePoints.csv")):
         name = path.name.removesuffix("_regionAndTypePoints.csv")
-        transform = next(folder.glob(f"{name}_TO_*_transform.tfm"), None)
-        matrix, offset = (np.eye(3), np.zeros(3)) if transform is None else _affine(transform)
+        matrix, offset = _affine(next(folder.glob(f"{name}_TO_*_transform.tfm")))
         found: dict[Fissure, list[list[float]]] = {fissure: [] for fissure in Fissure}
         for fissure, point in _rows(path):
             found[fissure].append(point)
