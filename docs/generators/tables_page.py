@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hilum.anatomy.pleura import FLUID, SIDES
-from hilum.core.labels import LUNGS, PLEURA, LabelRegion
+from hilum.core.labels import LOBES, LUNGS, PLEURA, LabelRegion
 from hilum.measures import MeasureDef
 from hilum.measures.registry import REGISTRY
 from hilum.tables.columns import (
@@ -18,6 +18,8 @@ from hilum.tables.columns import (
     measure_column,
     model_columns,
 )
+from hilum.tasks.lobes.frames import Fissure
+from hilum.tasks.lobes.measures import FISSURE_SEEN
 from hilum.tasks.pleura.measures import DEFINITIONS
 
 __all__ = ["tables_page"]
@@ -41,7 +43,11 @@ def tables_page() -> str:
     parts = [_INTRO, _table("Scan", [SCAN, RESULTS]), _table("Acquisition and flags", BEFORE)]
     parts.append(_table("Confidence", [confidence_column(LUNGS.name)]))
     parts += [_table(title, _measured(*what)) for title, what in (("Lungs", lungs), ("Pleura", pleura))]
-    parts.append(_table("Models", [*model_columns(LUNGS.name), *model_columns(PLEURA.name)]))
+    parts.append(
+        _table("Lobes", [*_measured(LOBES.name, LOBES.regions, tuple(REGISTRY.values())), *_fissures()])
+    )
+    tasks = (LUNGS.name, PLEURA.name, LOBES.name)
+    parts.append(_table("Models", [column for task in tasks for column in model_columns(task)]))
     parts.append(_table("Run", AFTER))
     return "\n".join(parts)
 
@@ -49,9 +55,15 @@ def tables_page() -> str:
 def _measured(task: str, regions: Sequence[LabelRegion], measures: Sequence[MeasureDef]) -> Iterable[Column]:
     for measure in measures:
         for region in regions:
-            if region.name.endswith(PLEURA[FLUID].name) or task == LUNGS.name or measure.id == "volume":
+            if region.name.endswith(PLEURA[FLUID].name) or task != PLEURA.name or measure.id == "volume":
                 about = {"title": measure.title, "unit": measure.unit, "formula": ""}
                 yield measure_column(task, region.name, region.title, measure.id, about)
+
+
+def _fissures() -> Iterable[Column]:
+    about = {"title": FISSURE_SEEN.title, "unit": FISSURE_SEEN.unit, "formula": ""}
+    for fissure in Fissure:
+        yield measure_column(LOBES.name, fissure.region, fissure.words.capitalize(), FISSURE_SEEN.id, about)
 
 
 def _table(title: str, columns: Iterable[Column]) -> str:

@@ -41,8 +41,8 @@ _CIP_RIGHT, _CIP_LEFT = 2, 3
 VERSION = "1.0"
 _SOURCES = [
     "fissure points of Resources/LungLobeAtlasData, Chest Imaging Platform (COPDGene, ECLIPSE; Ross 2013)",
-    "mean lungs: label maps by hilum of LIDC-IDRI, NSCLC-Radiogenomics, CPTAC and TCGA-THCA (CC BY 3.0, TCIA) "
-    "and of COVID-CT-MD (CC BY 4.0)",
+    "mean lungs: label maps by hilum of LIDC-IDRI, NSCLC-Radiogenomics, CPTAC and TCGA-THCA (CC BY 3.0, "
+    "TCIA) and of COVID-CT-MD (CC BY 4.0)",
 ]
 _LIMITS = [
     "Adults, most with COPD. Lungs of children and after surgery were not among them.",
