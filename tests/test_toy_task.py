@@ -89,4 +89,4 @@ def test_the_command_line_takes_a_new_task_by_its_name(scan, tmp_path, capsys) -
     report = (tmp_path / "out" / "chest" / "report.html").read_text()
     assert report.index("Thirds of each lung") < report.index("mm across") < report.index("Provenance")
     assert command([*words, "--task", "lungs,heart"]) == 2
-    assert "task is 'heart', expected one of lungs, pleura, toy." in capsys.readouterr().err
+    assert "task is 'heart', expected one of lungs, pleura, lobes, toy." in capsys.readouterr().err
