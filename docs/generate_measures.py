@@ -185,8 +185,8 @@ The task `lobes` divides the lungs. {LOBES.definition}
 | {", ".join(f"`{region.name}`" for region in LOBES.regions)} | every measure of the lungs |
 | {", ".join(f"`{fissure.region}`" for fissure in Fissure)} | `{FISSURE_SEEN.id}` |
 
-A flag that withholds a group of measures of a lung withholds it for the lobes of that lung. Thirds of lobes are not
-measured. Where a fissure is not seen, the border is that of a shape prior: see the
+A flag that withholds a group of measures of a lung withholds it for the lobes of that lung; where the lung is cut by
+the top or the bottom of the scan, for the lobes that lie there. Thirds of lobes are not measured. Where a fissure is not seen, the border is that of a shape prior: see the
 [model card](../models/lobes.md), which also says how wrong volumes then are.
 """
 

@@ -103,12 +103,28 @@ def test_every_measure_is_given_by_lobe_and_volumes_add_up(made: MadeChest, foun
 def test_a_flag_that_withholds_values_of_a_lung_withholds_those_of_its_lobes(
     made: MadeChest, found: LobeSegmentation
 ) -> None:
-    cut = Flag(FlagCode.CUT_BOTTOM, Severity.ERROR, "It is cut.", ("left_lung",), ("volume",))
+    cut = Flag(FlagCode.CUT_SIDE, Severity.ERROR, "It is cut.", ("left_lung", "lungs"), ("volume",))
     measures = measure_lobes(made.volume, found, [cut])
-    assert measures["left_lower_lobe"]["volume"].reason == "It is cut."
+    for lobe in ("left_upper_lobe", "left_lower_lobe"):
+        assert measures[lobe]["volume"].reason == "It is cut."
+        assert measures[lobe]["mean_hu"].value is not None
     assert measures["right_lower_lobe"]["volume"].value is not None
-    assert measures["left_lower_lobe"]["mean_hu"].value is not None
     assert measures.flags == (cut,)
+
+
+def test_of_lungs_that_the_scan_cuts_the_lobes_that_are_whole_keep_their_volume(made: MadeChest) -> None:
+    cut = make_chest(planes=slice(40, None))
+    found = find_lobes(cut.volume, cut.lungs)
+    flags = [
+        Flag(FlagCode.CUT_BOTTOM, Severity.ERROR, "It is cut.", (side, "lungs"), ("volume",))
+        for side in ("right_lung", "left_lung")
+    ]
+    measures = measure_lobes(cut.volume, found, flags)
+    known = {region.name for region in LOBES.regions if measures[region.name]["volume"].value is not None}
+    lowest = {LOBES[value].name for value in np.unique(found.labels.data[:, :, 0]) if value}
+    assert "left_lower_lobe" in lowest
+    assert known == {region.name for region in LOBES.regions} - lowest
+    assert "right_upper_lobe" in known
 
 
 def test_a_lobe_that_is_nearly_gone_is_flagged(found: LobeSegmentation) -> None:

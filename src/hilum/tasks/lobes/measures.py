@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hilum.core.flags import Flag
+import nibabel as nib
+import numpy as np
+
+from hilum.core.flags import Flag, FlagCode
+from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LOBES, Side
 from hilum.core.volume import Volume
 from hilum.measures import Group, LabelVoxels, MeasureDef, Measures, Value, compute, formulae
@@ -51,7 +55,8 @@ def measure_lobes(
 ) -> Measures:
     """Measure the lobes and the fissures between them.
 
-    A flag that withholds measures of a lung withholds them of its lobes. Thirds of lobes are not measured.
+    A flag that withholds measures of a lung withholds them of its lobes; where the lung is cut by the top or
+    the bottom of the scan, of those that lie there. Thirds of lobes are not measured.
 
     Args:
         volume: The scan.
@@ -59,7 +64,9 @@ def measure_lobes(
         flags: Flags of the quality gate.
         voxels: Result of :func:`hilum.measures.collect`, if already computed.
     """
-    all_values = compute(volume, segmentation.labels, [_for_lobes(flag) for flag in flags], voxels)
+    touched = _touched(volume, segmentation.labels)
+    of_lobes = [one for flag in flags if (one := _for_lobes(flag, touched)) is not None]
+    all_values = compute(volume, segmentation.labels, of_lobes, voxels)
     values = {region.name: all_values[region.name] for region in LOBES.regions}
     for fissure in Fissure:
         values[fissure.region] = {FISSURE_SEEN.id: _seen(fissure, segmentation)}
@@ -74,10 +81,24 @@ def _seen(fissure: Fissure, segmentation: LobeSegmentation) -> Value:
     return Value(None, FISSURE_SEEN.unit, reason)
 
 
-def _for_lobes(flag: Flag) -> Flag:
-    """Return a flag of the lungs as one of their lobes."""
-    regions: list[str] = []
-    for region in flag.regions:
-        side = next((side for side in LOBES_OF if region == side.value), None)
-        regions += LOBES_OF[side] if side is not None else (region,)
-    return replace(flag, regions=tuple(dict.fromkeys(regions)))
+def _for_lobes(flag: Flag, touched: Mapping[FlagCode, frozenset[str]]) -> Flag | None:
+    """Return a flag of the lungs as one of their lobes; None where it concerns none of them."""
+    sides = [side for side in (Side.RIGHT, Side.LEFT) if side.value in flag.regions]
+    if not sides and Side.LUNGS.value in flag.regions:
+        sides = [Side.LUNGS]
+    if not sides:
+        return flag
+    names = [
+        name for side in sides for name in LOBES_OF[side] if name in touched.get(flag.code, LOBES_OF[side])
+    ]
+    return replace(flag, regions=tuple(names)) if names else None
+
+
+def _touched(volume: Volume, labels: LabelVolume) -> dict[FlagCode, frozenset[str]]:
+    """The lobes in the end planes of the scan: the others are whole where their lung is cut there."""
+    planes = nib.apply_orientation(labels.data, nib.io_orientation(volume.affine))[:, :, [0, -1]]
+    low, high = (
+        frozenset(LOBES[value].name for value in np.unique(planes[:, :, end]).tolist() if value)
+        for end in (0, 1)
+    )
+    return {FlagCode.CUT_BOTTOM: low, FlagCode.CUT_TOP: high}
