@@ -16,7 +16,7 @@ from hilum.measures import Group, LabelVoxels, MeasureDef, Measures, Value, comp
 from hilum.measures.registry import REGISTRY
 from hilum.tasks.lobes.find import LobeSegmentation
 from hilum.tasks.lobes.frames import Fissure
-from hilum.tasks.lobes.seen import SEEN_HU, WITHIN_MM
+from hilum.tasks.lobes.seen import CHANCE_MM, SEEN_HU, WITHIN_MM
 
 __all__ = ["FISSURE_SEEN", "LOBES_OF", "measure_lobes"]
 
@@ -34,8 +34,9 @@ FISSURE_SEEN = MeasureDef(
     formula_id="fissure_seen",
     formula_version="1",
     formula=(
-        f"share of the fitted surface inside the lung with a bright plate within {WITHIN_MM:g} mm, whose "
-        f"response, averaged along the surface, is above {SEEN_HU:g} HU"
+        f"(s - c) / (1 - c), at least 0: s is the share of the fitted surface inside the lung with a bright "
+        f"plate within {WITHIN_MM:g} mm, whose response, averaged along the surface, is above {SEEN_HU:g} HU; c "
+        f"is the mean share {CHANCE_MM[2]} and {CHANCE_MM[3]} mm above and below it, where plates lie by chance"
     ),
     source="hilum",
     valid_range=(0.0, 100.0),

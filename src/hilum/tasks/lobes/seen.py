@@ -12,12 +12,14 @@ from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.registration import ToTemplate
 from hilum.tasks.lobes.surfaces import SIDES, Columns, Surface, columns, in_front
 
-__all__ = ["SEEN_HU", "WITHIN_MM", "seen_percent"]
+__all__ = ["CHANCE_MM", "SEEN_HU", "WITHIN_MM", "seen_percent"]
 
 #: A fissure is seen at a place where a plate lies within this distance of the fitted surface, mm.
 WITHIN_MM = 3.0
 #: Least mean response of the plate, smoothed along the surface, HU.
 SEEN_HU = 3.0
+#: Places above and below the surface that tell how often a plate is there by chance, mm.
+CHANCE_MM = (-18, -10, 10, 18)
 
 
 def seen_percent(
@@ -27,7 +29,7 @@ def seen_percent(
     grid: LungGrid,
     to_template: ToTemplate,
 ) -> float:
-    """Share of the area of a fissure where the scan shows a plate, %.
+    """Share of the area of a fissure where the scan shows a plate, beyond chance, %.
 
     Args:
         fissure: Which one.
@@ -41,11 +43,18 @@ def seen_percent(
     if fissure is Fissure.RIGHT_HORIZONTAL:
         inside &= in_front(surface, surfaces[Fissure.RIGHT_OBLIQUE]) > 0
     middle, reach = found.plates.shape[2] // 2, int(WITHIN_MM)
-    best = found.plates[:, :, middle - reach : middle + reach + 1].max(axis=2)
+
+    def shown(offset: int) -> npt.NDArray[np.bool_]:
+        window = slice(middle + offset - reach, middle + offset + reach + 1)
+        return np.asarray(found.plates[:, :, window].max(axis=2) > SEEN_HU)
+
     slopes = np.gradient(surface.heights)
     spacing = np.diff(columns(surface.frame)[:2, 0, 0])[0]
     area = np.sqrt(1 + sum(slope**2 for slope in slopes) / spacing**2) * inside
-    return float(100 * (area * (best > SEEN_HU)).sum() / max(area.sum(), 1e-9))
+    total = max(float(area.sum()), 1e-9)
+    here = float((area * shown(0)).sum()) / total
+    chance = float(np.mean([(area * shown(offset)).sum() / total for offset in CHANCE_MM]))
+    return 100 * max(0.0, (here - chance) / max(1 - chance, 1e-9))
 
 
 def _inside(surface: Surface, grid: LungGrid, to_template: ToTemplate) -> npt.NDArray[np.uint8]:
