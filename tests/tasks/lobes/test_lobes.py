@@ -53,10 +53,18 @@ def test_without_fissures_the_lobes_are_those_of_the_prior_and_flagged(made: Mad
     found = find_lobes(blank.volume, blank.lungs)
     assert min(dice(found.labels.data, blank.lobes)) > 0.9
     assert all(percent < 5 for percent in found.seen.values())
-    flags = [flag for flag in check_lobes(found) if flag.code is FlagCode.LOBES_FROM_PRIOR]
-    assert [flag.regions for flag in flags][1] == ("right_upper_lobe", "right_middle_lobe")
-    assert len(flags) == len(Fissure)
-    assert "shape prior" in flags[0].message
+    (flag,) = (flag for flag in check_lobes(found) if flag.code is FlagCode.LOBES_FROM_PRIOR)
+    assert set(flag.regions) == {region.name for region in LOBES.regions}
+    assert flag.message.startswith(
+        "Of the right oblique fissure 0 %, of the right horizontal fissure 0 % and of "
+    )
+
+
+def test_a_fissure_that_alone_is_not_seen_is_named_alone(found: LobeSegmentation) -> None:
+    less = replace(found, seen={**found.seen, Fissure.RIGHT_HORIZONTAL: 7.4})
+    (flag,) = check_lobes(less)
+    assert flag.regions == ("right_upper_lobe", "right_middle_lobe")
+    assert flag.message.startswith("Of the right horizontal fissure 7 % is seen, less than 20 %")
 
 
 def test_axes_in_another_order_give_the_same_lobes(made: MadeChest, found: LobeSegmentation) -> None:

@@ -34,6 +34,15 @@ def test_one_lung_alone_is_laid_on_its_own_mean(made: MadeChest) -> None:
     assert np.median(off) < 5
 
 
+def test_a_stray_piece_of_the_other_lung_does_not_move_a_lung(made: MadeChest) -> None:
+    right = np.where(made.lungs.data == 1, 1, 0).astype(np.uint8)
+    stray = right.copy()
+    stray[:20, :20, :20] = 2
+    template = load_prior().lungs
+    alone, with_it = (register(lungs, made.volume.affine, template) for lungs in (right, stray))
+    assert with_it.matrix == pytest.approx(alone.matrix, abs=0.02)
+
+
 def test_points_go_to_the_template_and_back(made: MadeChest) -> None:
     points = np.array([[10.0, -20.0, 30.0], [100.0, 0.0, -250.0]])
     assert made.to_template.back(made.to_template.points(points)) == pytest.approx(points)

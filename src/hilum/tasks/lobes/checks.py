@@ -24,14 +24,16 @@ _PARTED = {
 def check_lobes(segmentation: LobeSegmentation) -> Iterator[Flag]:
     """Yield the flags of the segmentation, of fissures that are not seen, and of lobes that are small."""
     yield from segmentation.flags
-    for fissure, percent in segmentation.seen.items():
-        if percent < LIMITS.fissure_seen:
-            parted = " and ".join(LOBES.region(name).title.lower() for name in _PARTED[fissure])
-            message = (
-                f"The {fissure.words} is seen over {percent:.0f} % of its extent only: the border between "
-                f"{parted} is that of the shape prior, not of this patient. Look at the scan."
-            )
-            yield Flag(FlagCode.LOBES_FROM_PRIOR, Severity.WARNING, message, _PARTED[fissure])
+    unseen = {fissure: p for fissure, p in segmentation.seen.items() if p < LIMITS.fissure_seen}
+    if unseen:
+        named = [f"of the {fissure.words} {percent:.0f} %" for fissure, percent in unseen.items()]
+        told = " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
+        message = (
+            f"{told[:1].upper()}{told[1:]} is seen, less than {LIMITS.fissure_seen:g} %: the border of the "
+            "lobes there is that of the shape prior, not of this patient. Look at the scan."
+        )
+        regions = tuple(dict.fromkeys(name for fissure in unseen for name in _PARTED[fissure]))
+        yield Flag(FlagCode.LOBES_FROM_PRIOR, Severity.WARNING, message, regions)
     counts = segmentation.labels.counts()
     for side in (Side.RIGHT, Side.LEFT):
         values = [LOBES.region(name).values[0] for name in LOBES_OF[side]]

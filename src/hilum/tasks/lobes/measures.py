@@ -34,9 +34,9 @@ FISSURE_SEEN = MeasureDef(
     formula_id="fissure_seen",
     formula_version="1",
     formula=(
-        f"(s - c) / (1 - c), at least 0: s is the share of the fitted surface inside the lung with a bright "
-        f"plate within {WITHIN_MM:g} mm, whose response, averaged along the surface, is above {SEEN_HU:g} HU; c "
-        f"is the mean share {CHANCE_MM[2]} and {CHANCE_MM[3]} mm above and below it, where plates lie by chance"
+        "(s - c) / (1 - c), at least 0: s is the share of the fitted surface inside the lung with a bright "
+        f"plate within {WITHIN_MM:g} mm, whose response, averaged along the surface, is above {SEEN_HU:g} "
+        f"HU; c is the mean share at {CHANCE_MM[2]} and {CHANCE_MM[3]} mm from it, where plates are chance"
     ),
     source="hilum",
     valid_range=(0.0, 100.0),

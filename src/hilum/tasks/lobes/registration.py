@@ -26,6 +26,8 @@ _UNIT_MM = 100.0
 _ROUNDS = 40
 #: Added to the diagonal of the equations as a share of its sum, against a singular matrix.
 _RIDGE = 1e-6
+#: A lung smaller than this share of the other says nothing of where the lungs lie: it is collapsed or stray.
+_STRAY_SHARE = 0.15
 #: A lung that reaches deeper than this beyond a face of the scan is cut by it, mm.
 _CUT_MM = 5.0
 #: The search ends when no corner of a lung moves by more than this, mm.
@@ -100,8 +102,9 @@ class Shape:
 
     @property
     def sides(self) -> list[int]:
-        """Which lungs are there: 0 for the right, 1 for the left."""
-        return [side for side in range(2) if (self.distances[side][self.scanned] < 0).any()]
+        """Which lungs are there: 0 for the right, 1 for the left; not one that is small beside the other."""
+        sizes = [int((self.distances[side][self.scanned] < 0).sum()) for side in range(2)]
+        return [side for side in range(2) if sizes[side] > _STRAY_SHARE * max(sizes)]
 
     @property
     def cut(self) -> bool:
