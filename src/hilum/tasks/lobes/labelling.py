@@ -39,7 +39,7 @@ def label_lobes(
         The lobes on the same grid; every voxel of the lungs belongs to one.
     """
     out = np.zeros(labels.shape, np.uint8)
-    above = {fissure: _heights(labels.shape, affine, one, to_template) for fissure, one in surfaces.items()}
+    above = {fissure: _Heights(labels.shape, affine, one, to_template) for fissure, one in surfaces.items()}
     for k in range(labels.shape[2]):
         plane = labels[:, :, k]
         if not plane.any():
@@ -56,7 +56,7 @@ def label_lobes(
     return out
 
 
-class _heights:
+class _Heights:
     """Heights of the voxels of a grid above a surface, plane by plane."""
 
     def __init__(
