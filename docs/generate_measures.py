@@ -12,7 +12,7 @@ from hilum.anatomy.pleura import SIDE_RULE
 from hilum.cli.console import COMMAND_LINE
 from hilum.core.flag_codes import FlagCode, Topic
 from hilum.core.flag_limits import LIMITS
-from hilum.core.labels import LUNGS, PLEURA
+from hilum.core.labels import LOBES, LUNGS, PLEURA
 from hilum.core.sentences import worded
 from hilum.measures import REGISTRY, Group, MeasureInfo, edge
 from hilum.tasks.airways.calibre import CALIBRE_SLICE_MM, MAIN_SLICE_MM
@@ -20,6 +20,8 @@ from hilum.tasks.airways.definitions import AIRWAY_MEASURES, GENERATIONS
 from hilum.tasks.airways.sections import RAYS
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
+from hilum.tasks.lobes.frames import Fissure
+from hilum.tasks.lobes.measures import FISSURE_SEEN
 from hilum.tasks.pleura.measures import FLUID_MASS
 
 CONCEPTS = Path(__file__).parent / "concepts"
@@ -178,6 +180,21 @@ The volume is a lower estimate: thin and loculated fluid, and gas round a collap
 mean HU does not tell transudate, exudate and blood apart: voxels at the rim hold lung or chest wall in part.
 """
 
+_LOBES = f"""
+## Lobes
+
+The task `lobes` divides the lungs. {LOBES.definition}
+
+| region | measures |
+|---|---|
+| {", ".join(f"`{region.name}`" for region in LOBES.regions)} | every measure of the lungs |
+| {", ".join(f"`{fissure.region}`" for fissure in Fissure)} | `{FISSURE_SEEN.id}` |
+
+A flag that withholds a group of measures of a lung withholds it for the lobes of that lung; where the lung is cut by
+the top or the bottom of the scan, for the lobes that lie there. Thirds of lobes are not measured. Where a fissure is not seen, the border is that of a shape prior: see the
+[model card](../models/lobes.md), which also says how wrong volumes then are.
+"""
+
 _QUALITY_INTRO = """# Quality flags
 
 The gate checks the scan before segmentation and the lungs after it. Each finding is a flag with a code, a
@@ -318,7 +335,7 @@ def measures_page() -> str:
     for group, title in _GROUPS.items():
         parts.append(f"\n### {title}\n")
         parts += [_measure(entry) for entry in REGISTRY.values() if entry.group is group]
-    parts += [_PLEURA, _measure(FLUID_MASS)]
+    parts += [_PLEURA, _measure(FLUID_MASS), _LOBES, _measure(FISSURE_SEEN)]
     return "\n".join(parts)
 
 

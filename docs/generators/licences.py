@@ -132,6 +132,10 @@ This page is made from the metadata of the packages that were installed when the
 package arrives whose licence nobody has checked. hilum itself, its code and its weights, is under Apache-2.0; the
 data that the weights were learned from are named on the [model card](models/lungs.md#licence).
 
+The shape prior of the lobes is made from data of the Chest Imaging Platform and carries that license (BSD style, for
+research; "clinical applications are neither recommended nor advised"); its text lies beside the file, see the
+[model card](models/lobes.md#licence).
+
 ## Two packages under the LGPL
 
 `connected-components-3d` and `edt` are under LGPL-3.0-or-later. All others of the core install are under licences

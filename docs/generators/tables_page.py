@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hilum.anatomy.pleura import FLUID, SIDES
-from hilum.core.labels import AIRWAYS, LUNGS, PLEURA, VESSELS, LabelRegion
+from hilum.core.labels import AIRWAYS, LOBES, LUNGS, PLEURA, VESSELS, LabelRegion
 from hilum.measures import MeasureDef
 from hilum.measures.registry import REGISTRY
 from hilum.tables.columns import (
@@ -19,6 +19,8 @@ from hilum.tables.columns import (
     model_columns,
 )
 from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, measures_of
+from hilum.tasks.lobes.frames import Fissure
+from hilum.tasks.lobes.measures import FISSURE_SEEN
 from hilum.tasks.pleura.measures import DEFINITIONS
 from hilum.tasks.vessels.definitions import VESSEL_MEASURES, VESSEL_REGIONS
 
@@ -45,7 +47,10 @@ def tables_page() -> str:
     parts += [_table(title, _measured(*what)) for title, what in (("Lungs", lungs), ("Pleura", pleura))]
     parts.append(_table("Airways", _airways()))
     parts.append(_table("Vessels", _vessels()))
-    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name, VESSELS.name)
+    parts.append(
+        _table("Lobes", [*_measured(LOBES.name, LOBES.regions, tuple(REGISTRY.values())), *_fissures()])
+    )
+    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name, VESSELS.name, LOBES.name)
     parts.append(_table("Models", [column for task in tasks for column in model_columns(task)]))
     parts.append(_table("Run", AFTER))
     return "\n".join(parts)
@@ -54,7 +59,7 @@ def tables_page() -> str:
 def _measured(task: str, regions: Sequence[LabelRegion], measures: Sequence[MeasureDef]) -> Iterable[Column]:
     for measure in measures:
         for region in regions:
-            if region.name.endswith(PLEURA[FLUID].name) or task == LUNGS.name or measure.id == "volume":
+            if region.name.endswith(PLEURA[FLUID].name) or task != PLEURA.name or measure.id == "volume":
                 about = {"title": measure.title, "unit": measure.unit, "formula": ""}
                 yield measure_column(task, region.name, region.title, measure.id, about)
 
@@ -74,6 +79,12 @@ def _vessels() -> Iterable[Column]:
         about = {"title": measure.title, "unit": measure.unit, "formula": ""}
         for region, (title, _) in VESSEL_REGIONS.items():
             yield measure_column(VESSELS.name, region, title, measure.id, about)
+
+
+def _fissures() -> Iterable[Column]:
+    about = {"title": FISSURE_SEEN.title, "unit": FISSURE_SEEN.unit, "formula": ""}
+    for fissure in Fissure:
+        yield measure_column(LOBES.name, fissure.region, fissure.words.capitalize(), FISSURE_SEEN.id, about)
 
 
 def _table(title: str, columns: Iterable[Column]) -> str:

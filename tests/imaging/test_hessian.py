@@ -8,7 +8,14 @@ from scipy import ndimage
 
 from hilum.core.errors import UsageError
 from hilum.imaging import hessian as module
-from hilum.imaging.hessian import GaussianKernels, eigenvalues_3x3, hessian, map_eigenvalues
+from hilum.imaging.hessian import (
+    GaussianKernels,
+    eigenvalues_3x3,
+    hessian,
+    hessian_blocks,
+    map_eigenvalues,
+    smallest_eigenvector,
+)
 from hilum.imaging.shape_filters import Contrast, plateness, tubeness
 from support.tubes import gaussian_plate, gaussian_tube, places
 
@@ -148,3 +155,27 @@ def test_any_response_can_be_mapped():
     image = places((9, 9, 9), (1, 1, 1))[..., 0] ** 2
     trace = map_eigenvalues(image, (1, 1, 1), [1.0], lambda e: np.abs(e[0] + e[1] + e[2]))
     assert trace[4, 4, 4] == pytest.approx(2.0, rel=0.02)
+
+
+def test_the_blocks_hand_over_the_derivatives_inside_the_mask():
+    rng = np.random.default_rng(3)
+    image, mask = rng.normal(0, 30, (20, 140, 9)).astype(np.float32), rng.random((20, 140, 9)) < 0.1
+    mask[:, 128:] = False  # a block without a voxel of the mask is left out
+    spacing = (1.0, 0.8, 2.0)
+    parts = hessian_blocks(image, spacing, 1.5, mask, lambda index, found: (index, np.stack(found)))
+    index = np.concatenate([part[0] for part in parts])
+    assert len(index) == mask.sum()
+    assert mask[tuple(index.T)].all()
+    whole = hessian(image, spacing, 1.5)
+    got = np.concatenate([part[1] for part in parts], axis=1)
+    assert got == pytest.approx(whole[(slice(None), *index.T)], abs=1e-3)
+
+
+def test_the_direction_of_the_smallest_eigenvalue_is_that_of_numpy():
+    rng = np.random.default_rng(4)
+    entries = rng.normal(0, 50, (6, 200)).astype(np.float32)
+    vectors = smallest_eigenvector(list(entries), eigenvalues_3x3(list(entries))[2])
+    xx, yy, zz, xy, xz, yz = entries
+    matrices = np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], axis=1).reshape(-1, 3, 3)
+    expected = np.linalg.eigh(matrices.astype(float))[1][:, :, 0]
+    assert np.abs((vectors * expected).sum(axis=1)).min() > 0.99

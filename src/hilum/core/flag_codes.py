@@ -247,6 +247,17 @@ class FlagCode(str, Enum):
         f"The model found {L.pleural_gas_ml:g} mL or more of free gas in the pleural space, which is outside "
         "the lungs; the message gives the mL by side. Only a network that has learned gas can find it.",
         "Look at the scan: a bulla or bowel may look alike.")
+    LOBES_FROM_PRIOR = ("lobes_from_prior", "Fissure not seen", Topic.LUNGS, (_WARNING,),
+        f"Less than {L.fissure_seen:g} % of a fissure is seen, so the border of its lobes is that of the "
+        "shape prior laid on the patient's lungs. Raised by the task lobes.",
+        "Look at the scan; take volumes of these lobes as estimates.")
+    LOBE_SMALL = ("lobe_small", "Lobe small", Topic.LUNGS, (_WARNING,),
+        f"A lobe takes less than {100 * L.lobe_share:g} % of its lung. Raised by the task lobes.",
+        "Look whether the lobe is collapsed or was removed, or whether a fissure was taken for another.")
+    LOBES_NOT_FOUND = ("lobes_not_found", "Lobes not found", Topic.LUNGS, (_ERROR,),
+        "The scan cannot show lobes: its voxel size is unknown, it has few slices, or little of the lungs is "
+        "in it. Raised by the task lobes.",
+        "Give the whole series.")
     IDENTITY_FAILED = ("identity_failed", "Control sum failed", Topic.PROGRAM, (_ERROR,),
         "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",
         "Report the bug; the values are withheld.")

@@ -89,6 +89,10 @@ class FlagLimits:
     """Thickest slices for the volume of all vessels, mm."""
     airways_in_lungs_ml: float = 0.5
     """Least volume of the airways within the lungs, mL: less than the segmental bronchi hold."""
+    fissure_seen: float = 20.0
+    """Least part of a fissure that is seen, %: below, its place is that of the shape prior."""
+    lobe_share: float = 0.04
+    """Least volume of a lobe as a share of its lung; the smallest, the middle lobe, holds 10 to 20 %."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

@@ -12,6 +12,7 @@ from enum import Enum, IntEnum
 
 __all__ = [
     "AIRWAYS",
+    "LOBES",
     "LUNGS",
     "PLEURA",
     "VESSELS",
@@ -19,6 +20,7 @@ __all__ = [
     "LabelInfo",
     "LabelRegion",
     "LabelSet",
+    "Lobe",
     "Lung",
     "Side",
     "Terms",
@@ -31,6 +33,16 @@ class Lung(IntEnum):
     BACKGROUND = 0
     RIGHT = 1
     LEFT = 2
+
+
+class Lobe(IntEnum):
+    """Label values of the label set ``lobes``; sides are the patient's."""
+
+    LEFT_UPPER = 1
+    LEFT_LOWER = 2
+    RIGHT_UPPER = 3
+    RIGHT_MIDDLE = 4
+    RIGHT_LOWER = 5
 
 
 class Side(str, Enum):
@@ -275,4 +287,26 @@ VESSELS = LabelSet(
     ),
     labels=(LabelInfo(1, "vessels", "Vessels in the lungs", (214, 69, 65), "59820001", _VESSEL),),
     noun="vessel",
+)
+
+_UPPER, _LOWER = Concept("45653009", "Upper lobe of lung"), Concept("90572001", "Lower lobe of lung")
+_R, _L = _RIGHT.modifier, _LEFT.modifier
+
+#: The five lobes; the order is that of lungmask.
+LOBES = LabelSet(
+    name="lobes",
+    version="1.0",
+    definition=(
+        "Every voxel of the lungs belongs to one lobe: the one on its side of the fissures, continued where "
+        "a fissure ends before the mediastinum or is not seen. The lingula is part of the left upper lobe."
+    ),
+    labels=(
+        LabelInfo(1, "left_upper_lobe", "Left upper lobe", (230, 159, 0), "44714003", Terms(_UPPER, _L)),
+        LabelInfo(2, "left_lower_lobe", "Left lower lobe", (213, 94, 0), "41224006", Terms(_LOWER, _L)),
+        LabelInfo(3, "right_upper_lobe", "Right upper lobe", (86, 180, 233), "42400003", Terms(_UPPER, _R)),
+        LabelInfo(4, "right_middle_lobe", "Right middle lobe", (0, 158, 115), "72481006"),
+        LabelInfo(5, "right_lower_lobe", "Right lower lobe", (0, 114, 178), "266005", Terms(_LOWER, _R)),
+    ),
+    noun="lobe",
+    note="Right and left are the patient's own.",
 )

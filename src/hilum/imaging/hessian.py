@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,19 @@ import numpy.typing as npt
 from hilum.core.cores import thread_count
 from hilum.core.errors import UsageError
 
-__all__ = ["Eigenvalues", "GaussianKernels", "eigenvalues_3x3", "hessian", "map_eigenvalues"]
+__all__ = [
+    "Eigenvalues",
+    "GaussianKernels",
+    "eigenvalues_3x3",
+    "hessian",
+    "hessian_blocks",
+    "map_eigenvalues",
+    "smallest_eigenvector",
+]
 
 _Floats = npt.NDArray[np.float32]
 _Mask = npt.NDArray[np.bool_]
+_T = TypeVar("_T")
 Spacing = tuple[float, float, float]
 #: The three eigenvalues of the Hessian, in descending order.
 Eigenvalues = tuple[_Floats, _Floats, _Floats]
@@ -194,6 +203,66 @@ def map_eigenvalues(
 
     with ThreadPoolExecutor(thread_count()) as pool:
         list(pool.map(one, _blocks(image.shape)))
+    return out
+
+
+def hessian_blocks(
+    image: npt.NDArray[Any],
+    spacing: Spacing,
+    sigma: float,
+    mask: _Mask,
+    use: Callable[[npt.NDArray[np.intp], list[_Floats]], _T],
+) -> list[_T]:
+    """Hand the second derivatives inside a mask to a function, block by block.
+
+    Args:
+        image: Array (i, j, k) of real numbers. Beyond its border the border is repeated.
+        spacing: Distance between voxels along i, j, k in mm.
+        sigma: Standard deviation of the Gaussian in mm.
+        mask: Where to derive.
+        use: Takes the indices (n, 3) of the voxels of a block inside the mask, and their derivatives ii, jj,
+            kk, ij, ik, jk, (n,) each, times ``sigma**2``. It is called from several threads.
+
+    Returns:
+        What ``use`` returned, in the order of the blocks; blocks without a voxel of the mask are left out.
+
+    Raises:
+        UsageError: The image has not three axes, a length is not positive, or the mask has another shape.
+    """
+    _check(image, spacing, [sigma])
+    if mask.shape != image.shape:
+        raise UsageError(f"mask has shape {mask.shape}, expected that of the image, {image.shape}.")
+    kernels = tuple(GaussianKernels.make(sigma, step) for step in spacing)
+
+    def one(box: tuple[slice, ...]) -> _T | None:
+        inside = mask[box]
+        if not inside.any():
+            return None
+        index = np.argwhere(inside) + [part.start for part in box]
+        return use(index, [part[inside] for part in _derivatives(image, box, kernels)])
+
+    with ThreadPoolExecutor(thread_count()) as pool:
+        return [found for found in pool.map(one, _blocks(image.shape)) if found is not None]
+
+
+def smallest_eigenvector(derivatives: Sequence[_Floats], smallest: _Floats) -> npt.NDArray[np.float32]:
+    """Unit eigenvectors of symmetric 3 x 3 matrices for their smallest eigenvalues, (n, 3).
+
+    The largest of the three cross products of the rows of ``matrix - smallest``; where the two smallest
+    eigenvalues are equal the direction is arbitrary.
+
+    Args:
+        derivatives: The entries xx, yy, zz, xy, xz, yz, (n,) each.
+        smallest: The smallest eigenvalues, (n,).
+    """
+    xx, yy, zz, xy, xz, yz = (np.asarray(part, np.float64) for part in derivatives)
+    low = smallest.astype(np.float64)
+    rows = [np.stack(row, axis=1) for row in ((xx - low, xy, xz), (xy, yy - low, yz), (xz, yz, zz - low))]
+    crosses = np.stack([np.cross(rows[a], rows[b]) for a, b in ((0, 1), (0, 2), (1, 2))])
+    sizes = np.linalg.norm(crosses, axis=2)
+    best = sizes.argmax(axis=0)
+    picked = crosses[best, np.arange(len(low))]
+    out: npt.NDArray[np.float32] = (picked / np.maximum(sizes.max(axis=0), 1e-20)[:, None]).astype(np.float32)
     return out
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from hilum.core.errors import UsageError
 from hilum.models.engine import Device
 from hilum.tasks.airways.spec import AIRWAYS_TASK
+from hilum.tasks.lobes.spec import LOBES_TASK
 from hilum.tasks.lungs.models import DEFAULT_MODEL, available_models, load_model
 from hilum.tasks.lungs.spec import LUNGS_TASK
 from hilum.tasks.pleura.spec import PLEURA_TASK
@@ -31,6 +32,7 @@ _TASKS: dict[str, Task] = {
     PLEURA_TASK.name: PLEURA_TASK,
     AIRWAYS_TASK.name: AIRWAYS_TASK,
     VESSELS_TASK.name: VESSELS_TASK,
+    LOBES_TASK.name: LOBES_TASK,
 }
 #: Every task by its name.
 TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)

@@ -7,13 +7,13 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
+from hilum.tasks.airways.volumes import measure_volumes
 
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.volume import Volume
 from hilum.pipeline import SegmentOptions, run
 from hilum.result import Result
 from hilum.results import read_measures
-from hilum.tasks.airways.volumes import measure_volumes
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The task ``lobes``: the five lobes of the lungs, divided by their fissures."""

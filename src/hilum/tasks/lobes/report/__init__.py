@@ -1,0 +1,1 @@
+"""The lobes' section of the report."""
