@@ -245,6 +245,11 @@ class FlagCode(str, Enum):
         f"The model found {L.pleural_gas_ml:g} mL or more of free gas in the pleural space, which is outside "
         "the lungs; the message gives the mL by side. Only a network that has learned gas can find it.",
         "Look at the scan: a bulla or bowel may look alike.")
+    INJURY_DOUBTFUL = ("injury_doubtful", "Injured lung doubtful", Topic.LUNGS, (_WARNING,),
+        "What spoils the classes of injured lung; the message names it: voxels thicker than "
+        f"{L.injury_thick_mm:g} mm, a sharp kernel, noise above {L.injury_noise_hu:g} HU, or lung that is denser "
+        f"than {L.injury_expected_hu:g} HU throughout, as after expiration. Only with the task injury.",
+        "Look at the overlay; take thin slices, a soft kernel and a deep breath where there is a choice.")
     IDENTITY_FAILED = ("identity_failed", "Control sum failed", Topic.PROGRAM, (_ERROR,),
         "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",
         "Report the bug; the values are withheld.")

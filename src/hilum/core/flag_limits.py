@@ -76,6 +76,12 @@ class FlagLimits:
     pleural_gas_ml: float = 10.0
     """Least free gas in the pleural space, mL: more than the noise of a few voxels. In 20 scans
     without a known pneumothorax, some of them of the training, the network found 0 mL."""
+    injury_thick_mm: float = 2.5
+    """Thickest voxels for the classes of injured lung, mm."""
+    injury_noise_hu: float = 60.0
+    """Noise between neighbouring voxels up to which the classes of injured lung are used, HU."""
+    injury_expected_hu: float = -740.0
+    """Expected HU of the lung from which expiration and disease of the whole lung are not told apart."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

@@ -10,7 +10,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
-__all__ = ["LUNGS", "PLEURA", "Concept", "LabelInfo", "LabelRegion", "LabelSet", "Lung", "Side", "Terms"]
+__all__ = [
+    "INJURY",
+    "LUNGS",
+    "PLEURA",
+    "Concept",
+    "InjuryClass",
+    "LabelInfo",
+    "LabelRegion",
+    "LabelSet",
+    "Lung",
+    "Side",
+    "Terms",
+]
 
 
 class Lung(IntEnum):
@@ -19,6 +31,17 @@ class Lung(IntEnum):
     BACKGROUND = 0
     RIGHT = 1
     LEFT = 2
+
+
+class InjuryClass(IntEnum):
+    """Label values of the label set ``injury``."""
+
+    EMPHYSEMA = 1
+    AERATED = 2
+    GROUND_GLASS = 3
+    CONSOLIDATION = 4
+    NODULE = 5
+    TUBE = 6
 
 
 class Side(str, Enum):
@@ -227,4 +250,60 @@ PLEURA = LabelSet(
         LabelInfo(2, "pleural_gas", "Free pleural gas", (204, 121, 167), "36118008", _PNEUMOTHORAX),
     ),
     noun="pleural space",
+)
+
+
+def _finding(code: str, meaning: str) -> Terms:
+    return Terms(Concept(code, meaning), region=_LUNG, finding=True)
+
+
+#: What the lungs hold, by tissue; the labels of the task ``injury``.
+INJURY = LabelSet(
+    name="injury",
+    version="1.0",
+    definition=(
+        "Inside the lungs, each voxel in one class. Emphysema-like: clusters of lung below -950 HU, smoothed. "
+        "Ground glass: denser than expected of this patient's lung at this place, vessels still seen. "
+        "Consolidation or collapse: thick lung above -300 HU, with the vessels and bronchi in it. Nodule or "
+        "mass: solid and round, 6 to 30 mm. Vessel or airway: with the lumen of airways that are seen. "
+        "Normally aerated: the rest."
+    ),
+    labels=(
+        LabelInfo(
+            1,
+            "emphysema_like",
+            "Emphysema-like",
+            (0, 114, 178),
+            "87433001",
+            _finding("87433001", "Pulmonary emphysema"),
+        ),
+        LabelInfo(2, "normally_aerated", "Normally aerated", (150, 160, 165), "39607008"),
+        LabelInfo(
+            3,
+            "ground_glass",
+            "Ground glass",
+            (240, 228, 66),
+            "1217294009",
+            _finding("1217294009", "Ground glass opacity"),
+        ),
+        LabelInfo(
+            4,
+            "consolidation",
+            "Consolidation or collapse",
+            (213, 94, 0),
+            "95436008",
+            _finding("95436008", "Lung consolidation"),
+        ),
+        LabelInfo(
+            5,
+            "nodule",
+            "Nodule or mass",
+            (204, 121, 167),
+            "27925004",
+            _finding("27925004", "Solitary nodule of lung"),
+        ),
+        LabelInfo(6, "vessel_or_airway", "Vessel or airway", (230, 230, 230), "59820001"),
+    ),
+    noun="lung tissue",
+    note="Told by HU, shape and place; the classes are descriptions of the image, not diagnoses.",
 )

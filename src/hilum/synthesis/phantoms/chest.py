@@ -16,6 +16,7 @@ from hilum.synthesis.phantoms.anatomy import Body
 from hilum.synthesis.phantoms.findings import AirwayFinding, parse_findings
 from hilum.synthesis.phantoms.grid import make_grid
 from hilum.synthesis.phantoms.injury import parse_injury
+from hilum.synthesis.phantoms.injury_map import InjuryTruth
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import ChestModel
 from hilum.synthesis.phantoms.maps import TreeTruth, tree_truth
@@ -40,6 +41,7 @@ class Phantom:
         seed: The seed.
         parameters: Everything that was drawn from the seed or given, as plain data.
         trees: Label maps of airways, vessels and lobes and the sums of full trees; None with coarse trees.
+        injury: Label map of the injuries with mL and grams; None for a chest without any.
     """
 
     volume: Volume
@@ -50,6 +52,7 @@ class Phantom:
     seed: int
     parameters: dict[str, object]
     trees: TreeTruth | None = None
+    injury: InjuryTruth | None = None
 
 
 def make_phantom(
@@ -134,7 +137,7 @@ def make_phantom(
     model, truth = _model(
         body, seed, tuple(sorted(severity.items())), detail, tuple(sorted(findings.items()))
     )
-    image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen)
+    image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen, injury=bool(severity))
     thickness = float(np.linalg.norm(grid.affine[:3, grid.slices]))
     meta = ScanMeta(
         name=f"phantom-{seed}",
@@ -172,6 +175,7 @@ def make_phantom(
         seed,
         parameters,
         known,
+        image.injury,
     )
 
 

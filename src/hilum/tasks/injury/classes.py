@@ -1,0 +1,165 @@
+"""The classes of lung on blocks: which blocks are ill, and how far each lies from the border of its class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from hilum.imaging.morphology import Mask, close_, components, depth, dilate, open_
+from hilum.tasks.injury.expected import Expected
+from hilum.tasks.injury.fields import Fields, Floats, Spacing
+from hilum.tasks.injury.nodules import nodule_blocks
+from hilum.tasks.injury.tubes import tube_blocks
+
+__all__ = [
+    "CONSOLIDATION_HU",
+    "EMPHYSEMA_HU",
+    "GROUND_GLASS_RISE_HU",
+    "Classes",
+    "classify",
+    "emphysema_edge",
+]
+
+#: Lung is consolidated or collapsed above this HU, smoothed.
+CONSOLIDATION_HU = -300.0
+#: HU half-way between dense and aerated lung: the border of a dense piece in lung that is not hazy.
+DENSE_EDGE_HU = -400.0
+#: Least thickness of consolidated lung, mm, and least volume of a piece, mL.
+CONSOLIDATION_MM, CONSOLIDATION_ML = 6.0, 0.5
+#: Widest vessel in a lung, mm: what is thicker is consolidated.
+WIDEST_VESSEL_MM = 15.0
+#: How far thinner parts hang on to a thick one, mm.
+CONSOLIDATION_REACH_MM = 40.0
+#: Gaps up to this width are air in the bronchi of consolidated lung, mm.
+BRONCHOGRAM_MM = 4.0
+#: Beside this much consolidated lung, mL, a round one wider than this, mm, is taken for one more patch.
+PATCHY_ML, PATCHY_NODULE_MM = 20.0, 20.0
+#: Lung is hazy where it is denser than expected by this much, HU, and at least this dense.
+GROUND_GLASS_RISE_HU, GROUND_GLASS_HU = 120.0, -750.0
+#: Least volume of a hazy piece, mL.
+GROUND_GLASS_ML = 0.5
+#: The blurred rim of a dense structure is no haze to this distance, mm.
+HALO_MM = 5.0
+#: Lung is emphysema-like below this HU, smoothed, and in clusters of at least this many mm3.
+EMPHYSEMA_HU, EMPHYSEMA_MM3 = -950.0, 20.0
+#: HU of lung without tissue between its walls; a cluster reaches to half-way between this and what is expected.
+DESTROYED_HU = -985.0
+#: Air that has brighter walls on all sides within this width, mm, by this much, HU, is in a bronchus.
+LUMEN_MM, LUMEN_HU = 10.0, 180.0
+#: Half-levels of HU over which a score runs from 0 to 1: any will do, they only set the interpolation.
+_SCALE_HU = 150.0
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Scores on blocks, above 0 inside the class, at most 1, at least -1; a voxel takes the first class above 0.
+
+    Attributes:
+        nodule: Nodules.
+        consolidation: Consolidated or collapsed lung.
+        emphysema: Emphysema-like lung.
+        ground_glass: Hazy lung.
+    """
+
+    nodule: Floats
+    consolidation: Floats
+    emphysema: Floats
+    ground_glass: Floats
+
+
+def classify(fields: Fields, expected: Expected) -> Classes:
+    """Find the injured blocks.
+
+    Args:
+        fields: The lungs on blocks.
+        expected: What is expected of them.
+    """
+    lung, spacing = fields.lung, fields.spacing
+    image = np.where(lung, fields.mean, expected.hu).astype(np.float32)
+    dense = (fields.mean > CONSOLIDATION_HU) & lung
+    denser = (fields.mean > DENSE_EDGE_HU) & lung
+    tubes = tube_blocks(image, denser, spacing)
+    nodules = nodule_blocks(image, denser, spacing)
+    consolidated = _consolidated(dense, tubes, nodules, fields)
+    if consolidated.sum() * fields.block_ml > PATCHY_ML:
+        nodules = nodule_blocks(image, denser, spacing, PATCHY_NODULE_MM)
+        consolidated = _consolidated(dense, tubes, nodules, fields)
+    hazy = _hazy(fields, expected, dense | tubes | nodules)
+    dark = _dark(fields, lung)
+    # A border lies half-way between the HU of the two sides.
+    beside_haze = dilate(hazy, HALO_MM, spacing)
+    edge = np.where(beside_haze, np.float32(CONSOLIDATION_HU), np.float32(DENSE_EDGE_HU))
+    return Classes(
+        nodule=_score(fields.mean - np.float32(DENSE_EDGE_HU), nodules, spacing),
+        consolidation=_score(fields.mean - edge, consolidated, spacing),
+        emphysema=_score(emphysema_edge(expected) - fields.mean, dark, spacing),
+        ground_glass=_score(_rise(fields, expected), hazy, spacing),
+    )
+
+
+def emphysema_edge(expected: Expected) -> Floats:
+    """HU half-way between destroyed and expected lung: the border of emphysema."""
+    return np.maximum((expected.hu + np.float32(DESTROYED_HU)) / 2, np.float32(EMPHYSEMA_HU))
+
+
+def _rise(fields: Fields, expected: Expected) -> Floats:
+    limit = np.maximum(expected.hu + np.float32(GROUND_GLASS_RISE_HU), np.float32(GROUND_GLASS_HU))
+    return np.asarray(fields.haze - limit, np.float32)
+
+
+def _consolidated(dense: Mask, tubes: Mask, nodules: Mask, fields: Fields) -> Mask:
+    """Thick dense lung: too thick for a vessel, or no part of a tube; with what hangs on to it."""
+    spacing = fields.spacing
+    whole = close_(dense, BRONCHOGRAM_MM / 2, spacing) & fields.lung & ~nodules
+    thick = open_(whole, CONSOLIDATION_MM / 2, spacing)
+    seeds = (depth(whole, spacing) > WIDEST_VESSEL_MM / 2) & fields.lung
+    rest = open_(thick & ~tubes, CONSOLIDATION_MM / 2, spacing)
+    seeds |= _large(rest, CONSOLIDATION_ML / fields.block_ml)
+    beyond_tubes = _grown(seeds, thick & ~tubes, spacing, CONSOLIDATION_REACH_MM)
+    return _grown(beyond_tubes, thick, spacing, WIDEST_VESSEL_MM / 2)
+
+
+def _grown(seeds: Mask, inside: Mask, spacing: Spacing, reach_mm: float) -> Mask:
+    """Grow seeds inside a mask, by about ``reach_mm`` along ways that do not leave it."""
+    if not seeds.any():
+        return seeds
+    steps = max(1, round(reach_mm / float(np.mean(spacing))))
+    out: Mask = ndimage.binary_dilation(seeds, iterations=steps, mask=inside | seeds)
+    return out
+
+
+def _hazy(fields: Fields, expected: Expected, dense: Mask) -> Mask:
+    """Haze that reaches farther than the blurred rim of dense structures."""
+    spacing = fields.spacing
+    raised = (_rise(fields, expected) > 0) & fields.lung
+    halo = dilate(dense, HALO_MM, spacing)
+    own = _large(raised & ~halo, GROUND_GLASS_ML / fields.block_ml)
+    return np.asarray(dilate(own, HALO_MM + 1, spacing) & raised)
+
+
+def _dark(fields: Fields, lung: Mask) -> Mask:
+    low = (fields.mean < EMPHYSEMA_HU) & lung
+    if not low.any():
+        return low
+    size = [2 * round(LUMEN_MM / step / 2) + 1 for step in fields.spacing]
+    high = ndimage.maximum_filter(fields.mean, size, mode="nearest")
+    walls = ndimage.minimum_filter(high, size, mode="nearest")
+    low &= walls - fields.mean < LUMEN_HU
+    return _large(low, EMPHYSEMA_MM3 / (1000 * fields.block_ml))
+
+
+def _large(mask: Mask, least: float) -> Mask:
+    """The pieces of a mask with at least ``least`` blocks."""
+    labels, counts = components(mask, 26)
+    keep = counts >= least
+    keep[0] = False
+    out: Mask = keep[labels]
+    return out
+
+
+def _score(excess: Floats, accepted: Mask, spacing: Spacing) -> Floats:
+    """Scale the excess over the HU of the border to -1..1, and to -1 where no accepted block is near."""
+    near = dilate(accepted, 1.01 * max(spacing), spacing)
+    return np.where(near, np.clip(excess / np.float32(_SCALE_HU), -1, 1), np.float32(-1)).astype(np.float32)
