@@ -66,6 +66,7 @@ def make_phantom(
     noise_hu: float = 15.0,
     kernel: str | Kernel = Kernel.STANDARD,
     prone: bool = False,
+    expiration: float = 0.0,
     arms_down: bool = False,
     size: float = 1.0,
     coverage: tuple[float, float] = (0.0, 1.0),
@@ -84,6 +85,8 @@ def make_phantom(
         noise_hu: Standard deviation of the noise in HU.
         kernel: ``soft``, ``standard`` or ``sharp``.
         prone: Whether the patient lies face down.
+        expiration: How far the patient has breathed out, 0 to 1: the diaphragm stands higher, and the lung is
+            denser, below more than above.
         arms_down: Whether the arms lie beside the chest.
         size: Scale of the chest; 1 is an adult of about 1.75 m.
         coverage: Part of the foot-head field to keep; (0, 0.7) cuts the top of the chest. The truth always
@@ -108,6 +111,8 @@ def make_phantom(
         raise UsageError(f"size is {size}; it must be between 0.3 and 1.5.")
     if not 0.0 <= float(noise_hu) <= 200.0:
         raise UsageError(f"noise_hu is {noise_hu}; it must be between 0 and 200 HU.")
+    if not 0.0 <= float(expiration) <= 1.0:
+        raise UsageError(f"expiration is {expiration}; it must be between 0 and 1.")
     try:
         chosen = Kernel(kernel)
     except ValueError:
@@ -123,7 +128,7 @@ def make_phantom(
     if findings and detail is not Detail.FULL:
         raise UsageError("Coarse trees show no findings in the airways.", "Ask for full trees.")
     seed = int(seed)
-    body = Body.draw(seed, float(size), bool(prone), bool(arms_down))
+    body = Body.draw(seed, float(size), bool(prone), bool(arms_down)).expired(float(expiration))
     # The grid is checked before the long computation.
     grid = make_grid(
         spacing=spacing,

@@ -41,6 +41,10 @@ BLOCK_MM = 2.0
 #: Standard deviation of the Gaussian that smooths the blocks, mm. With the block it makes a standard deviation of
 #: 1.2 mm: white noise of 40 HU in voxels of 1 mm falls to 5 HU.
 SIGMA_MM = 1.0
+#: Noise up to which HU are compared with the limit of emphysema, HU: 1 % of lung of -920 HU then lies below -950.
+DARK_NOISE_HU = 12.0
+#: Noise is measured where the lung is aerated, HU.
+_AERATED_HU = -750.0
 #: What is brighter than its surroundings and narrower than this is vessel, airway wall or fissure, mm.
 OPENING_MM = 6.0
 #: Standard deviation of the Gaussian that smooths what is left without them, mm.
@@ -68,6 +72,8 @@ class Fields:
         mean: Mean HU, smoothed with :data:`SIGMA_MM`; beyond the lungs that of the lung beside it.
         haze: The same without bright structures narrower than :data:`OPENING_MM`, smoothed with
             :data:`HAZE_SIGMA_MM`.
+        dark: The same as ``mean``, smoothed until noise is about :data:`DARK_NOISE_HU`: what is judged by low HU.
+        dark_sigma_mm: Standard deviation of the Gaussian of ``dark``, mm.
         depth: Distance to the nearest block that is not lung, mm.
     """
 
@@ -78,6 +84,8 @@ class Fields:
     sides: tuple[int, ...]
     mean: Floats
     haze: Floats
+    dark: Floats
+    dark_sigma_mm: float
     depth: Floats
 
     @property
@@ -145,7 +153,23 @@ def lung_fields(hu: npt.NDArray[Any], lungs: npt.NDArray[np.uint8], spacing: Spa
     seen = np.isfinite(haze)
     smooth = _filled(np.where(seen, haze, 0).astype(np.float32), seen.astype(np.float32), HAZE_SIGMA_MM, size)
     depth = np.asarray(ndimage.distance_transform_edt(np.pad(lung, 1), size), np.float32)[1:-1, 1:-1, 1:-1]
-    return Fields(box, factors, size, share, sides, mean, smooth, depth)
+    wide = _dark_sigma(total, weight, known, size)
+    dark = mean if wide <= SIGMA_MM else _filled(sums, weight, wide, size)
+    return Fields(box, factors, size, share, sides, mean, smooth, dark, wide, depth)
+
+
+def _dark_sigma(total: Floats, weight: Floats, known: Mask, spacing: Spacing) -> float:
+    """Standard deviation in mm of the Gaussian that brings the noise of the blocks to :data:`DARK_NOISE_HU`."""
+    values = np.where(known, total / np.maximum(weight, 1), np.nan)
+    bend = values[1:-1] - (values[:-2] + values[2:]) / 2
+    bend = bend[np.isfinite(bend) & (values[1:-1] < _AERATED_HU)]
+    if not bend.size:
+        return SIGMA_MM
+    # 1.4826 makes a median absolute deviation a standard deviation; the bend has 1.5 times the variance.
+    noise = 1.4826 * float(np.median(np.abs(bend))) / 1.5**0.5
+    # A Gaussian of s voxels lowers white noise by (2 sqrt(pi) s)^1.5 in three dimensions.
+    voxels = (noise / DARK_NOISE_HU) ** (2 / 3) / (2 * np.pi**0.5)
+    return float(max(SIGMA_MM, voxels * np.prod(spacing) ** (1 / 3)))
 
 
 def _padded_box(mask: Mask, factors: tuple[int, int, int]) -> Box | None:

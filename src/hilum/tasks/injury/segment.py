@@ -15,6 +15,7 @@ from hilum.core.volume import Volume
 from hilum.tasks.injury.classes import EMPHYSEMA_HU, classify, emphysema_edge
 from hilum.tasks.injury.expected import expected_density
 from hilum.tasks.injury.fields import CLIP_HU, Fields, lung_fields
+from hilum.tasks.injury.hila import hilar_blocks
 from hilum.tasks.injury.voxels import draw_classes
 
 __all__ = ["Tissue", "find_tissue"]
@@ -29,7 +30,8 @@ class Tissue:
 
     Attributes:
         labels: Label map of the label set ``injury``.
-        facts: Numbers by name: ``expected_hu``, ``slope_hu`` (front to back, HU per 10 cm), ``noise_hu``, and
+        facts: Numbers by name: ``expected_hu``, ``slope_hu`` (front to back, HU per 10 cm), ``noise_hu``,
+            ``smoothing_mm``, and
             ``laa_950_smoothed`` (%) of ``lungs`` and of each lung, such as ``right_lung.laa_950_smoothed``.
     """
 
@@ -54,12 +56,15 @@ def find_tissue(volume: Volume, lungs: LabelVolume) -> Tissue:
         empty = np.zeros(volume.shape, np.uint8)
         return Tissue(LabelVolume.on_grid_of(volume, empty, INJURY), {})
     expected = expected_density(fields, volume.affine)
-    classes = classify(fields, expected)
-    drawn = draw_classes(volume.hu, lungs.data, fields, classes, emphysema_edge(expected))
+    classes = classify(fields, expected, hilar_blocks(fields, volume.affine))
+    noise = _noise(volume.hu[fields.box], lungs.data[fields.box])
+    edge = emphysema_edge(fields, expected)
+    drawn = draw_classes(volume.hu, lungs.data, fields, classes, edge, noise)
     facts = {
         "expected_hu": expected.typical,
         "slope_hu": expected.slope,
-        "noise_hu": _noise(volume.hu[fields.box], lungs.data[fields.box]),
+        "noise_hu": noise,
+        "smoothing_mm": fields.dark_sigma_mm,
         **_low_attenuation(fields),
     }
     return Tissue(LabelVolume.on_grid_of(volume, drawn, INJURY), facts)
@@ -67,7 +72,7 @@ def find_tissue(volume: Volume, lungs: LabelVolume) -> Tissue:
 
 def _low_attenuation(fields: Fields) -> dict[str, float]:
     """Share of the lungs below -950 HU after smoothing, %."""
-    low = fields.mean < EMPHYSEMA_HU
+    low = fields.dark < EMPHYSEMA_HU
     shares = dict(zip(fields.sides, fields.share, strict=True))
     out = {}
     for region in LUNGS.regions:
