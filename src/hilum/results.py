@@ -333,7 +333,8 @@ def summary_line(name: str, result: Result, where: Path | None) -> str:
 def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
     """Write digital chests as NIfTI pairs with ``truth.json``; return the folder.
 
-    A chest with injuries also gets a label map of them, and one with full trees gets label maps of airways, vessels and lobes and a table of its branches.
+    A chest with injuries also gets a label map of them, and one with full trees gets label maps of airways,
+    vessels and lobes and a table of its branches.
 
     Raises:
         OutputError: It cannot be written; then nothing of it is left.

@@ -48,7 +48,8 @@ def command(
 ) -> int:
     """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json.
 
-    Injuries add NAME_injury.nii.gz, with mL and grams of each class in truth.json; full trees add NAME_airways, NAME_vessels and NAME_lobes.nii.gz and NAME_branches.csv.
+    Injuries add NAME_injury.nii.gz, with mL and grams of each class in truth.json. Full trees add
+    NAME_airways, NAME_vessels and NAME_lobes.nii.gz and NAME_branches.csv.
     """
     # The results bring numpy, which the help of a command does without.
     from hilum.results import write_phantoms

@@ -247,8 +247,9 @@ class FlagCode(str, Enum):
         "Look at the scan: a bulla or bowel may look alike.")
     INJURY_DOUBTFUL = ("injury_doubtful", "Injured lung doubtful", Topic.LUNGS, (_WARNING,),
         "What spoils the classes of injured lung; the message names it: voxels thicker than "
-        f"{L.injury_thick_mm:g} mm, a sharp kernel, noise above {L.injury_noise_hu:g} HU, or lung that is denser "
-        f"than {L.injury_expected_hu:g} HU throughout, as after expiration. Only with the task injury.",
+        f"{L.injury_thick_mm:g} mm, a sharp kernel, noise above {L.injury_noise_hu:g} HU, or lung that is "
+        f"expected to lie outside {L.injury_expected_hu[0]:g} to {L.injury_expected_hu[1]:g} HU, as after "
+        "expiration. Only with the task injury.",
         "Look at the overlay; take thin slices, a soft kernel and a deep breath where there is a choice.")
     IDENTITY_FAILED = ("identity_failed", "Control sum failed", Topic.PROGRAM, (_ERROR,),
         "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",

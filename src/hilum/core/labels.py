@@ -262,8 +262,9 @@ INJURY = LabelSet(
     name="injury",
     version="1.0",
     definition=(
-        "Inside the lungs, each voxel in one class. Emphysema-like: clusters of lung below -950 HU, smoothed. "
-        "Ground glass: denser than expected of this patient's lung at this place, vessels still seen. "
+        "Inside the lungs, one class a voxel. Emphysema-like: clusters of lung below -950 HU, smoothed, to "
+        " half-way to the lung round them. Ground glass: denser than expected of this patient's lung at this "
+        "place, vessels still seen. "
         "Consolidation or collapse: thick lung above -300 HU, with the vessels and bronchi in it. Nodule or "
         "mass: solid and round, 6 to 30 mm. Vessel or airway: with the lumen of airways that are seen. "
         "Normally aerated: the rest."

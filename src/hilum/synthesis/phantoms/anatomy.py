@@ -29,8 +29,8 @@ __all__ = ["LUNG_BOX", "Anatomy", "Body", "Lobe"]
 LUNG_BOX = (np.array([-150.0, -108.0, -182.0]), np.array([150.0, 108.0, 128.0]))
 
 
-#: What full expiration changes: domes of the diaphragm rise by this much, mm; tissue of the parenchyma a volume
-#: and its rise towards the dependent side are multiplied by these.
+#: What full expiration changes: domes of the diaphragm rise by this much, mm; the tissue in a volume of
+#: parenchyma and its rise towards the dependent side are multiplied by these.
 EXPIRED_DOME_MM, EXPIRED_TISSUE, EXPIRED_GRADIENT = 30.0, 2.0, 2.2
 
 

@@ -33,8 +33,8 @@ class InjuryTruth:
     """What is true of the lungs' tissue.
 
     Attributes:
-        labels: uint8 map of the label set ``injury`` on the grid of the scan. A voxel has the class that fills
-            more than half of its lung.
+        labels: uint8 map of the label set ``injury`` on the grid of the scan. A voxel has the class that
+            fills more than half of its lung.
         amounts: mL and grams in the labelled voxels before kernel and noise, by lung and class.
     """
 
@@ -59,7 +59,7 @@ class InjurySums:
         """Scale to mL and g: by region of the lungs and class."""
         out = {}
         for region in LUNGS.regions:
-            total = sum(self._sums[side] for side in region.values) * voxel_ml
+            total = np.sum([self._sums[side] for side in region.values], axis=0) * voxel_ml
             out[region.name] = {
                 info.name: {"volume_ml": float(total[0, value]), "mass_g": float(total[1, value])}
                 for value, info in INJURY.items()

@@ -56,9 +56,8 @@ class _Maps:
     @classmethod
     def empty(cls, shape: tuple[int, int, int], injury: bool) -> _Maps:
         """Make maps of zeros."""
-        return cls(
-            *(np.zeros(shape, np.uint8) for _ in range(2)), np.zeros(shape, np.uint8) if injury else None
-        )
+        labels, tissue = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        return cls(labels, tissue, np.zeros(shape, np.uint8) if injury else None)
 
     def __getitem__(self, part: slice) -> _Maps:
         return _Maps(self.labels[part], self.tissue[part], None if self.injury is None else self.injury[part])

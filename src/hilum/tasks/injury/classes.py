@@ -38,8 +38,8 @@ CONSOLIDATION_REACH_MM = 40.0
 BRONCHOGRAM_MM = 4.0
 #: Beside this much consolidated lung, mL, a round one wider than this, mm, is taken for one more patch.
 PATCHY_ML, PATCHY_NODULE_MM = 20.0, 20.0
-#: Lung is hazy where it is denser than expected by this much, HU, and at least this dense. In ten real scans without
-#: diffuse disease 0.04 to 1 % of the blocks away from dense ones rise by more than 100 HU.
+#: Lung is hazy where it is denser than expected by this much, HU, and at least this dense. In ten real scans
+#: without diffuse disease 0.1 to 1.6 % of the blocks away from dense ones rise by more than 100 HU.
 GROUND_GLASS_RISE_HU, GROUND_GLASS_HU = 100.0, -830.0
 #: Haze reaches to half of its rise, seen within this distance, mm; at least and at most to this rise, HU.
 PLATEAU_MM, EDGE_HU = 15.0, (70.0, 135.0)
@@ -53,7 +53,7 @@ GROUND_GLASS_REACH_MM = 30.0
 HALO_MM = 5.0
 #: Lung is emphysema-like below this HU, smoothed, and in clusters of at least this many mm3.
 EMPHYSEMA_HU, EMPHYSEMA_MM3 = -950.0, 20.0
-#: HU of lung without tissue between its walls; a cluster reaches to half-way between this and what is expected.
+#: HU of lung without tissue between its walls; a cluster reaches to half-way to what is expected.
 DESTROYED_HU = -985.0
 #: How far the border of emphysema may lie from a cluster, mm.
 EMPHYSEMA_REACH_MM = 6.1
@@ -67,7 +67,7 @@ _SCALE_HU = 150.0
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Scores on blocks, above 0 inside the class, at most 1, at least -1; a voxel takes the first class above 0.
+    """Scores on blocks, above 0 inside the class, -1 to 1; a voxel takes the first class above 0.
 
     Attributes:
         nodule: Nodules.
@@ -134,7 +134,8 @@ def _haze_edge(rise: Floats, lung: Mask, spacing: Spacing) -> Floats:
     """Rise at the border of haze: half of that of the haze near it."""
     size = [2 * round(PLATEAU_MM / step / 2) + 1 for step in spacing]
     high = ndimage.maximum_filter(np.where(lung, rise, np.float32(0)), size, mode="nearest")
-    return np.clip(high / np.float32(2), *(np.float32(end) for end in EDGE_HU))
+    edge: Floats = np.clip(high / np.float32(2), np.float32(EDGE_HU[0]), np.float32(EDGE_HU[1]))
+    return edge
 
 
 def _consolidated(dense: Mask, tubes: Mask, nodules: Mask, hila: Mask, fields: Fields) -> Mask:

@@ -99,20 +99,40 @@ def _share(part: float, whole: float) -> float | None:
 #: What is measured of each class at each place.
 CLASS_MEASURES = (
     InjuryMeasure(
-        "volume", "Volume", "mL", Group.VOLUME, "volume", str(REGISTRY["volume"].formula),
-        REGISTRY["volume"].source, (_CUT, _MASK, _BREATH), lambda c, k: c.sums.volume(k),
+        "volume",
+        "Volume",
+        "mL",
+        Group.VOLUME,
+        "volume",
+        str(REGISTRY["volume"].formula),
+        REGISTRY["volume"].source,
+        (_CUT, _MASK, _BREATH),
+        lambda c, k: c.sums.volume(k),
     ),
     InjuryMeasure(
-        "class_mass", "Mass of the class", "g", Group.MASS, "mass_two_compartment", _TISSUE,
-        REGISTRY["tissue_mass"].source, (_CALIBRATION, _CUT, _MASK, "contrast agent"), lambda c, k: c.sums.mass(k),
+        "class_mass",
+        "Mass of the class",
+        "g",
+        Group.MASS,
+        "mass_two_compartment",
+        _TISSUE,
+        REGISTRY["tissue_mass"].source,
+        (_CALIBRATION, _CUT, _MASK, "contrast agent"),
+        lambda c, k: c.sums.mass(k),
     ),
     InjuryMeasure(
-        "class_share", "Share of the lung", "%", Group.DENSITY, "class_share",
-        "voxels of the class / all voxels of the lung at this place", "by definition",
-        (_CALIBRATION, _MASK, _BREATH), lambda c, k: _share(c.sums.volume(k), c.sums.volume()),
+        "class_share",
+        "Share of the lung",
+        "%",
+        Group.DENSITY,
+        "class_share",
+        "voxels of the class / all voxels of the lung at this place",
+        "by definition",
+        (_CALIBRATION, _MASK, _BREATH),
+        lambda c, k: _share(c.sums.volume(k), c.sums.volume()),
         "There is no lung at this place.",
     ),
-)  # fmt: skip
+)
 
 
 def _excess_self(context: Context, _: int) -> float | None:
@@ -163,24 +183,47 @@ def _whole(place: Place) -> bool:
 #: What is measured of all classes together at each place.
 PLACE_MEASURES = (
     InjuryMeasure(
-        "injured_volume", "Injured lung", "mL", Group.VOLUME, "injured_volume",
-        "volume of ground glass, consolidation and nodules", "by definition", (_CUT, _MASK, _BREATH),
+        "injured_volume",
+        "Injured lung",
+        "mL",
+        Group.VOLUME,
+        "injured_volume",
+        "volume of ground glass, consolidation and nodules",
+        "by definition",
+        (_CUT, _MASK, _BREATH),
         lambda c, _: c.sums.volume(*INJURED),
     ),
     InjuryMeasure(
-        "injured_mass", "Mass of injured lung", "g", Group.MASS, "injured_mass",
-        f"over ground glass, consolidation and nodules: {_TISSUE}", _OF_HILUM,
-        (_CALIBRATION, _CUT, _MASK, "contrast agent"), lambda c, _: c.sums.mass(*INJURED),
+        "injured_mass",
+        "Mass of injured lung",
+        "g",
+        Group.MASS,
+        "injured_mass",
+        f"over ground glass, consolidation and nodules: {_TISSUE}",
+        _OF_HILUM,
+        (_CALIBRATION, _CUT, _MASK, "contrast agent"),
+        lambda c, _: c.sums.mass(*INJURED),
     ),
     InjuryMeasure(
-        "injured_share", "Injured share", "%", Group.DENSITY, "injured_share",
-        "voxels of ground glass, consolidation and nodules / all voxels of the lung at this place", "by definition",
-        (_CALIBRATION, _MASK, _BREATH), lambda c, _: _share(c.sums.volume(*INJURED), c.sums.volume()),
+        "injured_share",
+        "Injured share",
+        "%",
+        Group.DENSITY,
+        "injured_share",
+        "voxels of ground glass, consolidation and nodules / all voxels of the lung at this place",
+        "by definition",
+        (_CALIBRATION, _MASK, _BREATH),
+        lambda c, _: _share(c.sums.volume(*INJURED), c.sums.volume()),
         "There is no lung at this place.",
     ),
     InjuryMeasure(
-        "aerated_share", "Normally aerated share", "%", Group.DENSITY, "aerated_share",
-        "normally aerated voxels / all voxels of the lung at this place without vessels and airways", _OF_HILUM,
+        "aerated_share",
+        "Normally aerated share",
+        "%",
+        Group.DENSITY,
+        "aerated_share",
+        "normally aerated voxels / all voxels of the lung at this place without vessels and airways",
+        _OF_HILUM,
         (_CALIBRATION, _MASK, _BREATH),
         lambda c, _: _share(
             c.sums.volume(InjuryClass.AERATED), c.sums.volume() - c.sums.volume(InjuryClass.TUBE)
@@ -188,50 +231,108 @@ PLACE_MEASURES = (
         "There is no lung at this place.",
     ),
     InjuryMeasure(
-        "excess_self", "Excess tissue against the own best third", "g", Group.MASS, "excess.self.1",
-        "mass - volume x (mass / volume) of the third of a lung with the largest share of normally aerated voxels; "
-        "thirds from front to back and from head to foot, of both lungs; above 0 also where a healthy lung is "
-        "denser below than above", _OF_HILUM, (_CALIBRATION, _CUT, _MASK, _BREATH, "emphysema in that third"),
-        _excess_self, "The lungs cannot be split into thirds.", lambda place: place.third is None,
+        "excess_self",
+        "Excess tissue against the own best third",
+        "g",
+        Group.MASS,
+        "excess.self.1",
+        "mass - volume x (mass / volume) of the third of a lung with the largest share of normally "
+        "aerated voxels; "
+        "thirds from front to back and from head to foot, of both lungs; above 0 also where a healthy "
+        "lung is "
+        "denser below than above",
+        _OF_HILUM,
+        (_CALIBRATION, _CUT, _MASK, _BREATH, "emphysema in that third"),
+        _excess_self,
+        "The lungs cannot be split into thirds.",
+        lambda place: place.third is None,
     ),
     InjuryMeasure(
-        "excess_predicted", "Excess tissue against the predicted weight", "g", Group.MASS, "excess.predicted.1",
-        "mass of both lungs - predicted weight that the user gave", _OF_HILUM,
-        (_CALIBRATION, _CUT, _MASK, "contrast agent"), _excess_predicted,
-        "No predicted weight of the lungs was given.", _both,
+        "excess_predicted",
+        "Excess tissue against the predicted weight",
+        "g",
+        Group.MASS,
+        "excess.predicted.1",
+        "mass of both lungs - predicted weight that the user gave",
+        _OF_HILUM,
+        (_CALIBRATION, _CUT, _MASK, "contrast agent"),
+        _excess_predicted,
+        "No predicted weight of the lungs was given.",
+        _both,
     ),
     InjuryMeasure(
-        "ct_severity", "CT severity score, 0 to 25", "", Group.DENSITY, "ct_severity.five_lobes.1",
-        "sum over five lobes of 0 for no injury, 1 for up to 5 %, 2 for up to 25 %, 3 for up to 50 %, 4 for up to "
+        "ct_severity",
+        "CT severity score, 0 to 25",
+        "",
+        Group.DENSITY,
+        "ct_severity.five_lobes.1",
+        "sum over five lobes of 0 for no injury, 1 for up to 5 %, 2 for up to 25 %, 3 for up to 50 %, 4 "
+        "for up to "
         "75 %, 5 for more of the volume in ground glass, consolidation or nodules, shares rounded to 0.1 %",
         "scale of visual scores (0 to 5 a lobe) applied to shares of volume; a visual score is another thing",
-        (_CALIBRATION, "borders of the lobes", _BREATH), _severity,
-        "The lobes were not segmented in this run.", _both,
+        (_CALIBRATION, "borders of the lobes", _BREATH),
+        _severity,
+        "The lobes were not segmented in this run.",
+        _both,
     ),
     InjuryMeasure(
-        "laa_950_smoothed", "Low attenuation area, -950 HU, smoothed", "%", Group.DENSITY, "laa_950_smoothed_2mm",
-        "share of the lung with mean HU < -950; means over blocks of about 2 mm, without the outermost 1.2 mm of "
-        "the lung, smoothed by a Gaussian of 1 mm", "threshold: Parr 2004; smoothing of this program",
+        "laa_950_smoothed",
+        "Low attenuation area, -950 HU, smoothed",
+        "%",
+        Group.DENSITY,
+        "laa_950_smoothed_2mm",
+        "share of the lung with mean HU < -950; means over blocks of about 2 mm, without the outermost "
+        "1.2 mm of "
+        "the lung, smoothed by a Gaussian of 1 mm",
+        "threshold: Parr 2004; smoothing of this program",
         (_CALIBRATION, "slice thickness", _BREATH, _MASK),
-        lambda c, _: c.facts.get(f"{c.place.name}.laa_950_smoothed"), "There is no lung at this place.", _whole,
+        lambda c, _: c.facts.get(f"{c.place.name}.laa_950_smoothed"),
+        "There is no lung at this place.",
+        _whole,
     ),
     InjuryMeasure(
-        "expected_hu", "Expected HU of own lung", "HU", Group.DENSITY, "expected_hu.1",
-        "median over the lungs of the HU that a smooth function of depth and place, fitted robustly to the lower "
-        "part of the HU of both lungs, gives", _OF_HILUM, (_CALIBRATION, _BREATH, "disease of nearly all lung"),
-        _fact("expected_hu"), "There is no lung in the scan.", _both,
+        "expected_hu",
+        "Expected HU of own lung",
+        "HU",
+        Group.DENSITY,
+        "expected_hu.1",
+        "median over the lungs of the HU that a smooth function of depth and place, fitted robustly to "
+        "the lower "
+        "part of the HU of both lungs, gives",
+        _OF_HILUM,
+        (_CALIBRATION, _BREATH, "disease of nearly all lung"),
+        _fact("expected_hu"),
+        "There is no lung in the scan.",
+        _both,
     ),
     InjuryMeasure(
-        "expected_slope", "Expected rise from front to back", "HU/(10.cm)", Group.DENSITY, "expected_slope.1",
-        "slope of the same function at the middle of the lungs; negative where the front is denser, as in prone "
-        "patients", _OF_HILUM, (_CALIBRATION, _BREATH), _fact("slope_hu"), "There is no lung in the scan.", _both,
+        "expected_slope",
+        "Expected rise from front to back",
+        "HU/(10.cm)",
+        Group.DENSITY,
+        "expected_slope.1",
+        "slope of the same function at the middle of the lungs; negative where the front is denser, as in "
+        "prone "
+        "patients",
+        _OF_HILUM,
+        (_CALIBRATION, _BREATH),
+        _fact("slope_hu"),
+        "There is no lung in the scan.",
+        _both,
     ),
     InjuryMeasure(
-        "nodule_count", "Nodules", "", Group.VOLUME, "nodule_count.1",
-        "number of pieces of the class nodule or mass (26 neighbours)", _OF_HILUM,
-        (_MASK, "slice thickness"), lambda c, _: float(c.amounts.nodules), where=_both,
+        "nodule_count",
+        "Nodules",
+        "",
+        Group.VOLUME,
+        "nodule_count.1",
+        "number of pieces of the class nodule or mass (26 neighbours)",
+        _OF_HILUM,
+        (_MASK, "slice thickness"),
+        lambda c, _: float(c.amounts.nodules),
+        where=_both,
     ),
-)  # fmt: skip
+)
 
 
 def injury_formulae(

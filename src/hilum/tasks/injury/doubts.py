@@ -37,9 +37,18 @@ def _causes(volume: Volume, facts: Mapping[str, float]) -> Iterator[str]:
     noise = facts.get("noise_hu", 0.0)
     if noise > LIMITS.injury_noise_hu:
         yield f"the noise is {noise:.0f} HU"
-    expected = facts.get("expected_hu", -1000.0)
-    if expected > LIMITS.injury_expected_hu:
+    expected = facts.get("expected_hu")
+    if expected is None:
+        return
+    low, high = LIMITS.injury_expected_hu
+    if expected > high:
         yield (
             f"all of the lung is dense (about {expected:.0f} HU), as after expiration or with disease of the "
             "whole lung, which HU alone do not tell apart"
+        )
+    if expected < low:
+        yield (
+            f"all of the lung is dark (about {expected:.0f} HU), as in emphysema of the whole lung or "
+            f"where the "
+            "HU scale is off"
         )

@@ -1,8 +1,9 @@
 """What the patient's own lung would measure without disease: HU by place, fitted to the lung itself.
 
-A lung is denser where it lies lower, in expiration more so, and denser near the pleura that it rests on. None of
-that is disease. A smooth function of place is fitted to the lower part of the HU of many cells of both lungs
-together; a cell that stands out above it is not followed, so patches of disease do not raise what is expected.
+A lung is denser where it lies lower, in expiration more so, and denser near the pleura that it rests on.
+None of that is disease. A smooth function of place is fitted to the lower part of the HU of many cells of
+both lungs together; a cell that stands out above it is not followed, so patches of disease do not raise
+what is expected.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ class Expected:
 def expected_density(fields: Fields, affine: npt.NDArray[np.float64]) -> Expected:
     """Fit the HU that is expected at each block.
 
-    ``HU = a + b y + c y^2 + d z + e z^2 + (f + g y + h z) exp(-depth / 6 mm)`` with y from back to front and z from foot to
-    head, each -1 to 1 over both lungs. The fit does not need to know how the patient lies.
+    ``HU = a + b y + c y^2 + d z + e z^2 + (f + g y + h z) exp(-depth / 6 mm)`` with y from back to front
+    and z from foot to head, each -1 to 1 over both lungs. The fit does not need to know how the patient lies.
 
     Args:
         fields: The lungs on blocks.
@@ -113,7 +114,7 @@ def _cells(
     basis: _Array, values: _Array, scaled: list[Floats], lung: npt.NDArray[np.bool_], depth: Floats
 ) -> tuple[_Array, _Array, _Array]:
     """Mean basis, percentile of HU and number of blocks of each cell that has enough of them."""
-    numbers = np.zeros(len(values), np.intp)
+    numbers: npt.NDArray[np.intp] = np.zeros(len(values), np.intp)
     for place, count in zip(scaled, _CELLS, strict=True):
         part = np.clip(((place[lung] + 1) / 2 * count).astype(np.intp), 0, count - 1)
         numbers = numbers * count + part
@@ -131,14 +132,15 @@ def _cells(
 
 
 def _robust(rows: _Array, heights: _Array, counts: _Array) -> tuple[_Array, _Array]:
-    """Weighted least squares that lets go of what stands out; returns coefficients and weights of the cells."""
+    """Weighted least squares that lets go of what stands out; returns coefficients and weights of the "
+    "cells."""
     solution = np.zeros(rows.shape[1])
     solution[0] = np.percentile(heights, _START)
     share = np.sqrt(counts / counts.mean())
     hold = np.full(rows.shape[1], _RIDGE)
     hold[0] = 0.0
     reach = 2.0 * _NOTHING_HU
-    weights = np.ones(len(heights))
+    weights: _Array = np.ones(len(heights))
     for _ in range(_ROUNDS):
         off = np.abs(heights - rows @ solution)
         weights = np.clip((reach - off) / (reach - _FULL_HU), 0.0, 1.0)

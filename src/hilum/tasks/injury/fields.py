@@ -1,8 +1,8 @@
 """HU of the lungs on blocks of about 2 mm, without what lies outside of them.
 
-Whether lung is ill is decided on means of blocks: noise is averaged, and the arrays are twenty times smaller than
-the scan. The outermost voxels of a lung hold chest wall too, so a block is the mean of the voxels behind
-them, and what lies at the surface takes the value of the lung behind it.
+Whether lung is ill is decided on means of blocks: noise is averaged, and the arrays are twenty times
+smaller than the scan. The outermost voxels of a lung hold chest wall too, so a block is the mean of the
+voxels behind them, and what lies at the surface takes the value of the lung behind it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ Box = tuple[slice, slice, slice]
 Spacing = tuple[float, float, float]
 #: Wanted width of a block, mm.
 BLOCK_MM = 2.0
-#: Standard deviation of the Gaussian that smooths the blocks, mm. With the block it makes a standard deviation of
-#: 1.2 mm: white noise of 40 HU in voxels of 1 mm falls to 5 HU.
+#: Standard deviation of the Gaussian that smooths the blocks, mm. With the block it makes a standard
+#: deviation of 1.2 mm: white noise of 40 HU in voxels of 1 mm falls to 5 HU.
 SIGMA_MM = 1.0
-#: Noise up to which HU are compared with the limit of emphysema, HU: 1 % of lung of -920 HU then lies below -950.
+#: Noise up to which HU are compared with the limit of emphysema, HU: 1 % of lung of -920 HU then lies
+#: below -950.
 DARK_NOISE_HU = 12.0
 #: Noise is measured where the lung is aerated, HU.
 _AERATED_HU = -750.0
@@ -72,8 +73,8 @@ class Fields:
         mean: Mean HU, smoothed with :data:`SIGMA_MM`; beyond the lungs that of the lung beside it.
         haze: The same without bright structures narrower than :data:`OPENING_MM`, smoothed with
             :data:`HAZE_SIGMA_MM`.
-        dark: The same as ``mean``, smoothed until noise is about :data:`DARK_NOISE_HU`: what is judged by low HU.
-        dark_sigma_mm: Standard deviation of the Gaussian of ``dark``, mm.
+        dark: The same as ``mean``, smoothed until noise is about :data:`DARK_NOISE_HU`: what is judged by
+        low HU. dark_sigma_mm: Standard deviation of the Gaussian of ``dark``, mm.
         depth: Distance to the nearest block that is not lung, mm.
     """
 
@@ -159,7 +160,8 @@ def lung_fields(hu: npt.NDArray[Any], lungs: npt.NDArray[np.uint8], spacing: Spa
 
 
 def _dark_sigma(total: Floats, weight: Floats, known: Mask, spacing: Spacing) -> float:
-    """Standard deviation in mm of the Gaussian that brings the noise of the blocks to :data:`DARK_NOISE_HU`."""
+    """Standard deviation in mm of the Gaussian that brings the noise of the blocks to "
+    ":data:`DARK_NOISE_HU`."""
     values = np.where(known, total / np.maximum(weight, 1), np.nan)
     bend = values[1:-1] - (values[:-2] + values[2:]) / 2
     bend = bend[np.isfinite(bend) & (values[1:-1] < _AERATED_HU)]

@@ -13,8 +13,8 @@ __all__ = ["nodule_blocks"]
 
 #: Scales at which blobs are looked for, mm: a ball of radius r answers most at 0.58 r.
 BLOB_SCALES_MM = (1.8, 3.0, 4.5, 6.5)
-#: Response from which a block is the middle of a blob, HU; a ball of 900 HU contrast reaches about 200, 99 % of the
-#: blocks of vessels of digital chests stay below 90.
+#: Response from which a block is the middle of a blob, HU; a ball of 900 HU contrast reaches about 200, 99
+#: % of the blocks of vessels of digital chests stay below 90.
 BLOB_HU = 110.0
 #: Diameters of the ball of the same volume, mm.
 DIAMETER_MM = (6.0, 30.0)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hilum.core.flag_limits import LIMITS
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import LUNGS, InjuryClass, Side
+from hilum.core.labels import LUNGS, InjuryClass
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import bounding_box
 
@@ -131,7 +131,8 @@ def sum_places(
 ) -> Amounts:
     """Sum the classes by place.
 
-    The thirds are those of :func:`hilum.measures.collect`: of each lung's extent along the axes of the patient.
+    The thirds are those of :func:`hilum.measures.collect`: of each lung's extent along the axes of the
+    patient.
 
     Args:
         volume: The scan.
@@ -174,7 +175,8 @@ def _cuts(
         box = bounding_box(mask)
         if box is None:
             continue
-        # The extremes of a linear function lie on lines' ends: only the first and last voxel along the last axis.
+        # The extremes of a linear function lie on lines' ends: only the first and last voxel along the
+        # last axis.
         i, j = np.nonzero(mask[box].any(axis=2))
         lines = mask[box][i, j]
         first, last = lines.argmax(axis=1), lines.shape[1] - 1 - lines[:, ::-1].argmax(axis=1)

@@ -13,11 +13,11 @@ from hilum.tasks.injury.fields import Floats, Spacing
 
 __all__ = ["tube_blocks"]
 
-#: Scales at which tubes wider than :data:`hilum.tasks.injury.fields.OPENING_MM` are looked for, mm: diameters of
-#: 6 to 18 mm.
+#: Scales at which tubes wider than :data:`hilum.tasks.injury.fields.OPENING_MM` are looked for, mm:
+#: diameters of 6 to 18 mm.
 TUBE_SCALES_MM = (3.0, 4.5, 6.5)
-#: Response from which a block is the axis of a tube, HU. On three digital chests 80, 100 and 130 gave a Dice of
-#: consolidated lung of 0.890, 0.903 and 0.904, the last with twice as much vessel in it.
+#: Response from which a block is the axis of a tube, HU. On three digital chests 80, 100 and 130 gave a
+#: Dice of consolidated lung of 0.890, 0.903 and 0.904, the last with twice as much vessel in it.
 TUBE_HU = 100.0
 #: What lies within this distance of the axis belongs to the tube, mm; 4.5 mm cost 0.02 to 0.05 of that Dice.
 TUBE_REACH_MM = 3.1
@@ -41,4 +41,5 @@ def tube_blocks(image: Floats, dense: Mask, spacing: Spacing) -> Mask:
 def _tube(eigenvalues: Eigenvalues) -> Floats:
     """Response to a bright tube: curved across it in two directions, straight along it."""
     first, second, _ = eigenvalues
-    return np.maximum(-second - 2 * np.abs(first), 0)
+    response: Floats = np.maximum(-second - 2 * np.abs(first), 0)
+    return response

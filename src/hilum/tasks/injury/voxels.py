@@ -17,8 +17,8 @@ __all__ = ["BRIGHT_HU", "draw_classes"]
 
 #: A voxel that is denser than the lung round it by this much is vessel or airway wall, HU.
 BRIGHT_HU = 180.0
-#: Standard deviation of the Gaussian that decides on the voxels of emphysema, mm: finer than the blocks, since its
-#: holes are small. White noise of 40 HU in voxels of 1 mm falls to 10 HU.
+#: Standard deviation of the Gaussian that decides on the voxels of emphysema, mm: finer than the blocks,
+#: since its holes are small. White noise of 40 HU in voxels of 1 mm falls to 10 HU.
 FINE_MM = 0.7
 #: Emphysema is drawn where its score on the blocks is above this: up to a block beyond its border there.
 _NEAR = -0.6

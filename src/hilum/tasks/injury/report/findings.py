@@ -67,7 +67,8 @@ def _nodules(measures: Measures) -> Iterator[str]:
         volume = measures[INJURY[InjuryClass.NODULE].name]["volume"].value or 0.0
         number = f"{count:.0f} nodule" + ("s" if count > 1 else "")
         yield (
-            f"{number} of 6 mm or more, {format_number(volume, 1)} mL in all. Vessels that branch may be taken for "
+            f"{number} of 6 mm or more, {format_number(volume, 1)} mL in all. Vessels that branch may be "
+            f"taken for "
             "nodules, and nodules on the pleura missed."
         )
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from hilum.core.labels import INJURY, LUNGS, InjuryClass
 from hilum.core.volume import Volume
+from hilum.drawing.numbers import format_number
 from hilum.drawing.slice_svg import Fill, plate
 from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, oriented, outline, shown_box, slice_image
-from hilum.drawing.numbers import format_number
 from hilum.drawing.survey import Box
 from hilum.drawing.svg import hex_colour
 from hilum.imaging.morphology import bounding_box
