@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "src"))
 import hilum  # noqa: E402
 from hilum.core.label_volume import LabelVolume  # noqa: E402
 from hilum.core.labels import INJURY, InjuryClass  # noqa: E402
-from hilum.imaging.morphology import components  # noqa: E402
+from hilum.imaging.morphology import components, dilate  # noqa: E402
 from hilum.imaging.overlap import dice  # noqa: E402
 from hilum.tasks.injury.definitions import INJURED  # noqa: E402
 from hilum.tasks.injury.segment import find_tissue  # noqa: E402
@@ -91,19 +91,26 @@ def judge(name: str, arguments: dict[str, object]) -> dict[str, object]:
 
 
 def nodules(found: np.ndarray, truth: np.ndarray, voxel_ml: float) -> dict[str, object]:
+    """Count nodules: all, and those that lie apart from consolidated lung, which no reader tells from it."""
     own, _ = components(found == InjuryClass.NODULE, 26)
     real, sizes = components(truth == InjuryClass.NODULE, 26)
+    dense = dilate(truth == InjuryClass.CONSOLIDATION, 3.0, (1.0, 1.0, 1.0))
     large = [n for n in range(1, len(sizes)) if sizes[n] * voxel_ml >= LEAST_NODULE_ML]
-    hits = 0
-    for number in large:
-        mine = real == number
-        for other in np.unique(own[mine]):
-            both = own == other
-            if other and (mine & both).sum() / (mine | both).sum() > 0.1:
-                hits += 1
-                break
+    apart = {n for n in large if not dense[real == n].any()}
+    hits = {n for n in large if _hit(real == n, own)}
     touched = set(np.unique(own[real > 0])) - {0}
-    return {"nodules": len(large), "nodules_found": hits, "nodules_false": int(own.max()) - len(touched)}
+    return {
+        "nodules": len(large),
+        "nodules_found": len(hits),
+        "nodules_apart": len(apart),
+        "nodules_apart_found": len(apart & hits),
+        "nodules_false": int(own.max()) - len(touched),
+    }
+
+
+def _hit(mine: np.ndarray, own: np.ndarray) -> bool:
+    others = [own == other for other in np.unique(own[mine]) if other]
+    return any((mine & other).sum() / (mine | other).sum() > 0.1 for other in others)
 
 
 def real(folder: Path) -> Iterator[dict[str, object]]:

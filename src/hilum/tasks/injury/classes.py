@@ -34,6 +34,8 @@ WIDEST_VESSEL_MM = 15.0
 HILAR_MM = 20.0
 #: How far thinner parts hang on to a thick one, mm.
 CONSOLIDATION_REACH_MM = 40.0
+#: What is dense within this distance of a piece belongs to it, mm.
+CONSOLIDATION_RIM_MM = 4.1
 #: Gaps up to this width are air in the bronchi of consolidated lung, mm.
 BRONCHOGRAM_MM = 4.0
 #: Beside this much consolidated lung, mL, a round one wider than this, mm, is taken for one more patch.
@@ -82,23 +84,26 @@ class Classes:
     ground_glass: Floats
 
 
-def classify(fields: Fields, expected: Expected, hila: Mask) -> Classes:
+def classify(fields: Fields, expected: Expected, hila: Mask, known: Mask | None = None) -> Classes:
     """Find the injured blocks.
 
     Args:
         fields: The lungs on blocks.
         expected: What is expected of them.
         hila: Blocks near the hila.
+        known: Blocks of vessels and airways that another task found; None without.
     """
     lung, spacing = fields.lung, fields.spacing
     image = np.where(lung, fields.mean, expected.hu).astype(np.float32)
     dense = (fields.mean > CONSOLIDATION_HU) & lung
     denser = (fields.mean > DENSE_EDGE_HU) & lung
     tubes = tube_blocks(image, denser, spacing)
-    nodules = nodule_blocks(image, denser, spacing)
+    if known is not None:
+        tubes |= known & denser
+    nodules = nodule_blocks(image, denser, hila, spacing)
     consolidated = _consolidated(dense, tubes, nodules, hila, fields)
     if consolidated.sum() * fields.block_ml > PATCHY_ML:
-        nodules = nodule_blocks(image, denser, spacing, PATCHY_NODULE_MM)
+        nodules = nodule_blocks(image, denser, hila, spacing, PATCHY_NODULE_MM)
         consolidated = _consolidated(dense, tubes, nodules, hila, fields)
     rise = _rise(fields, expected)
     haze_edge = _haze_edge(rise, lung, spacing)
@@ -109,7 +114,7 @@ def classify(fields: Fields, expected: Expected, hila: Mask) -> Classes:
     edge = np.where(beside_haze, np.float32(CONSOLIDATION_HU), np.float32(DENSE_EDGE_HU))
     return Classes(
         nodule=_score(fields.mean - np.float32(DENSE_EDGE_HU), nodules, spacing),
-        consolidation=_score(fields.mean - edge, consolidated, spacing),
+        consolidation=_score(fields.mean - edge, consolidated, spacing, CONSOLIDATION_RIM_MM),
         emphysema=_score(emphysema_edge(fields, expected) - fields.dark, dark, spacing, EMPHYSEMA_REACH_MM),
         ground_glass=_score(rise - haze_edge, hazy, spacing),
     )

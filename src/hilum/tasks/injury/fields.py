@@ -99,6 +99,10 @@ class Fields:
         """Volume of a block in mL."""
         return float(np.prod(self.spacing)) / 1000.0
 
+    def share_of(self, mask: Mask) -> Floats:
+        """Share of each block that a mask on the grid of the scan fills, 0 to 1."""
+        return _block_sums(mask[self.box], self.factors) / np.float32(np.prod(self.factors))
+
     def places(self, affine: npt.NDArray[np.float64], axis: int) -> Floats:
         """Return the positions of the blocks' centres along an axis of the patient (RAS), mm."""
         out: npt.NDArray[Any] = np.asarray(affine[axis, 3], np.float32)

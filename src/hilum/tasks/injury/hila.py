@@ -13,9 +13,9 @@ __all__ = ["hilar_blocks"]
 #: The mediastinum lies between the lungs: within this distance of both, mm.
 BETWEEN_MM = 45.0
 #: The hila lie in these parts of the lungs' height (from the foot) and depth (from the back).
-HEIGHT, DEPTH = (0.30, 0.78), (0.20, 0.75)
+HEIGHT, DEPTH = (0.30, 0.78), (0.28, 0.75)
 #: They reach this far into the lungs, mm.
-REACH_MM = 32.0
+REACH_MM = 30.0
 
 
 def hilar_blocks(fields: Fields, affine: npt.NDArray[np.float64]) -> Mask:

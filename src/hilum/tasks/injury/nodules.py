@@ -18,16 +18,25 @@ BLOB_SCALES_MM = (1.8, 3.0, 4.5, 6.5)
 BLOB_HU = 110.0
 #: Diameters of the ball of the same volume, mm.
 DIAMETER_MM = (6.0, 30.0)
+#: The same for a piece that is not round as a whole, HU.
+ATTACHED_HU = 150.0
+#: A piece up to this many times the largest nodule is a nodule with what hangs on to it.
+MOST_ATTACHED = 2.0
+#: The nodule then reaches this many times as far from its middle as the nearest block outside.
+ROUND_REACH = 1.4
 #: Least share of the ball round its centre, with the radius of the farthest block, that a nodule fills.
 COMPACT = 0.30
 
 
-def nodule_blocks(image: Floats, dense: Mask, spacing: Spacing, most_mm: float = DIAMETER_MM[1]) -> Mask:
+def nodule_blocks(
+    image: Floats, dense: Mask, hila: Mask, spacing: Spacing, most_mm: float = DIAMETER_MM[1]
+) -> Mask:
     """Find nodules among dense blocks.
 
     Args:
         image: HU of the blocks; beyond the lungs what is expected of lung.
         dense: Blocks that may be nodule.
+        hila: Blocks near the hila: round parts of vessels there are no nodules.
         spacing: Size of a block in mm.
         most_mm: Largest diameter.
 
@@ -47,11 +56,16 @@ def nodule_blocks(image: Floats, dense: Mask, spacing: Spacing, most_mm: float =
     low, high = (np.pi / 6 * d**3 / block for d in (DIAMETER_MM[0], most_mm))
     boxes = ndimage.find_objects(labels.astype(np.int32))
     for number, (count, peak) in enumerate(zip(counts[1:], strength, strict=True), start=1):
-        if not (0.4 * low <= count <= high and peak >= BLOB_HU):
-            continue
         part = boxes[number - 1]
-        if part is not None and _compact(labels[part] == number, spacing):
-            out[part] |= labels[part] == number
+        if part is None or peak < BLOB_HU or not 0.4 * low <= count <= MOST_ATTACHED * high:
+            continue
+        body = labels[part] == number
+        if not _compact(body, spacing):
+            if peak < ATTACHED_HU or (body & hila[part]).any():
+                continue
+            body = _round_part(body, response[part], spacing)
+        if body.sum() <= high and _compact(body, spacing):
+            out[part] |= body
     grown: Mask = dilate(out, 1.01 * max(spacing), spacing) & dense
     return grown
 
@@ -61,6 +75,16 @@ def _opened(dense: Mask, spacing: Spacing) -> Mask:
     radius = 2.2
     inside = depth(dense, spacing) > radius
     return np.asarray(dilate(inside, radius, spacing) & dense)
+
+
+def _round_part(body: Mask, response: Floats, spacing: Spacing) -> Mask:
+    """The part of a piece round the middle of its blob: a nodule without the vessels that hang on to it."""
+    peak = np.unravel_index(int(np.argmax(np.where(body, response, -1))), body.shape)
+    inside = depth(np.pad(body, 1), spacing)[1:-1, 1:-1, 1:-1]
+    lines = [step * (np.arange(n) - at) for n, at, step in zip(body.shape, peak, spacing, strict=True)]
+    square = sum(line.reshape([-1 if m == n else 1 for m in range(3)]) ** 2 for n, line in enumerate(lines))
+    near = square <= (ROUND_REACH * float(inside[peak])) ** 2
+    return np.asarray(body & near)
 
 
 def _compact(mask: Mask, spacing: Spacing) -> bool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hilum.core.flag_limits import LIMITS
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import LUNGS, InjuryClass
+from hilum.core.labels import LUNGS, InjuryClass, Lung
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import bounding_box
 
@@ -149,7 +149,7 @@ def sum_places(
             if not inside[0].size:
                 continue
             where = (*inside, np.full(inside[0].shape, k))
-            side = np.where(lungs.data[where] == list(LUNGS)[0], 0, 1)
+            side = np.where(lungs.data[where] == Lung.RIGHT, 0, 1)
             index = side
             for axis, row in enumerate(volume.affine[1:3]):
                 place = row[0] * inside[0] + row[1] * inside[1] + row[2] * k

@@ -39,12 +39,14 @@ class Tissue:
     facts: Mapping[str, float]
 
 
-def find_tissue(volume: Volume, lungs: LabelVolume) -> Tissue:
+def find_tissue(volume: Volume, lungs: LabelVolume, tubes: npt.NDArray[np.bool_] | None = None) -> Tissue:
     """Tell the tissue of the lungs apart.
 
     Args:
         volume: The scan.
         lungs: Its lungs, on the same grid.
+        tubes: Vessels and airways that another task found, bool, shape of the scan; without them bright tubes
+            are told by shape.
 
     Raises:
         UsageError: The labels have another shape.
@@ -56,10 +58,11 @@ def find_tissue(volume: Volume, lungs: LabelVolume) -> Tissue:
         empty = np.zeros(volume.shape, np.uint8)
         return Tissue(LabelVolume.on_grid_of(volume, empty, INJURY), {})
     expected = expected_density(fields, volume.affine)
-    classes = classify(fields, expected, hilar_blocks(fields, volume.affine))
+    known = None if tubes is None else fields.share_of(tubes) >= 0.5
+    classes = classify(fields, expected, hilar_blocks(fields, volume.affine), known)
     noise = _noise(volume.hu[fields.box], lungs.data[fields.box])
     edge = emphysema_edge(fields, expected)
-    drawn = draw_classes(volume.hu, lungs.data, fields, classes, edge, noise)
+    drawn = draw_classes(volume.hu, lungs.data, fields, classes, edge, noise, tubes)
     facts = {
         "expected_hu": expected.typical,
         "slope_hu": expected.slope,

@@ -18,6 +18,9 @@ from hilum.tasks.spec import Find, Section, Task, TaskResult
 
 __all__ = ["INJURY_TASK"]
 
+#: Tasks whose label maps take the place of tubes told by shape, where both were asked for.
+_TUBES = ("vessels", "airways")
+
 
 def _load(model: str, device: str) -> Find:
     """Return what tells the tissue apart; rules find it, so there is no model to open."""
@@ -29,7 +32,10 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
     from hilum.tasks.injury.segment import find_tissue
 
     lungs = found[LUNGS.name]
-    tissue = find_tissue(volume, lungs.labels)
+    maps = [found[name].labels.data > 0 for name in _TUBES if name in found]
+    # Vessels alone would leave the walls of airways unnamed, so shape decides unless both are known.
+    tubes = maps[0] | maps[1] if len(maps) == len(_TUBES) else None
+    tissue = find_tissue(volume, lungs.labels, tubes)
     beside = {LUNGS.name: lungs.labels}
     if PLEURA.name in lungs.beside:
         beside[PLEURA.name] = lungs.beside[PLEURA.name]
@@ -84,5 +90,5 @@ INJURY_TASK = Task(
     summary=_summary,
     headline=("volume", "class_mass", "class_share"),
     needs=(LUNGS.name,),
-    after=(LOBES_NAME,),
+    after=(LOBES_NAME, *_TUBES),
 )

@@ -16,7 +16,7 @@ from hilum.tasks.injury.fields import CLIP_HU, DARK_NOISE_HU, Box, Fields, Float
 __all__ = ["BRIGHT_HU", "draw_classes"]
 
 #: A voxel that is denser than the lung round it by this much is vessel or airway wall, HU.
-BRIGHT_HU = 180.0
+BRIGHT_HU = 250.0
 #: Standard deviation of the Gaussian that decides on the voxels of emphysema, mm: finer than the blocks,
 #: since its holes are small. White noise of 40 HU in voxels of 1 mm falls to 10 HU.
 FINE_MM = 0.7
@@ -31,6 +31,7 @@ def draw_classes(
     classes: Classes,
     edge: Floats,
     noise_hu: float,
+    tubes: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Label every voxel of the lungs.
 
@@ -41,12 +42,14 @@ def draw_classes(
         classes: Scores on the blocks.
         edge: HU of the border of emphysema, on the blocks.
         noise_hu: Noise of the scan, HU.
+        tubes: Vessels and airways that another task found; None where voxels are told by HU.
 
     Returns:
         uint8 array of the shape of ``hu``: values of :class:`hilum.core.labels.InjuryClass` in the lungs.
     """
     out = np.zeros(hu.shape, np.uint8)
     view, voxels, inside = out[fields.box], hu[fields.box], lungs[fields.box]
+    known = None if tubes is None else tubes[fields.box]
     fine = _fine(voxels, fields, classes, noise_hu)
     scores = (classes.ground_glass, classes.emphysema, edge, classes.consolidation, classes.nodule)
     planes = [fields.planes(score) for score in scores]
@@ -59,7 +62,8 @@ def draw_classes(
         plane[lung & (haze > 0)] = InjuryClass.GROUND_GLASS
         hole = dark > 0 if fine is None else (dark > _NEAR) & (fine[:, :, z] < border)
         plane[lung & hole] = InjuryClass.EMPHYSEMA
-        plane[lung & (voxels[:, :, z] - background > BRIGHT_HU)] = InjuryClass.TUBE
+        tube = voxels[:, :, z] - background > BRIGHT_HU if known is None else known[:, :, z]
+        plane[lung & tube] = InjuryClass.TUBE
         plane[lung & (dense > 0)] = InjuryClass.CONSOLIDATION
         plane[lung & (nodule > 0)] = InjuryClass.NODULE
         view[:, :, z] = plane
