@@ -37,7 +37,7 @@ def test_a_task_runs_after_what_it_needs_and_is_gone_with_its_registration(scan)
     assert [task.name for task in in_order(["toy", "lungs"])] == ["lungs", "toy"]
     with pytest.raises(ValueError, match="there already"), registered(BALL_TASK):
         pass
-    assert set(TASKS) == {"lungs", "pleura", "toy"}
+    assert set(TASKS) == {"lungs", "pleura", "injury", "toy"}
 
 
 def test_the_pipeline_gives_label_map_measure_and_flag_of_a_new_task(scan) -> None:
@@ -89,4 +89,4 @@ def test_the_command_line_takes_a_new_task_by_its_name(scan, tmp_path, capsys) -
     report = (tmp_path / "out" / "chest" / "report.html").read_text()
     assert report.index("Thirds of each lung") < report.index("mm across") < report.index("Provenance")
     assert command([*words, "--task", "lungs,heart"]) == 2
-    assert "task is 'heart', expected one of lungs, pleura, toy." in capsys.readouterr().err
+    assert "task is 'heart', expected one of lungs, pleura, injury, toy." in capsys.readouterr().err

@@ -31,6 +31,8 @@ _DENSEST_HU = -400.0
 _PLEURA_MM = 6.0
 #: Residuals that count fully, and from which on they count nothing, HU.
 _FULL_HU, _NOTHING_HU = 30.0, 120.0
+#: The second of these in the first round, from which it falls: wide enough for the slope of expiration, HU.
+_FIRST_HU = 180.0
 #: Rounds of the robust fit.
 _ROUNDS = 12
 #: The fit starts from this percentile of the cells.
@@ -139,7 +141,7 @@ def _robust(rows: _Array, heights: _Array, counts: _Array) -> tuple[_Array, _Arr
     share = np.sqrt(counts / counts.mean())
     hold = np.full(rows.shape[1], _RIDGE)
     hold[0] = 0.0
-    reach = 2.0 * _NOTHING_HU
+    reach = _FIRST_HU
     weights: _Array = np.ones(len(heights))
     for _ in range(_ROUNDS):
         off = np.abs(heights - rows @ solution)
