@@ -20,10 +20,10 @@ BLOB_HU = 110.0
 DIAMETER_MM = (6.0, 30.0)
 #: The same for a piece that is not round as a whole, HU.
 ATTACHED_HU = 150.0
-#: A piece up to this many times the largest nodule is a nodule with what hangs on to it.
-MOST_ATTACHED = 2.0
-#: The nodule then reaches this many times as far from its middle as the nearest block outside.
+#: Such a nodule reaches this many times as far from its middle as the nearest block outside.
 ROUND_REACH = 1.4
+#: Round it, to this distance, mm, less than this share is dense: vessels, not a larger piece.
+SHELL_MM, SHELL_SHARE = 4.0, 0.25
 #: Least share of the ball round its centre, with the radius of the farthest block, that a nodule fills.
 COMPACT = 0.30
 
@@ -57,15 +57,12 @@ def nodule_blocks(
     boxes = ndimage.find_objects(labels.astype(np.int32))
     for number, (count, peak) in enumerate(zip(counts[1:], strength, strict=True), start=1):
         part = boxes[number - 1]
-        if part is None or peak < BLOB_HU or not 0.4 * low <= count <= MOST_ATTACHED * high:
+        if part is None or peak < BLOB_HU or not 0.4 * low <= count <= high:
             continue
         body = labels[part] == number
-        if not _compact(body, spacing):
-            if peak < ATTACHED_HU or (body & hila[part]).any():
-                continue
-            body = _round_part(body, response[part], spacing)
-        if body.sum() <= high and _compact(body, spacing):
+        if _compact(body, spacing):
             out[part] |= body
+    out |= _attached(response, core & ~out, core & ~hila, spacing, most_mm)
     grown: Mask = dilate(out, 1.01 * max(spacing), spacing) & dense
     return grown
 
@@ -77,14 +74,30 @@ def _opened(dense: Mask, spacing: Spacing) -> Mask:
     return np.asarray(dilate(inside, radius, spacing) & dense)
 
 
-def _round_part(body: Mask, response: Floats, spacing: Spacing) -> Mask:
-    """The part of a piece round the middle of its blob: a nodule without the vessels that hang on to it."""
-    peak = np.unravel_index(int(np.argmax(np.where(body, response, -1))), body.shape)
-    inside = depth(np.pad(body, 1), spacing)[1:-1, 1:-1, 1:-1]
-    lines = [step * (np.arange(n) - at) for n, at, step in zip(body.shape, peak, spacing, strict=True)]
-    square = sum(line.reshape([-1 if m == n else 1 for m in range(3)]) ** 2 for n, line in enumerate(lines))
-    near = square <= (ROUND_REACH * float(inside[peak])) ** 2
-    return np.asarray(body & near)
+def _attached(response: Floats, core: Mask, allowed: Mask, spacing: Spacing, most_mm: float) -> Mask:
+    """Round parts of larger pieces: nodules with the vessels that hang on to them."""
+    out = np.zeros(core.shape, bool)
+    top = ndimage.maximum_filter(response, 3, mode="nearest")
+    peaks = np.argwhere((response == top) & (response >= ATTACHED_HU) & core & allowed)
+    inside = depth(core, spacing) if len(peaks) else response
+    for peak in peaks:
+        radius = ROUND_REACH * float(inside[tuple(peak)])
+        if not DIAMETER_MM[0] <= 2 * radius <= most_mm:
+            continue
+        reach = radius + SHELL_MM
+        part = tuple(
+            slice(max(0, int(at - reach / step)), int(at + reach / step) + 2)
+            for at, step in zip(peak, spacing, strict=True)
+        )
+        lines = [
+            step * (np.arange(piece.start, min(piece.stop, n)) - at)
+            for piece, n, at, step in zip(part, core.shape, peak, spacing, strict=True)
+        ]
+        away = np.sqrt(sum(x**2 for x in np.ix_(*lines)))
+        shell = (away > radius) & (away <= reach)
+        if core[part][shell].mean() < SHELL_SHARE:
+            out[part] |= core[part] & (away <= radius)
+    return out
 
 
 def _compact(mask: Mask, spacing: Spacing) -> bool:
