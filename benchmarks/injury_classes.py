@@ -113,8 +113,8 @@ def _hit(mine: np.ndarray, own: np.ndarray) -> bool:
     return any((mine & other).sum() / (mine | other).sum() > 0.1 for other in others)
 
 
-def real(folder: Path) -> Iterator[dict[str, object]]:
-    for name in (*CALM, "covidctmd-P002_third"):
+def real(folder: Path, only: str) -> Iterator[dict[str, object]]:
+    for name in (one for one in (*CALM, "covidctmd-P002_third") if only in one):
         result = hilum.segment(folder / "volumes" / f"{name}.nii.gz", task="lungs,pleura,injury")
         found = result.segmentations["injury"].labels
         inside = found.data > 0
@@ -129,20 +129,30 @@ def real(folder: Path) -> Iterator[dict[str, object]]:
 
 
 def by_slice(result: hilum.Result, labels: Path) -> dict[str, object]:
-    """Sensitivity and specificity of slices with infection; positive from 0.2 mL and 0.5 % on."""
+    """Sensitivity and specificity of the slices of each lung with infection, for some least shares of it."""
     found = result.segmentations["injury"].labels.data
-    injured = np.isin(found, INJURED).sum(axis=(0, 1))
-    inside = (found > 0).sum(axis=(0, 1))
-    mine = (injured * result.volume.voxel_volume_ml > 0.2) & (injured > 0.005 * inside)
+    lungs = result.segmentations["lungs"].labels.data
     with labels.open(encoding="utf-8") as file:
-        rows = {int(row["k_in_ct_nii"]): row["infection"] == "1" for row in csv.DictReader(file)}
-    pairs = [(bool(mine[k]), truth) for k, truth in rows.items() if k < len(mine) and inside[k]]
-    true = [one for one, truth in pairs if truth]
-    false = [one for one, truth in pairs if not truth]
+        rows = {int(row["k_in_ct_nii"]): row for row in csv.DictReader(file)}
+    pairs = []
+    for side, lobes in ((1, ("RUL", "RML", "RLL")), (2, ("LUL", "LLL"))):
+        inside = (lungs == side).sum(axis=(0, 1))
+        injured = (np.isin(found, INJURED) & (lungs == side)).sum(axis=(0, 1))
+        pairs += [
+            (injured[k] / inside[k], any(row[lobe] == "1" for lobe in lobes))
+            for k, row in rows.items()
+            if k < len(inside) and inside[k]
+        ]
+    shares, ill = np.array([one for one, _ in pairs]), np.array([truth for _, truth in pairs])
     return {
-        "sensitivity_slices": round(float(np.mean(true)), 3),
-        "specificity_slices": round(1 - float(np.mean(false)), 3),
-        "slices": [len(true), len(false)],
+        "lung_slices": [int(ill.sum()), int((~ill).sum())],
+        "sensitivity_specificity_by_percent": {
+            cut: [
+                round(float((shares[ill] > cut / 100).mean()), 3),
+                round(float((shares[~ill] <= cut / 100).mean()), 3),
+            ]
+            for cut in (0.5, 1.0, 2.0, 5.0)
+        },
     }
 
 
@@ -151,12 +161,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--real", type=Path, help="folder of real scans")
-    parser.add_argument("--only", help="digital chests whose name holds this")
+    parser.add_argument("--only", default="", help="digital chests or scans whose name holds this")
     given = parser.parse_args()
     rows = (
-        real(given.real)
+        real(given.real, given.only)
         if given.real
-        else (judge(name, chest) for name, chest in CHESTS.items() if (given.only or "") in name)
+        else (judge(name, chest) for name, chest in CHESTS.items() if given.only in name)
     )
     for row in rows:
         print(json.dumps(row), flush=True)
