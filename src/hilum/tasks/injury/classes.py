@@ -27,7 +27,8 @@ CONSOLIDATION_HU = -300.0
 #: HU half-way between dense and aerated lung: the border of a dense piece in lung that is not hazy.
 DENSE_EDGE_HU = -400.0
 #: Least thickness of consolidated lung, mm, and least volume of a piece, mL.
-CONSOLIDATION_MM, CONSOLIDATION_ML = 6.0, 0.5
+CONSOLIDATION_MM = 6.0
+CONSOLIDATION_ML = 0.5
 #: Widest vessel in a lung, mm: what is thicker is consolidated.
 WIDEST_VESSEL_MM = 15.0
 #: The same near the hila, where vessels, nodes and bronchi lie side by side.
@@ -42,7 +43,8 @@ BRONCHOGRAM_MM = 4.0
 PATCHY_ML, PATCHY_NODULE_MM = 20.0, 20.0
 #: Lung is hazy where it is denser than expected by this much, HU, and at least this dense. In ten real scans
 #: without diffuse disease 0.1 to 1.6 % of the blocks away from dense ones rise by more than 100 HU.
-GROUND_GLASS_RISE_HU, GROUND_GLASS_HU = 100.0, -830.0
+GROUND_GLASS_RISE_HU = 100.0
+GROUND_GLASS_HU = -830.0
 #: Haze reaches to half of its rise, seen within this distance, mm; at least and at most to this rise, HU.
 PLATEAU_MM, EDGE_HU = 15.0, (70.0, 135.0)
 #: Least volume of a hazy piece, mL.
@@ -54,7 +56,8 @@ GROUND_GLASS_REACH_MM = 30.0
 #: The blurred rim of a dense structure is no haze to this distance, mm.
 HALO_MM = 5.0
 #: Lung is emphysema-like below this HU, smoothed, and in clusters of at least this many mm3.
-EMPHYSEMA_HU, EMPHYSEMA_MM3 = -950.0, 20.0
+EMPHYSEMA_HU = -950.0
+EMPHYSEMA_MM3 = 20.0
 #: HU of lung without tissue between its walls; a cluster reaches to half-way to what is expected.
 DESTROYED_HU = -985.0
 #: How far the border of emphysema may lie from a cluster, mm.
