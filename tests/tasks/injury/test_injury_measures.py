@@ -18,6 +18,7 @@ from hilum.report.page import render_part
 from hilum.tasks.injury.doubts import injury_flags
 from hilum.tasks.injury.measures import measure_injury
 from hilum.tasks.injury.places import LOBES, Place
+from hilum.tasks.injury.report.findings import findings
 from hilum.tasks.injury.report.section import injury_section
 from hilum.tasks.injury.segment import find_tissue
 from hilum.tasks.injury.spec import INJURY_TASK
@@ -159,6 +160,14 @@ def test_the_section_tells_the_findings_and_fills_the_slices(ill: Box) -> None:
     assert page.count('class="plate"') >= 3
     assert "excess.self.1" not in page
     assert "best third" in render_part(section.method, section.package, section.values)
+
+
+@pytest.mark.parametrize(("given", "words"), [(100.0, "g more than"), (5000.0, "g less than")])
+def test_the_excess_is_told_as_more_or_less(ill: Box, given: float, words: str) -> None:
+    measures = measure_injury(ill.volume(predicted_weight_g=given), segmented(ill))
+    (sentence,) = [one for one in findings(measures) if "weight that was given" in one]
+    assert words in sentence
+    assert "\N{MINUS SIGN}" not in sentence
 
 
 def test_a_healthy_lung_gives_one_calm_sentence(make_box: MakeBox) -> None:

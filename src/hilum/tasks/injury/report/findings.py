@@ -83,4 +83,6 @@ def _amounts(measures: Measures) -> Iterator[str]:
         yield f"CT severity score {score:.0f} of 25, from shares of volume; a visual score may differ."
     excess = values["excess_predicted"].value
     if excess is not None:
-        yield f"The lungs weigh {format_number(excess, significant=2)} g more than the weight that was given."
+        word = "more" if excess >= 0 else "less"
+        amount = format_number(abs(excess), significant=2)
+        yield f"The lungs weigh {amount} g {word} than the weight that was given."
