@@ -12,7 +12,7 @@ from hilum.core.flag_limits import LIMITS
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS, InjuryClass, Lung
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import bounding_box
+from hilum.imaging.morphology import bounding_box, components
 
 __all__ = ["LOBES", "THIRDS", "Amounts", "Place", "Sums", "sum_places"]
 
@@ -192,8 +192,6 @@ def _cuts(
 
 
 def _count_nodules(tissue: LabelVolume) -> int:
-    from hilum.imaging.morphology import components
-
     mask = tissue.data == InjuryClass.NODULE
     box = bounding_box(mask)
     return 0 if box is None else len(components(mask[box], 26)[1]) - 1

@@ -12,6 +12,7 @@ from hilum.core.flags import Flag
 from hilum.core.labels import LUNGS, PLEURA, LabelRegion, Side
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
+from hilum.imaging.morphology import bounding_box, depth
 from hilum.measures import (
     REGISTRY,
     Group,
@@ -125,9 +126,6 @@ def _thickness_mm(volume: Volume, segmentation: Segmentation, region: LabelRegio
     """Diameter in mm of the largest ball in the fluid of a region; 0 where there is none."""
     if not (segmentation.labels.data == FLUID).any():
         return 0.0
-    # The distance transform is imported where there is fluid: most scans have none.
-    from hilum.imaging.morphology import bounding_box, depth
-
     sided = by_side(volume, segmentation.labels, segmentation.beside[LUNGS.name])
     mask = np.isin(sided.data, region.values)
     box = bounding_box(mask)
