@@ -39,6 +39,7 @@ def segment(
     series: str | None = None,
     resample: bool = False,
     calibrate: bool = False,
+    predicted_weight_g: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Find the lungs in a chest CT and measure them.
@@ -52,6 +53,7 @@ def segment(
         series: DICOM series to take: its UID, a unique part of it, or its number.
         resample: Interpolate where slices are missing or the gantry was tilted.
         calibrate: Correct HU linearly before measuring where air and soft tissue are off.
+        predicted_weight_g: Predicted weight of both lungs in g; the task injury gives the excess over it.
         progress: Called with the fraction done and a short label.
 
     Returns:
@@ -72,6 +74,7 @@ def segment(
         series=series,
         resample=resample,
         calibrate=calibrate,
+        predicted_weight_g=predicted_weight_g,
     )
     return pipeline.run(source, options, progress=progress)
 

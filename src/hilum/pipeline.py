@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hilum.anatomy.given import given_segmentation
 from hilum.core.errors import NotAChestError, ResourceError, UsageError
@@ -66,6 +66,7 @@ class SegmentOptions(_Options):
         series: DICOM series to take.
         resample: Interpolate across missing slices or a tilted gantry.
         calibrate: Correct HU linearly where air and soft tissue are off.
+        predicted_weight_g: Predicted weight of both lungs in g, by whatever equation the user trusts.
 
     Raises:
         UsageError: An option is unknown or of another type.
@@ -81,6 +82,7 @@ class SegmentOptions(_Options):
     series: str | None = None
     resample: bool = False
     calibrate: bool = False
+    predicted_weight_g: float | None = Field(default=None, gt=0)
 
     @field_validator("model", mode="before")
     @classmethod
@@ -159,6 +161,9 @@ def run(
     try:
         with clock.stage("read", 0.0):
             volume = read_source(source, options.series, options.resample)
+            if options.predicted_weight_g is not None:
+                meta = replace(volume.meta, predicted_weight_g=options.predicted_weight_g)
+                volume = replace(volume, meta=meta)
         fingerprint = volume.fingerprint()
         if admit is not None:
             admit(volume, fingerprint)

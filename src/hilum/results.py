@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hilum.core.errors import InputError, OutputError, UsageError
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import LUNGS
+from hilum.core.labels import INJURY, LUNGS
 from hilum.core.segmentation import Confidence
 from hilum.core.sentences import Sentence
 from hilum.core.version import RUN_SCHEMA, __version__
@@ -343,7 +343,8 @@ def summary_line(name: str, result: Result, where: Path | str | None) -> str:
 def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
     """Write digital chests as NIfTI pairs with ``truth.json``; return the folder.
 
-    A chest with full trees also gets label maps of airways, vessels and lobes and a table of its branches.
+    A chest with injuries also gets a label map of them, and one with full trees gets label maps of airways,
+    vessels and lobes and a table of its branches.
 
     Raises:
         OutputError: It cannot be written; then nothing of it is left.
@@ -362,6 +363,10 @@ def write_phantoms(chests: Iterable[Phantom], folder: Path) -> Path:
                 "parameters": chest.parameters,
                 "truth": chest.truth.as_dict(),
             }
+            if chest.injury is not None:
+                subject["injury"] = chest.injury.amounts
+                labels = LabelVolume.on_grid_of(chest.volume, chest.injury.labels, INJURY)
+                write_labels(out / f"{name}_{INJURY.name}{Format.NIFTI.suffix}", labels, chest.volume)
             if chest.trees is not None:
                 subject["trees"] = chest.trees.summary
                 _write_trees(out, chest, chest.trees)

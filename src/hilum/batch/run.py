@@ -148,6 +148,7 @@ def run_batch(
     series: str | None = None,
     resample: bool = False,
     calibrate: bool = False,
+    predicted_weight_g: float | None = None,
     formats: Iterable[Format | str] = (Format.NIFTI,),
     report: bool = True,
     overwrite: bool = False,
@@ -183,6 +184,7 @@ def run_batch(
         series: As in :func:`hilum.segment`, in each study that has it.
         resample: As in :func:`hilum.segment`.
         calibrate: As in :func:`hilum.segment`.
+        predicted_weight_g: As in :func:`hilum.segment`; the same for all scans.
         formats: Formats of the label maps.
         report: Whether to write ``report.html``.
         overwrite: Replace results of other scans.
@@ -225,6 +227,7 @@ def run_batch(
         series=series,
         resample=resample,
         calibrate=calibrate,
+        predicted_weight_g=predicted_weight_g,
     )
     kinds = tuple(dict.fromkeys(Format(kind) for kind in formats))
     memory = None if memory_limit is None else int(memory_limit * _GB)

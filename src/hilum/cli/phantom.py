@@ -28,6 +28,10 @@ def command(
     ] = None,
     spacing: Annotated[str, typer.Option(help="Voxel size x,y,z in mm.")] = "1,1,1",
     noise: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise in HU.")] = 15.0,
+    prone: Annotated[bool, typer.Option("--prone", help="The patient lies face down.")] = False,
+    expiration: Annotated[
+        float, typer.Option(min=0, max=1, help="How far the patient has breathed out, 0 to 1.")
+    ] = 0.0,
     trees: Annotated[
         str,
         typer.Option(help="coarse, or full for branches down to a lumen of 1.2 mm, with their label maps."),
@@ -44,7 +48,8 @@ def command(
 ) -> int:
     """Write digital chests: NAME_ct.nii.gz, NAME_lungs.nii.gz and truth.json.
 
-    Full trees add NAME_airways, NAME_vessels and NAME_lobes.nii.gz and NAME_branches.csv.
+    Injuries add NAME_injury.nii.gz, with mL and grams of each class in truth.json. Full trees add
+    NAME_airways, NAME_vessels and NAME_lobes.nii.gz and NAME_branches.csv.
     """
     # The results bring numpy, which the help of a command does without.
     from hilum.results import write_phantoms
@@ -66,6 +71,8 @@ def command(
                     spacing=sizes,
                     injury=injury,
                     noise_hu=noise,
+                    prone=prone,
+                    expiration=expiration,
                     trees=trees,
                     airway_findings=airway_findings,
                 )

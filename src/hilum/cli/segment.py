@@ -51,7 +51,9 @@ def command(
             "derivative of it, INPUT/derivatives/hilum without -o."
         ),
     ] = "folders",
-    task: Annotated[str, typer.Option(help="What to segment, comma-separated: lungs, pleura.")] = "lungs",
+    task: Annotated[
+        str, typer.Option(help="What to segment, comma-separated: lungs, pleura, injury.")
+    ] = "lungs",
     model: Annotated[
         str, typer.Option(help="lungs (learned), classic (thresholds), or the folder of a trained run.")
     ] = "lungs",
@@ -62,6 +64,13 @@ def command(
     series: Series = None,
     resample: Resample = False,
     calibrate: Calibrate = False,
+    predicted_weight_g: Annotated[
+        float | None,
+        typer.Option(
+            help="Predicted weight of the patient's lungs in g; the task injury gives the excess over it.",
+            show_default="none",
+        ),
+    ] = None,
     jobs: Annotated[
         str,
         typer.Option(
@@ -137,6 +146,7 @@ def command(
         series=series,
         resample=resample,
         calibrate=calibrate,
+        predicted_weight_g=predicted_weight_g,
         formats=parse_formats(format),
         report=report,
         overwrite=overwrite,

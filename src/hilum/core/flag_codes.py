@@ -258,6 +258,12 @@ class FlagCode(str, Enum):
         "The scan cannot show lobes: its voxel size is unknown, it has few slices, or little of the lungs is "
         "in it. Raised by the task lobes.",
         "Give the whole series.")
+    INJURY_DOUBTFUL = ("injury_doubtful", "Injured lung doubtful", Topic.LUNGS, (_WARNING,),
+        "What spoils the classes of injured lung; the message names it: voxels thicker than "
+        f"{L.injury_thick_mm:g} mm, a sharp kernel, noise above {L.injury_noise_hu:g} HU, or lung that is "
+        f"expected to lie outside {L.injury_expected_hu[0]:g} to {L.injury_expected_hu[1]:g} HU, as after "
+        "expiration. Only with the task injury.",
+        "Look at the overlay; take thin slices, a soft kernel and a deep breath where there is a choice.")
     IDENTITY_FAILED = ("identity_failed", "Control sum failed", Topic.PROGRAM, (_ERROR,),
         "Voxels were lost in counting, or air and tissue do not add up to the volume where they must.",
         "Report the bug; the values are withheld.")

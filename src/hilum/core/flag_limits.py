@@ -93,6 +93,13 @@ class FlagLimits:
     """Least part of a fissure that is seen, %: below, its place is that of the shape prior."""
     lobe_share: float = 0.04
     """Least volume of a lobe as a share of its lung; the smallest, the middle lobe, holds 10 to 20 %."""
+    injury_thick_mm: float = 2.5
+    """Thickest voxels for the classes of injured lung, mm."""
+    injury_noise_hu: float = 60.0
+    """Noise between neighbouring voxels up to which the classes of injured lung are used, HU."""
+    injury_expected_hu: tuple[float, float] = (-950.0, -740.0)
+    """HU expected of the patient's own lung: below, emphysema of the whole lung and a wrong HU scale are not
+    told apart; above, expiration and disease of the whole lung."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

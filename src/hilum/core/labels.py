@@ -12,11 +12,13 @@ from enum import Enum, IntEnum
 
 __all__ = [
     "AIRWAYS",
+    "INJURY",
     "LOBES",
     "LUNGS",
     "PLEURA",
     "VESSELS",
     "Concept",
+    "InjuryClass",
     "LabelInfo",
     "LabelRegion",
     "LabelSet",
@@ -43,6 +45,17 @@ class Lobe(IntEnum):
     RIGHT_UPPER = 3
     RIGHT_MIDDLE = 4
     RIGHT_LOWER = 5
+
+
+class InjuryClass(IntEnum):
+    """Label values of the label set ``injury``."""
+
+    EMPHYSEMA = 1
+    AERATED = 2
+    GROUND_GLASS = 3
+    CONSOLIDATION = 4
+    NODULE = 5
+    TUBE = 6
 
 
 class Side(str, Enum):
@@ -309,4 +322,61 @@ LOBES = LabelSet(
     ),
     noun="lobe",
     note="Right and left are the patient's own.",
+)
+
+
+def _finding(code: str, meaning: str) -> Terms:
+    return Terms(Concept(code, meaning), region=_LUNG, finding=True)
+
+
+#: What the lungs hold, by tissue; the labels of the task ``injury``.
+INJURY = LabelSet(
+    name="injury",
+    version="1.0",
+    definition=(
+        "Inside the lungs, one class a voxel. Emphysema-like: clusters of lung below -950 HU, smoothed, to "
+        " half-way to the lung round them. Ground glass: denser than expected of this patient's lung at this "
+        "place, vessels still seen. "
+        "Consolidation or collapse: thick lung above -300 HU, with the vessels and bronchi in it. Nodule or "
+        "mass: solid and round, 6 to 30 mm. Vessel or airway: with the lumen of airways that are seen. "
+        "Normally aerated: the rest."
+    ),
+    labels=(
+        LabelInfo(
+            1,
+            "emphysema_like",
+            "Emphysema-like",
+            (0, 114, 178),
+            "87433001",
+            _finding("87433001", "Pulmonary emphysema"),
+        ),
+        LabelInfo(2, "normally_aerated", "Normally aerated", (150, 160, 165), "39607008"),
+        LabelInfo(
+            3,
+            "ground_glass",
+            "Ground glass",
+            (240, 228, 66),
+            "1217294009",
+            _finding("1217294009", "Ground glass opacity"),
+        ),
+        LabelInfo(
+            4,
+            "consolidation",
+            "Consolidation or collapse",
+            (213, 94, 0),
+            "95436008",
+            _finding("95436008", "Lung consolidation"),
+        ),
+        LabelInfo(
+            5,
+            "nodule",
+            "Nodule or mass",
+            (204, 121, 167),
+            "27925004",
+            _finding("27925004", "Solitary nodule of lung"),
+        ),
+        LabelInfo(6, "vessel_or_airway", "Vessel or airway", (230, 230, 230), "59820001"),
+    ),
+    noun="lung tissue",
+    note="Told by HU, shape and place; the classes are descriptions of the image, not diagnoses.",
 )

@@ -74,6 +74,7 @@ class Segmentation:
         confidence: Its estimated quality; None if the model does not estimate it.
         flags: Findings about how the labels were made.
         beside: Label maps of other tasks that the same pass gave, by the name of their label set.
+        facts: Numbers that were found on the way, by name; the measures of the task use them.
     """
 
     labels: LabelVolume
@@ -82,6 +83,7 @@ class Segmentation:
     confidence: Confidence | None = None
     flags: tuple[Flag, ...] = ()
     beside: Mapping[str, LabelVolume] = field(default_factory=dict)
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         made = f"{self.model.name} {self.model.version}".strip()

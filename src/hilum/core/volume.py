@@ -42,6 +42,7 @@ class ScanMeta:
             source; it is not written to other outputs.
         files: The files that were read, in slice order (DICOM); used to link a DICOM SEG to its source.
         archive: The zip that was read, or empty; ``files`` are then the names in it.
+        predicted_weight_g: Predicted weight of both lungs of this patient in g that the user gave, or None.
         notes: (code, sentence) pairs of what the reader found and did, such as a corrected slice order; the
             quality gate shows them.
     """
@@ -63,6 +64,7 @@ class ScanMeta:
     series_uid: str = ""
     files: tuple[str, ...] = ()
     archive: str = ""
+    predicted_weight_g: float | None = None
     notes: tuple[Note, ...] = ()
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from hilum.core.errors import UsageError
 from hilum.models.engine import Device
 from hilum.tasks.airways.spec import AIRWAYS_TASK
+from hilum.tasks.injury.spec import INJURY_TASK
 from hilum.tasks.lobes.spec import LOBES_TASK
 from hilum.tasks.lungs.models import DEFAULT_MODEL, available_models, load_model
 from hilum.tasks.lungs.spec import LUNGS_TASK
@@ -33,6 +34,7 @@ _TASKS: dict[str, Task] = {
     AIRWAYS_TASK.name: AIRWAYS_TASK,
     VESSELS_TASK.name: VESSELS_TASK,
     LOBES_TASK.name: LOBES_TASK,
+    INJURY_TASK.name: INJURY_TASK,
 }
 #: Every task by its name.
 TASKS: Mapping[str, Task] = MappingProxyType(_TASKS)
@@ -50,18 +52,20 @@ def parse_tasks(text: str) -> tuple[str, ...]:
 
 
 def in_order(names: Iterable[str]) -> tuple[Task, ...]:
-    """Return the tasks and all that they need, each after what it needs.
+    """Return the tasks and all that they need, each after what it needs and what it uses.
 
     Raises:
         UsageError: A task is unknown, or none is named.
     """
     out: dict[str, Task] = {}
+    names = tuple(names)
 
     def add(name: str) -> None:
         if name not in TASKS:
             raise UsageError(f"task is {name!r}, expected one of {', '.join(TASKS)}.")
-        for needed in TASKS[name].needs:
-            add(needed)
+        asked = (other for other in TASKS[name].after if other in names)
+        for first in (*TASKS[name].needs, *asked):
+            add(first)
         out.setdefault(name, TASKS[name])
 
     for name in names:

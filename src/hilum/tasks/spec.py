@@ -77,6 +77,7 @@ class Task:
         summary: A few values in words, for one line on a terminal.
         headline: Measures that a short table shows, by id.
         needs: Names of the tasks whose segmentations ``load``'s function is given.
+        after: Names of tasks whose segmentations it uses where they are asked for, too; they then come first.
         stem: Name of the files of its label map, without the ending; ``name`` where it is empty.
         uncertainty: Name of the file of its uncertainty map, without the ending; empty for
             ``STEM-uncertainty``.
@@ -96,6 +97,7 @@ class Task:
     headline: tuple[str, ...]
     collect: Callable[[Volume, Segmentation], Any] | None = None
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     stem: str = ""
     uncertainty: str = ""
     write: Callable[[Volume, TaskResult, Callable[[str], Path]], None] | None = None

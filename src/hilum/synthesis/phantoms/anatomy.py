@@ -7,7 +7,7 @@ not an atlas.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -27,6 +27,11 @@ __all__ = ["LUNG_BOX", "Anatomy", "Body", "Lobe"]
 
 #: Low and high corner of a box that holds both lungs of every seed.
 LUNG_BOX = (np.array([-150.0, -108.0, -182.0]), np.array([150.0, 108.0, 128.0]))
+
+
+#: What full expiration changes: domes of the diaphragm rise by this much, mm; the tissue in a volume of
+#: parenchyma and its rise towards the dependent side are multiplied by these.
+EXPIRED_DOME_MM, EXPIRED_TISSUE, EXPIRED_GRADIENT = 30.0, 2.0, 2.2
 
 
 class Lobe(IntEnum):
@@ -104,6 +109,19 @@ class Body:
             colon_gas=bool(rng.random() < 0.6),
             prone=prone,
             arms_down=arms_down,
+        )
+
+    def expired(self, part: float) -> Body:
+        """Return the body after breathing out: 0 for this one, 1 for full expiration."""
+        if part == 0:
+            return self
+        tissue = (self.parenchyma_hu + 1000) * (1 + (EXPIRED_TISSUE - 1) * part)
+        return replace(
+            self,
+            right_dome=self.right_dome + EXPIRED_DOME_MM * part,
+            left_dome=self.left_dome + EXPIRED_DOME_MM * part,
+            parenchyma_hu=tissue - 1000,
+            gradient=self.gradient * (1 + (EXPIRED_GRADIENT - 1) * part),
         )
 
     def as_dict(self) -> dict[str, float | bool]:

@@ -16,6 +16,7 @@ from hilum.synthesis.phantoms.anatomy import Body
 from hilum.synthesis.phantoms.findings import AirwayFinding, parse_findings
 from hilum.synthesis.phantoms.grid import make_grid
 from hilum.synthesis.phantoms.injury import parse_injury
+from hilum.synthesis.phantoms.injury_map import InjuryTruth
 from hilum.synthesis.phantoms.kernel import Kernel
 from hilum.synthesis.phantoms.lung import ChestModel
 from hilum.synthesis.phantoms.maps import TreeTruth, tree_truth
@@ -40,6 +41,7 @@ class Phantom:
         seed: The seed.
         parameters: Everything that was drawn from the seed or given, as plain data.
         trees: Label maps of airways, vessels and lobes and the sums of full trees; None with coarse trees.
+        injury: Label map of the injuries with mL and grams; None for a chest without any.
     """
 
     volume: Volume
@@ -50,6 +52,7 @@ class Phantom:
     seed: int
     parameters: dict[str, object]
     trees: TreeTruth | None = None
+    injury: InjuryTruth | None = None
 
 
 def make_phantom(
@@ -63,6 +66,7 @@ def make_phantom(
     noise_hu: float = 15.0,
     kernel: str | Kernel = Kernel.STANDARD,
     prone: bool = False,
+    expiration: float = 0.0,
     arms_down: bool = False,
     size: float = 1.0,
     coverage: tuple[float, float] = (0.0, 1.0),
@@ -81,6 +85,8 @@ def make_phantom(
         noise_hu: Standard deviation of the noise in HU.
         kernel: ``soft``, ``standard`` or ``sharp``.
         prone: Whether the patient lies face down.
+        expiration: How far the patient has breathed out, 0 to 1: the diaphragm stands higher, and the lung is
+            denser, below more than above.
         arms_down: Whether the arms lie beside the chest.
         size: Scale of the chest; 1 is an adult of about 1.75 m.
         coverage: Part of the foot-head field to keep; (0, 0.7) cuts the top of the chest. The truth always
@@ -105,6 +111,8 @@ def make_phantom(
         raise UsageError(f"size is {size}; it must be between 0.3 and 1.5.")
     if not 0.0 <= float(noise_hu) <= 200.0:
         raise UsageError(f"noise_hu is {noise_hu}; it must be between 0 and 200 HU.")
+    if not 0.0 <= float(expiration) <= 1.0:
+        raise UsageError(f"expiration is {expiration}; it must be between 0 and 1.")
     try:
         chosen = Kernel(kernel)
     except ValueError:
@@ -120,7 +128,7 @@ def make_phantom(
     if findings and detail is not Detail.FULL:
         raise UsageError("Coarse trees show no findings in the airways.", "Ask for full trees.")
     seed = int(seed)
-    body = Body.draw(seed, float(size), bool(prone), bool(arms_down))
+    body = Body.draw(seed, float(size), bool(prone), bool(arms_down)).expired(float(expiration))
     # The grid is checked before the long computation.
     grid = make_grid(
         spacing=spacing,
@@ -134,7 +142,7 @@ def make_phantom(
     model, truth = _model(
         body, seed, tuple(sorted(severity.items())), detail, tuple(sorted(findings.items()))
     )
-    image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen)
+    image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen, injury=bool(severity))
     thickness = float(np.linalg.norm(grid.affine[:3, grid.slices]))
     meta = ScanMeta(
         name=f"phantom-{seed}",
@@ -172,6 +180,7 @@ def make_phantom(
         seed,
         parameters,
         known,
+        image.injury,
     )
 
 

@@ -13,6 +13,7 @@ from hilum.core.labels import Lung
 from hilum.synthesis.phantoms.body import surroundings
 from hilum.synthesis.phantoms.fields import Array
 from hilum.synthesis.phantoms.grid import Grid
+from hilum.synthesis.phantoms.injury_map import InjurySums, InjuryTruth, label_injury
 from hilum.synthesis.phantoms.kernel import Kernel, apply_kernel, noise_slice
 from hilum.synthesis.phantoms.lung import FLUID_HU, ChestModel, Tissue, lung_part
 from hilum.synthesis.phantoms.truth import RegionTruth, Sums
@@ -34,15 +35,37 @@ class Rendering:
         labels: uint8 lung labels by the label contract.
         tissue: uint8 tissue map, values of :class:`Tissue`.
         labelled: Volume, air and mass inside the labelled voxels before kernel and noise.
+        injury: Label map of the injuries with mL and grams; None unless asked for.
     """
 
     hu: npt.NDArray[np.int16]
     labels: npt.NDArray[np.uint8]
     tissue: npt.NDArray[np.uint8]
     labelled: dict[str, RegionTruth]
+    injury: InjuryTruth | None = None
 
 
-def render(model: ChestModel, grid: Grid, *, seed: int, noise_hu: float, kernel: Kernel) -> Rendering:
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """Label maps that are filled slice by slice."""
+
+    labels: npt.NDArray[np.uint8]
+    tissue: npt.NDArray[np.uint8]
+    injury: npt.NDArray[np.uint8] | None
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int, int], injury: bool) -> _Maps:
+        """Make maps of zeros."""
+        labels, tissue = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        return cls(labels, tissue, np.zeros(shape, np.uint8) if injury else None)
+
+    def __getitem__(self, part: slice) -> _Maps:
+        return _Maps(self.labels[part], self.tissue[part], None if self.injury is None else self.injury[part])
+
+
+def render(
+    model: ChestModel, grid: Grid, *, seed: int, noise_hu: float, kernel: Kernel, injury: bool = False
+) -> Rendering:
     """Render a phantom on a grid.
 
     A voxel is the mean over its sub-points; each sub-point is a mixture of materials in the proportion of
@@ -54,20 +77,24 @@ def render(model: ChestModel, grid: Grid, *, seed: int, noise_hu: float, kernel:
         seed: Seed of the noise.
         noise_hu: Standard deviation of the noise in HU.
         kernel: Reconstruction kernel.
+        injury: Whether to label the injuries, too.
     """
     order = list(grid.order)
     shape = (grid.shape[order[0]], grid.shape[order[1]], grid.shape[order[2]])
     hu = np.empty(shape, np.int16)
-    labels = np.zeros(shape, np.uint8)
-    tissue = np.zeros(shape, np.uint8)
-    sums = Sums()
+    maps = _Maps.empty(shape, injury)
+    sums, amounts = Sums(), InjurySums()
     lengths = np.linalg.norm(grid.affine[:3, :3], axis=0)[order]
     spacing = (float(lengths[1]), float(lengths[2]))
     points = int(np.prod(grid.factors())) * shape[1] * shape[2]
     thick = max(1, CHUNK_POINTS // points)
     for first in range(0, shape[0], thick):
         last = min(first + thick, shape[0])
-        clean = _chunk(model, grid, first, last, labels[first:last], tissue[first:last], sums)
+        clean = _chunk(model, grid, (first, last), maps[first:last], sums)
+        if maps.injury is not None:
+            for side in (Lung.RIGHT, Lung.LEFT):
+                mine = maps.labels[first:last] == side
+                amounts.add(side, maps.injury[first:last][mine], clean[mine])
         for index in range(first, last):
             image = apply_kernel(clean[index - first], kernel, spacing)
             if noise_hu > 0:
@@ -75,22 +102,27 @@ def render(model: ChestModel, grid: Grid, *, seed: int, noise_hu: float, kernel:
             np.rint(np.clip(image, LOWEST_HU, HIGHEST_HU), out=hu[index], casting="unsafe")
     cell_ml = float(abs(np.linalg.det(grid.affine[:3, :3]))) / 1000
     back = np.argsort(order)
+    found = None
+    if maps.injury is not None:
+        found = InjuryTruth(maps.injury.transpose(back), amounts.amounts(cell_ml))
     return Rendering(
-        hu.transpose(back), labels.transpose(back), tissue.transpose(back), sums.regions(cell_ml)
+        hu.transpose(back),
+        maps.labels.transpose(back),
+        maps.tissue.transpose(back),
+        sums.regions(cell_ml),
+        found,
     )
 
 
 def _chunk(
     model: ChestModel,
     grid: Grid,
-    first: int,
-    last: int,
-    labels: npt.NDArray[np.uint8],
-    tissue: npt.NDArray[np.uint8],
+    slices: tuple[int, int],
+    maps: _Maps,
     sums: Sums,
 ) -> Array:
-    """Noiseless HU of some slices; fills ``labels`` and ``tissue`` and adds to ``sums``."""
-    lattice = grid.chunk(first, last, model.body.size)
+    """Noiseless HU of some slices; fills ``maps`` and adds to ``sums``."""
+    lattice = grid.chunk(*slices, model.body.size)
     factors = grid.factors()
     hu = surroundings(model, lattice)
     shares: dict[int, Array] = {}
@@ -106,16 +138,21 @@ def _chunk(
             view += (part.pleural - part.lung - part.fluid) * np.float32(AIR_HU)
         share = _means(part.lung, part.window, hu.shape, factors)
         shares[side] = share
-        labels[share > 0.5] = value
+        maps.labels[share > 0.5] = value
+        inner: dict[Tissue, Array] = {}
         for kind, cells in part.tissues.items():
             outside = kind in (Tissue.EFFUSION, Tissue.PNEUMOTHORAX)
             inside = cells if outside else cells * part.lung
             mean = _means(inside, part.window, hu.shape, factors)
-            tissue[mean > 0.5 if outside else (share > 0.5) & (mean > 0.5 * share)] = kind
+            maps.tissue[mean > 0.5 if outside else (share > 0.5) & (mean > 0.5 * share)] = kind
+            if not outside:
+                inner[kind] = mean
+        if maps.injury is not None:
+            np.maximum(maps.injury, label_injury(inner, share), out=maps.injury)
     clean = _block_mean(hu, factors)
     for side, value in ((1, Lung.RIGHT), (-1, Lung.LEFT)):
         if side in shares:
-            sums.add(side, (labels == value).astype(np.float32), clean)
+            sums.add(side, (maps.labels == value).astype(np.float32), clean)
     return clean
 
 

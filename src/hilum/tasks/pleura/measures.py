@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from hilum.anatomy.pleura import FLUID, GAS, SIDES, by_side
 from hilum.core.flags import Flag
 from hilum.core.labels import LUNGS, PLEURA, LabelRegion, Side
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
+from hilum.imaging.morphology import bounding_box, depth
 from hilum.measures import (
     REGISTRY,
     Group,
@@ -23,7 +26,7 @@ from hilum.measures import (
     formulae,
 )
 
-__all__ = ["DEFINITIONS", "FLUID_MASS", "collect_pleura", "measure_pleura"]
+__all__ = ["DEFINITIONS", "FLUID_MASS", "FLUID_THICKNESS", "collect_pleura", "measure_pleura"]
 
 #: Mass of fluid: the formula of the lungs' tissue, over the voxels of fluid.
 FLUID_MASS = replace(
@@ -33,8 +36,27 @@ FLUID_MASS = replace(
     formula="sum of V x (HU + 1000) / 1000 with HU clamped to HU >= -1000, at 1 g/mL",
     invalidated_by=("HU calibration", "mask", "contrast agent"),
 )
+
+
+def _thickness_measure(thickness_mm: float | None) -> MeasureDef:
+    """The largest thickness as a measure; it is found from the shape of the fluid, not from its HU."""
+    return replace(
+        REGISTRY["volume"],
+        id="fluid_thickness",
+        title="Largest thickness of pleural fluid",
+        unit="mm",
+        formula_id="fluid_thickness",
+        formula="diameter of the largest ball inside the fluid: twice the largest distance to other voxels",
+        source="of this program",
+        invalidated_by=("slice thickness", "mask"),
+        compute=lambda sample, voxel_ml: thickness_mm,
+    )
+
+
+#: Largest thickness of the fluid of a side.
+FLUID_THICKNESS = _thickness_measure(None)
 _MEASURED: dict[int, tuple[MeasureDef, ...]] = {
-    FLUID: (REGISTRY["volume"], FLUID_MASS, REGISTRY["mean_hu"]),
+    FLUID: (REGISTRY["volume"], FLUID_MASS, REGISTRY["mean_hu"], FLUID_THICKNESS),
     GAS: (REGISTRY["volume"],),
 }
 #: Every measure of the task.
@@ -75,9 +97,13 @@ def measure_pleura(
     for region in SIDES.regions:
         sample = voxels.sample(Region(region.name, region.values))
         kind = FLUID if region.name.endswith(PLEURA[FLUID].name) else GAS
-        values[region.name] = {
-            entry.id: _value(entry, region, sample, volume, flags) for entry in _MEASURED[kind]
-        }
+        entries = [
+            _thickness_measure(_thickness_mm(volume, segmentation, region))
+            if entry is FLUID_THICKNESS
+            else entry
+            for entry in _MEASURED[kind]
+        ]
+        values[region.name] = {entry.id: _value(entry, region, sample, volume, flags) for entry in entries}
     return Measures(values, tuple(dict.fromkeys(flags)), formulae(DEFINITIONS))
 
 
@@ -94,6 +120,16 @@ def _value(
     if entry.group is Group.DENSITY and not sample.size:
         return Value(None, entry.unit, f"No {region.title.split(',')[0].lower()} was found here.")
     return Value(entry.compute(sample, volume.voxel_volume_ml), entry.unit)
+
+
+def _thickness_mm(volume: Volume, segmentation: Segmentation, region: LabelRegion) -> float:
+    """Diameter in mm of the largest ball in the fluid of a region; 0 where there is none."""
+    if not (segmentation.labels.data == FLUID).any():
+        return 0.0
+    sided = by_side(volume, segmentation.labels, segmentation.beside[LUNGS.name])
+    mask = np.isin(sided.data, region.values)
+    box = bounding_box(mask)
+    return 0.0 if box is None else 2.0 * float(depth(np.pad(mask[box], 1), volume.spacing).max())
 
 
 def _lung_of(region: LabelRegion) -> str:

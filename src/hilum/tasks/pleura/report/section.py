@@ -32,6 +32,7 @@ _ROWS = (
     (FLUID, "volume", "Pleural fluid"),
     (FLUID, "fluid_mass", "its mass"),
     (FLUID, "mean_hu", "its mean density"),
+    (FLUID, "fluid_thickness", "its largest thickness"),
     (GAS, "volume", "Free gas"),
 )
 _DASH = "\N{EM DASH}"
@@ -67,7 +68,7 @@ def pleura_section(volume: Volume, found: TaskResult) -> Section:
         "contract_version": PLEURA.version,
         "definition": PLEURA.definition,
         "rule": SIDE_RULE,
-        "formulae": [entry for entry in DEFINITIONS if entry.id == "fluid_mass"],
+        "formulae": [entry for entry in DEFINITIONS if entry.id in ("fluid_mass", "fluid_thickness")],
     }
     return Section("hilum.tasks.pleura.report", "pleura.html.j2", "pleura_method.html.j2", values)
 
