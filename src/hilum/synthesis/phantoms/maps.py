@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.labels import Lung
+from hilum.synthesis.phantoms.anatomy import Lobe
 from hilum.synthesis.phantoms.branch_table import tree_summary
 from hilum.synthesis.phantoms.fields import Lattice
 from hilum.synthesis.phantoms.grid import Grid
@@ -48,7 +49,7 @@ class TreeTruth:
     Attributes:
         airways: Values of :class:`Airway`, from the larynx on.
         vessels: Values of :class:`Vessel`, from the hila on; the trunks in the mediastinum have no label.
-        lobes: Values of :class:`hilum.synthesis.phantoms.anatomy.Lobe` in the labelled lungs.
+        lobes: Values of :class:`hilum.core.labels.Lobe` in the labelled lungs.
         summary: Counts, lengths and volumes, see
             :func:`hilum.synthesis.phantoms.branch_table.tree_summary`; plain data.
     """
@@ -94,6 +95,9 @@ def _lobes(
 ) -> npt.NDArray[np.uint8]:
     """Lobes of the labelled lungs, some slices at a time."""
     result = np.zeros(labels.shape, np.uint8)
+    values = np.zeros(len(Lobe) + 1, np.uint8)
+    for lobe in Lobe:
+        values[lobe] = lobe.label
     for first in range(0, labels.shape[slices], SLICES_AT_ONCE):
         window = [slice(0, n) for n in labels.shape]
         window[slices] = slice(first, min(first + SLICES_AT_ONCE, labels.shape[slices]))
@@ -102,5 +106,5 @@ def _lobes(
         for value, side in ((Lung.RIGHT, 1), (Lung.LEFT, -1)):
             mine = labels[where] == value
             if mine.any():
-                result[where][mine] = np.broadcast_to(model.anatomy.lobe(p, side), mine.shape)[mine]
+                result[where][mine] = values[np.broadcast_to(model.anatomy.lobe(p, side), mine.shape)[mine]]
     return result
