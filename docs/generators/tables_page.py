@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hilum.anatomy.pleura import FLUID, SIDES
-from hilum.core.labels import AIRWAYS, LOBES, LUNGS, PLEURA, VESSELS, LabelRegion
+from hilum.core.labels import AIRWAYS, INJURY, LOBES, LUNGS, PLEURA, VESSELS, LabelRegion
 from hilum.measures import MeasureDef
 from hilum.measures.registry import REGISTRY
 from hilum.tables.columns import (
@@ -19,6 +19,9 @@ from hilum.tables.columns import (
     model_columns,
 )
 from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, measures_of
+from hilum.tasks.injury.definitions import CLASS_MEASURES, PLACE_MEASURES
+from hilum.tasks.injury.measures import region_of
+from hilum.tasks.injury.places import Place
 from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.measures import FISSURE_SEEN
 from hilum.tasks.pleura.measures import DEFINITIONS
@@ -50,7 +53,8 @@ def tables_page() -> str:
     parts.append(
         _table("Lobes", [*_measured(LOBES.name, LOBES.regions, tuple(REGISTRY.values())), *_fissures()])
     )
-    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name, VESSELS.name, LOBES.name)
+    parts.append(_table("Injured lung", _injury()))
+    tasks = (LUNGS.name, PLEURA.name, AIRWAYS.name, VESSELS.name, LOBES.name, INJURY.name)
     parts.append(_table("Models", [column for task in tasks for column in model_columns(task)]))
     parts.append(_table("Run", AFTER))
     return "\n".join(parts)
@@ -79,6 +83,20 @@ def _vessels() -> Iterable[Column]:
         about = {"title": measure.title, "unit": measure.unit, "formula": ""}
         for region, (title, _) in VESSEL_REGIONS.items():
             yield measure_column(VESSELS.name, region, title, measure.id, about)
+
+
+def _injury() -> Iterable[Column]:
+    places = [place for place in Place.all(lobes=True) if place.third is None]
+    for place in places:
+        measured = [(region_of(place), place.title, entry) for entry in PLACE_MEASURES if entry.where(place)]
+        measured += [
+            (region_of(place, kind.name), f"{kind.title}, {place.title.lower()}", entry)
+            for kind in INJURY.labels
+            for entry in CLASS_MEASURES
+        ]
+        for region, title, entry in measured:
+            about = {"title": entry.title, "unit": entry.unit, "formula": ""}
+            yield measure_column(INJURY.name, region, title, entry.id, about)
 
 
 def _fissures() -> Iterable[Column]:

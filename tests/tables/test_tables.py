@@ -14,6 +14,7 @@ import pytest
 
 from hilum.cli.app import run
 from hilum.core.errors import InputError, OutputError, UsageError
+from hilum.core.labels import INJURY
 from hilum.tables import Kind, read_results, write_tables
 from hilum.tables.excel import scans_xlsx
 from hilum.tables.files import guarded, read_long, unguarded
@@ -364,7 +365,8 @@ def test_the_documented_columns_are_those_that_are_written(results, monkeypatch)
 
     documented = re.findall(r"^\| `(\w+)` \|", tables_page(), re.M)
     names = read_results([results, results / "b"]).names
-    others = ("pleura", "airway", "trachea", "main_bronchus", "vessel", "blood", "lobe", "fissure")
+    others = ("pleura", "airway", "trachea", "main_bronchus", "vessel", "blood", "lobe", "fissure", "injury")
+    others += tuple(f"_{info.name}_" for info in INJURY.labels)
     of_lungs = [name for name in documented if not any(word in name for word in others)]
     expected = [name for name in of_lungs if name != "lungs_failure_probability"]
     assert names == expected  # of lungs alone, by a model without an estimate of its confidence

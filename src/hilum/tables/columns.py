@@ -140,8 +140,11 @@ def is_whole(region: str) -> bool:
     Examples:
         >>> is_whole("left_lung"), is_whole("left_lung_apical"), is_whole("airways_generation_4")
         (True, False, False)
+        >>> is_whole("left_lung_ground_glass"), is_whole("left_lung_apical_ground_glass")
+        (True, False)
     """
-    return not region.endswith(_THIRDS) and _GENERATION not in region
+    third = any(f"{third}_" in f"{region}_" for third in _THIRDS)  # a class of tissue may follow it
+    return not third and _GENERATION not in region
 
 
 def measure_column(
