@@ -366,7 +366,7 @@ def test_the_documented_columns_are_those_that_are_written(results, monkeypatch)
     documented = re.findall(r"^\| `(\w+)` \|", tables_page(), re.M)
     names = read_results([results, results / "b"]).names
     others = ("pleura", "airway", "trachea", "main_bronchus", "vessel", "blood", "lobe", "fissure", "injury")
-    others += tuple(f"_{info.name}_" for info in INJURY.labels)
+    others += tuple(f"{info.name}_" for info in INJURY.labels)
     of_lungs = [name for name in documented if not any(word in name for word in others)]
     expected = [name for name in of_lungs if name != "lungs_failure_probability"]
     assert names == expected  # of lungs alone, by a model without an estimate of its confidence
