@@ -42,7 +42,7 @@ def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
     if thickness <= LIMITS.vessels_thin_mm + LIMITS.thick_slack_mm:
         return ()
     message = (
-        f"The slices are {thickness:.3g} mm thick: thin vessels are not seen, and volumes by calibre are "
+        f"The voxels measure up to {thickness:.3g} mm: thin vessels are not seen, and volumes by calibre are "
         f"withheld. Use a reconstruction of {LIMITS.vessels_thin_mm:g} mm or thinner for the vessels."
     )
     return (Flag(FlagCode.VESSELS_THICK_SLICES, Severity.WARNING, message, (VESSELS.name,)),)
