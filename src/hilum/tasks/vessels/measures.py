@@ -150,7 +150,7 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Sequence[Flag]) -> s
 
 
 def _too_thick(thickness: float, what: str, most: float) -> str:
-    return f"Voxels of up to {thickness:.3g} mm are too large for the {what} of vessels; {most:g} mm are needed."
+    return f"Voxels of up to {thickness:.3g} mm are too large for the {what} of vessels; at most {most:g} mm."
 
 
 def slice_mm(volume: Volume) -> float:
