@@ -9,6 +9,9 @@ from hilum.core.labels import LOBES, LUNGS
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import LabelVoxels, Measures, collect
+from hilum.tasks.lobes.checks import check_lobes
+from hilum.tasks.lobes.find import LobeSegmentation, find_lobes
+from hilum.tasks.lobes.measures import measure_lobes
 from hilum.tasks.spec import Find, Section, Task, TaskResult
 
 __all__ = ["LOBES_TASK"]
@@ -20,9 +23,6 @@ def _load(model: str, device: str) -> Find:
 
 
 def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress | None) -> Segmentation:
-    # SciPy and the prior are imported where lobes are asked for.
-    from hilum.tasks.lobes.find import find_lobes
-
     return find_lobes(volume, found[LUNGS.name].labels, progress)
 
 
@@ -33,17 +33,11 @@ def _collect(volume: Volume, segmentation: Segmentation) -> LabelVoxels:
 def _measure(
     volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], voxels: LabelVoxels | None
 ) -> Measures:
-    from hilum.tasks.lobes.find import LobeSegmentation
-    from hilum.tasks.lobes.measures import measure_lobes
-
     assert isinstance(segmentation, LobeSegmentation)
     return measure_lobes(volume, segmentation, flags, voxels)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
-    from hilum.tasks.lobes.checks import check_lobes
-    from hilum.tasks.lobes.find import LobeSegmentation
-
     assert isinstance(segmentation, LobeSegmentation)
     return tuple(check_lobes(segmentation))
 

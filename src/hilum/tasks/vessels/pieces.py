@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.cores import thread_count
+from hilum.core.labels import Lung
 from hilum.imaging.graph_cleaning import prune_spurs
 from hilum.imaging.morphology import Mask, close_, depth, distance_to
 from hilum.imaging.paths import arc_length, path_length, smooth_path
@@ -249,8 +250,6 @@ def _mean(values: _Values, owner: npt.NDArray[np.intp], count: int) -> _Values:
 
 def _sides(scan: VesselScan, voxel: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
     """Lung of each position; beside the lungs, where a centre of a curve may lie, that of its half."""
-    from hilum.core.labels import Lung
-
     last = np.array(scan.lungs.shape) - 1
     inside = scan.lungs[tuple(np.clip(voxel, 0, last).T)]
     # Canonical axes grow towards the right (RAS).
