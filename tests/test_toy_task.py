@@ -91,3 +91,9 @@ def test_the_command_line_takes_a_new_task_by_its_name(scan, tmp_path, capsys) -
     assert command([*words, "--task", "lungs,heart"]) == 2
     known = ", ".join(TASKS)
     assert f"task is 'heart', expected one of {known}." in capsys.readouterr().err
+
+
+def test_the_help_names_every_task(capsys) -> None:
+    assert command(["segment", "--help"]) == 0
+    words = capsys.readouterr().out.replace("│", " ").split()
+    assert {name for name in TASKS if name != "toy"} <= {word.strip(".,") for word in words}

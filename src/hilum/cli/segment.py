@@ -52,7 +52,8 @@ def command(
         ),
     ] = "folders",
     task: Annotated[
-        str, typer.Option(help="What to segment, comma-separated: lungs, pleura, injury.")
+        str,
+        typer.Option(help="Comma-separated: lungs, pleura, lobes, airways, vessels, injury."),
     ] = "lungs",
     model: Annotated[
         str, typer.Option(help="lungs (learned), classic (thresholds), or the folder of a trained run.")
