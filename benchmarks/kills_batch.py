@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +75,12 @@ def make_scans(folder: Path, count: int) -> None:
 
 def whole(out: Path) -> dict[str, bytes]:
     """Return the manifests of the results that are there; each holds when it was made."""
-    return {file.parent.relative_to(out).as_posix(): file.read_bytes() for file in out.rglob("run.json")}
+    found = {}
+    for place, _, names in os.walk(out):  # which passes over folders that vanish while they are looked at
+        if "run.json" in names:
+            with suppress(FileNotFoundError):
+                found[Path(place).relative_to(out).as_posix()] = (Path(place) / "run.json").read_bytes()
+    return found
 
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
