@@ -24,6 +24,7 @@ __all__ = [
     "LEVEL",
     "WINDOW",
     "Placed",
+    "PlacedLabels",
     "Plane",
     "SliceImage",
     "choose",
@@ -84,6 +85,16 @@ class Placed(Protocol):
     @property
     def box(self) -> Box | None:
         """Bounding box of what is to be seen; None for the whole scan."""
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedLabels:
+    """Scan and lungs on the canonical grid, where there is no survey; see :class:`Placed`."""
+
+    volume: Volume
+    labels: npt.NDArray[np.uint8]
+    file_orientation: npt.NDArray[np.float64]
+    box: Box | None
 
 
 @dataclass(frozen=True, eq=False)

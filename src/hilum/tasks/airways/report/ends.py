@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +10,16 @@ from markupsafe import Markup
 from hilum.core.labels import AIRWAYS, LUNGS
 from hilum.core.volume import Volume
 from hilum.drawing.slice_svg import Fill, plate
-from hilum.drawing.slices import Plane, SliceImage, can_show, oriented, outline, shown_box, slice_image
-from hilum.drawing.survey import Box
+from hilum.drawing.slices import (
+    PlacedLabels,
+    Plane,
+    SliceImage,
+    can_show,
+    oriented,
+    outline,
+    shown_box,
+    slice_image,
+)
 from hilum.drawing.svg import element, number
 from hilum.imaging.morphology import bounding_box
 from hilum.tasks.airways.tree import AirwayTree
@@ -26,16 +32,6 @@ __all__ = ["end_figures"]
 _SLICES, _NEAR_MM = 4, 4.0
 #: Radius and width of the ring round an end, in mm, and its colour.
 _RING_MM, _RING_WIDTH_MM, _RING = 4.5, 0.9, "#ffd166"
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """Scan and lungs on the canonical grid; see :class:`hilum.drawing.slices.Placed`."""
-
-    volume: Volume
-    labels: npt.NDArray[np.uint8]
-    file_orientation: npt.NDArray[np.float64]
-    box: Box | None
 
 
 def end_figures(volume: Volume, found: TaskResult, tree: AirwayTree) -> list[Figure]:
@@ -54,7 +50,7 @@ def end_figures(volume: Volume, found: TaskResult, tree: AirwayTree) -> list[Fig
         return []
     labels = nib.apply_orientation(found.segmentation.labels.data, orientation)
     lungs = nib.apply_orientation(found.segmentation.beside[LUNGS.name].data, orientation)
-    placed = _Placed(canonical, lungs, orientation, bounding_box(lungs > 0))
+    placed = PlacedLabels(canonical, lungs, orientation, bounding_box(lungs > 0))
     children = tree.children()
     ends = [b.points[-1] for n, b in enumerate(tree.branches) if not children[n] and b.generation > 0]
     if not ends:
@@ -83,7 +79,7 @@ def _chosen(heights: npt.NDArray[np.float64], near: float, count: int) -> list[i
 
 
 def _figure(
-    placed: _Placed, labels: npt.NDArray[np.uint8], index: int, ends: npt.NDArray[np.float64]
+    placed: PlacedLabels, labels: npt.NDArray[np.uint8], index: int, ends: npt.NDArray[np.float64]
 ) -> Figure:
     shown = slice_image(placed, Plane.AXIAL, index)
     marked = oriented(labels, Plane.AXIAL, index, shown_box(placed))

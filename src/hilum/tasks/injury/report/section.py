@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +10,17 @@ from hilum.core.labels import INJURY, LUNGS, InjuryClass
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slice_svg import Fill, plate
-from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, oriented, outline, shown_box, slice_image
+from hilum.drawing.slices import (
+    LEVEL,
+    WINDOW,
+    PlacedLabels,
+    Plane,
+    can_show,
+    oriented,
+    outline,
+    shown_box,
+    slice_image,
+)
 from hilum.drawing.survey import Box
 from hilum.drawing.svg import hex_colour
 from hilum.imaging.morphology import bounding_box
@@ -28,16 +36,6 @@ __all__ = ["injury_section"]
 SHOWN = (InjuryClass.EMPHYSEMA, InjuryClass.GROUND_GLASS, InjuryClass.CONSOLIDATION, InjuryClass.NODULE)
 #: Axial slices that are shown, and how far apart they lie at least, as part of the lungs' height.
 _AXIAL, _APART = 3, 0.15
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """Scan and lungs on the canonical grid; see :class:`hilum.drawing.slices.Placed`."""
-
-    volume: Volume
-    labels: npt.NDArray[np.uint8]
-    file_orientation: npt.NDArray[np.float64]
-    box: Box | None
 
 
 def injury_section(volume: Volume, found: TaskResult) -> Section:
@@ -83,7 +81,7 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
     box = bounding_box(lungs > 0)
     if box is None or not shown.any():
         return []
-    placed = _Placed(canonical, lungs, orientation, box)
+    placed = PlacedLabels(canonical, lungs, orientation, box)
     out = []
     for plane, count in ((Plane.AXIAL, _AXIAL), (Plane.CORONAL, 1)):
         if can_show(canonical, plane):
@@ -104,7 +102,7 @@ def _most(shown: npt.NDArray[np.bool_], plane: Plane, box: Box, count: int) -> l
     return sorted(out, reverse=True)
 
 
-def _figure(placed: _Placed, tissue: npt.NDArray[np.uint8], plane: Plane, index: int) -> Figure:
+def _figure(placed: PlacedLabels, tissue: npt.NDArray[np.uint8], plane: Plane, index: int) -> Figure:
     shown = slice_image(placed, plane, index)
     marked = oriented(tissue, plane, index, shown_box(placed))
     fills = [

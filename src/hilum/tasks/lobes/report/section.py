@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +10,17 @@ from hilum.core.labels import LOBES, Lung
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slice_svg import Fill, plate
-from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, oriented, outline, shown_box, slice_image
-from hilum.drawing.survey import Box
+from hilum.drawing.slices import (
+    LEVEL,
+    WINDOW,
+    PlacedLabels,
+    Plane,
+    can_show,
+    oriented,
+    outline,
+    shown_box,
+    slice_image,
+)
 from hilum.drawing.svg import hex_colour
 from hilum.imaging.morphology import bounding_box
 from hilum.measures import Measures
@@ -37,16 +44,6 @@ _COLUMNS = (
 )
 #: Parts of a lung's width, from the middle of the body outwards, at which sagittal slices are shown.
 _PARTS = (0.4, 0.65)
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """Scan and lungs on the canonical grid; see :class:`hilum.drawing.slices.Placed`."""
-
-    volume: Volume
-    labels: npt.NDArray[np.uint8]
-    file_orientation: npt.NDArray[np.float64]
-    box: Box | None
 
 
 def lobes_section(volume: Volume, found: TaskResult) -> Section:
@@ -103,7 +100,7 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
     lobes: npt.NDArray[np.uint8] = nib.apply_orientation(found.segmentation.labels.data, orientation)
     if not lobes.any() or not can_show(canonical, Plane.SAGITTAL):
         return []
-    placed = _Placed(canonical, np.zeros_like(lobes), orientation, bounding_box(lobes > 0))
+    placed = PlacedLabels(canonical, np.zeros_like(lobes), orientation, bounding_box(lobes > 0))
     figures = []
     for lung in (Lung.RIGHT, Lung.LEFT):
         named = lung.name.lower()
@@ -118,7 +115,7 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
     return figures
 
 
-def _figure(placed: _Placed, lobes: npt.NDArray[np.uint8], index: int, side: str) -> Figure:
+def _figure(placed: PlacedLabels, lobes: npt.NDArray[np.uint8], index: int, side: str) -> Figure:
     shown = slice_image(placed, Plane.SAGITTAL, index)
     marked = oriented(lobes, Plane.SAGITTAL, index, shown_box(placed))
     fills = [Fill(outline(marked == value, shown.pixel_mm), info.colour) for value, info in LOBES.items()]

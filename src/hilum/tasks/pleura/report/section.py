@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +11,17 @@ from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slice_svg import Fill, plate
-from hilum.drawing.slices import LEVEL, WINDOW, Plane, can_show, oriented, outline, shown_box, slice_image
-from hilum.drawing.survey import Box
+from hilum.drawing.slices import (
+    LEVEL,
+    WINDOW,
+    PlacedLabels,
+    Plane,
+    can_show,
+    oriented,
+    outline,
+    shown_box,
+    slice_image,
+)
 from hilum.drawing.svg import hex_colour
 from hilum.imaging.morphology import bounding_box
 from hilum.measures import Measures
@@ -36,16 +43,6 @@ _ROWS = (
     (GAS, "volume", "Free gas"),
 )
 _DASH = "\N{EM DASH}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """Scan and lungs on the canonical grid; see :class:`hilum.drawing.slices.Placed`."""
-
-    volume: Volume
-    labels: npt.NDArray[np.uint8]
-    file_orientation: npt.NDArray[np.float64]
-    box: Box | None
 
 
 def pleura_section(volume: Volume, found: TaskResult) -> Section:
@@ -96,12 +93,12 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
     if not pleura.any():
         return []
     box = bounding_box((pleura > 0) | (lungs > 0))
-    placed = _Placed(canonical, lungs, orientation, box)
+    placed = PlacedLabels(canonical, lungs, orientation, box)
     planes = [plane for plane in (Plane.CORONAL, Plane.AXIAL) if can_show(canonical, plane)]
     return [_figure(placed, pleura, plane) for plane in planes]
 
 
-def _figure(placed: _Placed, pleura: npt.NDArray[np.uint8], plane: Plane) -> Figure:
+def _figure(placed: PlacedLabels, pleura: npt.NDArray[np.uint8], plane: Plane) -> Figure:
     across = tuple(axis for axis in range(3) if axis != plane.axis)
     index = int(np.argmax(np.count_nonzero(pleura, axis=across)))
     shown = slice_image(placed, plane, index)
