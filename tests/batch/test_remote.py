@@ -57,7 +57,7 @@ def bucket():
 def tagged(bucket, monkeypatch):
     """The file system in memory with an entity tag of each file, as S3 has it; lists what is copied."""
     copied: list[str] = []
-    info, get = bucket.info, bucket.get
+    info, find, get = bucket.info, bucket.find, bucket.get
 
     def with_tag(path: str, **options):
         about = info(path, **options)
@@ -65,11 +65,16 @@ def tagged(bucket, monkeypatch):
             about = {**about, "ETag": hashlib.md5(bucket.cat_file(path)).hexdigest()}
         return about
 
+    def with_tags(path: str, *rest, detail: bool = False, **options):
+        found = find(path, *rest, **options)
+        return {file: with_tag(file) for file in found} if detail else found
+
     def noted(paths, *rest, **options):
         copied.extend(paths)
         return get(paths, *rest, **options)
 
     monkeypatch.setattr(bucket, "info", with_tag)
+    monkeypatch.setattr(bucket, "find", with_tags)
     monkeypatch.setattr(bucket, "get", noted)
     return copied
 
@@ -151,6 +156,23 @@ def test_a_scan_that_is_done_is_not_copied_again_where_its_file_system_has_tags(
     assert [o.before for o in changed] == [False, True]
     other = batch("memory://ct", "memory://results", resume=True, calibrate=True)
     assert [o.before for o in other] == [False, False]
+
+
+def test_a_dicom_series_that_is_done_is_not_copied_again_unless_a_slice_changed(
+    chest, tmp_path, bucket, tagged
+):
+    write_series(tmp_path / "ct", chest)
+    bucket.put(str(tmp_path / "ct"), "/ct", recursive=True)
+    batch("memory://ct", tmp_path / "out")
+    tagged.clear()
+    assert [o.before for o in batch("memory://ct", tmp_path / "out", resume=True)] == [True]
+    assert not [path for path in tagged if path.startswith("/ct")]
+    (tmp_path / "out" / "sources.csv").unlink()  # its UID stands nowhere else
+    (again,) = batch("memory://ct", tmp_path / "out", resume=True)
+    assert again.before
+    assert again.series_uid
+    bucket.rm_file(max(bucket.find("/ct")))
+    assert [o.before for o in batch("memory://ct", tmp_path / "out", resume=True)] == [False]
 
 
 def test_a_scan_whose_tag_is_another_but_whose_bytes_are_not_is_not_done_again(

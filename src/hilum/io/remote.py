@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -111,15 +111,22 @@ class Remote:
         """Return the path of something below, as fsspec names it."""
         return f"{self.path}/{below}" if below else self.path
 
-    def tag(self, below: str = "") -> str:
-        """Return what changes whenever the content of a file does; empty where the file system has no such.
+    def tags(self, files: Iterable[str]) -> dict[str, str]:
+        """Return the checksum or the entity tag of each file with its size: it changes with the content.
 
-        Nothing is read but what a listing shows: the checksum or the entity tag, with the size.
+        Args:
+            files: Files below, not those of folders below; or the empty text for the file itself.
+
+        Returns:
+            The tags; empty where the file system has no such. Nothing is read; it takes one listing.
         """
+        wanted = list(files)
         with self._told():
-            about: Mapping[str, Any] = self._files.info(self.place(below))
-        found = next((str(about[name]) for name in _TAGS if about.get(name)), "")
-        return "" if not found or found.startswith(_WEAK) else f"{found} {about.get('size')}"
+            if wanted == [""]:
+                found: Mapping[str, Any] = {self.path: self._files.info(self.path)}
+            else:
+                found = self._files.find(self.path, maxdepth=1, detail=True)
+        return {file: _tag(found.get(self.place(file), {})) for file in wanted}
 
     def read(self, below: str = "") -> bytes:
         """Return the content of a file."""
@@ -228,7 +235,7 @@ class RemoteScan:
         Raises:
             InputError: They cannot be reached.
         """
-        tags = {place.as_posix(): self.base.tag(file) for file, place in self.files.items()}
+        tags = self.base.tags(self.files)
         if not (tags and all(tags.values())):
             return ""
         return hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()
@@ -249,6 +256,11 @@ class RemoteScan:
             (into / self.place).mkdir()
         self.base.get({file: into / place for file, place in self.files.items()})
         return into / self.place
+
+
+def _tag(about: Mapping[str, Any]) -> str:
+    found = next((str(about[name]) for name in _TAGS if about.get(name)), "")
+    return "" if not found or found.startswith(_WEAK) else f"{found} {about.get('size')}"
 
 
 def _is_safe(path: str) -> bool:
