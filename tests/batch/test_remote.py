@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import hilum
-from hilum.batch.remote import WRITING, RemoteResults
+from hilum.batch.remote import RemoteResults
 from hilum.cli.app import run
 from hilum.core.errors import InputError, MissingExtraError, OutputError, UsageError
 from hilum.io.remote import RemoteScan
+from hilum.tables.remote import WRITING
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hilum.batch.keys import content_digest, job_key
 from hilum.batch.ledger import Salt
 from hilum.batch.remote import RemoteResults
-from hilum.core.errors import HilumError, InputError, OutputError
+from hilum.core.errors import HilumError, InputError
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
@@ -23,6 +23,7 @@ from hilum.io.text import read_json
 from hilum.layouts.layout import FolderLayout, Layout
 from hilum.pipeline import SegmentOptions, run
 from hilum.results import NO_ENTRIES, Format, measures_dict, summary_line
+from hilum.tables.remote import naming
 
 __all__ = ["Job", "Outcome", "WriteOptions", "segment_job", "segment_staged"]
 
@@ -208,7 +209,7 @@ def segment_staged(job: Job, progress: Progress | None = None) -> Outcome:
         if remote is not None:
             job = replace(job, layout=FolderLayout(work / "results"))
             remote.fetch(source.name, work / "results")
-        with _naming(remote, work / "results"):
+        with nullcontext() if remote is None else naming(remote.url, work / "results"):
             if scan is not None:
                 job = replace(job, stamp=scan.stamp())  # before it is copied, as the key is before it is read
                 former = _done_at_url(job)
@@ -228,18 +229,6 @@ def _done_at_url(job: Job) -> Outcome | None:
         return None
     job.layout.recover(job.source)
     return _done_before(job, job.layout, "url_key", job.url_key())
-
-
-@contextmanager
-def _naming(remote: RemoteResults | None, folder: Path) -> Iterator[None]:
-    """Let errors of the output name the URL, not the temporary folder that stands for it."""
-    try:
-        yield
-    except OutputError as error:
-        if remote is None:
-            raise
-        said = str(error.message).replace(str(folder), remote.url.rstrip("/"))
-        raise OutputError(said, error.hint) from error
 
 
 def _done_before(job: Job, layout: Layout, name: str, key: str) -> Outcome | None:
