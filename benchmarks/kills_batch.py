@@ -51,7 +51,7 @@ class Count:
 
     kills: dict[str, int] = field(default_factory=lambda: {"program": 0, "worker": 0})
     rounds: int = 0
-    twice: int = 0
+    twice: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     orphans: int = 0
@@ -74,13 +74,22 @@ def make_scans(folder: Path, count: int) -> None:
 
 
 def whole(out: Path) -> dict[str, bytes]:
-    """Return the manifests of the results that are there; each holds when it was made."""
+    """Return the manifests of the results that are there; each holds when it was made.
+
+    Hidden folders are passed over: results that are being written lie there until they are whole.
+    """
     found = {}
-    for place, _, names in os.walk(out):  # which passes over folders that vanish while they are looked at
+    for place, below, names in os.walk(out):  # which passes over folders that vanish while they are looked at
+        below[:] = [name for name in below if not name.startswith(".")]
         if "run.json" in names:
             with suppress(FileNotFoundError):
                 found[Path(place).relative_to(out).as_posix()] = (Path(place) / "run.json").read_bytes()
     return found
+
+
+def made_again(before: dict[str, bytes], after: dict[str, bytes]) -> list[str]:
+    """Return the scans whose results are gone or were made again."""
+    return [name for name, manifest in before.items() if after.get(name) != manifest]
 
 
 def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -126,11 +135,11 @@ def trial(folder: Path, work: Path, *, kills: int, jobs: int, rng: random.Random
         before: dict[str, bytes] = {}
         while process.poll() is None and sum(count.kills.values()) < kills:
             time.sleep(rng.uniform(0.1, 0.6) * length)  # short enough that some kills fall into each round
-            before = whole(place.out)
+            before = {**whole(place.out), **before}  # of all kills of this process
             kill(process, rng, count)
         process.communicate()
         after = whole(place.out)
-        count.twice += sum(after.get(name) != manifest for name, manifest in before.items())
+        count.twice += made_again(before, after)
         if len(after) == len(expected_scans(expected)):
             end_round(place, task, expected, count)
             place.make()
@@ -152,7 +161,7 @@ def end_round(place: Place, task: Task, expected: Digest, count: Count) -> None:
         count.others.append(f"exit {process.returncode}: {said.strip().splitlines()[-1]}")
     after, digest = whole(place.out), task.digest(place.out)
     count.rounds += 1
-    count.twice += sum(after.get(name) != manifest for name, manifest in before.items())
+    count.twice += made_again(before, after)
     count.others += sorted(n for n in {*digest, *expected} if digest.get(n) != expected.get(n))
     count.left += place.hidden()
 
@@ -174,7 +183,7 @@ def main() -> None:
         )
     print(f"kills            {count.kills['program']} of the program, {count.kills['worker']} of a worker")
     print(f"rounds           {count.rounds} of {arguments.scans} scans")
-    print(f"made twice       {count.twice}")
+    print(f"made twice       {count.twice or 0}")
     print(f"other bytes      {count.others or 0}")
     print(f"left             {count.left or 0}")
     print(f"orphans          {count.orphans}")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "MEASURES_SCHEMA",
+    "NO_ENTRIES",
     "THUMBNAIL",
     "Format",
     "LabelFileNames",
@@ -64,6 +65,8 @@ MEASURES_SCHEMA = "hilum.measures/2"
 COLUMNS = ("task", "region", "measure", "value", "unit", "formula_id", "reason")
 #: Name of the thumbnail of a scan beside its report.
 THUMBNAIL = "thumbnail.png"
+#: What a manifest gets where there is nothing more to say.
+NO_ENTRIES: Mapping[str, str] = MappingProxyType({})
 #: Number of parent folders that are checked: results must not lie inside those of another scan.
 _NESTED = 8
 
@@ -134,8 +137,8 @@ def write_result(
     formats: Iterable[Format | str] = (Format.NIFTI,),
     report: bool = True,
     overwrite: bool = False,
-    series: Mapping[str, str] = MappingProxyType({}),
-    key: str = "",
+    series: Mapping[str, str] = NO_ENTRIES,
+    keys: Mapping[str, str] = NO_ENTRIES,
 ) -> Path:
     """Write label maps, measures, report and manifest into ``folder``.
 
@@ -146,7 +149,7 @@ def write_result(
         report: Whether to write ``report.html`` and ``thumbnail.png``.
         overwrite: Replace a result of another scan, too.
         series: What ``run.json`` says of the DICOM series, such as a salted hash of its UID.
-        key: What a batch knows the result by again, see :mod:`hilum.batch.keys`.
+        keys: What a batch knows the result by again, see :mod:`hilum.batch.keys`.
 
     Returns:
         The folder.
@@ -166,7 +169,7 @@ def write_result(
             write_text(out / "report.html", render_report(result))
             write_bytes(out / THUMBNAIL, thumbnail_png(result.volume, _maps(result)))
         files = sorted([*(path.name for path in out.iterdir()), "run.json"])
-        write_json(out / "run.json", {**run_manifest(result, series, key), "files": files})
+        write_json(out / "run.json", {**run_manifest(result, series, keys), "files": files})
     return folder
 
 
@@ -299,14 +302,14 @@ def _confidence(own: Confidence | None) -> dict[str, object]:
 
 
 def run_manifest(
-    result: Result, series: Mapping[str, str] = MappingProxyType({}), key: str = ""
+    result: Result, series: Mapping[str, str] = NO_ENTRIES, keys: Mapping[str, str] = NO_ENTRIES
 ) -> dict[str, object]:
     """Return how a result came to be as plain data for ``run.json``; no patient identifier is in it."""
     meta = result.volume.meta
     return {
         "schema": RUN_SCHEMA,
         **asdict(result.run),
-        **({"key": key} if key else {}),
+        **keys,
         "input": {
             "name": meta.name,
             "format": meta.source_format,

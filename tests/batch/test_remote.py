@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 import hilum
-from hilum.batch.remote import WRITING, RemoteResults
+from hilum.batch.remote import RemoteResults
 from hilum.cli.app import run
 from hilum.core.errors import InputError, MissingExtraError, OutputError, UsageError
+from hilum.io.remote import RemoteScan
+from hilum.tables.remote import WRITING
 from support.dicom_series import write_series
 from support.plain_chest import build_chest
 
@@ -49,6 +52,32 @@ def bucket():
     files = fsspec.filesystem("memory")
     yield files
     files.rm("/", recursive=True)
+
+
+@pytest.fixture
+def tagged(bucket, monkeypatch):
+    """The file system in memory with an entity tag of each file, as S3 has it; lists what is copied."""
+    copied: list[str] = []
+    info, find, get = bucket.info, bucket.find, bucket.get
+
+    def with_tag(path: str, **options):
+        about = info(path, **options)
+        if about["type"] == "file":
+            about = {**about, "ETag": hashlib.md5(bucket.cat_file(path)).hexdigest()}
+        return about
+
+    def with_tags(path: str, *rest, detail: bool = False, **options):
+        found = find(path, *rest, **options)
+        return {file: with_tag(file) for file in found} if detail else found
+
+    def noted(paths, *rest, **options):
+        copied.extend(paths)
+        return get(paths, *rest, **options)
+
+    monkeypatch.setattr(bucket, "info", with_tag)
+    monkeypatch.setattr(bucket, "find", with_tags)
+    monkeypatch.setattr(bucket, "get", noted)
+    return copied
 
 
 def batch(inputs: object, out: object, **options) -> list[hilum.Outcome]:
@@ -109,6 +138,72 @@ def test_what_is_done_at_a_url_is_not_done_again(scans, tmp_path, bucket):
     assert salt is None or bucket.cat_file("/results/salt.txt") == salt
     other = batch(scans, "memory://results", resume=True, calibrate=True)
     assert [o.before for o in other] == [False, False]
+
+
+def test_a_scan_that_is_done_is_not_copied_again_where_its_file_system_has_tags(
+    scans, tmp_path, bucket, tagged
+):
+    bucket.put(str(scans), "/ct", recursive=True)
+    before = {out: batch("memory://ct", out) for out in ("memory://results", tmp_path / "out")}
+    first = content(tmp_path / "out")
+    tagged.clear()
+    for out, former in before.items():
+        again = batch("memory://ct", out, resume=True)
+        assert [(o.before, o.measures) for o in again] == [(True, o.measures) for o in former]
+    assert not [path for path in tagged if path.startswith("/ct")]
+    assert content(tmp_path / "out") == first
+    bucket.pipe_file("/ct/a.nii.gz", bucket.cat_file("/ct/ward/b.nii.gz"))
+    changed = batch("memory://ct", "memory://results", resume=True)
+    assert [o.before for o in changed] == [False, True]
+    other = batch("memory://ct", "memory://results", resume=True, calibrate=True)
+    assert [o.before for o in other] == [False, False]
+
+
+def test_a_dicom_series_that_is_done_is_not_copied_again_unless_a_slice_changed(
+    chest, tmp_path, bucket, tagged
+):
+    write_series(tmp_path / "ct", chest)
+    bucket.put(str(tmp_path / "ct"), "/ct", recursive=True)
+    batch("memory://ct", tmp_path / "out")
+    tagged.clear()
+    assert [o.before for o in batch("memory://ct", tmp_path / "out", resume=True)] == [True]
+    assert not [path for path in tagged if path.startswith("/ct")]
+    (tmp_path / "out" / "sources.csv").unlink()  # its UID stands nowhere else
+    (again,) = batch("memory://ct", tmp_path / "out", resume=True)
+    assert again.before
+    assert again.series_uid
+    bucket.rm_file(max(bucket.find("/ct")))
+    assert [o.before for o in batch("memory://ct", tmp_path / "out", resume=True)] == [False]
+
+
+def test_a_scan_whose_tag_is_another_but_whose_bytes_are_not_is_not_done_again(
+    scans, tmp_path, bucket, tagged
+):
+    bucket.put(str(scans), "/ct", recursive=True)
+    batch("memory://ct", tmp_path / "out")
+    manifest = tmp_path / "out" / "a" / "run.json"
+    entries = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**entries, "url_key": "0" * 64}))
+    tagged.clear()
+    assert [o.before for o in batch("memory://ct", tmp_path / "out", resume=True)] == [True, True]
+    assert [path for path in tagged if path.startswith("/ct")] == ["/ct/a.nii.gz"]
+
+
+def test_tags_tell_one_content_only_where_they_say_so(bucket, monkeypatch):
+    bucket.pipe_file("/ct/a.nii.gz", b"scan")
+    stamps = []
+    for tag in (
+        {},
+        {"ETag": ""},
+        {"ETag": 'W/"1"'},
+        {"ETag": '"1"'},
+        {"etag": '"2"'},
+        {"md5Hash": "3", "etag": "4"},
+    ):
+        monkeypatch.setattr(bucket, "info", lambda path, tag=tag: {"size": 4, "type": "file", **tag})
+        stamps.append(RemoteScan.at("memory://ct/a.nii.gz").stamp())
+    assert [bool(stamp) for stamp in stamps] == [False, False, False, True, True, True]
+    assert len(set(stamps)) == 4
 
 
 def test_results_that_were_cut_off_while_they_were_sent_are_made_again(scans, tmp_path, bucket):

@@ -151,7 +151,8 @@ def machine(monkeypatch):
     monkeypatch.setattr("hilum.executors.limits.core_count", lambda: 8)
     monkeypatch.setattr("hilum.core.cores.core_count", lambda: 8)
     monkeypatch.setattr("hilum.executors.limits.free_memory", lambda: 20 * GIB)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in ("OMP_NUM_THREADS", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(("jobs", "threads"), [(1, 4), (2, 4), (3, 2), (8, 1), (20, 1)])
@@ -164,6 +165,23 @@ def test_auto_takes_what_cores_and_memory_allow(machine, monkeypatch):
     assert share_out(None, Limits(memory=GIB)).jobs == 8
     monkeypatch.setattr("hilum.executors.limits.free_memory", lambda: GIB)
     assert share_out(None).jobs == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "jobs", "each"),
+    [
+        ({"SLURM_MEM_PER_NODE": "10240"}, 3, 3.0),
+        ({"SLURM_MEM_PER_CPU": "2048", "SLURM_CPUS_ON_NODE": "5"}, 3, 3.0),
+        ({"SLURM_MEM_PER_NODE": "512000"}, 6, 3.0),  # more than is free
+        ({"SLURM_MEM_PER_NODE": "0"}, 6, 3.0),  # all there is
+        ({"SLURM_MEM_PER_NODE": "1024"}, 1, 0.9),
+    ],
+)
+def test_a_job_of_slurm_takes_no_more_memory_than_it_was_given(machine, monkeypatch, told, jobs, each):
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    share = share_out(None)
+    assert (share.jobs, round(share.limits.memory / GIB, 2)) == (jobs, each)
 
 
 def test_the_plan_says_what_each_job_may_take(machine):

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hilum.batch.keys import job_key
+from hilum.batch.keys import content_digest, job_key
 from hilum.batch.ledger import Salt
 from hilum.batch.remote import RemoteResults
-from hilum.core.errors import HilumError, InputError, OutputError
+from hilum.core.errors import HilumError, InputError
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.segmentation import Progress
 from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
-from hilum.io.remote import fetch_scan
+from hilum.io.remote import RemoteScan
 from hilum.io.sources import Source
 from hilum.io.temporary import temporary_folder
 from hilum.io.text import read_json
 from hilum.layouts.layout import FolderLayout, Layout
 from hilum.pipeline import SegmentOptions, run
-from hilum.results import Format, measures_dict, summary_line
+from hilum.results import NO_ENTRIES, Format, measures_dict, summary_line
+from hilum.tables.remote import naming
 
 __all__ = ["Job", "Outcome", "WriteOptions", "segment_job", "segment_staged"]
 
@@ -62,6 +63,7 @@ class Job:
         moved_on: A former result in the folder is of the same path, so that a new content replaces it.
         noted: Whether the table of sources has it.
         remote: Where its results go in the end, if that is a URL.
+        stamp: What changes with its files at a URL; empty where the file system has nothing of the kind.
     """
 
     index: int
@@ -75,6 +77,7 @@ class Job:
     moved_on: bool = False
     noted: bool = False
     remote: RemoteResults | None = None
+    stamp: str = ""
 
     @property
     def folder(self) -> Path | str | None:
@@ -89,14 +92,21 @@ class Job:
         Raises:
             HilumError: The scan cannot be read.
         """
-        choices = {
+        content = content_digest(self.source, resample=self.options.resample)
+        return job_key(content, self.source, self._choices())
+
+    def url_key(self) -> str:
+        """Return a key that is known before a scan at a URL is copied; empty where there is no stamp."""
+        return job_key(self.stamp, self.source, self._choices()) if self.stamp else ""
+
+    def _choices(self) -> dict[str, object]:
+        return {
             "options": self.options.named(),
             "formats": [one.value for one in self.write.formats],
             "report": self.write.report,
             "keep_uids": self.write.keep_uids,
             "versions": dict(self.versions),
         }
-        return job_key(self.source, choices, resample=self.options.resample)
 
 
 @dataclass(frozen=True)
@@ -141,14 +151,15 @@ def segment_job(job: Job, progress: Progress | None = None) -> Outcome:
     Raises:
         HilumError: The scan cannot be read or segmented, or its results cannot be written.
     """
-    begin, layout, folder, key = time.perf_counter(), job.layout, job.folder, ""
+    begin, layout, folder, keys = time.perf_counter(), job.layout, job.folder, NO_ENTRIES
     if job.source.error is not None:
         raise job.source.error
     if layout is not None:
         key = job.key()  # before the scan is read: where a file changes in between, the key is that of before
+        keys = {"key": key, "url_key": job.url_key()} if job.stamp else {"key": key}
         if job.resume:
             layout.recover(job.source)
-            former = _done_before(job, layout, key)
+            former = _done_before(job, layout, "key", key)
             if former is not None:
                 return former
     overwrite = job.write.overwrite or job.moved_on
@@ -169,7 +180,7 @@ def segment_job(job: Job, progress: Progress | None = None) -> Outcome:
             report=job.write.report,
             overwrite=overwrite,
             series=job.salt.series(uid, clear=job.write.keep_uids),
-            key=key,
+            keys=keys,
         )
     return Outcome(
         source=job.source,
@@ -190,46 +201,49 @@ def segment_staged(job: Job, progress: Progress | None = None) -> Outcome:
     Raises:
         HilumError: As :func:`segment_job`, or the URL cannot be reached.
     """
-    if job.source.error is not None:
-        raise job.source.error
+    source, remote = job.source, job.remote
+    if source.error is not None:
+        raise source.error
     with temporary_folder() as work:
-        source = job.source
-        if source.url:
-            (work / "scan").mkdir()
-            source = source.fetched_to(fetch_scan(source.url, work / "scan"))
-        if job.remote is None:
-            outcome = segment_job(replace(job, source=source), progress)
-        else:
-            layout = FolderLayout(work / "results")
-            job.remote.fetch(source.name, layout.root)
-            with _naming(job.remote.url, layout.root):
-                outcome = segment_job(replace(job, source=source, layout=layout), progress)
-            if not outcome.before:
-                job.remote.send(source.name, layout.root)
-    return replace(outcome, source=job.source)
+        scan = RemoteScan.at(source.url) if source.url else None
+        if remote is not None:
+            job = replace(job, layout=FolderLayout(work / "results"))
+            remote.fetch(source.name, work / "results")
+        with nullcontext() if remote is None else naming(remote.url, work / "results"):
+            if scan is not None:
+                job = replace(job, stamp=scan.stamp())  # before it is copied, as the key is before it is read
+                former = _done_at_url(job)
+                if former is not None:
+                    return former
+                (work / "scan").mkdir()
+                job = replace(job, source=source.fetched_to(scan.fetch(work / "scan")))
+            outcome = segment_job(job, progress)
+        if remote is not None and not outcome.before:
+            remote.send(source.name, work / "results")
+    return replace(outcome, source=source)
 
 
-@contextmanager
-def _naming(url: str, folder: Path) -> Iterator[None]:
-    """Let errors of the output name the URL, not the temporary folder that stands for it."""
-    try:
-        yield
-    except OutputError as error:
-        said = str(error.message).replace(str(folder), url.rstrip("/"))
-        raise OutputError(said, error.hint) from error
+def _done_at_url(job: Job) -> Outcome | None:
+    """Return the outcome of a former run, if the file system of a scan's URL tells that it is the same."""
+    if job.layout is None or not (job.resume and job.stamp):
+        return None
+    job.layout.recover(job.source)
+    return _done_before(job, job.layout, "url_key", job.url_key())
 
 
-def _done_before(job: Job, layout: Layout, key: str) -> Outcome | None:
-    """Return the outcome of a former run with the same key, if all its files are there."""
+def _done_before(job: Job, layout: Layout, name: str, key: str) -> Outcome | None:
+    """Return the outcome of a former run whose key of a name is the same, if all its files are there."""
     folder = layout.folder(job.source)
     manifest, measures = _plain(layout.manifest(job.source)), _plain(layout.measures(job.source))
     files = manifest.get("files")
     whole = isinstance(files, list) and all((folder / str(name)).is_file() for name in files)
-    if manifest.get("key") != key or not measures or not whole:
+    if manifest.get(name) != key or not measures or not whole:
         return None
     about = manifest.get("input")
     uid = str(about.get("series_uid", "")) if isinstance(about, dict) else ""
     if not uid and not job.noted and isinstance(about, dict) and about.get("format") == "dicom":
+        if name == "url_key":
+            return None  # it has to be copied to be read
         uid = job.source.read(resample=job.options.resample).meta.series_uid
     return Outcome(
         source=job.source,

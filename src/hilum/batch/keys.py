@@ -3,6 +3,9 @@
 The files count by their bytes. Size and time of a file would be cheaper, but are kept by programs that copy
 or restore files, so that another scan could pass for the one that was done. SHA-256 reads about 2 GB/s on a
 processor of today, and the scan has to be read from the disk anyway.
+
+A scan at a URL has a second key where its file system keeps a checksum or an entity tag of each file. It
+spares the copy of a scan that is done, and no result depends on it.
 """
 
 from __future__ import annotations
@@ -46,18 +49,16 @@ def versions(model: str) -> dict[str, str]:
     return out
 
 
-def job_key(source: Source, choices: Mapping[str, object], *, resample: bool) -> str:
+def job_key(content: str, source: Source, choices: Mapping[str, object]) -> str:
     """Return the key of a scan.
 
     Args:
+        content: What changes with the scan's files: :func:`content_digest`, or the
+            :meth:`hilum.io.remote.RemoteScan.stamp` of a scan at a URL.
         source: The scan.
         choices: Options and versions as plain data.
-        resample: Whether gaps are interpolated when the scan is read.
-
-    Raises:
-        HilumError: The scan cannot be read.
     """
-    parts = [content_digest(source, resample=resample), source.name, source.title, source.study_uid, choices]
+    parts = [content, source.name, source.title, source.study_uid, choices]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -9,30 +9,23 @@ again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hilum.batch.ledger import SALT, SOURCES, Salt
 from hilum.core.errors import OutputError
 from hilum.io.partial_files import HIDDEN
 from hilum.io.remote import Remote
-from hilum.io.temporary import temporary_folder
 from hilum.tables.covariates import COVARIATES
-from hilum.tables.excel import WORKBOOK
 from hilum.tables.failures import FAILED
-from hilum.tables.files import LONG, PARQUET, SCANS
-from hilum.tables.scans import ScanTable
-from hilum.tables.write import INDEX, read_results
+from hilum.tables.remote import TABLES, WRITING, copy_scans, finished
 
-__all__ = ["WRITING", "RemoteResults"]
+__all__ = ["RemoteResults"]
 
-#: Stands beside results that are being sent, and lists them.
-WRITING = f"{HIDDEN}writing"
-_MANIFEST, _MEASURES = "run.json", "measures.json"
+_MANIFEST = "run.json"
 #: All files beside the folders of scans.
-_TABLES = (SOURCES, FAILED, COVARIATES, SALT, SCANS, LONG, PARQUET, WORKBOOK, INDEX)
+_TABLES = (SOURCES, FAILED, COVARIATES, SALT, *TABLES)
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ class RemoteResults:
         """
         remote = self._remote()
         self._recover(remote, name)
-        _mirror(remote, [f"{name}/{file}" for file in remote.listed(name)], folder)
+        copy_scans(remote, [f"{name}/{file}" for file in remote.listed(name)], folder)
 
     def fetch_all(self, folder: Path) -> None:
         """Do so for all scans.
@@ -111,20 +104,7 @@ class RemoteResults:
             OutputError: They cannot be read.
         """
         remote = self._remote()
-        listed = [file for file in remote.listed() if "/" in file]
-        unfinished = {_above(file) for file in listed if _last(file) == WRITING}
-        _mirror(remote, [file for file in listed if _above(file) not in unfinished], folder)
-
-    def read(self) -> ScanTable:
-        """Return the table of all scans; see :func:`hilum.tables.read_results`.
-
-        Raises:
-            HilumError: There are no results, or they cannot be read.
-        """
-        with temporary_folder() as work:
-            self.fetch_tables(work)
-            self.fetch_all(work)
-            return read_results(work)
+        copy_scans(remote, finished(remote.listed()), folder)
 
     def send(self, name: str, folder: Path) -> None:
         """Copy the results of a scan, in place of former ones.
@@ -170,23 +150,3 @@ class RemoteResults:
             begun = json.loads(remote.read(marker))
             remote.remove([file for file in begun if file.startswith(f"{name}/")])
         remote.remove([marker])
-
-
-def _mirror(remote: Remote, files: Iterable[str], folder: Path) -> None:
-    wanted: dict[str, Path] = {}
-    for file in files:
-        place = folder / file
-        if _last(file) in (_MANIFEST, _MEASURES):
-            wanted[file] = place
-        elif not _last(file).startswith(HIDDEN):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.touch()
-    remote.get(wanted)
-
-
-def _above(file: str) -> str:
-    return str(PurePosixPath(file).parent)
-
-
-def _last(file: str) -> str:
-    return PurePosixPath(file).name

@@ -29,6 +29,7 @@ from hilum.layouts.layout import FolderLayout, Layout
 from hilum.pipeline import SegmentOptions
 from hilum.results import Format
 from hilum.tables import read_results, write_tables
+from hilum.tables.remote import named_for
 from hilum.tasks.registry import DEFAULT_MODEL, parse_tasks
 
 if TYPE_CHECKING:
@@ -78,7 +79,6 @@ class Batch(Iterator[Outcome]):
     def __init__(self, plan: _Plan) -> None:
         self.counts = Counts()
         self.out = plan.remote.url if plan.remote is not None else plan.out
-        self._remote = plan.remote
         self._steps = _steps(plan, self.counts)
 
     def __next__(self) -> Outcome:
@@ -108,8 +108,7 @@ class Batch(Iterator[Outcome]):
             raise UsageError("The results were not written, so there is no table.", "Give a folder for them.")
         for _ in self:
             pass
-        table = read_results(self.out) if self._remote is None else self._remote.read()
-        return table.to_frame()
+        return read_results(self.out).to_frame()
 
 
 @dataclass(frozen=True)
@@ -262,7 +261,7 @@ def _steps(plan: _Plan, counts: Counts) -> Generator[Outcome, None, None]:
         yield from _steps_here(plan, counts)
         return
     with temporary_folder() as work:
-        folder = work / "results"
+        folder = named_for(plan.remote.url, work)
         made_salt = plan.remote.fetch_tables(folder)
         try:
             yield from _steps_here(replace(plan, layout=FolderLayout(folder)), counts)

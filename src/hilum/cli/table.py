@@ -10,23 +10,26 @@ import typer
 from hilum.cli.console import say
 from hilum.cli.options import Quiet
 from hilum.core.errors import UsageError
+from hilum.io.remote import is_url
 
 __all__ = ["command"]
 
 
 def command(
     results: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="RESULTS", help="Folders made by hilum segment, of any depth.", show_default=False
+            metavar="RESULTS",
+            help="Folders made by hilum segment, of any depth, or their URLs.",
+            show_default=False,
         ),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "-o",
             "--out",
-            help="Folder for the tables; needed where several folders are put together.",
+            help="Folder for the tables, or its URL; needed where several folders are put together.",
             show_default="RESULTS",
         ),
     ] = None,
@@ -51,6 +54,7 @@ def command(
     table = write_tables(
         out, results, join_with=join, on=on, notify=lambda sentence: say(sentence, to_stderr=True)
     )
+    where = f"{out.rstrip('/')}/index.html" if is_url(out) else Path(out) / "index.html"
     failed = f", {len(table.failures)} failed" if table.failures else ""
-    say(f"{len(table)} scan{'s' if len(table) != 1 else ''}{failed} -> {out / 'index.html'}", quiet=quiet)
+    say(f"{len(table)} scan{'s' if len(table) != 1 else ''}{failed} -> {where}", quiet=quiet)
     return 0

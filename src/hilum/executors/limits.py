@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 
 import psutil
@@ -18,6 +20,8 @@ GIB = 2**30
 NEED = 3 * GIB
 #: Bytes of free memory that are left to others.
 _KEPT = 0.1
+#: What Slurm tells a job: MiB of memory a machine or a core (0 for all that there is), and its cores here.
+_PER_NODE, _PER_CPU, _CPUS = "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_CPUS_ON_NODE"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def share_out(jobs: int | None, limits: Limits = Limits(), *, need: int = NEED) 
         UsageError: A number is not positive, or the limits are more than the memory that is free.
     """
     check_positive(jobs, limits)
-    free = int((free_memory() or psutil.virtual_memory().available) * (1 - _KEPT))
+    free = min(free_memory() or psutil.virtual_memory().available, _granted_by_slurm() or sys.maxsize)
+    free = int(free * (1 - _KEPT))
     if jobs is None:
         jobs = max(1, min(core_count(), free // (limits.memory or need)))
     if limits.memory is not None and jobs > 1 and jobs * limits.memory > free:
@@ -94,6 +99,16 @@ def share_out(jobs: int | None, limits: Limits = Limits(), *, need: int = NEED) 
         )
     memory = limits.memory or free // jobs
     return Share(jobs, max(1, min(thread_count(), core_count() // jobs)), Limits(limits.time_s, memory))
+
+
+def _granted_by_slurm() -> int:
+    """Return the bytes that Slurm gives to a job on this machine; 0 outside of one, or where it does not say.
+
+    Where Slurm limits jobs by cgroups it ends one that takes more; else it trusts it not to.
+    """
+    text = {name: os.environ.get(name, "") for name in (_PER_NODE, _PER_CPU, _CPUS)}
+    mebibytes = {name: int(value) if value.isdecimal() else 0 for name, value in text.items()}
+    return (mebibytes[_PER_NODE] or mebibytes[_PER_CPU] * mebibytes[_CPUS]) * 2**20
 
 
 def parse_jobs(jobs: int | str) -> int | None:

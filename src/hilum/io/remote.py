@@ -6,15 +6,19 @@ results are copied back.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from hilum.core.errors import HilumError, InputError, MissingExtraError, UsageError
 from hilum.core.sentences import Sentence
 
-__all__ = ["Remote", "fetch_scan", "is_url"]
+__all__ = ["Remote", "RemoteScan", "is_url"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 #: Kinds of URL that name files of this machine, where parents of a file have to be made.
@@ -22,6 +26,11 @@ _LOCAL = ("file", "local")
 #: Headers whose voxels may lie in another file beside them, with the same name but for its ending.
 _WITH_DATA_BESIDE = (".mhd", ".nhdr", ".hdr", ".img", ".hdr.gz", ".img.gz")
 _NOT_A_NAME = frozenset({"", ".", ".."})
+#: What file systems say of a file's content, the first that is there: Google's MD5, the entity tag of S3, of
+#: web servers, of Azure. Times and sizes are not among them: programs that copy files keep them.
+_TAGS = ("md5Hash", "ETag", "etag")
+#: A web server gives it to versions that it holds to be equivalent, not to be the same bytes.
+_WEAK = "W/"
 
 
 def is_url(text: str) -> bool:
@@ -102,6 +111,23 @@ class Remote:
         """Return the path of something below, as fsspec names it."""
         return f"{self.path}/{below}" if below else self.path
 
+    def tags(self, files: Iterable[str]) -> dict[str, str]:
+        """Return the checksum or the entity tag of each file with its size: it changes with the content.
+
+        Args:
+            files: Files below, not those of folders below; or the empty text for the file itself.
+
+        Returns:
+            The tags; empty where the file system has no such. Nothing is read; it takes one listing.
+        """
+        wanted = list(files)
+        with self._told():
+            if wanted == [""]:
+                found: Mapping[str, Any] = {self.path: self._files.info(self.path)}
+            else:
+                found = self._files.find(self.path, maxdepth=1, detail=True)
+        return {file: _tag(found.get(self.place(file), {})) for file in wanted}
+
     def read(self, below: str = "") -> bytes:
         """Return the content of a file."""
         with self._told():
@@ -166,35 +192,75 @@ class Remote:
             ) from error
 
 
-def fetch_scan(url: str, into: Path) -> Path:
-    """Copy a scan: a file with what belongs to it, or the files of a folder but not of those below it.
+@dataclass(frozen=True)
+class RemoteScan:
+    """The files of one scan: a file with what belongs to it, or the files of a folder but not those below it.
 
-    Args:
-        url: Where it lies.
-        into: An existing folder.
-
-    Returns:
-        The file or folder to read, with its own name, in ``into``.
-
-    Raises:
-        InputError: It cannot be read.
+    Attributes:
+        base: What all files lie below.
+        files: By their paths below ``base``, where they are copied to, relative to a folder for all.
+        place: The file or folder to read once they are copied, relative to the same.
     """
-    remote = Remote(url)
-    name = PurePosixPath(remote.path).name or "scan"
-    if remote.is_folder():
-        files = [file for file in remote.listed(depth=1) if not file.startswith(".")]
-        (into / name).mkdir()
-        remote.get({file: into / name / file for file in files})
-        return into / name
-    ending = next((end for end in _WITH_DATA_BESIDE if name.lower().endswith(end)), "")
-    beside = Remote(remote.url.rpartition("/")[0]) if ending else None
-    stem = name[: -len(ending)] if ending else name
-    names = [n for n in beside.listed(depth=1) if n.startswith(f"{stem}.")] if beside else []
-    if beside is not None:
-        beside.get({file: into / file for file in names})
-    else:
-        remote.get({"": into / name})
-    return into / name
+
+    base: Remote
+    files: Mapping[str, Path]
+    place: Path
+
+    @classmethod
+    def at(cls, url: str) -> RemoteScan:
+        """Look which files a scan has.
+
+        Args:
+            url: Where it lies.
+
+        Raises:
+            InputError: There is nothing, or it cannot be reached.
+        """
+        remote = Remote(url)
+        name = PurePosixPath(remote.path).name or "scan"
+        if remote.is_folder():
+            listed = [file for file in remote.listed(depth=1) if not file.startswith(".")]
+            return cls(remote, {file: Path(name, file) for file in listed}, Path(name))
+        ending = next((end for end in _WITH_DATA_BESIDE if name.lower().endswith(end)), "")
+        if not ending:
+            return cls(remote, {"": Path(name)}, Path(name))
+        beside = Remote(remote.url.rpartition("/")[0])
+        stem = f"{name[: -len(ending)]}."
+        listed = [file for file in beside.listed(depth=1) if file.startswith(stem)]
+        return cls(beside, {file: Path(file) for file in listed}, Path(name))
+
+    def stamp(self) -> str:
+        """Return a hash of the names and the tags of all files; empty where a file has no tag.
+
+        Raises:
+            InputError: They cannot be reached.
+        """
+        tags = self.base.tags(self.files)
+        if not (tags and all(tags.values())):
+            return ""
+        return hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()
+
+    def fetch(self, into: Path) -> Path:
+        """Copy the files.
+
+        Args:
+            into: An existing folder.
+
+        Returns:
+            The file or folder to read, with its own name.
+
+        Raises:
+            InputError: They cannot be read.
+        """
+        if not self.files:
+            (into / self.place).mkdir()
+        self.base.get({file: into / place for file, place in self.files.items()})
+        return into / self.place
+
+
+def _tag(about: Mapping[str, Any]) -> str:
+    found = next((str(about[name]) for name in _TAGS if about.get(name)), "")
+    return "" if not found or found.startswith(_WEAK) else f"{found} {about.get('size')}"
 
 
 def _is_safe(path: str) -> bool:

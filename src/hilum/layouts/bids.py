@@ -17,11 +17,11 @@ from hilum.io.names import absolute, natural_key
 from hilum.io.sources import Input, Label, Scans, Source
 from hilum.io.text import read_json
 from hilum.layouts import bids_files
-from hilum.layouts.layout import NO_SERIES
 from hilum.report import render_report
 from hilum.result import Result
 from hilum.results import (
     COLUMNS,
+    NO_ENTRIES,
     Format,
     LabelFileNames,
     fingerprint_in,
@@ -189,8 +189,8 @@ class BidsLayout:
         formats: Iterable[Format] = (Format.NIFTI,),
         report: bool = True,
         overwrite: bool = False,
-        series: Mapping[str, str] = NO_SERIES,
-        key: str = "",
+        series: Mapping[str, str] = NO_ENTRIES,
+        keys: Mapping[str, str] = NO_ENTRIES,
     ) -> Path:
         """Write label maps, sidecars, lookup tables, measures, report and provenance of a scan.
 
@@ -212,7 +212,7 @@ class BidsLayout:
                 write_text(out / f"{hilum}_report.html", render_report(result))
             name = f"{stem}{BIDS_RUN}"
             files = sorted([*(path.name for path in out.iterdir()), name])
-            write_json(out / name, {**run_manifest(result, series, key), "files": files})
+            write_json(out / name, {**run_manifest(result, series, keys), "files": files})
         return folder
 
     def finish(self) -> None:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar, Protocol
 
 from hilum.io.atomic import recover
 from hilum.io.sources import Input, Label, Scans, Source, find_scans
 from hilum.result import Result
-from hilum.results import Format, check_owner, write_result
+from hilum.results import NO_ENTRIES, Format, check_owner, write_result
 
-__all__ = ["NO_SERIES", "FolderLayout", "Layout"]
-
-#: What a manifest says of the DICOM series of a scan that has none.
-NO_SERIES: Mapping[str, str] = MappingProxyType({})
+__all__ = ["FolderLayout", "Layout"]
 
 
 class Layout(Protocol):
@@ -93,8 +89,8 @@ class Layout(Protocol):
         formats: Iterable[Format] = (Format.NIFTI,),
         report: bool = True,
         overwrite: bool = False,
-        series: Mapping[str, str] = NO_SERIES,
-        key: str = "",
+        series: Mapping[str, str] = NO_ENTRIES,
+        keys: Mapping[str, str] = NO_ENTRIES,
     ) -> Path:
         """Write the results of a scan whole or not at all; see :func:`hilum.results.write_result`.
 
@@ -168,13 +164,13 @@ class FolderLayout:
         formats: Iterable[Format] = (Format.NIFTI,),
         report: bool = True,
         overwrite: bool = False,
-        series: Mapping[str, str] = NO_SERIES,
-        key: str = "",
+        series: Mapping[str, str] = NO_ENTRIES,
+        keys: Mapping[str, str] = NO_ENTRIES,
     ) -> Path:
         """Write the folder of a scan; see :func:`hilum.results.write_result`."""
         folder = self.folder(source)
         return write_result(
-            result, folder, formats=formats, report=report, overwrite=overwrite, series=series, key=key
+            result, folder, formats=formats, report=report, overwrite=overwrite, series=series, keys=keys
         )
 
     def finish(self) -> None:

@@ -22,8 +22,9 @@ from hilum.tables.excel import WORKBOOK
 from hilum.tables.files import LONG, PARQUET, SCANS
 from hilum.tables.scans import Cell, ScanTable
 
-__all__ = ["render_index"]
+__all__ = ["INDEX", "render_index"]
 
+INDEX = "index.html"
 REPORT = "report.html"
 #: Columns that are shown at first; all others can be chosen.
 _SHOWN = (
@@ -45,12 +46,13 @@ _DIGITS = 6
 _SEVERITIES = ("error", "warning", "info")
 
 
-def render_index(table: ScanTable, out: Path) -> str:
+def render_index(table: ScanTable, out: Path, *, linked: bool = True) -> str:
     """Render the page.
 
     Args:
         table: The scans.
         out: Folder that the page will lie in; links and thumbnails are relative to it.
+        linked: Whether there are any: none where the page goes to another place than the reports.
 
     Returns:
         An HTML document that loads nothing but the thumbnails beside the reports, and opens no connection.
@@ -62,7 +64,7 @@ def render_index(table: ScanTable, out: Path) -> str:
         f"default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    data = json.dumps(_data(table, out), separators=(",", ":"), allow_nan=False)
+    data = json.dumps(_data(table, out, linked), separators=(",", ":"), allow_nan=False)
     for letter in "<>&":  # so that no text of a scan ends the element or starts another
         data = data.replace(letter, f"\\u{ord(letter):04x}")
     return render_page(
@@ -80,7 +82,7 @@ def render_index(table: ScanTable, out: Path) -> str:
     )
 
 
-def _data(table: ScanTable, out: Path) -> dict[str, Any]:
+def _data(table: ScanTable, out: Path, linked: bool) -> dict[str, Any]:
     """Return what the script shows; columns lie one after the other, so that equal texts stand once."""
     kinds = list(dict.fromkeys((flag.code, flag.severity) for flag in table.flags))
     kinds.sort(key=lambda kind: (_SEVERITIES.index(kind[1]), kind[0]))
@@ -93,14 +95,18 @@ def _data(table: ScanTable, out: Path) -> dict[str, Any]:
     chosen = [column for column in table.columns if column.name not in _APART]
     chosen = [column for column in chosen if any(value is not None for value in table.column(column.name))]
     names = [str(name) for name in table.column("scan")]
+    files = [
+        linked * (place.path / f"{place.before}{REPORT}").exists()
+        + linked * 2 * (place.path / THUMBNAIL).exists()
+        for place in table.places
+    ]
     return {
         "scans": names,
-        "links": [_link(place.path, out) for place in table.places],
-        "before": [quote(place.before) for place in table.places],
-        "files": [
-            (place.path / f"{place.before}{REPORT}").exists() + 2 * (place.path / THUMBNAIL).exists()
-            for place in table.places
+        "links": [
+            _link(place.path, out) if there else "" for place, there in zip(table.places, files, strict=True)
         ],
+        "before": [quote(place.before) for place in table.places],
+        "files": files,
         "kinds": [[code, severity, headings.get(code, code)] for code, severity in kinds],
         "flags": [sorted(flags.get(name, [])) for name in names],
         "columns": [

@@ -6,12 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from hilum.core.errors import InputError, OutputError, UsageError
 from hilum.core.sentences import Sentence
 from hilum.io.atomic import writable
+from hilum.io.remote import is_url
 from hilum.io.write import write_text
 from hilum.tables.covariates import COVARIATES, join
 from hilum.tables.excel import WORKBOOK, scans_xlsx
@@ -20,16 +22,15 @@ from hilum.tables.files import LONG, PARQUET, SCANS, long_csv, read_long, scans_
 from hilum.tables.folders import (
     ResultsFolder,
     read_scan,
-    results_folders,
     scan_folders,
     tell_damage,
 )
-from hilum.tables.page import render_index
+from hilum.tables.page import INDEX, render_index
+from hilum.tables.remote import results_here, tables_at
 from hilum.tables.scans import LONG_COLUMNS, LongRow, ScanTable, TableMaker, long_rows
 
 __all__ = ["INDEX", "read_results", "write_tables"]
 
-INDEX = "index.html"
 #: Start of each file that is replaced; a file that starts otherwise is somebody else's.
 _STARTS = {
     SCANS: ("scan,format,size_x_voxels,", "scan,results,format,size_x_voxels,"),
@@ -47,7 +48,7 @@ def read_results(
     """Read the results of many scans into one table; nothing is written.
 
     Args:
-        results: A folder of results, or several.
+        results: A folder of results, its URL, or several.
         join_with: A CSV of covariates; a ``covariates.csv`` beside the results is joined unasked.
         on: Its column with the names of the scans.
 
@@ -56,12 +57,13 @@ def read_results(
 
     Raises:
         UsageError: A folder is missing, holds no results, or holds some of another version's layout.
-        InputError: The covariates cannot be read.
+        InputError: The covariates or a URL cannot be read.
     """
-    reader = _Reader(_listed(results))
-    for _ in reader.rows():
-        pass
-    return reader.table(join_with, on)
+    with results_here(_listed(results)) as folders:
+        reader = _Reader(folders)
+        for _ in reader.rows():
+            pass
+        return reader.table(join_with, on)
 
 
 def write_tables(
@@ -78,8 +80,9 @@ def write_tables(
     not written, and ``notify`` is called.
 
     Args:
-        out: Folder for the tables.
-        results: A folder of results, or several; ``out`` where it is None.
+        out: Folder for the tables, or its URL.
+        results: A folder of results, its URL, or several; ``out`` where it is None. The page has no links to
+            reports at another URL than its own.
         join_with: A CSV of covariates; a ``covariates.csv`` beside the results is joined unasked.
         on: Its column with the names of the scans.
         notify: Called with one sentence on each thing that was left out.
@@ -89,11 +92,29 @@ def write_tables(
 
     Raises:
         UsageError: A folder is missing, holds no results, or holds some of another version's layout.
-        InputError: The covariates cannot be read.
+        InputError: The covariates or a URL cannot be read.
         OutputError: A file cannot be written, or is not hilum's.
     """
-    out = Path(out)
-    reader = _Reader(_listed(out if results is None else results))
+    sources, place = _listed(out if results is None else results), os.fspath(out)
+    write = partial(_write, join_with=join_with, on=on, notify=notify)
+    if not is_url(place):
+        with results_here(sources) as folders:
+            return write(Path(place), folders)
+    own = [one.rstrip("/") for one in sources] == [place.rstrip("/")]
+    with tables_at(place, with_results=own) as work, results_here([str(work)] if own else sources) as folders:
+        return write(work, folders, linked=own)
+
+
+def _write(
+    out: Path,
+    results: Sequence[ResultsFolder],
+    *,
+    join_with: str | PathLike[str] | None,
+    on: str,
+    notify: Callable[[str], None],
+    linked: bool = True,
+) -> ScanTable:
+    reader = _Reader(results)
     _check_own(out)
     long_csv(out / LONG, reader.rows())
     table = reader.table(join_with, on)
@@ -101,7 +122,7 @@ def write_tables(
         notify(sentence)
     scans_csv(out / SCANS, table)
     _write_optional(out, table, notify)
-    write_text(out / INDEX, render_index(table, out))
+    write_text(out / INDEX, render_index(table, out, linked=linked))
     return table
 
 
@@ -160,11 +181,11 @@ class _Reader:
         return table if join_with is None else join(table, [(Path(join_with), "")], on=on)
 
 
-def _listed(results: Results) -> tuple[ResultsFolder, ...]:
+def _listed(results: Results) -> list[str]:
     several = [results] if isinstance(results, (str, PathLike)) else list(results)
     if not several:
         raise UsageError("No folder of results was named.", "Name one.")
-    return results_folders([Path(one) for one in several])
+    return [os.fspath(one) for one in several]
 
 
 def _alike(table: ScanTable) -> list[str]:
