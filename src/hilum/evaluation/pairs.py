@@ -43,6 +43,12 @@ class PairOptions:
     ref_classes: ClassNames | None = None
     sides: SideChoice = SideChoice.AUTO
 
+    @property
+    def structures(self) -> frozenset[str]:
+        """Names of structures that the user calls classes."""
+        said = (names.names for names in (self.classes, self.ref_classes) if names is not None)
+        return frozenset(name for names in said for name, meaning in names.items() if meaning is not None)
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
