@@ -72,7 +72,7 @@ def times(page: Path, profile: Path) -> dict[str, float]:
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1366,768"]
     command = [BROWSER, *flags, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
     dom = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    return json.loads(html.unescape(re.flag(r'data-out="([^"]*)"', dom)[1]))
+    return json.loads(html.unescape(re.search(r'data-out="([^"]*)"', dom)[1]))
 
 
 def main() -> None:

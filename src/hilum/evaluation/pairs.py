@@ -125,7 +125,7 @@ def _class_notes(case: Case, classes: ClassSet) -> list[str]:
 
 
 def _lacking(case: Case, classes: ClassSet) -> list[str]:
-    """Say what only one mask tells apart, so that it cannot be compared: walls, or arteries and veins."""
+    """Say what only one mask distinguishes, so that it cannot be compared: walls, or arteries and veins."""
     second = next(entry for entry in classes.classes if entry.values[0] == 2).title.lower()
     there = {
         name: bool((labels == 2).any())
