@@ -215,14 +215,24 @@ press("lungs_volume_ml"); out.down = names();
 window.setTimeout = (done) => done(); // it waits until nobody types
 type(document.getElementById("search"), "b70F scan");
 out.found = names();
-const box = document.querySelector("#columns input"); box.click();
-out.cell = document.querySelectorAll("thead th").length;
+const box = document.querySelector("#columns fieldset input"); box.click();
+const cells = () => document.querySelectorAll("thead th").length;
+out.cell = cells();
+type(document.querySelector("#columns .find input"), "Measure 7");
+out.left = [...document.querySelectorAll("#columns label")].filter((line) => !line.hidden).length;
+document.querySelector('#columns [data-group="lungs"] button').click();
+out.every = cells(); out.wide = document.getElementById("scroll").className;
+document.querySelector("#columns .find button").click();
+out.usual = cells(); out.narrow = document.getElementById("scroll").className;
 """,
     )
     assert out["up"] == [f"site/scan-{n}" for n in (4, 3, 2, 1, 0)]
     assert out["down"] == [f"site/scan-{n}" for n in (1, 2, 3, 4, 0)]
     assert out["found"] == ["site/scan-1", "site/scan-3"]
-    assert out["cell"] == 5  # picture, scan, flags, volume, and the one just chosen
+    assert out["cell"] == 5  # thumbnail, scan, flags, volume, and the one just chosen
+    assert out["left"] == 18  # 7, 17, ... 70 to 79
+    assert (out["every"], out["wide"]) == (95, "scroll wide")
+    assert (out["usual"], out["narrow"]) == (4, "scroll")
 
 
 @needs_browser
