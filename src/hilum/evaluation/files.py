@@ -101,12 +101,8 @@ def match(
         return [MaskFiles(name, found, drawn, scan, lungs)]
     if found is None and drawn is None:
         return _match_folders(prediction, reference, ct, within, names, matched_only=matched_only)
-    folder, single = (prediction, reference) if found is None else (reference, prediction)
-    raise InputError(
-        f"{folder.name or folder} is a folder and {single.name} is a file."
-        if single.is_file()
-        else f"{folder.name or folder} is a folder of masks and {single.name or single} is one mask.",
-        "Give two files or two folders.",
+    raise _unlike(
+        *((prediction, reference) if found is None else (reference, prediction)), names, drawn is None
     )
 
 
@@ -285,6 +281,26 @@ def _lungs_of(within: Path, keys: Collection[str]) -> dict[str, Path]:
     found = _listed(within, names)
     _refuse(set(keys) - set(found), "case", "mask of the lungs", skip=False)
     return found
+
+
+def _unlike(folder: Path, single: Path, names: _Names, is_reference: bool) -> InputError:
+    """Say that a folder of masks cannot be compared with one mask."""
+    shown = folder.name or str(folder)
+    if single.is_dir():
+        return InputError(
+            f"{shown} is a folder of masks and {single.name or single} is one mask.",
+            "Give two masks or two folders.",
+        )
+    hint: str = "Give two files or two folders."
+    classes = class_set(names.task)
+    if classes is not None:
+        hint = Sentence(
+            "Give two files or two folders; if it holds one file per class, say which is what, such as "
+            "{set:$o=$pair}.",
+            o="ref_labels" if is_reference else "labels",
+            pair=f"'NAME={classes.classes[0].name}'",
+        )
+    return InputError(f"{shown} is a folder and {single.name} is a file.", hint)
 
 
 def _single_scan(ct: Path, name: str, names: _Names) -> Path:
