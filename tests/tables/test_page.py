@@ -114,6 +114,30 @@ def test_a_folder_named_like_a_script_is_harmless_in_the_source(results, make_sc
     assert page.count("</script>") == 2
 
 
+def test_the_page_shows_at_first_what_fits_and_groups_of_columns_whole():
+    lobes = [
+        f"{side}_lobe_volume_ml"
+        for side in ("left_upper", "left_lower", "right_upper", "right_middle", "right_lower")
+    ]
+    tasks = ["lungs_injury_injured_share_percent", "airways_wall_area_percent", "vessels_bv5_share_percent"]
+
+    def shown(*names):
+        columns = [Column(name, name, Kind.NUMBER, "lungs") for name in names]
+        table = ScanTable(
+            (Column("scan", "Scan", Kind.TEXT, "scan"), *columns), (("a", *(1.0 for _ in names)),)
+        )
+        page = render_index(table, Path("/results"))
+        return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["shown"]
+
+    lungs = [
+        f"{part}_volume_ml" for part in ("right_lung", "left_lung", "lungs", "pleural_fluid", "pleural_gas")
+    ]
+    lungs = [*lungs[:3], "lungs_air_volume_ml", "lungs_tissue_mass_g", "lungs_mean_hu", *lungs[3:],
+             "lungs_failure_probability"]  # fmt: skip
+    assert shown("other", *lungs, *lobes) == [*lungs, *lobes]
+    assert shown(*lobes, *tasks, *lungs) == [*lungs, *tasks]
+
+
 def test_five_thousand_scans_take_less_than_ten_megabytes():
     assert len(render_index(many(5000), Path("/results"))) < 10_000_000
 
