@@ -4,8 +4,9 @@ Each folder is one that ``hilum phantom --trees full`` made: CT, lungs, airways 
 tree is built from the true lumen mask, so that the figures are those of the measuring alone; with
 ``--segment`` from the lumen that the task ``airways`` finds. A measured branch is compared with the true one
 whose ends lie nearest and whose length is alike; branches that span several true ones are left out, and how
-many are compared is told. ``--kernel soft`` blurs and ``--kernel sharp`` sharpens the slices of a chest that
-was made with the standard kernel, as the phantom's own kernels do (its noise is blurred or sharpened, too).
+many are compared is printed. ``--kernel soft`` blurs and ``--kernel sharp`` sharpens the slices of a chest
+that was made with the standard kernel, as the phantom's own kernels do (its noise is blurred or sharpened,
+too).
 
     python benchmarks/airway_calibre.py FOLDER... [--segment] [--kernel soft|sharp]
 

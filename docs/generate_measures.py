@@ -177,7 +177,7 @@ withholds a group of measures of a lung withholds it for the pleura of that side
 The flags `pleural_fluid` and `pneumothorax` give the mL by side whether the task is asked for or not.
 
 The volume is a lower estimate: thin and loculated fluid, and gas round a collapsed lung, are found in part. The
-mean HU does not tell transudate, exudate and blood apart: voxels at the rim hold lung or chest wall in part.
+mean HU does not distinguish transudate, exudate and blood: voxels at the rim hold lung or chest wall in part.
 """
 
 _LOBES = f"""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -49,6 +50,12 @@ def make_result() -> MakeResult:
 @pytest.fixture(scope="session")
 def chest() -> Result:
     """A healthy digital chest with its true mask."""
+    return _healthy()
+
+
+@cache
+def _healthy() -> Result:
+    """Return the chest, which each folder that imports the fixture would else make anew."""
     phantom = make_phantom(seed=3, spacing=(4.0, 4.0, 5.0))
     return _make_result(phantom.volume, phantom.labels)
 

@@ -227,6 +227,7 @@ def test_same_seed_same_trees_and_another_seed_others() -> None:
     assert first[Kind.AIRWAY][5] != grown(1)[1][Kind.AIRWAY][5]
 
 
+@pytest.mark.slow
 def test_maps_follow_the_orientation_and_hardly_depend_on_spacing(full: Phantom) -> None:
     assert full.trees is not None
     other = make_phantom(
@@ -282,6 +283,7 @@ def test_volumes_by_section_add_up_to_the_volume_of_the_tissue(full: Phantom) ->
     assert full.truth.tissues_ml["vessel"] == pytest.approx(total, rel=0.05)
 
 
+@pytest.mark.slow
 def test_fluid_and_nodules_take_the_place_of_the_trees() -> None:
     hurt = make_phantom(
         seed=1, spacing=(3.0,) * 3, noise_hu=0.0, trees="full", injury="effusion:0.8,nodule:1"

@@ -114,6 +114,30 @@ def test_a_folder_named_like_a_script_is_harmless_in_the_source(results, make_sc
     assert page.count("</script>") == 2
 
 
+def test_the_page_shows_at_first_what_fits_and_groups_of_columns_whole():
+    lobes = [
+        f"{side}_lobe_volume_ml"
+        for side in ("left_upper", "left_lower", "right_upper", "right_middle", "right_lower")
+    ]
+    tasks = ["lungs_injury_injured_share_percent", "airways_wall_area_percent", "vessels_bv5_share_percent"]
+
+    def shown(*names):
+        columns = [Column(name, name, Kind.NUMBER, "lungs") for name in names]
+        table = ScanTable(
+            (Column("scan", "Scan", Kind.TEXT, "scan"), *columns), (("a", *(1.0 for _ in names)),)
+        )
+        page = render_index(table, Path("/results"))
+        return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["shown"]
+
+    lungs = [
+        f"{part}_volume_ml" for part in ("right_lung", "left_lung", "lungs", "pleural_fluid", "pleural_gas")
+    ]
+    lungs = [*lungs[:3], "lungs_air_volume_ml", "lungs_tissue_mass_g", "lungs_mean_hu", *lungs[3:],
+             "lungs_failure_probability"]  # fmt: skip
+    assert shown("other", *lungs, *lobes) == [*lungs, *lobes]
+    assert shown(*lobes, *tasks, *lungs) == [*lungs, *tasks]
+
+
 def test_five_thousand_scans_take_less_than_ten_megabytes():
     assert len(render_index(many(5000), Path("/results"))) < 10_000_000
 
@@ -215,14 +239,24 @@ press("lungs_volume_ml"); out.down = names();
 window.setTimeout = (done) => done(); // it waits until nobody types
 type(document.getElementById("search"), "b70F scan");
 out.found = names();
-const box = document.querySelector("#columns input"); box.click();
-out.cell = document.querySelectorAll("thead th").length;
+const box = document.querySelector("#columns fieldset input"); box.click();
+const cells = () => document.querySelectorAll("thead th").length;
+out.cell = cells();
+type(document.querySelector("#columns .find input"), "Measure 7");
+out.left = [...document.querySelectorAll("#columns label")].filter((line) => !line.hidden).length;
+document.querySelector('#columns [data-group="lungs"] button').click();
+out.every = cells(); out.wide = document.getElementById("scroll").className;
+document.querySelector("#columns .find button").click();
+out.usual = cells(); out.narrow = document.getElementById("scroll").className;
 """,
     )
     assert out["up"] == [f"site/scan-{n}" for n in (4, 3, 2, 1, 0)]
     assert out["down"] == [f"site/scan-{n}" for n in (1, 2, 3, 4, 0)]
     assert out["found"] == ["site/scan-1", "site/scan-3"]
-    assert out["cell"] == 5  # picture, scan, flags, volume, and the one just chosen
+    assert out["cell"] == 5  # thumbnail, scan, flags, volume, and the one just chosen
+    assert out["left"] == 18  # 7, 17, ... 70 to 79
+    assert (out["every"], out["wide"]) == (95, "scroll wide")
+    assert (out["usual"], out["narrow"]) == (4, "scroll")
 
 
 @needs_browser

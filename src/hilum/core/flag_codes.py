@@ -269,7 +269,7 @@ class FlagCode(str, Enum):
         "Report the bug; the values are withheld.")
     AIRWAY_LEAK_PRUNED = ("airway_leak_pruned", "Airways pruned", Topic.AIRWAYS, (_INFO, _WARNING),
         "A part of the tree of the airways looked like a leak into lung tissue and was removed: it grew "
-        f"wide, or had no wall. Told from {L.airway_leak_ml[0]:g} mL on; a warning from "
+        f"wide, or had no wall. Reported from {L.airway_leak_ml[0]:g} mL on; a warning from "
         f"{L.airway_leak_ml[1]:g} mL on.",
         "Look at the place that the message names.")
     AIRWAYS_THICK_SLICES = ("airways_thick_slices", "Airways on thick slices", Topic.AIRWAYS, (_WARNING,),

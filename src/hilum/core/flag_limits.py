@@ -99,7 +99,7 @@ class FlagLimits:
     """Noise between neighbouring voxels up to which the classes of injured lung are used, HU."""
     injury_expected_hu: tuple[float, float] = (-950.0, -740.0)
     """HU expected of the patient's own lung: below, emphysema of the whole lung and a wrong HU scale are not
-    told apart; above, expiration and disease of the whole lung."""
+    distinguished; above, expiration and disease of the whole lung."""
     metal_hu: int = 3000
     """HU above which is metal. In the lung masks of 28 scans without a lead, with contrast medium, calcified
     nodes and rims of ribs among them, the highest voxel had 2972 HU; 12 bits end at 3071, where metal is

@@ -335,7 +335,7 @@ INJURY = LabelSet(
     version="1.0",
     definition=(
         "Inside the lungs, one class a voxel. Emphysema-like: clusters of lung below -950 HU, smoothed, to "
-        " half-way to the lung round them. Ground glass: denser than expected of this patient's lung at this "
+        "half-way to the lung round them. Ground glass: denser than expected of this patient's lung at this "
         "place, vessels still seen. "
         "Consolidation or collapse: thick lung above -300 HU, with the vessels and bronchi in it. Nodule or "
         "mass: solid and round, 6 to 30 mm. Vessel or airway: with the lumen of airways that are seen. "
@@ -378,5 +378,5 @@ INJURY = LabelSet(
         LabelInfo(6, "vessel_or_airway", "Vessel or airway", (230, 230, 230), "59820001"),
     ),
     noun="lung tissue",
-    note="Told by HU, shape and place; the classes are descriptions of the image, not diagnoses.",
+    note="Classified by HU, shape and place; the classes are descriptions of the image, not diagnoses.",
 )

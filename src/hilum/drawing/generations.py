@@ -1,4 +1,4 @@
-"""A tree of branches in 3-D as a static picture, coloured by generation."""
+"""A tree of branches in 3-D as a static image, coloured by generation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LAST_COLOUR = 10
 _DARKEST, _PALEST = 0, 235
 #: Margin round the tree, least width of a line and width of the white rim that parts lines that cross, in mm.
 _MARGIN_MM, _THINNEST_MM, _RIM_MM = 4.0, 0.7, 0.7
-#: Letters are this many times smaller than the picture.
+#: Letters are this many times smaller than the image.
 _LETTERS = 22
 _KEY_SIZE = (13.0, 5.0)
 

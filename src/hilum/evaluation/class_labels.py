@@ -11,15 +11,13 @@ import numpy.typing as npt
 
 from hilum.core.errors import InputError, UsageError
 from hilum.core.sentences import Sentence
-from hilum.evaluation.class_sets import ClassSet, slug
+from hilum.evaluation.class_sets import MOST_CLASSES, ClassSet, slug, too_many_classes
 from hilum.io.mask import Mask, count_values
 from hilum.io.text import quoted, shown
 from hilum.io.vocabulary import MAX_VALUE, is_no_name, listed
 
 __all__ = ["ClassNames", "class_names", "parse_class_names", "to_classes"]
 
-#: A label map holds at most this many classes.
-_MOST_CLASSES = 255
 #: Digits of a value: more are no number that a label map can hold.
 _DIGITS = 6
 _BACKGROUND = ("0", "none", "background")
@@ -136,11 +134,8 @@ def class_names(
     Raises:
         InputError: The meaning of a value is unknown.
     """
-    if mask.mapped:
-        raise InputError(
-            Sentence("{mask:what} keeps each structure apart, which is read for lungs only.", what=what),
-            "Save it as one label map, such as NIfTI.",
-        )
+    if mask.mapped:  # segments that were read by ClassParts
+        return dict(mask.names)
     present = [int(value) for value in np.flatnonzero(count_values(mask.array)) if value]
     named = {value: name for value, name in mask.names.items() if not is_no_name(name)}
     meanings = {value: _meaning_of(value, named, said, classes) for value in present}
@@ -227,11 +222,8 @@ def to_classes(mask: Mask, names: Mapping[int, str], classes: ClassSet) -> npt.N
     Raises:
         InputError: There are more than 255 classes.
     """
-    if len(classes.classes) > _MOST_CLASSES:
-        raise InputError(
-            f"There are {len(classes.classes)} classes; at most {_MOST_CLASSES} can be evaluated together.",
-            "Leave some out, such as those that are not of interest.",
-        )
+    if len(classes.classes) > MOST_CLASSES:
+        raise too_many_classes()
     table = np.zeros(int(mask.array.max(initial=0)) + 1, np.uint8)
     for value, name in names.items():
         table[value] = classes.names[slug(name)]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from hilum.core.errors import UsageError
+from hilum.core.errors import InputError, UsageError
 from hilum.core.labels import LUNGS, LabelRegion, LabelSet
 from hilum.tasks.registry import TASKS
 
@@ -15,13 +15,18 @@ __all__ = [
     "ANY",
     "CLASS_SETS",
     "EVALUATED",
+    "MOST_CLASSES",
     "ClassSet",
     "Fissure",
     "any_classes",
     "check_task",
     "class_set",
     "slug",
+    "too_many_classes",
 ]
+
+#: A label map holds at most this many classes.
+MOST_CLASSES = 255
 
 #: The task that stands for label maps of any classes.
 ANY = "labels"
@@ -57,6 +62,7 @@ class ClassSet:
         aliases: Other names of classes, as :func:`slug` makes them, to values.
         vocabularies: Name of a program to its values and the classes that they mean.
         tree: Values that are a tree together; empty where the classes show none.
+        codes: SNOMED CT code and that of the side, empty without one, to values.
     """
 
     task: str
@@ -67,6 +73,7 @@ class ClassSet:
     aliases: Mapping[str, int] = field(default_factory=dict)
     vocabularies: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     tree: tuple[int, ...] = ()
+    codes: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, int]:
@@ -96,8 +103,11 @@ def _classes(*titles: str) -> tuple[LabelRegion, ...]:
 
 
 _RUL, _RML, _RLL, _LUL, _LLL = 3, 4, 5, 1, 2
-_SIDES_OF_LOBES = {_RUL: "upper_lobe_right", _RML: "middle_lobe_right", _RLL: "lower_lobe_right",
-                   _LUL: "upper_lobe_left", _LLL: "lower_lobe_left"}  # fmt: skip
+_LOBE_WORDS = {_RUL: ("upper", "right"), _RML: ("middle", "right"), _RLL: ("lower", "right"),
+               _LUL: ("upper", "left"), _LLL: ("lower", "left")}  # fmt: skip
+#: As TotalSegmentator calls them, and as people do.
+_LOBE_NAMES = ("lung_{level}_lobe_{side}", "{level}_lobe_{side}", "{side}_{level}_lobe_of_lung",
+               "{level}_lobe_of_{side}_lung", "{side}_lung_{level}_lobe")  # fmt: skip
 _LOBE_SHORT = {"rul": _RUL, "rml": _RML, "rll": _RLL, "lul": _LUL, "lll": _LLL}
 _LOBES = ClassSet(
     task="lobes",
@@ -113,7 +123,14 @@ _LOBES = ClassSet(
         Fissure("right_oblique_fissure", "Right oblique fissure", (_RUL, _RML), (_RLL,)),
         Fissure("right_horizontal_fissure", "Right horizontal fissure", (_RUL,), (_RML,)),
     ),
-    aliases={**_LOBE_SHORT, **{f"lung_{tail}": value for value, tail in _SIDES_OF_LOBES.items()}},
+    aliases={
+        **_LOBE_SHORT,
+        **{
+            name.format(level=level, side=side): value
+            for value, (level, side) in _LOBE_WORDS.items()
+            for name in _LOBE_NAMES
+        },
+    },
     vocabularies={
         "lungmask-lobes": {value: value for value in (_LUL, _LLL, _RUL, _RML, _RLL)},
         "totalsegmentator": {10: _LUL, 11: _LLL, 12: _RUL, 13: _RML, 14: _RLL},
@@ -125,13 +142,23 @@ _LOBES = ClassSet(
 _AIRWAYS = ClassSet(
     task="airways",
     classes=_classes("Airway lumen", "Airway wall", "Mucus"),
-    aliases={"lumen": 1, "wall": 2},
+    # TotalSegmentator, task lung_vessels, writes lung_trachea_bronchia
+    aliases={"lumen": 1, "wall": 2, "airway": 1, "airways": 1, "airway_tree": 1, "lung_trachea_bronchia": 1},
     tree=(1, 3),  # the lumen, also where mucus fills it
 )
 _VESSELS = ClassSet(
     task="vessels",
     classes=_classes("Artery", "Vein"),
-    aliases={"vessel": 1, "vessels": 1, "lung_vessels": 1},
+    aliases={
+        "vessel": 1,
+        "vessels": 1,
+        "lung_vessels": 1,
+        "pulmonary_vessels": 1,
+        "arteries": 1,
+        "veins": 2,
+        "lung_arteries": 1,
+        "lung_veins": 2,
+    },
     tree=(1, 2),
 )
 _INJURY = ClassSet(
@@ -146,13 +173,26 @@ _INJURY = ClassSet(
     ),
     unions=(LabelRegion("injured", "Injured tissue", (3, 4, 5)),),
     lesions=frozenset(("emphysema_like", "ground_glass", "consolidation", "nodule")),
+    aliases={
+        "emphysema": 1,
+        "ground_glass_opacity": 3,
+        "ggo": 3,
+        "nodules": 5,
+        "lung_nodule": 5,
+        "lung_nodules": 5,
+        "mass": 5,
+        "tumour": 5,
+        "tumor": 5,
+    },
 )
+#: ``pleural_effusion`` is that of TotalSegmentator, task pleural_pericard_effusion.
+_PLEURAL = {"pleural_effusion": 1, "effusion": 1, "pneumothorax": 2}
 
 
 def _pleura() -> ClassSet:
     labels = TASKS["pleura"].label_set
     classes = tuple(LabelRegion(info.name, info.title, (info.value,)) for info in labels.values())
-    return ClassSet("pleura", classes, lesions=frozenset(entry.name for entry in classes))
+    return ClassSet("pleura", classes, lesions=frozenset(entry.name for entry in classes), aliases=_PLEURAL)
 
 
 #: The tasks with several classes, and what their values mean.
@@ -172,7 +212,9 @@ def class_set(task: str) -> ClassSet | None:
     if own is None or task not in TASKS:
         return own
     labels = TASKS[task].label_set
-    aliases = {**own.names, **{slug(info.name): info.value for info in labels.values()}}
+    called = {slug(text): info.value for info in labels.values() for text in (info.name, info.title)}
+    aliases = {**own.names, **called}
+    own = replace(own, codes=_codes(labels))
     if own.tree:
         return replace(own, aliases=aliases)
     renamed = {entry.name: _renamed(entry, labels) for entry in own.classes}
@@ -181,6 +223,24 @@ def class_set(task: str) -> ClassSet | None:
         classes=tuple(renamed.values()),
         lesions=frozenset(renamed[name].name if name in renamed else name for name in own.lesions),
         aliases=aliases,
+    )
+
+
+def _codes(labels: LabelSet) -> dict[tuple[str, str], int]:
+    """Return the codes of the labels, in one and in parts, as far as each means one label only."""
+    found: dict[tuple[str, str], set[int]] = {}
+    for info in labels.values():
+        side = info.terms.modifier
+        for key in ((info.snomed, ""), (info.terms.type.code, "" if side is None else side.code)):
+            found.setdefault(key, set()).add(info.value)
+    return {key: values.pop() for key, values in found.items() if len(values) == 1}
+
+
+def too_many_classes() -> InputError:
+    """Return the error for more classes than a label map holds."""
+    return InputError(
+        f"There are more than {MOST_CLASSES} classes; so many cannot be evaluated together.",
+        "Leave some out, such as those that are not of interest.",
     )
 
 

@@ -146,6 +146,7 @@ def evaluate_masks(
         matched_only=matched_only,
         task=task,
         within=None if within is None else Path(within),
+        structures=options.structures,
     )
     source = {
         "kind": "masks",

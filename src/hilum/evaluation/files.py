@@ -10,11 +10,12 @@ from pathlib import Path
 from hilum.core.errors import InputError
 from hilum.core.labels import LUNGS
 from hilum.core.sentences import Sentence
+from hilum.evaluation.class_sets import ANY, class_set, slug
 from hilum.io import scan_name
-from hilum.io.mask_folder import holds_structures
+from hilum.io.mask_folder import holds_structures, structures_in
 from hilum.io.names import MASK_TAILS, VOLUME_SUFFIXES
 from hilum.io.stream import readable
-from hilum.io.write import LabelFormat
+from hilum.results import Format
 from hilum.tasks.registry import TASKS
 
 __all__ = ["MaskFiles", "match"]
@@ -62,14 +63,15 @@ def match(
     matched_only: bool = False,
     task: str = LUNGS.name,
     within: Path | None = None,
+    structures: Collection[str] = (),
 ) -> list[MaskFiles]:
     """Match predictions to references.
 
-    Two single files are matched regardless of their names. In folders, files match by name, without the
-    suffix and an ending such as ``_lungs``, ``_mask`` or ``_ct``; masks of other tasks, such as
-    ``NAME_vessels``, are passed over. A folder may also be output of ``hilum segment``, a folder per scan
-    with ``lungs.nii.gz`` in it, or, for lungs, of TotalSegmentator, a folder per scan with one file per
-    structure.
+    Two single masks are matched regardless of their names. A mask is a file, a folder with one file per
+    structure, as TotalSegmentator writes it, or the output of ``hilum segment`` for one scan. In folders of
+    many, masks match by name, without the suffix and an ending such as ``_lungs``, ``_mask`` or ``_ct``;
+    masks of other tasks, such as ``NAME_vessels``, are passed over. The folders of structures, and outputs,
+    are then a folder per scan.
 
     Args:
         prediction: File or folder.
@@ -78,6 +80,7 @@ def match(
         matched_only: Skip files without a counterpart.
         task: What the masks show, which their names may end with.
         within: File or folder with masks of the lungs.
+        structures: Names of further structures that the user gives a meaning.
 
     Returns:
         The cases in order of their names.
@@ -89,20 +92,18 @@ def match(
         if path is not None:
             with readable(path):
                 path.stat()
-    names = _Names(task)
-    one, other = (path.is_dir() and not names.is_mask_folder(path) for path in (prediction, reference))
-    if one != other:
-        folder, file = (prediction, reference) if one else (reference, prediction)
-        raise InputError(
-            f"{folder.name or folder} is a folder and {file.name} is a file.",
-            "Give two files or two folders.",
-        )
-    if one:
+    names = _Names(task, frozenset(map(slug, structures)))
+    found, drawn = names.mask_of(prediction, reference), names.mask_of(reference, prediction)
+    if found is not None and drawn is not None:
+        name = names.key(scan_name(reference))[0]
+        scan = None if ct is None else _single_scan(ct, name, names)
+        lungs = None if within is None else _lungs_of(within, [name])[name]
+        return [MaskFiles(name, found, drawn, scan, lungs)]
+    if found is None and drawn is None:
         return _match_folders(prediction, reference, ct, within, names, matched_only=matched_only)
-    name = names.key(scan_name(reference))[0]
-    scan = None if ct is None else _single_scan(ct, name, names)
-    lungs = None if within is None else _lungs_of(within, [name])[name]
-    return [MaskFiles(name, prediction, reference, scan, lungs)]
+    raise _unlike(
+        *((prediction, reference) if found is None else (reference, prediction)), names, drawn is None
+    )
 
 
 def _match_folders(
@@ -142,9 +143,11 @@ class _Names:
 
     Attributes:
         task: The task.
+        structures: Names of structures that the user gives a meaning, as :func:`slug` makes them.
     """
 
     task: str
+    structures: frozenset[str] = frozenset()
 
     @property
     def tails(self) -> tuple[str, ...]:
@@ -181,18 +184,45 @@ class _Names:
         return name, _Kind.PLAIN
 
     def is_mask_folder(self, folder: Path) -> bool:
-        """Whether a folder is one mask: of lungs, with one file per structure and no scan among them."""
-        if self.task != LUNGS.name or not holds_structures(folder):
+        """Whether a folder is one mask: with one file per structure and no scan among them."""
+        if not folder.is_dir():
+            return False
+        if self.task != LUNGS.name:
+            classes = class_set(self.task)
+            known = self.structures | (set() if classes is None else set(classes.names))
+            return any(slug(name) in known for name in structures_in(folder))
+        if not holds_structures(folder):
             return False
         names = (scan_name(file).lower() for file in folder.iterdir())
         return not any(name.endswith(tuple(f"_{tail}" for tail in _IMAGE_TAILS)) for name in names)
 
+    def mask_of(self, path: Path, other: Path) -> Path | None:
+        """Return the one mask that a file or folder is; None for a folder of many.
+
+        Args:
+            path: The file or folder.
+            other: What it is compared with. Files of any classes are structures of one mask where that is
+                one file, and none of them is called as it is.
+        """
+        if not path.is_dir():
+            return path
+        own = self._own(path)
+        if own or self.is_mask_folder(path):
+            return own[0] if own else path
+        if self.task != ANY or other.is_dir():
+            return None
+        names = structures_in(path)
+        return path if len(names) > 1 and scan_name(other) not in names else None
+
     def inner(self, folder: Path) -> list[Path]:
         """Return the candidate masks in the folder of a scan."""
-        stem = (TASKS[self.task].stem or self.task) if self.task in TASKS else self.task
-        files = [folder / f"{stem}{kind.suffix}" for kind in LabelFormat]
         parts = [path for path in (folder, folder / "segmentations") if self.is_mask_folder(path)]
-        return [file for file in files if file.is_file()] + parts
+        return self._own(folder) + parts
+
+    def _own(self, folder: Path) -> list[Path]:
+        """Return the masks of the task that ``hilum segment`` wrote into the folder of a scan."""
+        stem = (TASKS[self.task].stem or self.task) if self.task in TASKS else self.task
+        return [file for kind in Format if (file := folder / f"{stem}{kind.suffix}").is_file()]
 
 
 class _Kind(IntEnum):
@@ -251,6 +281,26 @@ def _lungs_of(within: Path, keys: Collection[str]) -> dict[str, Path]:
     found = _listed(within, names)
     _refuse(set(keys) - set(found), "case", "mask of the lungs", skip=False)
     return found
+
+
+def _unlike(folder: Path, single: Path, names: _Names, is_reference: bool) -> InputError:
+    """Say that a folder of masks cannot be compared with one mask."""
+    shown = folder.name or str(folder)
+    if single.is_dir():
+        return InputError(
+            f"{shown} is a folder of masks and {single.name or single} is one mask.",
+            "Give two masks or two folders.",
+        )
+    hint: str = "Give two files or two folders."
+    classes = class_set(names.task)
+    if classes is not None:
+        hint = Sentence(
+            "Give two files or two folders; if it holds one file per class, say which is what, such as "
+            "{set:$o=$pair}.",
+            o="ref_labels" if is_reference else "labels",
+            pair=f"'NAME={classes.classes[0].name}'",
+        )
+    return InputError(f"{shown} is a folder and {single.name} is a file.", hint)
 
 
 def _single_scan(ct: Path, name: str, names: _Names) -> Path:

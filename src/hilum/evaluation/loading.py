@@ -17,12 +17,13 @@ from hilum.core.sentences import Sentence
 from hilum.core.volume import Volume
 from hilum.evaluation.cases import Case, Grid, SideChoice
 from hilum.evaluation.class_labels import ClassNames, class_names, to_classes
+from hilum.evaluation.class_parts import ClassParts
 from hilum.evaluation.class_sets import ClassSet, any_classes, class_set
 from hilum.evaluation.files import MaskFiles
 from hilum.io import read
 from hilum.io.mask import Mask
 from hilum.io.mask_grid import place
-from hilum.io.masks import as_lungs, load_mask
+from hilum.io.masks import as_lungs, load_mask, load_parts
 from hilum.io.vocabulary import BOTH, LabelMap
 
 __all__ = ["load_case", "load_classes"]
@@ -91,7 +92,8 @@ def load_classes(
         GeometryError: They are not on one grid.
     """
     classes = class_set(task)
-    found, drawn = load_mask(files.prediction), load_mask(files.reference)
+    found = load_parts(files.prediction, ClassParts(classes, labels, "labels"))
+    drawn = load_parts(files.reference, ClassParts(classes, ref_labels, "ref_labels"))
     found_names = class_names(found, labels, classes, files.prediction.name, "labels")
     drawn_names = class_names(drawn, ref_labels, classes, files.reference.name, "ref_labels")
     if classes is None:

@@ -43,6 +43,12 @@ class PairOptions:
     ref_classes: ClassNames | None = None
     sides: SideChoice = SideChoice.AUTO
 
+    @property
+    def structures(self) -> frozenset[str]:
+        """Names of structures that the user calls classes."""
+        said = (names.names for names in (self.classes, self.ref_classes) if names is not None)
+        return frozenset(name for names in said for name, meaning in names.items() if meaning is not None)
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -119,7 +125,7 @@ def _class_notes(case: Case, classes: ClassSet) -> list[str]:
 
 
 def _lacking(case: Case, classes: ClassSet) -> list[str]:
-    """Say what only one mask tells apart, so that it cannot be compared: walls, or arteries and veins."""
+    """Say what only one mask distinguishes, so that it cannot be compared: walls, or arteries and veins."""
     second = next(entry for entry in classes.classes if entry.values[0] == 2).title.lower()
     there = {
         name: bool((labels == 2).any())

@@ -85,9 +85,9 @@ def tree_mask(labels: _Labels, task: str) -> _Bools:
 
 
 def tree_classes(case: Case, classes: ClassSet) -> list[LabelRegion]:
-    """Return the classes that are evaluated by themselves, since both masks tell them from others.
+    """Return the classes that are evaluated by themselves, since both masks distinguish them.
 
-    The walls of airways are; vessels are told apart where both masks hold arteries and veins.
+    The walls of airways are; arteries and veins are where both masks hold both.
     """
     wanted = [entry for entry in classes.classes if entry.values[0] == 2]
     if not all((labels == 2).any() for labels in (case.prediction, case.reference)):

@@ -16,12 +16,12 @@ from hilum.core.labels import Lung
 from hilum.core.sentences import Sentence
 from hilum.io.dicom.files import looks_like_dicom
 from hilum.io.mask import Mask, count_values
-from hilum.io.mask_segments import merge, no_lung, note_of
+from hilum.io.mask_segments import LungParts, Parts, SegmentName, merge, no_lung, note_of
 from hilum.io.names import VOLUME_SUFFIXES
 from hilum.io.stream import readable
 from hilum.io.vocabulary import BOTH, LabelMap, listed
 
-__all__ = ["holds_structures", "load_folder"]
+__all__ = ["holds_structures", "load_folder", "load_structures", "structures_in"]
 
 _SUFFIXES = (".seg.nrrd", *VOLUME_SUFFIXES)
 #: Files of one side that belong together: where one lobe is there, a missing one was forgotten, not removed.
@@ -37,8 +37,13 @@ def holds_structures(folder: Path) -> bool:
     return folder.is_dir() and any(_parts(_files(folder), None).values())
 
 
-#: Reads the mask in one file, with what its values mean.
-Load = Callable[[Path, LabelMap | None], Mask]
+def structures_in(folder: Path) -> list[str]:
+    """Return what the files of a folder that may be masks are called, without the suffix."""
+    return [stem(file) for file in _files(folder)]
+
+
+#: Reads the mask in one file, with what its segments mean.
+Load = Callable[[Path, Parts], Mask]
 
 
 def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
@@ -55,7 +60,7 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
     """
     files = _files(folder)
     if not files:
-        return load(_only_dicom(folder), labels)
+        return load(_only_dicom(folder), LungParts(labels))
     parts = _parts(files, labels)
     lungs = {file: part for file, part in parts.items() if part}
     if not lungs:
@@ -64,7 +69,7 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
         lungs = {file: part for file, part in lungs.items() if part != BOTH}
     elif len(lungs) == 1:
         (file,) = lungs
-        mask = load(file, labels)
+        mask = load(file, LungParts(labels))
         several = mask.mapped or _has_several(mask)
         return mask if several else replace(_binary(mask, file), notes=(note_of({stem(file): BOTH}),))
     elif len(lungs) > 1:
@@ -77,17 +82,54 @@ def load_folder(folder: Path, labels: LabelMap | None, load: Load) -> Mask:
             "Give one of them instead of the folder.",
         )
     _refuse_missing_lobes(folder, files)
-    first = load(next(iter(lungs)), None)
+    first = load(next(iter(lungs)), LungParts())
 
     def segments() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
         for number, (file, part) in enumerate(lungs.items()):
-            mask = load(file, None) if number else first
+            mask = load(file, LungParts()) if number else first
             _check_grid(first, mask, file, folder)
             yield part, _binary(mask, file).array > 0
 
     array = merge(segments(), first.array.shape, folder.name or "the folder")
     note = note_of({stem(file): part for file, part in lungs.items()})
     return Mask(array, first.affine, first.meta, cropped=first.cropped, mapped=True, notes=(note,))
+
+
+def load_structures(folder: Path, parts: Parts, load: Load) -> Mask:
+    """Read the structures of a folder that mean something; its other files are not opened.
+
+    Args:
+        folder: With one file per structure; or with one DICOM SEG.
+        parts: What the names of the files (without suffix) mean.
+        load: Reads one file.
+
+    Raises:
+        InputError: No file of it means anything, or one is not a mask of one structure.
+        GeometryError: The files do not lie on one grid.
+    """
+    files = _files(folder)
+    if not files:
+        return load(_only_dicom(folder), parts)
+    what = folder.name or "the folder"
+    values = {file: parts.value_of(SegmentName(stem(file))) for file in files}
+    chosen = {file: value for file, value in values.items() if value}
+    if not chosen:
+        raise parts.nothing(what, map(stem, files))
+    if {stem(file) for file in chosen} & {lobe for side in _LOBES for lobe in side}:
+        _refuse_missing_lobes(folder, files)
+    first = load(next(iter(chosen)), parts)
+    if len(chosen) == 1 and (first.mapped or _has_several(first)):
+        return first  # a label map of several classes that is called as one of them
+
+    def segments() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        for number, (file, value) in enumerate(chosen.items()):
+            mask = load(file, parts) if number else first
+            _check_grid(first, mask, file, folder)
+            yield value, _binary(mask, file).array > 0
+
+    array = parts.merge(segments(), first.array.shape, what)
+    notes = parts.notes({stem(file): value for file, value in chosen.items()})
+    return Mask(array, first.affine, first.meta, parts.names, cropped=first.cropped, mapped=True, notes=notes)
 
 
 def stem(file: Path) -> str:

@@ -22,8 +22,9 @@ from hilum.io.dicom.seg_read import load_dicom_seg
 from hilum.io.dispatch import FileKind, kind_of
 from hilum.io.itk import load_itk
 from hilum.io.mask import Mask, Notes, count_values, out_of_range, whole_values
-from hilum.io.mask_folder import load_folder
+from hilum.io.mask_folder import load_folder, load_structures
 from hilum.io.mask_grid import place
+from hilum.io.mask_segments import LungParts, Parts
 from hilum.io.nifti import load_nifti
 from hilum.io.nifti_names import label_names
 from hilum.io.png import load_png
@@ -36,6 +37,7 @@ __all__ = [
     "array_lungs",
     "as_lungs",
     "load_mask",
+    "load_parts",
     "read_labels",
     "read_lungs",
 ]
@@ -128,19 +130,37 @@ def load_mask(path: Path, labels: LabelMap | None = None) -> Mask:
     Raises:
         InputError: It cannot be read, or holds values that are not labels.
     """
+    return load_parts(path, LungParts(labels))
+
+
+def load_parts(path: Path, parts: Parts) -> Mask:
+    """Read a mask with its place in space, and separate segments as the parts of any task.
+
+    Args:
+        path: A file, or a folder with one file per structure.
+        parts: What the segments mean, for the formats that keep each apart (folders, layers, DICOM SEG).
+
+    Returns:
+        Separate segments merged, with ``mapped`` set; any other label map with its values as they are.
+
+    Raises:
+        InputError: It cannot be read, holds values that are not labels, or no segment means anything.
+    """
     if path.is_dir():
-        return load_folder(path, labels, load_mask)
+        if isinstance(parts, LungParts):
+            return load_folder(path, parts.labels, load_parts)
+        return load_structures(path, parts, load_parts)
     kind = kind_of(path)
     if kind is FileKind.NIFTI:
         raw = load_nifti(path)
         return Mask(whole_values(raw.array, path.name), raw.affine, raw.meta, label_names(path))
     if kind is FileKind.NRRD:
-        return load_segmentation(path, labels)
+        return load_segmentation(path, parts)
     if kind is FileKind.METAIMAGE:
         raw = load_itk(path)
         return Mask(whole_values(raw.array, path.name), raw.affine, raw.meta)
     if kind is FileKind.DICOM:
-        return load_dicom_seg(path, labels)
+        return load_dicom_seg(path, parts)
     return _load_slice(path, kind)
 
 

@@ -16,10 +16,8 @@ import numpy.typing as npt
 
 from hilum.io.itk import load_itk, load_itk_layers
 from hilum.io.mask import Mask, whole_values
-from hilum.io.mask_names import lung_of, lung_of_code
-from hilum.io.mask_segments import merge, no_lung, note_of
+from hilum.io.mask_segments import Parts, SegmentName
 from hilum.io.stream import open_regular, readable
-from hilum.io.vocabulary import LabelMap
 
 __all__ = ["load_segmentation"]
 
@@ -28,31 +26,34 @@ _FIELD = re.compile(r"Segment(\d{1,5})_(Name|LabelValue|Layer|Tags):=(.*)")
 #: Type and modifier in the terminology of a segment: SCT^39607008^Lung~SCT^24028007^Right.
 _TERM = re.compile(r"TerminologyEntry:[^~]*~[^~]*~[^~^]*\^([^~^]*)\^[^~^]*~(?:[^~^]*\^([^~^]*)\^)?")
 _NUMBER = re.compile(r"[0-9]{1,6}")
-_CANONICAL = {1: "right lung", 2: "left lung", 3: "lungs"}
 
 
 @dataclass(frozen=True)
 class _Segment:
-    """A segment by its name, its value, and the layer that it lies in."""
+    """A segment by its name and code, its value, and the layer that it lies in."""
 
-    name: str
+    name: SegmentName
     value: int
     layer: int
 
 
-def load_segmentation(path: Path, labels: LabelMap | None = None) -> Mask:
+def load_segmentation(path: Path, parts: Parts) -> Mask:
     """Read a label map from NRRD, with the names of its segments where it has any.
 
+    Args:
+        path: The file.
+        parts: What the segments of a file with several layers mean.
+
     Raises:
-        InputError: It cannot be read, or no segment of several layers is a lung.
+        InputError: It cannot be read, or no segment of several layers means anything.
     """
     with readable(path), open_regular(path) as file:
         header = file.read(_HEADER_BYTES).partition(b"\n\n")[0].replace(b"\r", b"")
     segments = list(_segments(header.decode("utf-8", "replace")))
     if len({segment.layer for segment in segments}) > 1:
-        return _load_layers(path, segments, labels or LabelMap())
+        return _load_layers(path, segments, parts)
     raw = load_itk(path)
-    names = {segment.value: segment.name for segment in segments}
+    names = {segment.value: parts.known_name(segment.name) for segment in segments}
     return Mask(
         whole_values(raw.array, path.name),
         raw.affine,
@@ -70,25 +71,32 @@ def _segments(header: str) -> Iterator[_Segment]:
         value, layer = fields.get("LabelValue", str(number + 1)), fields.get("Layer", "0")
         if not (_NUMBER.fullmatch(value) and _NUMBER.fullmatch(layer)):
             continue
-        name = fields.get("Name", "")
         term = _TERM.search(fields.get("Tags", ""))
-        if lung_of(name) is None and term is not None:  # a name in another language, with its code
-            name = _CANONICAL.get(lung_of_code(term[1], term[2] or "") or 0, name)
+        code, modifier = ("", "") if term is None else (term[1], term[2] or "")
+        name = SegmentName(fields.get("Name", ""), code=code, modifier=modifier)
         yield _Segment(name, int(value), int(layer))
 
 
-def _load_layers(path: Path, segments: list[_Segment], labels: LabelMap) -> Mask:
-    parts = {segment: labels.of_segment(segment.name) for segment in segments}
-    if not any(parts.values()):
-        raise no_lung(path.name, [segment.name for segment in segments])
+def _load_layers(path: Path, segments: list[_Segment], parts: Parts) -> Mask:
+    # A name in another language is known by its code, but a name that is known says more than a code.
+    named = {segment: SegmentName(parts.known_name(segment.name)) for segment in segments}
+    values = {segment: parts.value_of(name) for segment, name in named.items()}
+    if not any(values.values()):
+        raise parts.nothing(path.name, [name.name for name in named.values()])
     layers = load_itk_layers(path)
 
-    def lungs() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        for segment, part in parts.items():
-            if part and segment.layer < len(layers):
-                yield part, layers[segment.layer].array == segment.value
+    def chosen() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        for segment, value in values.items():
+            if value and segment.layer < len(layers):
+                yield value, layers[segment.layer].array == segment.value
 
-    array = merge(lungs(), layers[0].array.shape, path.name)
-    note = note_of({segment.name: part for segment, part in parts.items()})
-    affine, meta = layers[0].affine, layers[0].meta
-    return Mask(array, affine, meta, cropped=True, mapped=True, notes=(note,))
+    array = parts.merge(chosen(), layers[0].array.shape, path.name)
+    return Mask(
+        array,
+        layers[0].affine,
+        layers[0].meta,
+        parts.names,
+        cropped=True,
+        mapped=True,
+        notes=parts.notes({named[segment].name: value for segment, value in values.items()}),
+    )

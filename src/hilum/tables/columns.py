@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -57,7 +58,8 @@ class Column:
 
 
 _TEXT, _INTEGER, _NUMBER = Kind.TEXT, Kind.INTEGER, Kind.NUMBER
-_THIRDS = tuple(f"_{third}" for third in (*FRONT_BACK, *HEAD_FOOT))
+#: A third of one or both lungs, and not a lobe that is called like one: ``right_middle_lobe``.
+_THIRD = re.compile(rf"lungs?_({'|'.join((*FRONT_BACK, *HEAD_FOOT))})(_|$)")
 #: Part of the name of a region that is a generation of a tree.
 _GENERATION = "_generation_"
 #: Units as they end a header; a header that says its unit already, such as ``mean_hu``, gets none.
@@ -70,6 +72,7 @@ _SUFFIXES = {
     "mm": "mm",
     "L": "l",
     "%/mm": "percent_per_mm",
+    "HU/(10.cm)": "hu_per_10_cm",
 }
 _AXES = (("x", "first"), ("y", "second"), ("z", "third"))
 
@@ -142,9 +145,10 @@ def is_whole(region: str) -> bool:
         (True, False, False)
         >>> is_whole("left_lung_ground_glass"), is_whole("left_lung_apical_ground_glass")
         (True, False)
+        >>> is_whole("right_middle_lobe"), is_whole("lungs_middle")
+        (True, False)
     """
-    third = any(f"{third}_" in f"{region}_" for third in _THIRDS)  # a class of tissue may follow it
-    return not third and _GENERATION not in region
+    return _THIRD.search(region) is None and _GENERATION not in region
 
 
 def measure_column(

@@ -63,7 +63,10 @@ function update(head = true) {
   drawLevels(every.filter((r) => matches(r, "level")));
   $("scans").querySelector("tbody").replaceChildren();
   drawn = 0;
+  $("scroll").classList.remove("wide");
   drawMore();
+  // A table that is wider than the page scrolls on its own, with its head and the names of the scans in sight.
+  $("scroll").classList.toggle("wide", $("scroll").firstElementChild.scrollWidth > $("scroll").clientWidth + 1);
   drawCharts();
   document.body.dataset.ready = String(order.length);
 }
@@ -91,18 +94,18 @@ function drawHead() {
 function report(r) {
   return `${D.links[r]}/${D.before[r]}report.html`;
 }
-function picture(r) {
+function thumbnail(r) {
   const link = D.links[r], files = D.files[r];
   const shown = link && files & 2
     ? element("img", { src: `${link}/thumbnail.png`, loading: "lazy", decoding: "async", width: 84, height: 84, alt: "" })
-    : element("span", { class: "none" }, "no picture");
+    : element("span", { class: "none" }, "no image");
   return link && files & 1 ? element("a", { href: report(r), tabindex: -1, "aria-hidden": "true" }, shown) : shown;
 }
 function row(r, place) {
   const link = D.links[r] && D.files[r] & 1;
   const chips = D.flags[r].map((k) => element("span", { class: `chip ${D.kinds[k][1]}`, title: D.kinds[k][0] }, D.kinds[k][2]));
   return element("tr", { role: "row", "aria-rowindex": place + 2 },
-    element("td", { class: "picture", role: "cell" }, picture(r)),
+    element("td", { class: "thumbnail", role: "cell" }, thumbnail(r)),
     element("th", { scope: "row", role: "rowheader" }, link ? element("a", { href: report(r) }, D.scans[r]) : D.scans[r]),
     element("td", { class: "chips", role: "cell" }, ...(chips.length ? chips : [element("span", { class: "chip fine" }, "No flag")])),
     ...shownColumns().map((c) => element("td", { class: c.at(r) === null ? "value none" : "value", role: "cell", "data-label": label(c) }, format(c.at(r), c))));
@@ -180,19 +183,57 @@ function start() {
   for (const id of ["hist-x", "dots-x", "dots-y"]) $(id).addEventListener("change", drawCharts);
   $("charts").addEventListener("toggle", drawCharts);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && $("columns").open) { $("columns").open = false; $("columns").firstElementChild.focus(); } });
-  document.addEventListener("click", (event) => { if (!$("columns").contains(event.target)) $("columns").open = false; });
+  document.addEventListener("click", (event) => { if (!event.composedPath().includes($("columns"))) $("columns").open = false; });
   new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && drawn < order.length) drawMore(); }, { rootMargin: "600px" }).observe($("end"));
   update();
 }
 function drawChoices() {
   const groups = new Map();
-  for (const c of columns) {
-    const box = element("input", { type: "checkbox" });
-    box.checked = state.shown.has(c.name);
-    box.addEventListener("change", () => { state.shown[box.checked ? "add" : "delete"](c.name); update(); });
-    groups.set(c.group, [...(groups.get(c.group) ?? []), element("label", {}, box, ` ${label(c)}`)]);
+  for (const c of columns) groups.set(c.group, [...(groups.get(c.group) ?? []), c]);
+  const find = element("input", { type: "search", placeholder: "Find a column", "aria-label": "Find a column", autocomplete: "off" });
+  const said = element("span", { class: "sub", role: "status" });
+  const boxes = [], parts = [];
+  const count = () => {
+    for (const { list, of } of parts) of.textContent = ` ${list.filter((c) => state.shown.has(c.name)).length} of ${list.length}`;
+    said.textContent = `${state.shown.size} of ${columns.length} columns`;
+  };
+  const choose = (wanted) => {
+    state.shown = new Set(wanted);
+    for (const [c, box] of boxes) box.checked = state.shown.has(c.name);
+    count();
+    update();
+  };
+  const button = (words, names) => {
+    const made = element("button", { type: "button" }, words);
+    made.addEventListener("click", () => choose(names()));
+    return made;
+  };
+  for (const [group, list] of groups) {
+    const of = element("span", {}), names = list.map((c) => c.name), inside = element("fieldset", {}, element("legend", {}, group));
+    for (const c of list) {
+      const box = element("input", { type: "checkbox" }), line = element("label", {}, box, ` ${label(c)}`);
+      box.checked = state.shown.has(c.name);
+      box.addEventListener("change", () => { state.shown[box.checked ? "add" : "delete"](c.name); count(); update(); });
+      boxes.push([c, box, line]);
+      inside.append(line);
+    }
+    const every = element("p", {}, button("All", () => [...state.shown, ...names]), " ", button("None", () => [...state.shown].filter((name) => !names.includes(name))));
+    const part = element("details", { "data-group": group }, element("summary", {}, group, of), every, inside);
+    part.open = list.some((c) => state.shown.has(c.name));
+    parts.push({ list, of, part, was: part.open });
   }
-  $("columns").lastElementChild.replaceChildren(...[...groups].map(([group, list]) => element("fieldset", {}, element("legend", {}, group), ...list)));
+  find.addEventListener("input", () => {
+    const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const [c, , line] of boxes) line.hidden = !words.every((word) => `${c.group} ${label(c)} ${c.name}`.toLowerCase().includes(word));
+    for (const entry of parts) {
+      const left = boxes.some(([c, , line]) => c.group === entry.list[0].group && !line.hidden);
+      entry.part.hidden = !left;
+      entry.part.open = words.length ? left : entry.was;
+    }
+  });
+  $("columns").lastElementChild.replaceChildren(
+    element("div", { class: "find" }, find, said, button("Usual columns", () => D.shown), button("None", () => [])), ...parts.map((entry) => entry.part));
+  count();
 }
 
 // Charts
@@ -240,7 +281,7 @@ function drawScatter() {
   const cx = byName.get($("dots-x").value), cy = byName.get($("dots-y").value);
   const points = order.map((r) => [cx.at(r), cy.at(r), r]).filter(([x, y]) => x !== null && y !== null);
   if (!points.length) { $("dots").replaceChildren(); $("dots-note").textContent = "No scan has both values."; return; }
-  const told = `${points.length} scan${points.length === 1 ? "" : "s"}`;
+  const count = `${points.length} scan${points.length === 1 ? "" : "s"}`;
   const range = (k) => ticks(points.reduce((a, p) => Math.min(a, p[k]), Infinity), points.reduce((a, p) => Math.max(a, p[k]), -Infinity), 5);
   const { px, py, parts } = axes(range(0), range(1), label(cx), label(cy));
   for (const [least, most, colour] of [[0, 1, "#4d8294"], [2, 2, "#e3a008"], [3, 3, "#a3123a"]]) {
@@ -248,8 +289,8 @@ function drawScatter() {
     if (d) parts.push(element("path", { d, stroke: colour, "stroke-width": points.length > 800 ? 5 : 8, "stroke-linecap": "round", "stroke-opacity": 0.8, fill: "none" }));
   }
   const ring = element("circle", { r: 6, fill: "none", stroke: "#15202b", "stroke-width": 1.6, visibility: "hidden" });
-  const svg = element("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label(cy)} over ${label(cx)}, ${told}` }, ...parts, ring);
-  const note = `${told}${missing(points.length)}. Amber: check; red: values withheld. Point at a dot for its scan.`;
+  const svg = element("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": `${label(cy)} over ${label(cx)}, ${count}` }, ...parts, ring);
+  const note = `${count}${missing(points.length)}. Amber: check; red: values withheld. Point at a dot for its scan.`;
   let near = null;
   svg.addEventListener("mousemove", (event) => {
     const box = svg.getBoundingClientRect(), scale = Math.max(W / box.width, H / box.height);

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from hilum.core.flag_codes import FlagCode
+from hilum.core.labels import LOBES
 from hilum.report.page import render_page
 from hilum.results import THUMBNAIL
 from hilum.tables.columns import Column, Kind
@@ -26,18 +27,26 @@ __all__ = ["INDEX", "render_index"]
 
 INDEX = "index.html"
 REPORT = "report.html"
-#: Columns that are shown at first; all others can be chosen.
+#: Columns that are shown at first, in groups that are shown whole or not at all; others can be chosen.
 _SHOWN = (
-    "right_lung_volume_ml",
-    "left_lung_volume_ml",
-    "lungs_volume_ml",
-    "lungs_air_volume_ml",
-    "lungs_tissue_mass_g",
-    "lungs_mean_hu",
-    "pleural_fluid_volume_ml",
-    "pleural_gas_volume_ml",
-    "lungs_failure_probability",
+    (
+        "right_lung_volume_ml",
+        "left_lung_volume_ml",
+        "lungs_volume_ml",
+        "lungs_air_volume_ml",
+        "lungs_tissue_mass_g",
+        "lungs_mean_hu",
+        "pleural_fluid_volume_ml",
+        "pleural_gas_volume_ml",
+        "lungs_failure_probability",
+    ),
+    ("lungs_injury_injured_share_percent",),
+    ("airways_wall_area_percent",),
+    ("vessels_bv5_share_percent",),
+    tuple(f"{lobe.name}_volume_ml" for lobe in LOBES.labels),
 )
+#: More columns do not fit on a wide screen.
+_MOST_SHOWN = 14
 #: Columns that have a place of their own on the page, or say nothing to people.
 _APART = {"scan", "flags", "fingerprint"}
 #: Digits of a number: as many as a page shows, and half the bytes of those in the tables.
@@ -114,8 +123,18 @@ def _data(table: ScanTable, out: Path, linked: bool) -> dict[str, Any]:
             for column in chosen
         ],
         "values": [_packed(column, table.column(column.name)) for column in chosen],
-        "shown": [name for name in _SHOWN if any(column.name == name for column in chosen)],
+        "shown": _shown({column.name for column in chosen}),
     }
+
+
+def _shown(there: set[str]) -> list[str]:
+    """Return the columns that are shown at first."""
+    out: list[str] = []
+    for group in _SHOWN:
+        names = [name for name in group if name in there]
+        if len(out) + len(names) <= _MOST_SHOWN:
+            out += names
+    return out
 
 
 def _link(folder: Path, out: Path) -> str:

@@ -15,6 +15,7 @@ from hilum.results import read_measures
 from hilum.synthesis.phantoms import make_phantom
 
 pytest.importorskip("openvino")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

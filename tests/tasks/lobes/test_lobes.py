@@ -67,6 +67,7 @@ def test_a_fissure_that_alone_is_not_seen_is_named_alone(found: LobeSegmentation
     assert flag.message.startswith("Of the right horizontal fissure 7 % is seen, less than 20 %")
 
 
+@pytest.mark.slow
 def test_axes_in_another_order_give_the_same_lobes(made: MadeChest, found: LobeSegmentation) -> None:
     turn = nib.orientations.axcodes2ornt("LIP")  # left, inferior, posterior
     turned = Volume(
@@ -78,6 +79,7 @@ def test_axes_in_another_order_give_the_same_lobes(made: MadeChest, found: LobeS
     assert np.array_equal(again.labels.data, nib.apply_orientation(found.labels.data, turn))
 
 
+@pytest.mark.slow
 def test_the_lobes_of_cut_lungs_are_those_of_whole_ones(found: LobeSegmentation) -> None:
     planes = slice(0, 110)
     cut = make_chest(planes=planes)
@@ -86,6 +88,7 @@ def test_the_lobes_of_cut_lungs_are_those_of_whole_ones(found: LobeSegmentation)
     assert same[cut.lungs.data > 0].mean() > 0.97
 
 
+@pytest.mark.slow
 def test_one_lung_gives_its_own_lobes(right_only: tuple[MadeChest, LobeSegmentation]) -> None:
     chest, found = right_only
     assert set(np.unique(found.labels.data)) == {0, Lobe.RIGHT_UPPER, Lobe.RIGHT_MIDDLE, Lobe.RIGHT_LOWER}
@@ -120,6 +123,7 @@ def test_a_flag_that_withholds_values_of_a_lung_withholds_those_of_its_lobes(
     assert measures.flags == (cut,)
 
 
+@pytest.mark.slow
 def test_of_lungs_that_the_scan_cuts_the_lobes_that_are_whole_keep_their_volume(made: MadeChest) -> None:
     cut = make_chest(planes=slice(40, None))
     found = find_lobes(cut.volume, cut.lungs)

@@ -1,4 +1,4 @@
-"""Lungs from a DICOM Segmentation object (DICOM PS3.3 A.51), by the codes of its segments."""
+"""Masks from a DICOM Segmentation object (DICOM PS3.3 A.51), by the codes of its segments."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from hilum.io.checks import check_size
 from hilum.io.dicom.decoding import Decoder
 from hilum.io.dicom.headers import read_header
 from hilum.io.mask import Mask
-from hilum.io.mask_names import lung_of_code
-from hilum.io.mask_segments import merge, no_lung, note_of
+from hilum.io.mask_segments import Parts, SegmentName
 from hilum.io.stream import readable
-from hilum.io.vocabulary import LabelMap
 
 __all__ = ["load_dicom_seg"]
 
@@ -57,17 +55,17 @@ class _Frames:
     count: int
 
 
-def load_dicom_seg(path: Path, labels: LabelMap | None = None) -> Mask:
-    """Read the lungs of a DICOM Segmentation.
+def load_dicom_seg(path: Path, parts: Parts) -> Mask:
+    """Read the segments of a DICOM Segmentation that mean something.
 
     Segments are known by their codes (SNOMED CT, and the older SRT), failing that by their labels.
 
     Args:
         path: The file.
-        labels: Meaning of segments by their number or label, where neither codes nor labels are known.
+        parts: What the segments mean.
 
     Raises:
-        InputError: It is not a segmentation, is fractional, or no segment is a lung.
+        InputError: It is not a segmentation, is fractional, or no segment means anything.
         GeometryError: Its frames do not lie on one grid.
     """
     try:
@@ -84,7 +82,7 @@ def load_dicom_seg(path: Path, labels: LabelMap | None = None) -> Mask:
                     ),
                     "Give a DICOM SEG or a label map; structure sets have to be exported as one of them.",
                 )
-            return _load(ds, path, labels or LabelMap())
+            return _load(ds, path, parts)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, NotImplementedError, RuntimeError):
         # The text of the cause may quote a header, so it is not chained.
         raise InputError(
@@ -92,14 +90,14 @@ def load_dicom_seg(path: Path, labels: LabelMap | None = None) -> Mask:
         ) from None
 
 
-def _load(ds: Dataset, path: Path, labels: LabelMap) -> Mask:
-    parts, titles = {}, {}
+def _load(ds: Dataset, path: Path, parts: Parts) -> Mask:
+    values, titles = {}, {}
     for item in ds.SegmentSequence:
         number = int(item.SegmentNumber)
         titles[number] = str(item.get("SegmentLabel", "")) or f"segment {number}"
-        parts[number] = labels.of_segment(titles[number], number, _part_of(item))
-    if not any(parts.values()):
-        raise no_lung(path.name, titles.values())
+        values[number] = parts.value_of(SegmentName(titles[number], number, *_codes_of(item)))
+    if not any(values.values()):
+        raise parts.nothing(path.name, titles.values())
     frames = _frames(ds)
     if int(ds.get("NumberOfFrames") or 1) != len(frames.slices):
         raise ValueError("frames and functional groups differ in number")
@@ -111,26 +109,26 @@ def _load(ds: Dataset, path: Path, labels: LabelMap) -> Mask:
     pixels = _pixels(ds, path).reshape(-1, rows, columns)
 
     def segments() -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        for number, part in parts.items():
-            if part:
-                yield part, _voxels(pixels, frames, number)
+        for number, value in values.items():
+            if value:
+                yield value, _voxels(pixels, frames, number)
 
-    array = merge(segments(), (columns, rows, frames.count), path.name)
-    note = note_of({titles[number]: part for number, part in parts.items()})
+    array = parts.merge(segments(), (columns, rows, frames.count), path.name)
+    notes = parts.notes({titles[number]: value for number, value in values.items()})
     meta = ScanMeta(source_format="dicom", stored_shape=array.shape)
-    return Mask(array, frames.affine, meta, cropped=True, mapped=True, notes=(note,))
+    return Mask(array, frames.affine, meta, parts.names, cropped=True, mapped=True, notes=notes)
 
 
-def _part_of(item: Dataset) -> int | None:
-    """What a segment is by its codes; None where they say nothing."""
+def _codes_of(item: Dataset) -> tuple[str, str]:
+    """The codes of what a segment is and of its side; empty where it has none."""
     kind = _first(item, "SegmentedPropertyTypeCodeSequence")
     modifier = _code(_first(kind, "SegmentedPropertyTypeModifierCodeSequence"))
     code = _code(kind)
     if code in _GENERIC or not code:
         region = _first(item, "AnatomicRegionSequence")
         side = _code(_first(region, "AnatomicRegionModifierSequence"))
-        return lung_of_code(_code(region), side or modifier)
-    return lung_of_code(code, modifier)
+        return _code(region), side or modifier
+    return code, modifier
 
 
 def _pixels(ds: Dataset, path: Path) -> npt.NDArray[Any]:

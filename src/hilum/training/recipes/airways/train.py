@@ -35,7 +35,7 @@ def train_classifier(
         scans: Rows of each scan.
         epochs: Passes over the rows.
         seed: Of weights, samples and order.
-        say: Told what is done.
+        say: Called with what is done.
     """
     dips = _fit_dips(scans, epochs / 2, seed)
     passed = [dips(rows.curved) for rows in scans]
