@@ -18,7 +18,7 @@ from hilum.measures import REGISTRY, Group, MeasureInfo, edge
 from hilum.tasks.airways.calibre import CALIBRE_SLICE_MM, MAIN_SLICE_MM
 from hilum.tasks.airways.definitions import AIRWAY_MEASURES, GENERATIONS
 from hilum.tasks.airways.sections import RAYS
-from hilum.tasks.airways.tree import BRANCH_RULE
+from hilum.tasks.airways.tree import BRANCH_RULE, LOBE_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
 from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.measures import FISSURE_SEEN
@@ -247,7 +247,7 @@ says how the tree is built from the lumen, how lumen and wall are measured, and 
 |---|---|
 | `airway_branches.csv` | one row a branch: parent, generation, side, lobe, length, both ends, lumen and wall by both methods |
 | `airway_tree.json` | the same with centrelines, radii of the mask, and lumen and wall every 2 mm; the blur that was taken off |
-| `airway_tree.swc` | the tree as points with radius and parent, types 5 trachea, 6 right, 7 left |
+| `airway_tree.swc` | the tree as points with radius and parent, types 5 trachea, 6 right, 7 left, 11 to 15 the lobes in the order of their labels |
 | `airways.glb`, `airways.stl` | surface of the lumen; in the GLB one mesh a generation |
 
 Positions are in RAS millimetres.
@@ -262,7 +262,7 @@ The lumen is thinned to its centreline. Loops are cut where the lumen is narrowe
   is of generation 1. These are generations of what was found: where a branch was missed, those beyond count one
   less than they should.
 - **Side**: that of the lung in which most of what hangs on the branch lies.
-- **Lobe**: the column is empty until the task knows the lobes.
+- **Lobe**, where `lobes` is among the tasks: {LOBE_RULE}.
 - What leaves the trachea and never reaches a lung is left out, and so are other parts of this kind below 15 mm.
 
 Counts and lengths depend on what a scan shows: on its slices, dose, kernel and depth of breath. Compare like scans
@@ -316,6 +316,8 @@ said from slices of this thickness.
 
 `airways`, `right_airways`, `left_airways`: whole trees. `trachea`, `right_main_bronchus`, `left_main_bronchus`.
 `airways_generation_{{n}}`, `right_airways_generation_{{n}}`, `left_airways_generation_{{n}}` for n from {GENERATIONS[0]} to {GENERATIONS[-1]}.
+Where `lobes` is among the tasks also `left_upper_lobe_airways`, `left_lower_lobe_airways`, `right_upper_lobe_airways`,
+`right_middle_lobe_airways` and `right_lower_lobe_airways`, with the measures of a generation.
 `airway_lumen`, `airway_wall`: the labels.
 
 A value is null with a reason where nothing was found, where a quality flag forbids it, and where a rule below asks

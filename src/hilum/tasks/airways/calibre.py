@@ -47,11 +47,13 @@ class MeasuredAirways:
         tree: The tree.
         blur: The blur of the scan that the fit takes off.
         lumen_hu: HU of air in the trachea.
+        lobes: Whether the lobes of the branches are known.
     """
 
     tree: AirwayTree
     blur: Blur
     lumen_hu: float
+    lobes: bool = False
 
 
 def coarsest_mm(volume: Volume) -> float:
@@ -75,7 +77,7 @@ def measure_airway_tree(
         volume: The scan.
         lumen: Bool array on its grid: the lumen from the trachea to the periphery.
         lungs: Labels of the lungs on its grid, 1 right and 2 left.
-        lobes: Labels of the lobes on its grid.
+        lobes: Values of the label set ``lobes`` on its grid; None where they are not known.
 
     Returns:
         The tree with calibres, and the blur that was taken off.
@@ -107,7 +109,7 @@ def measure_airway_tree(
         _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
         for branch, found in zip(tree.branches, calibres, strict=True)
     ]
-    return MeasuredAirways(tree.with_calibres(calibres), blur, lumen_hu)
+    return MeasuredAirways(tree.with_calibres(calibres), blur, lumen_hu, lobes is not None)
 
 
 def _grouped(tree: AirwayTree, scan: Interpolated) -> list[Sections]:

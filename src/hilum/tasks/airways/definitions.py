@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 
-from hilum.core.labels import AIRWAYS, Side
+from hilum.core.labels import AIRWAYS, LOBES, Side
 from hilum.measures import REGISTRY, Group, MeasureInfo
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
@@ -15,6 +15,7 @@ __all__ = [
     "AIRWAY_MEASURES",
     "AIRWAY_REGIONS",
     "GENERATIONS",
+    "LOBE_REGIONS",
     "MEASURED",
     "PI10_PERIMETERS_MM",
     "generation_region",
@@ -37,6 +38,16 @@ AIRWAY_REGIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "trachea": ("Trachea", Side.LUNGS.value),
     "right_main_bronchus": ("Right main bronchus", Side.RIGHT.value),
     "left_main_bronchus": ("Left main bronchus", Side.LEFT.value),
+})  # fmt: skip
+
+#: The same of each lobe, where lobes are known; the last is its name in the label set ``lobes``.
+LOBE_REGIONS: Mapping[str, tuple[str, str, str]] = MappingProxyType({
+    f"{info.name}_airways": (
+        f"Airways, {info.title.lower()}",
+        (Side.RIGHT if info.name.startswith("right") else Side.LEFT).value,
+        info.name,
+    )
+    for info in LOBES.values()
 })  # fmt: skip
 
 _MASK, _KERNEL, _THICKNESS = "mask", "reconstruction kernel", "slice thickness"
@@ -168,16 +179,18 @@ _VOLUME = MeasureInfo(
 AIRWAY_MEASURES: Mapping[str, MeasureInfo] = MappingProxyType(
     {info.id: info for part in ((_VOLUME,), _amounts(), _calibres(), _derived()) for info in part}
 )
-#: Measures of the regions: whole trees, single branches, generations.
+#: Measures of the regions: whole trees, single branches, generations and lobes.
 MEASURED: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "whole": tuple(id_ for id_ in AIRWAY_MEASURES if id_ != _VOLUME.id),
     "branch": ("tree_length", *(info.id for info in _calibres())),
-    "generation": ("branch_count", "tree_length", *(info.id for info in _calibres())),
+    "part": ("branch_count", "tree_length", *(info.id for info in _calibres())),
 })  # fmt: skip
 
 
 def measures_of(region: str) -> tuple[str, ...]:
-    """Return the ids of the measures of a region of the label set or of :data:`AIRWAY_REGIONS`."""
+    """Return the ids of the measures of a region of the label set, of a lobe or of :data:`AIRWAY_REGIONS`."""
+    if region in LOBE_REGIONS:
+        return MEASURED["part"]
     volume = (_VOLUME.id,) if region in {one.name for one in AIRWAYS.regions} else ()
     if region not in AIRWAY_REGIONS:
         return volume

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.labels import AIRWAYS
+from hilum.core.labels import AIRWAYS, LOBES
 from hilum.core.version import __version__
 from hilum.core.volume import Volume
 from hilum.drawing.generations import generation_colour
@@ -19,7 +19,7 @@ from hilum.io.meshes import Surface, write_glb, write_stl
 from hilum.io.swc import SwcPoints, write_swc
 from hilum.measures import Group
 from hilum.tasks.airways.calibre import MeasuredAirways
-from hilum.tasks.airways.tree import BRANCH_RULE, AirwayBranch, AirwayTree
+from hilum.tasks.airways.tree import BRANCH_RULE, LOBE_RULE, AirwayBranch, AirwayTree
 from hilum.tasks.spec import TaskResult
 
 __all__ = ["BRANCH_COLUMNS", "TREE_SCHEMA", "write_airway_files"]
@@ -33,8 +33,13 @@ BRANCH_COLUMNS = (
     "lumen_half_mm", "wall_half_mm", "wall_area_percent_half",
     "taper_percent_per_mm", "narrowing_percent", "rays_percent", "mask_ml",
 )  # fmt: skip
-#: SWC types of the sides; SWC leaves those from 5 to its users.
-_SWC_TYPES = {"none": 5, "right": 6, "left": 7}
+#: SWC types of sides and lobes; SWC leaves those from 5 to its users.
+_SWC_TYPES = {
+    "trachea": 5,
+    "right": 6,
+    "left": 7,
+    **{info.name: 10 + value for value, info in LOBES.items()},
+}
 #: Share of the triangles of marching cubes that is kept: the files of a tree are then below 2 MB.
 _KEPT = 0.3
 #: Decimals of what is measured in mm and %.
@@ -74,6 +79,7 @@ def tree_dict(airways: MeasuredAirways) -> dict[str, object]:
         "hilum": __version__,
         "space": "RAS mm",
         "branch_rule": BRANCH_RULE,
+        "lobe_rule": LOBE_RULE if airways.lobes else None,
         "blur": {
             "in_plane_mm": round(blur.in_plane_mm, _DIGITS),
             "through_mm": round(blur.through_mm, _DIGITS),
@@ -150,14 +156,17 @@ def _rows(tree: AirwayTree) -> Iterator[list[object]]:
 
 def _swc(tree: AirwayTree) -> SwcPoints:
     table = tree.centrelines().table()
-    kinds = np.array([_SWC_TYPES[branch.side] for branch in tree.branches], np.int64)
+    kinds = np.array([_SWC_TYPES[_swc_place(branch)] for branch in tree.branches], np.int64)
     return SwcPoints(kinds[table.branches], table.points, table.radii, table.parents)
+
+
+def _swc_place(branch: AirwayBranch) -> str:
+    return branch.lobe or ("trachea" if branch.side == "none" else branch.side)
 
 
 def _swc_notes() -> list[str]:
     return [
-        "Types: "
-        + ", ".join(f"{kind} {side}" for side, kind in _SWC_TYPES.items()).replace("none", "trachea"),
+        "Types: " + ", ".join(f"{kind} {place}" for place, kind in _SWC_TYPES.items()),
         "Radius of the lumen by the fit; of the mask where there is no fit",
     ]
 

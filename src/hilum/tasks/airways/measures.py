@@ -9,7 +9,7 @@ import numpy as np
 from hilum.core.errors import InputError
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import AIRWAYS, LUNGS, Side
+from hilum.core.labels import AIRWAYS, LOBES, LUNGS, Side
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
@@ -24,6 +24,7 @@ from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
     AIRWAY_REGIONS,
     GENERATIONS,
+    LOBE_REGIONS,
     MEASURED,
     PI10_AT_MM,
     PI10_BRANCHES,
@@ -39,6 +40,7 @@ _LUMEN = next(iter(AIRWAYS))
 _NO_SPACING = "The file holds no voxel size, so lengths and volumes are unknown."
 _NO_BRANCH = AIRWAY_MEASURES["lumen_diameter"].undefined
 _NO_GENERATION = "No branch of this generation was found here."
+_NO_LOBE = "No branch was found in this lobe."
 _NOT_FOUND = "It was not found in this scan."
 #: Regions that a calibre is given of on thick slices, too.
 _CENTRAL = ("trachea", "right_main_bronchus", "left_main_bronchus")
@@ -51,14 +53,21 @@ def collect_airways(volume: Volume, segmentation: Segmentation) -> MeasuredAirwa
 
     Args:
         volume: The scan.
-        segmentation: The airways, with the label map of the lungs beside it.
+        segmentation: The airways, with the label map of the lungs beside it, and that of the lobes where they
+            are known.
 
     Returns:
         The tree with calibres; None where the lumen gives no line.
     """
     lumen = segmentation.labels.mask(AIRWAYS[_LUMEN].name)
+    lobes = segmentation.beside.get(LOBES.name)
     try:
-        return measure_airway_tree(volume, lumen, segmentation.beside[LUNGS.name].data)
+        return measure_airway_tree(
+            volume,
+            lumen,
+            segmentation.beside[LUNGS.name].data,
+            lobes=None if lobes is None else lobes.data,
+        )
     except InputError:
         return None
 
@@ -82,7 +91,8 @@ def measure_airways(
         flags: Flags of the quality gate.
 
     Returns:
-        Values of the regions of the label set, of :data:`AIRWAY_REGIONS` and of each of :data:`GENERATIONS`.
+        Values of the regions of the label set, of :data:`AIRWAY_REGIONS`, of each of :data:`GENERATIONS` and,
+        where lobes are known, of :data:`LOBE_REGIONS`.
     """
     lungs = segmentation.beside[LUNGS.name]
     tree = AirwayTree(()) if airways is None else airways.tree
@@ -101,10 +111,10 @@ def measure_airways(
                 for branch in (tree.of(word) if word else tree.branches)
                 if branch.generation == generation
             ]
-            amounts = {**_length(branches, none=0.0), "branch_count": float(len(branches))}
-            values[generation_region(generation, word)] = _values(
-                "generation", branches, amounts, _NO_GENERATION
-            )
+            values[generation_region(generation, word)] = _part(branches, _NO_GENERATION)
+    if airways is not None and airways.lobes:
+        for region, (_, _, lobe) in LOBE_REGIONS.items():
+            values[region] = _part(tree.of_lobe(lobe), _NO_LOBE)
     for region, row in values.items():
         for id_ in row:
             reason = _withheld(region, id_, volume, flags)
@@ -151,6 +161,12 @@ def _amounts(branches: _Branches, lung_ml: float) -> dict[str, float | None]:
 
 def _length(branches: _Branches, none: float | None = None) -> dict[str, float | None]:
     return {"tree_length": float(sum(b.length_mm for b in branches)) if branches else none}
+
+
+def _part(branches: _Branches, reason: str) -> dict[str, Value]:
+    """Return the values of a generation or a lobe."""
+    amounts = {**_length(branches, none=0.0), "branch_count": float(len(branches))}
+    return _values("part", branches, amounts, reason)
 
 
 def _values(
