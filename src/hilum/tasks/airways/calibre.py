@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import bounding_box
+from hilum.tasks.airways.arteries import arteries_of
 from hilum.tasks.airways.blur import Blur, estimate_blur
 from hilum.tasks.airways.calibre_values import BranchCalibre, Stations
 from hilum.tasks.airways.half_maximum import half_maximum
@@ -48,12 +49,14 @@ class MeasuredAirways:
         blur: The blur of the scan that the fit takes off.
         lumen_hu: HU of air in the trachea.
         lobes: Whether the lobes of the branches are known.
+        arteries: Whether arteries were looked for.
     """
 
     tree: AirwayTree
     blur: Blur
     lumen_hu: float
     lobes: bool = False
+    arteries: bool = False
 
 
 def coarsest_mm(volume: Volume) -> float:
@@ -67,6 +70,7 @@ def measure_airway_tree(
     lungs: npt.NDArray[np.integer[Any]],
     *,
     lobes: npt.NDArray[np.integer[Any]] | None = None,
+    vessels: npt.NDArray[np.bool_] | None = None,
 ) -> MeasuredAirways:
     """Build the tree of the airways and measure lumen and wall of each branch.
 
@@ -78,6 +82,8 @@ def measure_airway_tree(
         lumen: Bool array on its grid: the lumen from the trachea to the periphery.
         lungs: Labels of the lungs on its grid, 1 right and 2 left.
         lobes: Values of the label set ``lobes`` on its grid; None where they are not known.
+        vessels: Bool array on its grid: the vessels, for the artery beside each branch; None where they are
+            not known.
 
     Returns:
         The tree with calibres, and the blur that was taken off.
@@ -109,7 +115,15 @@ def measure_airway_tree(
         _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
         for branch, found in zip(tree.branches, calibres, strict=True)
     ]
-    return MeasuredAirways(tree.with_calibres(calibres), blur, lumen_hu, lobes is not None)
+    if vessels is not None and coarsest_mm(volume) <= CALIBRE_SLICE_MM:
+        beside = arteries_of(tree.branches, calibres, vessels[box], scan, volume.hu[box], affine, blur)
+        calibres = [
+            found if found is None else replace(found, artery_mm=artery)
+            for found, artery in zip(calibres, beside, strict=True)
+        ]
+    return MeasuredAirways(
+        tree.with_calibres(calibres), blur, lumen_hu, lobes is not None, vessels is not None
+    )
 
 
 def _grouped(tree: AirwayTree, scan: Interpolated) -> list[Sections]:
@@ -202,6 +216,7 @@ def _calibre(stations: Stations, low: float, high: float) -> BranchCalibre:
         _median(stations.half_wall_mm[middle]),
         _taper(stations.at_mm[middle], stations.lumen_mm[middle]),
         stations,
+        middle_mm=(low, high),
     )
 
 

@@ -8,12 +8,14 @@ from types import MappingProxyType
 
 from hilum.core.labels import AIRWAYS, LOBES, Side
 from hilum.measures import REGISTRY, Group, MeasureInfo
+from hilum.tasks.airways.arteries import ARTERY_RULE
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
 
 __all__ = [
     "AIRWAY_MEASURES",
     "AIRWAY_REGIONS",
+    "ARTERIAL",
     "GENERATIONS",
     "LOBE_REGIONS",
     "MEASURED",
@@ -68,6 +70,7 @@ _HALF_SOURCE = "half-maximum as in AirQuant, after Kiraly"
 _OWN_FIT = "of this program; model fits of airway walls: Saba 2003"
 _NO_BRANCH = "No branch whose lumen could be measured was found here."
 _NO_WALL = "No branch was found here whose wall has an outer edge: soft tissue lies round it."
+_NO_ARTERY = "No vessel that could be measured runs beside the branches here."
 _NO_PI10 = (
     f"Fewer than {PI10_BRANCHES} branches of {PI10_GENERATIONS} generations with an inner perimeter of "
     f"{PI10_PERIMETERS_MM[0]:g} to {PI10_PERIMETERS_MM[1]:g} mm were measured."
@@ -142,6 +145,19 @@ def _calibres() -> tuple[MeasureInfo, ...]:
     )  # fmt: skip
 
 
+def _arterial() -> tuple[MeasureInfo, ...]:
+    return (
+        _info("airway_artery_ratio", "Lumen by artery (BAR)", "", Group.DENSITY,
+              "lumen_diameter / diameter of the artery beside the branch, the latter by the fit of a solid "
+              "cylinder with the HU of blood, blurred by the point spread of the scan; median over branches; "
+              f"{ARTERY_RULE}", "of this program",
+              (*_FITTED, "mask of the vessels"), formula_id="airway.bar.fit", undefined=_NO_ARTERY),
+        _info("airway_artery_branches", "Branches with an artery", "", Group.DENSITY,
+              "number of branches that airway_artery_ratio is the median of", "by definition",
+              (_MASK, "mask of the vessels", _THICKNESS), formula_id="airway.bar_branches"),
+    )  # fmt: skip
+
+
 def _derived() -> tuple[MeasureInfo, ...]:
     low, high = PI10_PERIMETERS_MM
     line = (
@@ -177,13 +193,19 @@ _VOLUME = MeasureInfo(
 )
 #: Every measure of the task by its id, in the order of the outputs.
 AIRWAY_MEASURES: Mapping[str, MeasureInfo] = MappingProxyType(
-    {info.id: info for part in ((_VOLUME,), _amounts(), _calibres(), _derived()) for info in part}
+    {
+        info.id: info
+        for part in ((_VOLUME,), _amounts(), _calibres(), _arterial(), _derived())
+        for info in part
+    }
 )
+#: Measures that are known where vessels are.
+ARTERIAL = tuple(info.id for info in _arterial())
 #: Measures of the regions: whole trees, single branches, generations and lobes.
 MEASURED: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "whole": tuple(id_ for id_ in AIRWAY_MEASURES if id_ != _VOLUME.id),
     "branch": ("tree_length", *(info.id for info in _calibres())),
-    "part": ("branch_count", "tree_length", *(info.id for info in _calibres())),
+    "part": ("branch_count", "tree_length", *(info.id for info in (*_calibres(), *_arterial()))),
 })  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from hilum.io import write_csv, write_json
 from hilum.io.meshes import Surface, write_glb, write_stl
 from hilum.io.swc import SwcPoints, write_swc
 from hilum.measures import Group
+from hilum.tasks.airways.arteries import ARTERY_RULE
 from hilum.tasks.airways.calibre import MeasuredAirways
 from hilum.tasks.airways.tree import BRANCH_RULE, LOBE_RULE, AirwayBranch, AirwayTree
 from hilum.tasks.spec import TaskResult
@@ -31,7 +32,8 @@ BRANCH_COLUMNS = (
     "start_x", "start_y", "start_z", "end_x", "end_y", "end_z",
     "lumen_mm", "wall_mm", "lumen_mm2", "wall_area_percent",
     "lumen_half_mm", "wall_half_mm", "wall_area_percent_half",
-    "taper_percent_per_mm", "narrowing_percent", "rays_percent", "mask_ml",
+    "taper_percent_per_mm", "narrowing_percent", "artery_mm", "airway_artery_ratio",
+    "rays_percent", "mask_ml",
 )  # fmt: skip
 #: SWC types of sides and lobes; SWC leaves those from 5 to its users.
 _SWC_TYPES = {
@@ -80,6 +82,7 @@ def tree_dict(airways: MeasuredAirways) -> dict[str, object]:
         "space": "RAS mm",
         "branch_rule": BRANCH_RULE,
         "lobe_rule": LOBE_RULE if airways.lobes else None,
+        "artery_rule": ARTERY_RULE if airways.arteries else None,
         "blur": {
             "in_plane_mm": round(blur.in_plane_mm, _DIGITS),
             "through_mm": round(blur.through_mm, _DIGITS),
@@ -111,11 +114,13 @@ def _branch_dict(index: int, branch: AirwayBranch) -> dict[str, object]:
         "mask_radii_mm": np.round(branch.mask_radii, 2).tolist(),
         "lumen_mm": None,
         "wall_mm": None,
+        "artery_mm": None,
         "stations": None,
     }
     if found is not None:
         stations = found.stations
         row["lumen_mm"], row["wall_mm"] = _rounded(found.lumen_mm), _rounded(found.wall_mm)
+        row["artery_mm"] = _rounded(found.artery_mm)
         row["stations"] = {
             "at_mm": _listed(stations.at_mm),
             "lumen_mm": _listed(stations.lumen_mm),
@@ -139,13 +144,14 @@ def _rows(tree: AirwayTree) -> Iterator[list[object]]:
     for index, branch in enumerate(tree.branches):
         found = branch.calibre
         ends = [round(value, _DIGITS) for value in (*branch.points[0].tolist(), *branch.points[-1].tolist())]
-        calibre: list[float | None] = [None] * 10
+        calibre: list[float | None] = [None] * 12
         if found is not None:
             rays = found.stations.rays
             calibre = [
                 found.lumen_mm, found.wall_mm, found.lumen_mm2, found.wall_percent,
                 found.half_lumen_mm, found.half_wall_mm, found.half_wall_percent,
-                found.taper_percent_per_mm, found.narrowing_percent, 100 * float(np.median(rays)),
+                found.taper_percent_per_mm, found.narrowing_percent, found.artery_mm,
+                found.artery_ratio, 100 * float(np.median(rays)),
             ]  # fmt: skip
         yield [
             index, branch.parent if branch.parent >= 0 else None, branch.generation, branch.side,

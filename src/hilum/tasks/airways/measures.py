@@ -9,7 +9,7 @@ import numpy as np
 from hilum.core.errors import InputError
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import AIRWAYS, LOBES, LUNGS, Side
+from hilum.core.labels import AIRWAYS, LOBES, LUNGS, VESSELS, Side
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
@@ -23,6 +23,7 @@ from hilum.tasks.airways.calibre import (
 from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
     AIRWAY_REGIONS,
+    ARTERIAL,
     GENERATIONS,
     LOBE_REGIONS,
     MEASURED,
@@ -41,6 +42,7 @@ _NO_SPACING = "The file holds no voxel size, so lengths and volumes are unknown.
 _NO_BRANCH = AIRWAY_MEASURES["lumen_diameter"].undefined
 _NO_GENERATION = "No branch of this generation was found here."
 _NO_LOBE = "No branch was found in this lobe."
+_NO_VESSELS = "Arteries are not known: the task vessels was not done with this scan."
 _NOT_FOUND = "It was not found in this scan."
 #: Regions that a calibre is given of on thick slices, too.
 _CENTRAL = ("trachea", "right_main_bronchus", "left_main_bronchus")
@@ -53,20 +55,21 @@ def collect_airways(volume: Volume, segmentation: Segmentation) -> MeasuredAirwa
 
     Args:
         volume: The scan.
-        segmentation: The airways, with the label map of the lungs beside it, and that of the lobes where they
-            are known.
+        segmentation: The airways, with the label map of the lungs beside it, and those of lobes and vessels
+            where they are known.
 
     Returns:
         The tree with calibres; None where the lumen gives no line.
     """
     lumen = segmentation.labels.mask(AIRWAYS[_LUMEN].name)
-    lobes = segmentation.beside.get(LOBES.name)
+    lobes, vessels = (segmentation.beside.get(one.name) for one in (LOBES, VESSELS))
     try:
         return measure_airway_tree(
             volume,
             lumen,
             segmentation.beside[LUNGS.name].data,
             lobes=None if lobes is None else lobes.data,
+            vessels=None if vessels is None else vessels.data > 0,
         )
     except InputError:
         return None
@@ -118,6 +121,8 @@ def measure_airways(
     for region, row in values.items():
         for id_ in row:
             reason = _withheld(region, id_, volume, flags)
+            if not reason and id_ in ARTERIAL and not (airways is not None and airways.arteries):
+                reason = _NO_VESSELS
             if reason:
                 row[id_] = Value(None, row[id_].unit, reason)
     return Measures(values, tuple(dict.fromkeys(flags)), formulae(AIRWAY_MEASURES.values()))
@@ -221,6 +226,11 @@ def _of_calibre(name: str) -> Callable[[_Branches], float | None]:
     return _median(lambda branch: None if branch.calibre is None else getattr(branch.calibre, name))
 
 
+def _with_artery(branches: _Branches) -> float:
+    """Count the branches with an artery."""
+    return float(sum(b.calibre is not None and b.calibre.artery_ratio is not None for b in branches))
+
+
 def _pi10(name: str) -> Callable[[_Branches], float | None]:
     """Read a straight line over the inner perimeter at 10 mm."""
 
@@ -250,6 +260,8 @@ _CALIBRES: dict[str, Callable[[_Branches], float | None]] = {
     "wall_area_percent": _of_calibre("wall_percent"),
     "lumen_diameter_half": _of_calibre("half_lumen_mm"),
     "wall_area_percent_half": _of_calibre("half_wall_percent"),
+    "airway_artery_ratio": _of_calibre("artery_ratio"),
+    "airway_artery_branches": _with_artery,
     "taper.intra": _of_calibre("taper_percent_per_mm"),
     "taper.inter": _of_calibre("narrowing_percent"),
     "pi10.sqrt_wa": _pi10("sqrt_wa"),

@@ -29,7 +29,8 @@ _DASH = "\N{EM DASH}"
 _WHOLE = (("airways", "Both"), ("right_airways", "Right"), ("left_airways", "Left"))
 _WHOLE_ROWS = (
     "tree_length", "branch_count", "lumen_volume", "airway_lung_ratio", "wall_area_percent",
-    "wall_area_percent_half", "pi10.sqrt_wa", "pi10.thickness", "taper.intra", "taper.inter",
+    "wall_area_percent_half", "pi10.sqrt_wa", "pi10.thickness", "airway_artery_ratio",
+    "airway_artery_branches", "taper.intra", "taper.inter",
 )  # fmt: skip
 _CENTRAL = (
     ("trachea", "Trachea"),
@@ -50,13 +51,14 @@ _GENERATION_COLUMNS = (
     "wall_thickness",
     "wall_area_percent",
     "wall_area_percent_half",
+    "airway_artery_ratio",
 )
 #: Decimals of each measure, no finer than the fit is right on phantoms.
 _DIGITS = {
     "branch_count": 0, "tree_length": 0, "lumen_volume": 1, "airway_lung_ratio": 2,
     "lumen_diameter": 1, "lumen_area": 1, "lumen_diameter_half": 1, "wall_thickness": 2,
     "wall_area_percent": 0, "wall_area_percent_half": 0, "taper.intra": 1, "taper.inter": 0,
-    "pi10.sqrt_wa": 2, "pi10.thickness": 2,
+    "pi10.sqrt_wa": 2, "pi10.thickness": 2, "airway_artery_ratio": 2, "airway_artery_branches": 0,
 }  # fmt: skip
 
 
