@@ -79,7 +79,11 @@ def test_ratios_are_known_where_vessels_are_and_else_null_with_a_reason(beside_a
     assert found["right_airways"]["airway_artery_ratio"].reason.startswith("No vessel")
 
 
-def test_thick_slices_give_no_arteries(beside_artery) -> None:
-    thick = replace(beside_artery.volume, meta=replace(beside_artery.volume.meta, slice_thickness=3.0))
+def test_slices_of_2_mm_give_no_arteries_and_a_reason(beside_artery) -> None:
+    thick = replace(beside_artery.volume, meta=replace(beside_artery.volume.meta, slice_thickness=2.0))
+    labels = LabelVolume(beside_artery.lumen.astype(np.uint8), np.eye(4), AIRWAYS)
+    lungs = LabelVolume(beside_artery.lungs, np.eye(4))
+    found = measure_airways(thick, Segmentation(labels, ModelInfo("airways", "1"), beside={"lungs": lungs}))
+    assert found["airways"]["airway_artery_ratio"].reason.startswith("Voxels of 2 mm are too coarse")
     vessels = vessels_of(beside_artery, ARTERY)
     assert ratios(measure_airway_tree(thick, beside_artery.lumen, beside_artery.lungs, vessels=vessels)) == []

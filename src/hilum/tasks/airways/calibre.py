@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.flag_limits import LIMITS
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import bounding_box
 from hilum.tasks.airways.arteries import arteries_of
@@ -18,7 +19,7 @@ from hilum.tasks.airways.sections import Interpolated, Sections, sections_of
 from hilum.tasks.airways.tree import AirwayTree, build_tree
 from hilum.tasks.airways.tube_fit import fit_tubes
 
-__all__ = ["CALIBRE_SLICE_MM", "MAIN_SLICE_MM", "MeasuredAirways", "measure_airway_tree"]
+__all__ = ["ARTERY_SLICE_MM", "CALIBRE_SLICE_MM", "MAIN_SLICE_MM", "MeasuredAirways", "measure_airway_tree"]
 
 _Values = npt.NDArray[np.float64]
 #: Part of a branch whose sections count, from its start to its end: bifurcations distort the rest. The start
@@ -30,6 +31,8 @@ MIDDLE, _IN_PARENT = (0.2, 0.8), 0.4
 #: 5 mm; on slices of 8 mm two kernels of one patient give main bronchi that differ by 0.7 mm.
 CALIBRE_SLICE_MM = 2.5
 MAIN_SLICE_MM = 5.0
+#: Voxels coarser than this, in mm, give no arteries: thin vessels are not seen on them.
+ARTERY_SLICE_MM = LIMITS.vessels_thin_mm + LIMITS.thick_slack_mm
 #: HU of air where the trachea is too narrow to measure it.
 _AIR_HU = -1000.0
 #: Depth in the trachea from which voxels are air alone, in mm.
@@ -75,7 +78,7 @@ def measure_airway_tree(
     """Build the tree of the airways and measure lumen and wall of each branch.
 
     On slices thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi are measured, beyond
-    :data:`MAIN_SLICE_MM` only the trachea.
+    :data:`MAIN_SLICE_MM` only the trachea; beyond :data:`ARTERY_SLICE_MM` no artery is.
 
     Args:
         volume: The scan.
@@ -115,7 +118,7 @@ def measure_airway_tree(
         _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
         for branch, found in zip(tree.branches, calibres, strict=True)
     ]
-    if vessels is not None and coarsest_mm(volume) <= CALIBRE_SLICE_MM:
+    if vessels is not None and coarsest_mm(volume) <= ARTERY_SLICE_MM:
         beside = arteries_of(tree.branches, calibres, vessels[box], scan, volume.hu[box], affine, blur)
         calibres = [
             found if found is None else replace(found, artery_mm=artery)

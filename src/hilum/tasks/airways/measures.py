@@ -14,6 +14,7 @@ from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
 from hilum.tasks.airways.calibre import (
+    ARTERY_SLICE_MM,
     CALIBRE_SLICE_MM,
     MAIN_SLICE_MM,
     MeasuredAirways,
@@ -202,6 +203,8 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Iterable[Flag]) -> s
             return flag.reason or flag.message
     thickness = coarsest_mm(volume)
     thin = {"trachea": np.inf}.get(region, MAIN_SLICE_MM if region in _CENTRAL else CALIBRE_SLICE_MM)
+    if id_ in ARTERIAL and thickness > ARTERY_SLICE_MM:
+        return f"Voxels of {thickness:.3g} mm are too coarse for the arteries beside airways."
     if info.group is Group.DENSITY and thickness > thin:
         return f"Voxels of {thickness:.3g} mm are too coarse for the calibre of these airways."
     return ""
