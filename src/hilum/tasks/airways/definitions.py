@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from types import MappingProxyType
 
 from hilum.core.labels import AIRWAYS, LOBES, Side
-from hilum.measures import REGISTRY, Group, MeasureInfo
+from hilum.measures import REGISTRY, Group, MeasureInfo, measure_info
 from hilum.tasks.airways.arteries import ARTERY_RULE
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
@@ -77,33 +78,7 @@ _NO_PI10 = (
 )
 
 
-def _info(
-    id_: str,
-    title: str,
-    unit: str,
-    group: Group,
-    formula: str,
-    source: str,
-    affected: tuple[str, ...],
-    *,
-    formula_id: str = "",
-    high: float | None = None,
-    low: float | None = 0.0,
-    undefined: str = "",
-) -> MeasureInfo:
-    return MeasureInfo(
-        id=id_,
-        title=title,
-        unit=unit,
-        group=group,
-        formula_id=formula_id or f"airway.{id_}",
-        formula_version="1",
-        formula=formula,
-        source=source,
-        valid_range=(low, high),
-        invalidated_by=affected,
-        undefined=undefined,
-    )
+_info = partial(measure_info, "airway")
 
 
 def _amounts() -> tuple[MeasureInfo, ...]:
