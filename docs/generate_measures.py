@@ -241,7 +241,19 @@ _ARTERY_RULE = ARTERY_RULE[:1].upper() + ARTERY_RULE[1:]
 #: Voxels up to which arteries are measured, without the slack for headers that round.
 ARTERY_MM = LIMITS.vessels_thin_mm
 #: Seen in benchmarks/airway_arteries.py.
-_ARTERY_FIGURES = """FIGURES
+_ARTERY_FIGURES = """Two digital chests that nothing was chosen on (seeds 200 and 201, 1 mm, 15 HU), with the airways and the vessels that
+hilum finds (`benchmarks/airway_arteries.py`), range over both:
+
+| lumen, mm | with an artery | artery, median absolute error, mm | ratio, median absolute error | bias of the ratio | ratio within 15 % |
+|---|---|---|---|---|---|
+| 2 to 3 | 108 of 119, 146 of 160 | 0.07 to 0.08 | 0.021 to 0.029 | -0.015 to -0.011 | 0.83 to 0.85 |
+| 3 to 5 | 44 of 52, 60 of 65 | 0.12 | 0.023 to 0.024 | -0.023 to -0.014 | 0.82 to 0.91 |
+| 5 to 8 | 9 of 14, 10 of 14 | 0.5 to 1.8 | 0.043 to 0.072 | -0.045 to -0.043 | 0.56 to 0.70 |
+| all | 161 of 185, 216 of 239 | 0.09 to 0.12 | 0.022 to 0.030 | -0.017 to -0.013 | 0.83 to 0.84 |
+
+The median of all branches was 0.696 and 0.764, drawn 0.713 and 0.777. One branch in six is off by more than 15 %, on another
+chest mostly since a neighbour was taken for the artery, so look at the ratio of a single branch before you use it; near the hilum
+it is the worst. The arteries of these chests run beside their airways more regularly than a patient's.
 """
 _AIRWAYS = f"""# Airways
 
@@ -305,8 +317,8 @@ round it, as that of the trachea, has no outer edge: its thickness is null with 
 Where `vessels` is among the tasks (`--task lungs,airways,vessels`) each branch gets the diameter of its artery, and
 `airway_artery_ratio` is the lumen by the artery, bronchus to artery ratio or BAR. {_ARTERY_RULE}. The
 diameter is that of a solid cylinder with the HU of blood in this scan, blurred by the point spread of the scan, fitted to
-sections across the vessel; rays that meet the wall of the airway are left out. Both diameters are inner ones of the airway
-and outer ones of the artery: other programs take other borders, so compare like with like. Without the task `vessels`
+sections across the vessel; rays that meet the wall of the airway are left out. It is the inner diameter of the airway
+by the outer one of the artery: other programs take other borders, so compare like with like. Without the task `vessels`
 the ratio is null with a reason.
 
 {_ARTERY_FIGURES}
