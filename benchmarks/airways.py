@@ -1,6 +1,7 @@
 """Airways: trees found in phantoms against the truth, and in real scans against the rim of their walls.
 
     python benchmarks/airways.py --phantoms FOLDER...            # folders of "hilum phantom --trees full"
+    python benchmarks/airways.py --phantoms FOLDER... --slices 1.5 2.5 5    # averaged to slices of so many mm
     python benchmarks/airways.py --scans SCAN:LUNGS...           # real scans with the lungs that hilum found
 
 Phantoms: the reference is the lumen of all branches whose drawn diameter is at least 2 mm; thinner branches,
@@ -16,6 +17,7 @@ import argparse
 import csv
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -30,6 +32,7 @@ from hilum.imaging.skeleton import skeletonize
 from hilum.tasks.airways.prepare import prepare
 from hilum.tasks.airways.prune import tree_of
 from hilum.tasks.airways.segment import AirwayMasks, segment_airways
+from hilum.tasks.airways.tree import build_tree
 
 FROM_MM = 2.0
 NEAREST = 6  # branches among which the nearest in radii is chosen
@@ -73,11 +76,44 @@ def timed(volume: hilum.Volume, lungs: np.ndarray) -> tuple[AirwayMasks, str]:
     return masks, f"{took}, peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB"
 
 
-def on_phantom(folder: Path) -> None:
+def averaged(array: np.ndarray, axis: int, factor: float) -> np.ndarray:
+    """Mean over slices ``factor`` voxels thick; a voxel that two share counts for its part in each."""
+    slices = np.moveaxis(array, axis, 0)
+    out = np.zeros((int(len(slices) // factor), *slices.shape[1:]), np.float32)
+    for index in range(len(out)):
+        low, high = index * factor, (index + 1) * factor
+        for n in range(int(low), min(int(np.ceil(high)), len(slices))):
+            out[index] += slices[n] * np.float32((min(n + 1, high) - max(n, low)) / factor)
+    return np.ascontiguousarray(np.moveaxis(out, 0, axis))
+
+
+def thicker(
+    volume: hilum.Volume, labels: list[np.ndarray], mm: float
+) -> tuple[hilum.Volume, list[np.ndarray]]:
+    """A scan and label maps in axial slices of so many mm; a label is kept where it fills half a voxel."""
+    axis = int(np.argmax(np.abs(volume.affine[2, :3])))
+    factor = mm / volume.spacing[axis]
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * (factor - 1) / 2
+    affine[:3, axis] *= factor
+    hu = averaged(volume.hu, axis, factor)
+    maps = []
+    for one in labels:
+        out = np.zeros(hu.shape, np.uint8)
+        for value in range(1, int(one.max()) + 1):
+            out[averaged(one == value, axis, factor) >= 0.5] = value
+        maps.append(out)
+    meta = replace(volume.meta, slice_thickness=mm, stored_shape=hu.shape)
+    return hilum.Volume(hu, affine, meta), maps
+
+
+def on_phantom(folder: Path, mm: float | None = None) -> None:
     (scan,) = folder.glob("*_ct.nii.gz")
     stem = str(scan).removesuffix("_ct.nii.gz")
     volume = hilum.read(scan)
     lungs, airways = (np.asarray(nib.load(f"{stem}_{kind}.nii.gz").dataobj) for kind in ("lungs", "airways"))
+    if mm is not None:
+        volume, (lungs, airways) = thicker(volume, [lungs, airways], mm)
     masks, took = timed(volume, lungs)
     box = bounding_box((airways > 0) | masks.lumen, 5.0, volume.spacing)
     shift = np.eye(4)
@@ -87,9 +123,12 @@ def on_phantom(folder: Path) -> None:
     scores = score(masks.lumen[box], lumen, diameter, volume.spacing)
     whole, overlap = scores.whole, np.count_nonzero(masks.wall & (airways == 2))
     wall = 2 * overlap / max(1, np.count_nonzero(masks.wall) + np.count_nonzero(airways == 2))
+    length = build_tree(masks.lumen, volume.affine, lungs).length_mm / 1000
+    name = folder.name if mm is None else f"{folder.name}, {mm:g} mm"
     print(
-        f"{folder.name}: TD {whole.td:.3f}, BD {whole.bd:.3f}, precision {scores.precision:.3f}, centreline "
-        f"leakage {scores.centreline_leakage:.3f}; wall Dice {wall:.2f}; {took}"
+        f"{name}: tree {length:.2f} m, TD {whole.td:.3f}, BD {whole.bd:.3f}, precision "
+        f"{scores.precision:.3f}, centreline leakage {scores.centreline_leakage:.3f}; wall Dice {wall:.2f}; "
+        f"{took}"
     )
     for part in scores.bins:
         if part.voxels:
@@ -128,9 +167,11 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--phantoms", nargs="*", type=Path, default=[])
+    parser.add_argument("--slices", nargs="*", type=float, default=[])
     parser.add_argument("--scans", nargs="*", default=[])
     given = parser.parse_args()
     for folder in given.phantoms:
-        on_phantom(folder)
+        for mm in given.slices or [None]:
+            on_phantom(folder, mm)
     for pair in given.scans:
         on_scan(pair)

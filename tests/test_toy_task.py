@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 
 import hilum
 from hilum.cli.app import run as command
+from hilum.core.segmentation import Segmentation
 from hilum.io import write_volume
 from hilum.pipeline import SegmentOptions, run
 from hilum.results import read_measures
 from hilum.tasks.registry import TASKS, in_order, registered
+from hilum.tasks.spec import Task
 from support.plain_chest import build_chest
 from toy.spec import BALL, BALL_TASK, RADIUS_MM
 
@@ -38,6 +41,24 @@ def test_a_task_runs_after_what_it_needs_and_is_gone_with_its_registration(scan)
     with pytest.raises(ValueError, match="there already"), registered(BALL_TASK):
         pass
     assert set(TASKS) > {"lungs", "pleura", "toy"}
+
+
+def test_tasks_that_are_compared_with_each_other_are_measured_beside_each_others_label_maps(scan) -> None:
+    seen: dict[str, set[str]] = {}
+
+    def task(name: str, *compared: str) -> Task:
+        def collect(volume: hilum.Volume, found: Segmentation) -> int:
+            seen[name] = set(found.beside)
+            return found.labels.counts()[7]
+
+        labels = replace(BALL, name=name, labels=(replace(BALL[7], name=name),))
+        return replace(BALL_TASK, name=name, label_set=labels, compared=compared, collect=collect)
+
+    with registered(task("first", "second", "vessels")), registered(task("second", "first")):
+        run(scan, SegmentOptions(tasks=("first", "second"), model="classic"))
+        assert seen == {"first": {"second"}, "second": {"first"}}
+        run(scan, SegmentOptions(tasks=("second",), model="classic"))
+        assert seen["second"] == set()
 
 
 def test_the_pipeline_gives_label_map_measure_and_flag_of_a_new_task(scan) -> None:

@@ -18,7 +18,7 @@ from hilum.tables.columns import (
     measure_column,
     model_columns,
 )
-from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, measures_of
+from hilum.tasks.airways.definitions import AIRWAY_MEASURES, AIRWAY_REGIONS, LOBE_REGIONS, measures_of
 from hilum.tasks.injury.definitions import CLASS_MEASURES, PLACE_MEASURES
 from hilum.tasks.injury.measures import region_of
 from hilum.tasks.injury.places import Place
@@ -71,6 +71,7 @@ def _measured(task: str, regions: Sequence[LabelRegion], measures: Sequence[Meas
 def _airways() -> Iterable[Column]:
     titles = {region.name: region.title for region in AIRWAYS.regions}
     titles |= {name: title for name, (title, _) in AIRWAY_REGIONS.items()}
+    titles |= {name: title for name, (title, _, _) in LOBE_REGIONS.items()}
     for measure in AIRWAY_MEASURES.values():
         about = {"title": measure.title, "unit": measure.unit, "formula": ""}
         for region, title in titles.items():

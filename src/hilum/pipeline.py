@@ -202,7 +202,13 @@ def _segment(volume: Volume, finders: Mapping[str, Find], progress: Progress) ->
             found[name] = find(volume, found, part)
         except NotAChestError as error:
             raise explain_no_lungs(error, volume) from error
-    return found
+    return {name: _compared(name, segmentation, found) for name, segmentation in found.items()}
+
+
+def _compared(name: str, segmentation: Segmentation, found: Mapping[str, Segmentation]) -> Segmentation:
+    """Put the label maps that a task is compared with beside its own."""
+    others = {other: found[other].labels for other in TASKS[name].compared if other in found}
+    return replace(segmentation, beside={**segmentation.beside, **others}) if others else segmentation
 
 
 def measure(

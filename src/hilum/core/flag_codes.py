@@ -272,6 +272,11 @@ class FlagCode(str, Enum):
         f"wide, or had no wall. Reported from {L.airway_leak_ml[0]:g} mL on; a warning from "
         f"{L.airway_leak_ml[1]:g} mL on.",
         "Look at the place that the message names.")
+    AIRWAYS_VOLUME = ("airways_volume", "Volume of the airways", Topic.AIRWAYS, (_INFO, _WARNING),
+        f"The lumen, trachea included, holds more than {L.airways_ml[1]:g} mL (a warning: a part may be a "
+        f"leak into lung tissue or the oesophagus), or, on slices of up to {L.airways_thin_mm:g} mm, less "
+        f"than {L.airways_ml[0]:g} mL (the tree is not whole, or the patient is a child).",
+        "Look at the label map before you compare counts, lengths or volumes.")
     AIRWAYS_THICK_SLICES = ("airways_thick_slices", "Airways on thick slices", Topic.AIRWAYS, (_WARNING,),
         f"Slices thicker than {L.airways_thin_mm:g} mm: small airways are not seen. Above "
         f"{L.airways_segmental_mm:g} mm only the central airways are kept.",

@@ -87,6 +87,9 @@ class FlagLimits:
     """Thickest slices for the volume of vessels by calibre, mm: a vessel of 5 mm2 is 2.5 mm wide."""
     vessels_total_mm: float = 3.0
     """Thickest slices for the volume of all vessels, mm."""
+    airways_ml: tuple[float, float] = (30.0, 150.0)
+    """Plausible (least, largest) volume of the lumen of an adult, trachea included, mL: the best trees of
+    four scans of ATM'22 hold 40 to 63 mL."""
     airways_in_lungs_ml: float = 0.5
     """Least volume of the airways within the lungs, mL: less than the segmental bronchi hold."""
     fissure_seen: float = 20.0

@@ -5,7 +5,7 @@ Pure arithmetic on arrays: nothing here reads a file or depends on a model.
 
 from __future__ import annotations
 
-from hilum.measures.definition import Group, MeasureDef, MeasureInfo
+from hilum.measures.definition import Group, MeasureDef, MeasureInfo, measure_info
 from hilum.measures.engine import compute
 from hilum.measures.regions import LabelVoxels, Region, collect, regions_of
 from hilum.measures.registry import AERATION, REGISTRY, describe
@@ -27,5 +27,6 @@ __all__ = [
     "compute",
     "describe",
     "formulae",
+    "measure_info",
     "regions_of",
 ]

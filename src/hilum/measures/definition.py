@@ -8,7 +8,7 @@ from enum import Enum
 
 from hilum.measures.sample import Sample
 
-__all__ = ["Compute", "Group", "MeasureDef", "MeasureInfo"]
+__all__ = ["Compute", "Group", "MeasureDef", "MeasureInfo", "measure_info"]
 
 #: Function of the voxels of a region and the voxel volume in mL; returns None if undefined.
 Compute = Callable[[Sample, float], float | None]
@@ -73,6 +73,52 @@ class MeasureInfo:
             "formula": self.formula,
             "source": self.source,
         }
+
+
+def measure_info(
+    prefix: str,
+    id_: str,
+    title: str,
+    unit: str,
+    group: Group,
+    formula: str,
+    source: str,
+    affected: tuple[str, ...],
+    *,
+    formula_id: str = "",
+    low: float | None = 0.0,
+    high: float | None = None,
+    undefined: str = "",
+) -> MeasureInfo:
+    """Define a measure of a task whose formula is in its first version.
+
+    Args:
+        prefix: Begins the identifier of the formula, before ``id_``.
+        id_: As :class:`MeasureInfo`, and so are the others.
+        title: Displayed name.
+        unit: Unit of the value.
+        group: What the value depends on.
+        formula: The formula in words.
+        source: Origin of the definition.
+        affected: What invalidates the value.
+        formula_id: Identifier of the formula, where it is not made of prefix and ``id_``.
+        low: Lowest value that the formula can give.
+        high: Highest value.
+        undefined: Why there may be no value.
+    """
+    return MeasureInfo(
+        id=id_,
+        title=title,
+        unit=unit,
+        group=group,
+        formula_id=formula_id or f"{prefix}.{id_}",
+        formula_version="1",
+        formula=formula,
+        source=source,
+        valid_range=(low, high),
+        invalidated_by=affected,
+        undefined=undefined,
+    )
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,8 @@ class Task:
         headline: Measures that a short table shows, by id.
         needs: Names of the tasks whose segmentations ``load``'s function is given.
         after: Names of tasks whose segmentations it uses where they are asked for, too; they then come first.
+        compared: Names of tasks whose label maps its measuring uses where they are there, too. They are put
+            beside its own after all tasks are done, so two tasks may name each other.
         stem: Name of the files of its label map, without the ending; ``name`` where it is empty.
         uncertainty: Name of the file of its uncertainty map, without the ending; empty for
             ``STEM-uncertainty``.
@@ -98,6 +100,7 @@ class Task:
     collect: Callable[[Volume, Segmentation], Any] | None = None
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
     stem: str = ""
     uncertainty: str = ""
     write: Callable[[Volume, TaskResult, Callable[[str], Path]], None] | None = None

@@ -10,7 +10,7 @@ import pytest
 
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import AIRWAYS
+from hilum.core.labels import AIRWAYS, LOBES, Lobe
 from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.io.swc import read_swc
 from hilum.report.page import render_part
@@ -35,6 +35,18 @@ def result_of(tubes) -> Callable[[list[Flag]], TaskResult]:
 
 
 @pytest.fixture(scope="module")
+def with_lobes(tubes) -> TaskResult:
+    """Airways that are measured beside lobes: the left lung a lower lobe, the right one an upper lobe."""
+    lobes = np.array([0, Lobe.RIGHT_UPPER, Lobe.LEFT_LOWER], np.uint8)[tubes.lungs]
+    beside = {"lungs": LabelVolume(tubes.lungs, np.eye(4)), "lobes": LabelVolume(lobes, np.eye(4), LOBES)}
+    labels = LabelVolume(tubes.lumen.astype(np.uint8), np.eye(4), AIRWAYS)
+    segmentation = Segmentation(labels, ModelInfo("airways", "1"), beside=beside)
+    airways = collect_airways(tubes.volume, segmentation)
+    measures = measure_airways(tubes.volume, segmentation, airways)
+    return TaskResult(segmentation, measures, details=airways)
+
+
+@pytest.fixture(scope="module")
 def folder(tubes, result_of, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("tree")
     write_airway_files(tubes.volume, result_of([]), lambda name: out / name)
@@ -54,6 +66,29 @@ def test_the_table_has_a_row_a_branch(folder) -> None:
     assert float(found[0]["lumen_mm"]) == pytest.approx(12, abs=0.2)
     assert found[0]["wall_mm"] == ""
     assert all(row["lobe"] == "" for row in found)
+
+
+def test_lobes_are_in_every_file_and_in_the_report(tubes, with_lobes, tmp_path) -> None:
+    write_airway_files(tubes.volume, with_lobes, lambda name: tmp_path / name)
+    lobes = [row["lobe"] for row in rows(tmp_path)]
+    assert lobes.count("left_lower_lobe") == lobes.count("right_upper_lobe") == 2
+    tree = json.loads((tmp_path / "airway_tree.json").read_text())
+    assert [branch["lobe"] or "" for branch in tree["branches"]] == lobes
+    assert "90 %" in tree["lobe_rule"]
+    types = set(read_swc(tmp_path / "airway_tree.swc").types.tolist())
+    assert types == {5, 6, 7, 10 + Lobe.LEFT_LOWER, 10 + Lobe.RIGHT_UPPER}
+    section = airways_section(tubes.volume, with_lobes)
+    assert "Left lower lobe" in str(render_part(section.body, section.package, section.values))
+    assert "Lobe of a branch" in str(render_part(section.method, section.package, section.values))
+
+
+def test_values_of_lobes_are_those_of_their_branches(with_lobes) -> None:
+    found = with_lobes.measures
+    assert found["left_lower_lobe_airways"]["branch_count"].value == 2
+    assert found["left_lower_lobe_airways"]["lumen_diameter"].value == pytest.approx(3.5, abs=0.2)
+    empty = found["right_middle_lobe_airways"]
+    assert (empty["branch_count"].value, empty["tree_length"].value) == (0, 0)
+    assert empty["lumen_diameter"].reason == "No branch was found in this lobe."
 
 
 def test_the_json_holds_the_same_tree_with_its_blur_and_rule(folder) -> None:

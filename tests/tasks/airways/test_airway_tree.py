@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hilum.core.errors import InputError, UsageError
+from hilum.core.labels import Lobe
 from hilum.tasks.airways.tree import AirwayTree, build_tree
 from support.tubes import draw_tubes
 
@@ -84,15 +85,41 @@ def test_long_parts_beside_the_trachea_that_reach_no_lung_are_left_out_too(tubes
     assert len(found.branches) == 7
 
 
-def test_a_branch_gets_the_lobe_that_most_of_it_lies_in(tubes) -> None:
-    lobes = np.where(tubes.lungs == 1, 3, 0)
-    lobes[tubes.lungs == 2] = 2
-    found = build_tree(tubes.lumen, np.eye(4), tubes.lungs, lobes=lobes, lobe_names={2: "lower", 3: "upper"})
-    assert {(b.side, b.lobe) for b in found.branches if b.generation == 2} == {
-        ("right", "upper"),
-        ("left", "lower"),
-    }
+def lobes_of(tubes) -> np.ndarray:
+    """The right lung divided in front and behind between its two bronchi, the left one not at all."""
+    lobes = np.zeros(tubes.lungs.shape, np.uint8)
+    lobes[tubes.lungs == 1] = Lobe.RIGHT_UPPER
+    lobes[:55][tubes.lungs[:55] == 1] = Lobe.RIGHT_LOWER
+    lobes[tubes.lungs == 2] = Lobe.LEFT_LOWER
+    return lobes
+
+
+def test_a_branch_gets_the_lobe_that_it_lies_in(tubes) -> None:
+    found = build_tree(tubes.lumen, np.eye(4), tubes.lungs, lobes=lobes_of(tubes))
+    assert sorted((b.side, b.lobe) for b in found.branches if b.generation == 2) == [
+        ("left", "left_lower_lobe"),
+        ("left", "left_lower_lobe"),
+        ("right", "right_lower_lobe"),
+        ("right", "right_upper_lobe"),
+    ]
+    assert len(found.of_lobe("left_lower_lobe")) == 2
     assert {b.lobe for b in found.branches if b.generation < 2} == {""}
+
+
+def test_the_bronchus_of_a_lobe_that_lies_outside_the_lungs_gets_the_lobe_of_its_branches(tubes) -> None:
+    lobes = lobes_of(tubes)
+    lobes[:, :, 25:] = 0
+    found = build_tree(tubes.lumen, np.eye(4), tubes.lungs, lobes=lobes)
+    upper = [b for b in found.branches if b.generation == 2 and b.points[-1, 0] > 55]
+    assert [b.lobe for b in upper] == [""]  # it ends where the lobes begin
+    fork = draw_tubes(
+        tubes.lumen.shape, (1, 1, 1), [((50, 18, 20), (60, 18, 6), 1.5), ((50, 18, 20), (50, 28, 6), 1.5)]
+    )
+    lobes[tubes.lungs == 1] = Lobe.RIGHT_LOWER
+    lobes[:, :, 18:] = 0
+    found = build_tree(tubes.lumen | fork, np.eye(4), tubes.lungs, lobes=lobes)
+    lower = [b for b in found.branches if b.generation == 2 and b.points[-1, 0] < 55 and b.side == "right"]
+    assert [b.lobe for b in lower] == ["right_lower_lobe"]
 
 
 def test_air_that_does_not_hang_on_the_tree_is_dropped_and_told(tubes) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.core.flag_limits import LIMITS
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import bounding_box
+from hilum.tasks.airways.arteries import arteries_of
 from hilum.tasks.airways.blur import Blur, estimate_blur
 from hilum.tasks.airways.calibre_values import BranchCalibre, Stations
 from hilum.tasks.airways.half_maximum import half_maximum
@@ -17,7 +19,7 @@ from hilum.tasks.airways.sections import Interpolated, Sections, sections_of
 from hilum.tasks.airways.tree import AirwayTree, build_tree
 from hilum.tasks.airways.tube_fit import fit_tubes
 
-__all__ = ["CALIBRE_SLICE_MM", "MAIN_SLICE_MM", "MeasuredAirways", "measure_airway_tree"]
+__all__ = ["ARTERY_SLICE_MM", "CALIBRE_SLICE_MM", "MAIN_SLICE_MM", "MeasuredAirways", "measure_airway_tree"]
 
 _Values = npt.NDArray[np.float64]
 #: Part of a branch whose sections count, from its start to its end: bifurcations distort the rest. The start
@@ -29,6 +31,8 @@ MIDDLE, _IN_PARENT = (0.2, 0.8), 0.4
 #: 5 mm; on slices of 8 mm two kernels of one patient give main bronchi that differ by 0.7 mm.
 CALIBRE_SLICE_MM = 2.5
 MAIN_SLICE_MM = 5.0
+#: Voxels coarser than this, in mm, give no arteries: thin vessels are not seen on them.
+ARTERY_SLICE_MM = LIMITS.vessels_thin_mm + LIMITS.thick_slack_mm
 #: HU of air where the trachea is too narrow to measure it.
 _AIR_HU = -1000.0
 #: Depth in the trachea from which voxels are air alone, in mm.
@@ -47,11 +51,15 @@ class MeasuredAirways:
         tree: The tree.
         blur: The blur of the scan that the fit takes off.
         lumen_hu: HU of air in the trachea.
+        lobes: Whether the lobes of the branches are known.
+        arteries: Whether arteries were looked for.
     """
 
     tree: AirwayTree
     blur: Blur
     lumen_hu: float
+    lobes: bool = False
+    arteries: bool = False
 
 
 def coarsest_mm(volume: Volume) -> float:
@@ -65,17 +73,20 @@ def measure_airway_tree(
     lungs: npt.NDArray[np.integer[Any]],
     *,
     lobes: npt.NDArray[np.integer[Any]] | None = None,
+    vessels: npt.NDArray[np.bool_] | None = None,
 ) -> MeasuredAirways:
     """Build the tree of the airways and measure lumen and wall of each branch.
 
     On slices thicker than :data:`CALIBRE_SLICE_MM` only trachea and main bronchi are measured, beyond
-    :data:`MAIN_SLICE_MM` only the trachea.
+    :data:`MAIN_SLICE_MM` only the trachea; beyond :data:`ARTERY_SLICE_MM` no artery is.
 
     Args:
         volume: The scan.
         lumen: Bool array on its grid: the lumen from the trachea to the periphery.
         lungs: Labels of the lungs on its grid, 1 right and 2 left.
-        lobes: Labels of the lobes on its grid.
+        lobes: Values of the label set ``lobes`` on its grid; None where they are not known.
+        vessels: Bool array on its grid: the vessels, for the artery beside each branch; None where they are
+            not known.
 
     Returns:
         The tree with calibres, and the blur that was taken off.
@@ -107,7 +118,15 @@ def measure_airway_tree(
         _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
         for branch, found in zip(tree.branches, calibres, strict=True)
     ]
-    return MeasuredAirways(tree.with_calibres(calibres), blur, lumen_hu)
+    if vessels is not None and coarsest_mm(volume) <= ARTERY_SLICE_MM:
+        beside = arteries_of(tree.branches, calibres, vessels[box], scan, volume.hu[box], affine, blur)
+        calibres = [
+            found if found is None else replace(found, artery_mm=artery)
+            for found, artery in zip(calibres, beside, strict=True)
+        ]
+    return MeasuredAirways(
+        tree.with_calibres(calibres), blur, lumen_hu, lobes is not None, vessels is not None
+    )
 
 
 def _grouped(tree: AirwayTree, scan: Interpolated) -> list[Sections]:
@@ -200,6 +219,7 @@ def _calibre(stations: Stations, low: float, high: float) -> BranchCalibre:
         _median(stations.half_wall_mm[middle]),
         _taper(stations.at_mm[middle], stations.lumen_mm[middle]),
         stations,
+        middle_mm=(low, high),
     )
 
 

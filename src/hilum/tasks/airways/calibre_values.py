@@ -45,6 +45,8 @@ class BranchCalibre:
         taper_percent_per_mm: Decrease of the diameter along the branch, in % of that at its start a mm.
         stations: The values along the branch.
         narrowing_percent: How much narrower the lumen is than that of the parent, in % of the latter.
+        middle_mm: Where the middle part begins and ends, in mm from the start of the branch.
+        artery_mm: Diameter of the artery beside the branch.
     """
 
     lumen_mm: float | None
@@ -54,6 +56,8 @@ class BranchCalibre:
     taper_percent_per_mm: float | None
     stations: Stations
     narrowing_percent: float | None = None
+    middle_mm: tuple[float, float] = (0.0, 0.0)
+    artery_mm: float | None = None
 
     @property
     def lumen_mm2(self) -> float | None:
@@ -66,6 +70,11 @@ class BranchCalibre:
         if self.lumen_mm is None or self.wall_mm is None:
             return None
         return float(np.pi * self.wall_mm * (self.lumen_mm + self.wall_mm))
+
+    @property
+    def artery_ratio(self) -> float | None:
+        """Diameter of the lumen by that of the artery."""
+        return self.lumen_mm / self.artery_mm if self.lumen_mm is not None and self.artery_mm else None
 
     @property
     def wall_percent(self) -> float | None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from types import MappingProxyType
 
-from hilum.core.labels import AIRWAYS, Side
-from hilum.measures import REGISTRY, Group, MeasureInfo
+from hilum.core.labels import AIRWAYS, LOBES, Side
+from hilum.measures import REGISTRY, Group, MeasureInfo, measure_info
+from hilum.tasks.airways.arteries import ARTERY_RULE
 from hilum.tasks.airways.tree import BRANCH_RULE
 from hilum.tasks.airways.tube_fit import WALL_HU
 
 __all__ = [
     "AIRWAY_MEASURES",
     "AIRWAY_REGIONS",
+    "ARTERIAL",
     "GENERATIONS",
+    "LOBE_REGIONS",
     "MEASURED",
     "PI10_PERIMETERS_MM",
     "generation_region",
@@ -39,6 +43,16 @@ AIRWAY_REGIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "left_main_bronchus": ("Left main bronchus", Side.LEFT.value),
 })  # fmt: skip
 
+#: The same of each lobe, where lobes are known; the last is its name in the label set ``lobes``.
+LOBE_REGIONS: Mapping[str, tuple[str, str, str]] = MappingProxyType({
+    f"{info.name}_airways": (
+        f"Airways, {info.title.lower()}",
+        (Side.RIGHT if info.name.startswith("right") else Side.LEFT).value,
+        info.name,
+    )
+    for info in LOBES.values()
+})  # fmt: skip
+
 _MASK, _KERNEL, _THICKNESS = "mask", "reconstruction kernel", "slice thickness"
 _BREATH, _NOISE, _CUT = "depth of inspiration", "noise (dose)", "lung cut by the field of view"
 _SEEN = (_MASK, _THICKNESS, _NOISE, _BREATH, _CUT)
@@ -57,39 +71,14 @@ _HALF_SOURCE = "half-maximum as in AirQuant, after Kiraly"
 _OWN_FIT = "of this program; model fits of airway walls: Saba 2003"
 _NO_BRANCH = "No branch whose lumen could be measured was found here."
 _NO_WALL = "No branch was found here whose wall has an outer edge: soft tissue lies round it."
+_NO_ARTERY = "No vessel that could be measured runs beside the branches here."
 _NO_PI10 = (
     f"Fewer than {PI10_BRANCHES} branches of {PI10_GENERATIONS} generations with an inner perimeter of "
     f"{PI10_PERIMETERS_MM[0]:g} to {PI10_PERIMETERS_MM[1]:g} mm were measured."
 )
 
 
-def _info(
-    id_: str,
-    title: str,
-    unit: str,
-    group: Group,
-    formula: str,
-    source: str,
-    affected: tuple[str, ...],
-    *,
-    formula_id: str = "",
-    high: float | None = None,
-    low: float | None = 0.0,
-    undefined: str = "",
-) -> MeasureInfo:
-    return MeasureInfo(
-        id=id_,
-        title=title,
-        unit=unit,
-        group=group,
-        formula_id=formula_id or f"airway.{id_}",
-        formula_version="1",
-        formula=formula,
-        source=source,
-        valid_range=(low, high),
-        invalidated_by=affected,
-        undefined=undefined,
-    )
+_info = partial(measure_info, "airway")
 
 
 def _amounts() -> tuple[MeasureInfo, ...]:
@@ -131,6 +120,19 @@ def _calibres() -> tuple[MeasureInfo, ...]:
     )  # fmt: skip
 
 
+def _arterial() -> tuple[MeasureInfo, ...]:
+    return (
+        _info("airway_artery_ratio", "Lumen by artery (BAR)", "", Group.DENSITY,
+              "lumen_diameter / diameter of the artery beside the branch, the latter by the fit of a solid "
+              "cylinder with the HU of blood, blurred by the point spread of the scan; median over branches; "
+              f"{ARTERY_RULE}", "of this program",
+              (*_FITTED, "mask of the vessels"), formula_id="airway.bar.fit", undefined=_NO_ARTERY),
+        _info("airway_artery_branches", "Branches with an artery", "", Group.DENSITY,
+              "number of branches that airway_artery_ratio is the median of", "by definition",
+              (_MASK, "mask of the vessels", _THICKNESS), formula_id="airway.bar_branches"),
+    )  # fmt: skip
+
+
 def _derived() -> tuple[MeasureInfo, ...]:
     low, high = PI10_PERIMETERS_MM
     line = (
@@ -166,18 +168,26 @@ _VOLUME = MeasureInfo(
 )
 #: Every measure of the task by its id, in the order of the outputs.
 AIRWAY_MEASURES: Mapping[str, MeasureInfo] = MappingProxyType(
-    {info.id: info for part in ((_VOLUME,), _amounts(), _calibres(), _derived()) for info in part}
+    {
+        info.id: info
+        for part in ((_VOLUME,), _amounts(), _calibres(), _arterial(), _derived())
+        for info in part
+    }
 )
-#: Measures of the regions: whole trees, single branches, generations.
+#: Measures that are known where vessels are.
+ARTERIAL = tuple(info.id for info in _arterial())
+#: Measures of the regions: whole trees, single branches, generations and lobes.
 MEASURED: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "whole": tuple(id_ for id_ in AIRWAY_MEASURES if id_ != _VOLUME.id),
     "branch": ("tree_length", *(info.id for info in _calibres())),
-    "generation": ("branch_count", "tree_length", *(info.id for info in _calibres())),
+    "part": ("branch_count", "tree_length", *(info.id for info in (*_calibres(), *_arterial()))),
 })  # fmt: skip
 
 
 def measures_of(region: str) -> tuple[str, ...]:
-    """Return the ids of the measures of a region of the label set or of :data:`AIRWAY_REGIONS`."""
+    """Return the ids of the measures of a region of the label set, of a lobe or of :data:`AIRWAY_REGIONS`."""
+    if region in LOBE_REGIONS:
+        return MEASURED["part"]
     volume = (_VOLUME.id,) if region in {one.name for one in AIRWAYS.regions} else ()
     if region not in AIRWAY_REGIONS:
         return volume

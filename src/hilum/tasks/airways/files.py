@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hilum.core.labels import AIRWAYS
+from hilum.core.labels import AIRWAYS, LOBES
 from hilum.core.version import __version__
 from hilum.core.volume import Volume
 from hilum.drawing.generations import generation_colour
@@ -18,8 +18,9 @@ from hilum.io import write_csv, write_json
 from hilum.io.meshes import Surface, write_glb, write_stl
 from hilum.io.swc import SwcPoints, write_swc
 from hilum.measures import Group
+from hilum.tasks.airways.arteries import ARTERY_RULE
 from hilum.tasks.airways.calibre import MeasuredAirways
-from hilum.tasks.airways.tree import BRANCH_RULE, AirwayBranch, AirwayTree
+from hilum.tasks.airways.tree import BRANCH_RULE, LOBE_RULE, AirwayBranch, AirwayTree
 from hilum.tasks.spec import TaskResult
 
 __all__ = ["BRANCH_COLUMNS", "TREE_SCHEMA", "write_airway_files"]
@@ -31,10 +32,16 @@ BRANCH_COLUMNS = (
     "start_x", "start_y", "start_z", "end_x", "end_y", "end_z",
     "lumen_mm", "wall_mm", "lumen_mm2", "wall_area_percent",
     "lumen_half_mm", "wall_half_mm", "wall_area_percent_half",
-    "taper_percent_per_mm", "narrowing_percent", "rays_percent", "mask_ml",
+    "taper_percent_per_mm", "narrowing_percent", "artery_mm", "airway_artery_ratio",
+    "rays_percent", "mask_ml",
 )  # fmt: skip
-#: SWC types of the sides; SWC leaves those from 5 to its users.
-_SWC_TYPES = {"none": 5, "right": 6, "left": 7}
+#: SWC types of sides and lobes; SWC leaves those from 5 to its users.
+_SWC_TYPES = {
+    "trachea": 5,
+    "right": 6,
+    "left": 7,
+    **{info.name: 10 + value for value, info in LOBES.items()},
+}
 #: Share of the triangles of marching cubes that is kept: the files of a tree are then below 2 MB.
 _KEPT = 0.3
 #: Decimals of what is measured in mm and %.
@@ -74,6 +81,8 @@ def tree_dict(airways: MeasuredAirways) -> dict[str, object]:
         "hilum": __version__,
         "space": "RAS mm",
         "branch_rule": BRANCH_RULE,
+        "lobe_rule": LOBE_RULE if airways.lobes else None,
+        "artery_rule": ARTERY_RULE if airways.arteries else None,
         "blur": {
             "in_plane_mm": round(blur.in_plane_mm, _DIGITS),
             "through_mm": round(blur.through_mm, _DIGITS),
@@ -105,11 +114,13 @@ def _branch_dict(index: int, branch: AirwayBranch) -> dict[str, object]:
         "mask_radii_mm": np.round(branch.mask_radii, 2).tolist(),
         "lumen_mm": None,
         "wall_mm": None,
+        "artery_mm": None,
         "stations": None,
     }
     if found is not None:
         stations = found.stations
         row["lumen_mm"], row["wall_mm"] = _rounded(found.lumen_mm), _rounded(found.wall_mm)
+        row["artery_mm"] = _rounded(found.artery_mm)
         row["stations"] = {
             "at_mm": _listed(stations.at_mm),
             "lumen_mm": _listed(stations.lumen_mm),
@@ -133,13 +144,14 @@ def _rows(tree: AirwayTree) -> Iterator[list[object]]:
     for index, branch in enumerate(tree.branches):
         found = branch.calibre
         ends = [round(value, _DIGITS) for value in (*branch.points[0].tolist(), *branch.points[-1].tolist())]
-        calibre: list[float | None] = [None] * 10
+        calibre: list[float | None] = [None] * 12
         if found is not None:
             rays = found.stations.rays
             calibre = [
                 found.lumen_mm, found.wall_mm, found.lumen_mm2, found.wall_percent,
                 found.half_lumen_mm, found.half_wall_mm, found.half_wall_percent,
-                found.taper_percent_per_mm, found.narrowing_percent, 100 * float(np.median(rays)),
+                found.taper_percent_per_mm, found.narrowing_percent, found.artery_mm,
+                found.artery_ratio, 100 * float(np.median(rays)),
             ]  # fmt: skip
         yield [
             index, branch.parent if branch.parent >= 0 else None, branch.generation, branch.side,
@@ -150,14 +162,17 @@ def _rows(tree: AirwayTree) -> Iterator[list[object]]:
 
 def _swc(tree: AirwayTree) -> SwcPoints:
     table = tree.centrelines().table()
-    kinds = np.array([_SWC_TYPES[branch.side] for branch in tree.branches], np.int64)
+    kinds = np.array([_SWC_TYPES[_swc_place(branch)] for branch in tree.branches], np.int64)
     return SwcPoints(kinds[table.branches], table.points, table.radii, table.parents)
+
+
+def _swc_place(branch: AirwayBranch) -> str:
+    return branch.lobe or ("trachea" if branch.side == "none" else branch.side)
 
 
 def _swc_notes() -> list[str]:
     return [
-        "Types: "
-        + ", ".join(f"{kind} {side}" for side, kind in _SWC_TYPES.items()).replace("none", "trachea"),
+        "Types: " + ", ".join(f"{kind} {place}" for place, kind in _SWC_TYPES.items()),
         "Radius of the lumen by the fit; of the mask where there is no fit",
     ]
 

@@ -10,7 +10,7 @@ from hilum.core.labels import AIRWAYS
 from hilum.imaging.morphology import Mask, components
 from hilum.tasks.airways.prepare import AirwayScan
 
-__all__ = ["leak_flags", "thickness_flags", "trunk_flags"]
+__all__ = ["leak_flags", "thickness_flags", "trunk_flags", "volume_flags"]
 
 _REGIONS = tuple(region.name for region in AIRWAYS.regions)
 
@@ -59,3 +59,22 @@ def trunk_flags(scan: AirwayScan, lumen: Mask) -> tuple[Flag, ...]:
         "Look at the label map, and check that the mask of the lungs is right."
     )
     return (Flag(FlagCode.AIRWAYS_TRUNK_ONLY, Severity.WARNING, message, _REGIONS),)
+
+
+def volume_flags(scan: AirwayScan, lumen: Mask) -> tuple[Flag, ...]:
+    """Return the flag of a lumen larger or smaller than that of an adult."""
+    ml = float(np.count_nonzero(lumen)) * scan.voxel_ml
+    low, high = LIMITS.airways_ml
+    if ml > high:
+        message = (
+            f"The airways hold {ml:.0f} mL, more than the {high:g} mL of an adult at most: a part may be a "
+            "leak. Look at the label map, and do not use counts and volumes before."
+        )
+        return (Flag(FlagCode.AIRWAYS_VOLUME, Severity.WARNING, message, _REGIONS),)
+    if ml < low and max(scan.spacing) <= LIMITS.airways_thin_mm:
+        message = (
+            f"The airways hold {ml:.0f} mL, less than the {low:g} mL of an adult at least: the tree is not "
+            "whole or the patient is small. Compare with scans of the same kind only."
+        )
+        return (Flag(FlagCode.AIRWAYS_VOLUME, Severity.INFO, message, _REGIONS),)
+    return ()

@@ -9,11 +9,12 @@ import numpy as np
 from hilum.core.errors import InputError
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import AIRWAYS, LUNGS, Side
+from hilum.core.labels import AIRWAYS, LOBES, LUNGS, VESSELS, Side
 from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Group, Measures, Value, formulae
 from hilum.tasks.airways.calibre import (
+    ARTERY_SLICE_MM,
     CALIBRE_SLICE_MM,
     MAIN_SLICE_MM,
     MeasuredAirways,
@@ -23,7 +24,9 @@ from hilum.tasks.airways.calibre import (
 from hilum.tasks.airways.definitions import (
     AIRWAY_MEASURES,
     AIRWAY_REGIONS,
+    ARTERIAL,
     GENERATIONS,
+    LOBE_REGIONS,
     MEASURED,
     PI10_AT_MM,
     PI10_BRANCHES,
@@ -39,6 +42,8 @@ _LUMEN = next(iter(AIRWAYS))
 _NO_SPACING = "The file holds no voxel size, so lengths and volumes are unknown."
 _NO_BRANCH = AIRWAY_MEASURES["lumen_diameter"].undefined
 _NO_GENERATION = "No branch of this generation was found here."
+_NO_LOBE = "No branch was found in this lobe."
+_NO_VESSELS = "Arteries are not known: the task vessels was not done with this scan."
 _NOT_FOUND = "It was not found in this scan."
 #: Regions that a calibre is given of on thick slices, too.
 _CENTRAL = ("trachea", "right_main_bronchus", "left_main_bronchus")
@@ -51,14 +56,22 @@ def collect_airways(volume: Volume, segmentation: Segmentation) -> MeasuredAirwa
 
     Args:
         volume: The scan.
-        segmentation: The airways, with the label map of the lungs beside it.
+        segmentation: The airways, with the label map of the lungs beside it, and those of lobes and vessels
+            where they are known.
 
     Returns:
         The tree with calibres; None where the lumen gives no line.
     """
     lumen = segmentation.labels.mask(AIRWAYS[_LUMEN].name)
+    lobes, vessels = (segmentation.beside.get(one.name) for one in (LOBES, VESSELS))
     try:
-        return measure_airway_tree(volume, lumen, segmentation.beside[LUNGS.name].data)
+        return measure_airway_tree(
+            volume,
+            lumen,
+            segmentation.beside[LUNGS.name].data,
+            lobes=None if lobes is None else lobes.data,
+            vessels=None if vessels is None else vessels.data > 0,
+        )
     except InputError:
         return None
 
@@ -82,7 +95,8 @@ def measure_airways(
         flags: Flags of the quality gate.
 
     Returns:
-        Values of the regions of the label set, of :data:`AIRWAY_REGIONS` and of each of :data:`GENERATIONS`.
+        Values of the regions of the label set, of :data:`AIRWAY_REGIONS`, of each of :data:`GENERATIONS` and,
+        where lobes are known, of :data:`LOBE_REGIONS`.
     """
     lungs = segmentation.beside[LUNGS.name]
     tree = AirwayTree(()) if airways is None else airways.tree
@@ -101,13 +115,15 @@ def measure_airways(
                 for branch in (tree.of(word) if word else tree.branches)
                 if branch.generation == generation
             ]
-            amounts = {**_length(branches, none=0.0), "branch_count": float(len(branches))}
-            values[generation_region(generation, word)] = _values(
-                "generation", branches, amounts, _NO_GENERATION
-            )
+            values[generation_region(generation, word)] = _part(branches, _NO_GENERATION)
+    if airways is not None and airways.lobes:
+        for region, (_, _, lobe) in LOBE_REGIONS.items():
+            values[region] = _part(tree.of_lobe(lobe), _NO_LOBE)
     for region, row in values.items():
         for id_ in row:
             reason = _withheld(region, id_, volume, flags)
+            if not reason and id_ in ARTERIAL and not (airways is not None and airways.arteries):
+                reason = _NO_VESSELS
             if reason:
                 row[id_] = Value(None, row[id_].unit, reason)
     return Measures(values, tuple(dict.fromkeys(flags)), formulae(AIRWAY_MEASURES.values()))
@@ -153,6 +169,12 @@ def _length(branches: _Branches, none: float | None = None) -> dict[str, float |
     return {"tree_length": float(sum(b.length_mm for b in branches)) if branches else none}
 
 
+def _part(branches: _Branches, reason: str) -> dict[str, Value]:
+    """Return the values of a generation or a lobe."""
+    amounts = {**_length(branches, none=0.0), "branch_count": float(len(branches))}
+    return _values("part", branches, amounts, reason)
+
+
 def _values(
     kind: str, branches: _Branches, amounts: dict[str, float | None], reason: str
 ) -> dict[str, Value]:
@@ -181,6 +203,8 @@ def _withheld(region: str, id_: str, volume: Volume, flags: Iterable[Flag]) -> s
             return flag.reason or flag.message
     thickness = coarsest_mm(volume)
     thin = {"trachea": np.inf}.get(region, MAIN_SLICE_MM if region in _CENTRAL else CALIBRE_SLICE_MM)
+    if id_ in ARTERIAL and thickness > ARTERY_SLICE_MM:
+        return f"Voxels of {thickness:.3g} mm are too coarse for the arteries beside airways."
     if info.group is Group.DENSITY and thickness > thin:
         return f"Voxels of {thickness:.3g} mm are too coarse for the calibre of these airways."
     return ""
@@ -203,6 +227,11 @@ def _median(get: Callable[[AirwayBranch], float | None]) -> Callable[[_Branches]
 
 def _of_calibre(name: str) -> Callable[[_Branches], float | None]:
     return _median(lambda branch: None if branch.calibre is None else getattr(branch.calibre, name))
+
+
+def _with_artery(branches: _Branches) -> float:
+    """Count the branches with an artery."""
+    return float(sum(b.calibre is not None and b.calibre.artery_ratio is not None for b in branches))
 
 
 def _pi10(name: str) -> Callable[[_Branches], float | None]:
@@ -234,6 +263,8 @@ _CALIBRES: dict[str, Callable[[_Branches], float | None]] = {
     "wall_area_percent": _of_calibre("wall_percent"),
     "lumen_diameter_half": _of_calibre("half_lumen_mm"),
     "wall_area_percent_half": _of_calibre("half_wall_percent"),
+    "airway_artery_ratio": _of_calibre("artery_ratio"),
+    "airway_artery_branches": _with_artery,
     "taper.intra": _of_calibre("taper_percent_per_mm"),
     "taper.inter": _of_calibre("narrowing_percent"),
     "pi10.sqrt_wa": _pi10("sqrt_wa"),

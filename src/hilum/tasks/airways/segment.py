@@ -18,7 +18,7 @@ from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask
 from hilum.tasks.airways.classifier import likelihood, load_classifier, weights_sha256
 from hilum.tasks.airways.domain import where_airways_are
-from hilum.tasks.airways.flags import leak_flags, thickness_flags, trunk_flags
+from hilum.tasks.airways.flags import leak_flags, thickness_flags, trunk_flags, volume_flags
 from hilum.tasks.airways.grow import grow_tree
 from hilum.tasks.airways.prepare import AirwayScan, lungs_mask, prepare
 from hilum.tasks.airways.prune import Pruned, prune_leaks
@@ -102,4 +102,9 @@ def _likelihood(scan: AirwayScan, trunk: Mask) -> npt.NDArray[np.float32]:
 
 
 def _flags(scan: AirwayScan, pruned: Pruned) -> tuple[Flag, ...]:
-    return (*thickness_flags(scan), *leak_flags(scan, pruned.removed), *trunk_flags(scan, pruned.lumen))
+    return (
+        *thickness_flags(scan),
+        *leak_flags(scan, pruned.removed),
+        *trunk_flags(scan, pruned.lumen),
+        *volume_flags(scan, pruned.lumen),
+    )

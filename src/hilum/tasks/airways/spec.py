@@ -9,7 +9,7 @@ import numpy as np
 
 from hilum.core.flags import Flag
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import AIRWAYS, LUNGS
+from hilum.core.labels import AIRWAYS, LOBES, LUNGS, VESSELS
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Measures
@@ -89,5 +89,6 @@ AIRWAYS_TASK = Task(
     summary=_summary,
     headline=("volume",),
     needs=(LUNGS.name,),
+    compared=(LOBES.name, VESSELS.name),
     write=_write,
 )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.errors import InputError, UsageError
-from hilum.core.labels import Lung
+from hilum.core.labels import LOBES, Lung
 from hilum.core.volume import spacing_of, voxel_ml_of
 from hilum.imaging.centreline_tree import Branch, CentrelineTree, direct
 from hilum.imaging.graph_cleaning import SPUR_MM, break_loops, merge_junctions, prune_spurs
@@ -19,7 +19,7 @@ from hilum.imaging.skeleton import centrelines
 from hilum.imaging.skeleton_graph import build_graph
 from hilum.tasks.airways.calibre_values import BranchCalibre
 
-__all__ = ["BRANCH_RULE", "AirwayBranch", "AirwayTree", "build_tree"]
+__all__ = ["BRANCH_RULE", "LOBE_RULE", "AirwayBranch", "AirwayTree", "build_tree"]
 
 _Mask = npt.NDArray[np.bool_]
 _Points = npt.NDArray[np.float64]
@@ -38,6 +38,15 @@ _COMMON_SHARE = 0.5
 #: What leaves the trachea and ends without having reached a lung is no bronchus. Where one lung is not
 #: reached at all, as on thick slices, it is one from this length on, in mm: the main bronchi are longer.
 _REACHES_LUNG_MM = 15.0
+#: A branch belongs to a lobe where more than this share of it, and of what hangs on it, lies in that lobe:
+#: the bronchi that two lobes share hold less of either.
+LOBE_SHARE = 0.9
+#: How the lobe of a branch is chosen, in words.
+LOBE_RULE = (
+    f"the lobe that holds more than {100 * LOBE_SHARE:g} % of the branch and of what hangs on it, within the "
+    "lungs; else, where more than half of the branch lies in the lungs, the lobe that most of it lies in; "
+    "else none; trachea and main bronchi have none"
+)
 #: Sides of a branch; the trachea has none.
 SIDES: Mapping[int, str] = {Lung.RIGHT.value: "right", Lung.LEFT.value: "left"}
 
@@ -52,7 +61,7 @@ class AirwayBranch:
         parent: Index of the parent branch; -1 for the first.
         generation: 0 for the trachea, 1 for the main bronchi, one more at each bifurcation.
         side: ``right``, ``left`` or ``none`` (the trachea).
-        lobe: Name of the lobe; empty where no lobes are known.
+        lobe: Name of the lobe in the label set ``lobes``; empty where it has none or no lobes are known.
         length_mm: Length of the smoothed centreline in mm.
         calibre: Lumen and wall; None where they were not measured.
     """
@@ -119,6 +128,10 @@ class AirwayTree:
         """Return the branches of a side."""
         return tuple(branch for branch in self.branches if branch.side == side)
 
+    def of_lobe(self, lobe: str) -> tuple[AirwayBranch, ...]:
+        """Return the branches of a lobe, by its name in the label set ``lobes``."""
+        return tuple(branch for branch in self.branches if branch.lobe == lobe)
+
     def with_calibres(self, calibres: Sequence[BranchCalibre | None]) -> AirwayTree:
         """Return the tree with lumen and wall of each branch."""
         pairs = zip(self.branches, calibres, strict=True)
@@ -135,22 +148,20 @@ def build_tree(
     lungs: npt.NDArray[np.integer[Any]],
     *,
     lobes: npt.NDArray[np.integer[Any]] | None = None,
-    lobe_names: Mapping[int, str] | None = None,
 ) -> AirwayTree:
     """Build the tree of a lumen mask, directed away from the top of the trachea.
 
     The mask is thinned; loops are cut, spurs removed and bifurcations that are one merged, see
     :data:`BRANCH_RULE`. The trachea is all from the top down to the bifurcation that parts the lungs, so that
     a bronchus that leaves it above is of the first generation. The side of a branch is that of the lung in
-    which most of what hangs on it lies. What leaves the trachea and never reaches a
-    lung is left out, and so are other short parts of this kind.
+    which most of what hangs on it lies; its lobe is told by :data:`LOBE_RULE`. What leaves the trachea and
+    never reaches a lung is left out, and so are other short parts of this kind.
 
     Args:
         lumen: Bool array (i, j, k). Its largest component counts.
         affine: 4 x 4 matrix from voxel index to RAS mm.
         lungs: Labels of the lungs on the same grid, 1 right and 2 left.
-        lobes: Labels of the lobes on the same grid; None where they are not known.
-        lobe_names: Names of the values of ``lobes``.
+        lobes: Values of the label set ``lobes`` on the same grid; None where they are not known.
 
     Returns:
         The tree, without calibres.
@@ -177,8 +188,7 @@ def build_tree(
     lines = _without_stubs(lines, _in_lungs(lines, lungs[box], shifted))
     placed = _placed(lines, _in_lungs(lines, lungs[box], shifted))
     if lobes is not None:
-        found = _values_at(lobes[box], [line.points for line in lines], shifted)
-        placed = [_in_lobe(b, v, lobe_names or {}) for b, v in zip(placed, found, strict=True)]
+        placed = _in_lobes(placed, _values_at(lobes[box], [line.points for line in lines], shifted))
     voxel_ml = voxel_ml_of(affine)
     volumes = _volumes(mask, shifted, placed)
     branches = (replace(b, mask_ml=n * voxel_ml) for b, n in zip(placed, volumes, strict=True))
@@ -328,9 +338,24 @@ def _volumes(mask: _Mask, affine: npt.NDArray[np.float64], branches: Sequence[Ai
     return counted
 
 
-def _in_lobe(branch: AirwayBranch, values: npt.NDArray[np.int64], names: Mapping[int, str]) -> AirwayBranch:
-    """Name the lobe that most of a branch lies in."""
-    inside = values[values > 0]
-    if branch.generation < 2 or 2 * len(inside) <= len(values):
-        return branch
-    return replace(branch, lobe=names.get(int(np.bincount(inside).argmax()), ""))
+def _in_lobes(
+    branches: Sequence[AirwayBranch], values: Sequence[npt.NDArray[np.int64]]
+) -> list[AirwayBranch]:
+    """Give each branch its lobe, see :data:`LOBE_RULE`, from the labels at its points."""
+    own: npt.NDArray[np.float64] = np.array(
+        [
+            [branch.length_mm * float(np.mean(value == lobe)) for lobe in LOBES]
+            for branch, value in zip(branches, values, strict=True)
+        ]
+    )
+    sums = _subtree_sums([branch.parent for branch in branches], own.tolist())
+    names = [info.name for info in LOBES.values()]
+    out = []
+    for branch, mine, below in zip(branches, own, sums, strict=True):
+        name = ""
+        if branch.generation >= 2 and below.max() > LOBE_SHARE * below.sum():
+            name = names[int(np.argmax(below))]
+        elif branch.generation >= 2 and 2 * mine.sum() > branch.length_mm:
+            name = names[int(np.argmax(mine))]
+        out.append(replace(branch, lobe=name))
+    return out

@@ -23,7 +23,7 @@ from hilum.tasks.airways.blur import WIDE_MM, Blur
 from hilum.tasks.airways.blurred_disc import Disc, blurred_disc
 from hilum.tasks.airways.sections import Sections
 
-__all__ = ["WALL_HU", "Tubes", "fit_tubes"]
+__all__ = ["WALL_HU", "Tubes", "fit_solids", "fit_tubes"]
 
 _Floats = npt.NDArray[np.float32]
 _Values = npt.NDArray[np.float64]
@@ -40,6 +40,8 @@ _BEHIND_MM, _FITTED_MM = 3.0, 1.5
 LEAST_RAYS = 0.25
 #: Where what lies outside is denser than this, in HU, the wall has no outer edge.
 DENSE_OUTSIDE_HU = -500.0
+#: A solid begins this many mm wider than a tube of the same mask.
+_SOLID_START_MM = 0.6
 #: Bounds of radius and wall in mm, and the largest step of each parameter.
 _LEAST_RADIUS, _WALLS, _MOST_STEP = 0.3, (0.15, 4.0), 0.4
 #: A centre farther from the centreline than this many mm and this share of the radius is not the branch's.
@@ -82,19 +84,37 @@ def fit_tubes(sections: Sections, blur: Blur, *, lumen_hu: float) -> Tubes:
     Returns:
         The tubes.
     """
-    fit = _Fit(sections, blur, lumen_hu)
-    for _ in range(_ROUNDS):
-        fit.choose_rays()
-        for _ in range(_STEPS):
-            fit.step()
-    fit.choose_rays()
+    fit = _Fit(sections, blur, lumen_hu, WALL_HU)
+    fit.run()
     return fit.tubes()
+
+
+def fit_solids(sections: Sections, blur: Blur, *, solid_hu: float) -> _Values:
+    """Fit a blurred solid cylinder, such as a vessel, to each section.
+
+    It is the tube whose lumen has the HU of its wall. Rays that meet a bright neighbour, such as the wall of
+    the airway beside an artery, are left out.
+
+    Args:
+        sections: The sections, all narrower or all wider than :data:`_WIDE_MM` for speed.
+        blur: The blur of the scan.
+        solid_hu: HU of the cylinder.
+
+    Returns:
+        Diameter of the circle of its area in mm, shape (n,); nan where the fit failed, or where dense tissue
+        lies round it.
+    """
+    fit = _Fit(sections, blur, solid_hu, solid_hu)
+    # Begin outside the border: from within, all rays meet something bright.
+    fit.p[:, 0] += _SOLID_START_MM
+    fit.run()
+    return fit.solids()
 
 
 class _Fit:
     """The parameters of all sections while they are fitted: R, w, x, y, then pairs of harmonics."""
 
-    def __init__(self, sections: Sections, blur: Blur, lumen_hu: float) -> None:
+    def __init__(self, sections: Sections, blur: Blur, lumen_hu: float, wall_hu: float) -> None:
         self.hu = sections.hu
         self.r = sections.radius_mm.astype(np.float32)
         self.sigma = blur.along(sections.directions).astype(np.float32)
@@ -103,7 +123,7 @@ class _Fit:
         if blur.gain:
             gain = blur.gain_along(sections.directions).astype(np.float32)
             self.spread = [(1 + gain, self.sigma), (-gain, np.hypot(self.sigma, np.float32(WIDE_MM)))]
-        self.lumen = np.float32(lumen_hu)
+        self.lumen, self.wall = np.float32(lumen_hu), np.float32(wall_hu)
         count, rays, _ = self.hu.shape
         turns = 2 * np.pi * np.arange(rays) / rays
         self.cos, self.sin = np.cos(turns).astype(np.float32), np.sin(turns).astype(np.float32)
@@ -118,6 +138,14 @@ class _Fit:
         self.damping: _Values = np.full(count, 1e-2)
         self.use = np.ones((count, rays), bool)
         self.outside = np.zeros(count, np.float32)
+
+    def run(self) -> None:
+        """Fit all sections."""
+        for _ in range(_ROUNDS):
+            self.choose_rays()
+            for _ in range(_STEPS):
+                self.step()
+        self.choose_rays()
 
     def choose_rays(self) -> None:
         """Find what lies outside, and the rays that meet nothing brighter there."""
@@ -157,8 +185,8 @@ class _Fit:
         place = np.sqrt(x * x + y * y + np.float32(1e-6))
         inner = self._disc(place, radius)
         outer = self._disc(place, radius + q[:, 1])
-        rim = (np.float32(WALL_HU) - self.outside)[:, None, None]
-        hole = self.lumen - np.float32(WALL_HU)
+        rim = (self.wall - self.outside)[:, None, None]
+        hole = self.lumen - self.wall
         value = self.outside[:, None, None] + rim * outer.value + hole * inner.value
         by_wall = rim * outer.by_size
         by_radius = by_wall + hole * inner.by_size
@@ -217,10 +245,8 @@ class _Fit:
 
     def tubes(self) -> Tubes:
         """Return the result, without what cannot be believed."""
-        shape = (self.p[:, 4:] ** 2).sum(axis=1) / 2
-        lumen: _Values = 2 * np.sqrt(self.p[:, 0] ** 2 + shape)
-        off = np.hypot(self.p[:, 2], self.p[:, 3])
-        lost = off > np.maximum(_OFF_MM, _OFF_SHARE * self.p[:, 0])
+        lumen: _Values = 2 * np.sqrt(self.p[:, 0] ** 2 + self._shape())
+        lost = self._lost(self.p[:, 0])
         few = self.rays < LEAST_RAYS
         lumen[lost] = np.nan
         wall: _Values = self.p[:, 1].copy()
@@ -234,3 +260,18 @@ class _Fit:
             self.outside.astype(np.float64),
             np.sqrt(np.maximum(self.cost, 0)),
         )
+
+    def solids(self) -> _Values:
+        """Return the outer diameters, without what cannot be believed."""
+        outer = self.p[:, 0] + self.p[:, 1]  # only their sum is known where lumen and wall have the same HU
+        bad = self._lost(outer) | (self.rays < LEAST_RAYS) | (self.outside > DENSE_OUTSIDE_HU)
+        return np.asarray(np.where(bad, np.nan, 2 * np.sqrt(outer**2 + self._shape())), np.float64)
+
+    def _shape(self) -> _Values:
+        """Mean square of the harmonics: how much they add to the square of the radius."""
+        return np.asarray((self.p[:, 4:] ** 2).sum(axis=1) / 2, np.float64)
+
+    def _lost(self, radius: _Values) -> npt.NDArray[np.bool_]:
+        """Where the centre left the centreline."""
+        off = np.hypot(self.p[:, 2], self.p[:, 3])
+        return np.asarray(off > np.maximum(_OFF_MM, _OFF_SHARE * radius), np.bool_)

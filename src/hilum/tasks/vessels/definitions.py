@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 from hilum.core.labels import Side
-from hilum.measures import Group, MeasureInfo
+from hilum.measures import Group, MeasureInfo, measure_info
 from hilum.tasks.vessels.pieces import MARGIN_MM, PIECE_MM
 
 __all__ = ["CLASSES", "VESSEL_MEASURES", "VESSEL_REGIONS"]
@@ -43,66 +44,53 @@ _SOURCE = (
 )
 
 
-def _info(
-    id_: str, title: str, unit: str, formula: str, source: str, formula_id: str = "", *,
-    group: Group = Group.VOLUME, low: float | None = 0.0, high: float | None = None, undefined: str = "",
-    causes: tuple[str, ...] = _CAUSES,
-) -> MeasureInfo:  # fmt: skip
-    return MeasureInfo(
-        id=id_,
-        title=title,
-        unit=unit,
-        group=group,
-        formula_id=formula_id or f"vessel.{id_}",
-        formula_version="1",
-        formula=formula,
-        source=source,
-        valid_range=(low, high),
-        invalidated_by=causes,
-        undefined=undefined,
-    )
+_info = partial(measure_info, "vessel")
 
 
 def _volumes() -> tuple[MeasureInfo, ...]:
+    group = Group.VOLUME
     by_area = tuple(
-        _info(id_, f"Vessels {_TITLES[id_]}", "mL", f"{_INTEGRAL}{_BY_PIECE}; pieces of {_TITLES[id_]}",
-              _SOURCE, "bv.integral.1")
+        _info(id_, f"Vessels {_TITLES[id_]}", "mL", group,
+              f"{_INTEGRAL}{_BY_PIECE}; pieces of {_TITLES[id_]}", _SOURCE, _CAUSES,
+              formula_id="bv.integral.1")
         for id_ in CLASSES
     )  # fmt: skip
     by_mask = tuple(
-        _info(f"{id_}_edt", f"Vessels {_TITLES[id_]}, by the mask", "mL",
+        _info(f"{id_}_edt", f"Vessels {_TITLES[id_]}, by the mask", "mL", group,
               f"voxels of the mask nearest to pieces of centreline of {_TITLES[id_]}; area = pi r^2, r the "
-              "mean distance of the centreline from the outside of the mask", _SOURCE, "bv.mask_edt.1")
+              "mean distance of the centreline from the outside of the mask", _SOURCE, _CAUSES,
+              formula_id="bv.mask_edt.1")
         for id_ in CLASSES
     )  # fmt: skip
     return (
-        _info("blood_volume", "Total blood vessel volume", "mL", f"{_INTEGRAL}; walls included",
-              _SOURCE, "tbv.integral.1"),
+        _info("blood_volume", "Total blood vessel volume", "mL", group, f"{_INTEGRAL}; walls included",
+              _SOURCE, _CAUSES, formula_id="tbv.integral.1"),
         *by_area,
-        _info("bv5_share", "Vessels below 5 mm2, share", "%", "100 x bv5 / blood_volume", _SOURCE,
-              "bv5_share.integral.1", high=100.0, undefined="No vessel was found here."),
-        _info("mask_volume", "Vessels, volume of the mask", "mL",
-              "number of voxels of the label map x voxel volume", "by definition", "tbv.mask.1"),
+        _info("bv5_share", "Vessels below 5 mm2, share", "%", group, "100 x bv5 / blood_volume", _SOURCE,
+              _CAUSES, formula_id="bv5_share.integral.1", high=100.0, undefined="No vessel was found here."),
+        _info("mask_volume", "Vessels, volume of the mask", "mL", group,
+              "number of voxels of the label map x voxel volume", "by definition", _CAUSES,
+              formula_id="tbv.mask.1"),
         *by_mask,
     )  # fmt: skip
 
 
 def _others() -> tuple[MeasureInfo, ...]:
     return (
-        _info("vessel_density", "Vessel density", "%", "100 x blood_volume / volume of the lungs (of "
-              "the lung of that side)", "by definition", high=100.0, undefined="No lung was found here."),
-        _info("vessel_length", "Length of the vessels", "m", "sum of the lengths of the smoothed centrelines",
-              "by definition"),
-        _info("lung_mass", "CT lung weight, with vessels", "g",
-              "tissue_mass of the lungs (of the lung of that side)", "Cressoni 2013; Protti 2014",
-              "mass_two_compartment", group=Group.MASS),
-        _info("lung_mass_without_vessels", "CT lung weight, without vessels", "g",
-              "lung_mass - blood_volume x (1 + blood_hu / 1000) g/mL", "of this program", group=Group.MASS),
-        _info("blood_hu", "Blood", "HU",
+        _info("vessel_density", "Vessel density", "%", Group.VOLUME,
+              "100 x blood_volume / volume of the lungs (of the lung of that side)", "by definition",
+              _CAUSES, high=100.0, undefined="No lung was found here."),
+        _info("vessel_length", "Length of the vessels", "m", Group.VOLUME,
+              "sum of the lengths of the smoothed centrelines", "by definition", _CAUSES),
+        _info("lung_mass", "CT lung weight, with vessels", "g", Group.MASS,
+              "tissue_mass of the lungs (of the lung of that side)", "Cressoni 2013; Protti 2014", _CAUSES,
+              formula_id="mass_two_compartment"),
+        _info("lung_mass_without_vessels", "CT lung weight, without vessels", "g", Group.MASS,
+              "lung_mass - blood_volume x (1 + blood_hu / 1000) g/mL", "of this program", _CAUSES),
+        _info("blood_hu", "Blood", "HU", Group.DENSITY,
               "median HU of the vessels deeper than 2.5 mm below their surface; of both lungs together",
-              "of this program", group=Group.DENSITY, low=None,
-              undefined="No vessel in the lungs is wide enough to read it; 40 HU were taken.",
-              causes=("HU calibration", "contrast agent")),
+              "of this program", ("HU calibration", "contrast agent"), low=None,
+              undefined="No vessel in the lungs is wide enough to read it; 40 HU were taken."),
     )  # fmt: skip
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hilum.core.labels import LUNGS, VESSELS
+import numpy as np
+
+from hilum.core.label_volume import LabelVolume
+from hilum.core.labels import LOBES, LUNGS, VESSELS
 from hilum.core.volume import Volume
 from hilum.imaging.mesh import surface_mesh
 from hilum.io import write_csv
@@ -41,7 +44,8 @@ def write_vessel_files(volume: Volume, found: TaskResult, place: Callable[[str],
     details = found.details
     # Where the volumes by calibre are withheld, those of the pieces are not to be trusted either.
     if isinstance(details, MeasuredVessels) and found.measures["vessels"]["bv5"].value is not None:
-        write_csv(place("vessel_pieces.csv"), PIECE_COLUMNS, _rows(details.pieces))
+        lobes = found.segmentation.beside.get(LOBES.name)
+        write_csv(place("vessel_pieces.csv"), PIECE_COLUMNS, _rows(details.pieces, lobes))
     mesh = surface_mesh(found.segmentation.labels.data > 0, volume.affine, smoothing=4, keep=_KEPT)
     if len(mesh.faces):
         red, green, blue = (value / 255 for value in VESSELS[1].colour)
@@ -50,16 +54,26 @@ def write_vessel_files(volume: Volume, found: TaskResult, place: Callable[[str],
         write_glb(place("vessels.glb"), [surface])
 
 
-def _rows(pieces: VesselPieces) -> Iterator[tuple[object, ...]]:
+def _rows(pieces: VesselPieces, lobes: LabelVolume | None) -> Iterator[tuple[object, ...]]:
     area = pieces.area_mm2
+    lobe = [""] * len(pieces.length_mm) if lobes is None else _lobes(pieces, lobes)
     for n in range(len(pieces.length_mm)):
         yield (
             n,
             _SIDES[int(pieces.side[n])],
-            "",  # the lobe, once lobes are known
+            lobe[n],
             *(round(float(value), 2) for value in pieces.centre[n]),
             *(
                 round(float(values[n]), _DIGITS)
                 for values in (pieces.length_mm, area, pieces.volume_ml, pieces.radius_mm, pieces.mask_ml)
             ),
         )
+
+
+def _lobes(pieces: VesselPieces, lobes: LabelVolume) -> list[str]:
+    """Name of the lobe that the middle of each piece lies in; empty outside of all."""
+    inverse = np.linalg.inv(lobes.affine)
+    index = np.rint(pieces.centre @ inverse[:3, :3].T + inverse[:3, 3]).astype(np.intp)
+    index = np.clip(index, 0, np.array(lobes.data.shape) - 1)
+    names = {value: info.name for value, info in LOBES.items()}
+    return [names.get(value, "") for value in lobes.data[tuple(index.T)].tolist()]

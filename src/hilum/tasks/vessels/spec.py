@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hilum.core.flag_limits import LIMITS
 from hilum.core.flags import Flag, FlagCode, Severity
-from hilum.core.labels import LUNGS, VESSELS
+from hilum.core.labels import LOBES, LUNGS, VESSELS
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Measures
@@ -74,6 +74,7 @@ VESSELS_TASK = Task(
     name=VESSELS.name,
     title="Vessels",
     label_set=VESSELS,
+    compared=(LOBES.name,),
     models=(MODEL.name,),
     load=_load,
     collect=_collect,

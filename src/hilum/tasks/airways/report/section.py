@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hilum.core.labels import AIRWAYS
+from hilum.core.labels import AIRWAYS, LOBES
 from hilum.core.volume import Volume
 from hilum.drawing.generations import TreeLine, View, generation_key, tree_view, view_shape
 from hilum.drawing.numbers import format_number
 from hilum.drawing.slices import LEVEL, WINDOW
 from hilum.measures import Measures
 from hilum.tasks.airways.calibre import MeasuredAirways
-from hilum.tasks.airways.definitions import AIRWAY_MEASURES, GENERATIONS, generation_region
+from hilum.tasks.airways.definitions import (
+    AIRWAY_MEASURES,
+    GENERATIONS,
+    LOBE_REGIONS,
+    generation_region,
+)
 from hilum.tasks.airways.report.ends import end_figures
-from hilum.tasks.airways.tree import BRANCH_RULE, AirwayTree
+from hilum.tasks.airways.tree import BRANCH_RULE, LOBE_RULE, AirwayTree
 from hilum.tasks.lungs.report.section import Figure
 from hilum.tasks.lungs.report.tables import Cell, Notes, Row, Table, lookup
 from hilum.tasks.spec import Section, TaskResult
@@ -24,7 +29,8 @@ _DASH = "\N{EM DASH}"
 _WHOLE = (("airways", "Both"), ("right_airways", "Right"), ("left_airways", "Left"))
 _WHOLE_ROWS = (
     "tree_length", "branch_count", "lumen_volume", "airway_lung_ratio", "wall_area_percent",
-    "wall_area_percent_half", "pi10.sqrt_wa", "pi10.thickness", "taper.intra", "taper.inter",
+    "wall_area_percent_half", "pi10.sqrt_wa", "pi10.thickness", "airway_artery_ratio",
+    "airway_artery_branches", "taper.intra", "taper.inter",
 )  # fmt: skip
 _CENTRAL = (
     ("trachea", "Trachea"),
@@ -45,13 +51,14 @@ _GENERATION_COLUMNS = (
     "wall_thickness",
     "wall_area_percent",
     "wall_area_percent_half",
+    "airway_artery_ratio",
 )
 #: Decimals of each measure, no finer than the fit is right on phantoms.
 _DIGITS = {
     "branch_count": 0, "tree_length": 0, "lumen_volume": 1, "airway_lung_ratio": 2,
     "lumen_diameter": 1, "lumen_area": 1, "lumen_diameter_half": 1, "wall_thickness": 2,
     "wall_area_percent": 0, "wall_area_percent_half": 0, "taper.intra": 1, "taper.inter": 0,
-    "pi10.sqrt_wa": 2, "pi10.thickness": 2,
+    "pi10.sqrt_wa": 2, "pi10.thickness": 2, "airway_artery_ratio": 2, "airway_artery_branches": 0,
 }  # fmt: skip
 
 
@@ -74,6 +81,7 @@ def airways_section(volume: Volume, found: TaskResult) -> Section:
         "central": _rows_of(measures, _CENTRAL, _CENTRAL_COLUMNS),
         "generation_columns": [_headed(id_) for id_ in _GENERATION_COLUMNS],
         "generations": _generation_table(measures),
+        "lobes": _lobe_table(measures),
         "tree": [] if airways is None else _views(airways.tree, volume.meta.orientation_known),
         "key": "" if airways is None else generation_key(max(b.generation for b in airways.tree.branches)),
         "ends": [] if airways is None else end_figures(volume, found, airways.tree),
@@ -84,6 +92,7 @@ def airways_section(volume: Volume, found: TaskResult) -> Section:
         "contract_version": AIRWAYS.version,
         "definition": AIRWAYS.definition,
         "branch_rule": BRANCH_RULE,
+        "lobe_rule": LOBE_RULE,
         "formulae": list(AIRWAY_MEASURES.values()),
     }
     return Section("hilum.tasks.airways.report", "airways.html.j2", "airways_method.html.j2", values)
@@ -133,6 +142,17 @@ def _generation_table(measures: Measures) -> Table:
         cells += [_cell(measures, both, id_, notes) for id_ in _GENERATION_COLUMNS]
         rows.append(Row(str(generation), "", tuple(cells)))
     return Table(tuple(rows), notes)
+
+
+def _lobe_table(measures: Measures) -> Table:
+    """Count, length and medians of each lobe; no rows where the lobes are not known."""
+    ids = ("branch_count", "tree_length", *_GENERATION_COLUMNS)
+    regions = [
+        (region, LOBES.region(lobe).title)
+        for region, (_, _, lobe) in LOBE_REGIONS.items()
+        if region in measures
+    ]
+    return _rows_of(measures, regions, ids)
 
 
 def _views(tree: AirwayTree, letters: bool) -> list[Figure]:

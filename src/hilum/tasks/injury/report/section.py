@@ -9,17 +9,12 @@ import numpy.typing as npt
 from hilum.core.labels import INJURY, LUNGS, InjuryClass
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
-from hilum.drawing.slice_svg import Fill, plate
 from hilum.drawing.slices import (
     LEVEL,
     WINDOW,
     PlacedLabels,
     Plane,
     can_show,
-    oriented,
-    outline,
-    shown_box,
-    slice_image,
 )
 from hilum.drawing.survey import Box
 from hilum.drawing.svg import hex_colour
@@ -27,6 +22,7 @@ from hilum.imaging.morphology import bounding_box
 from hilum.tasks.injury.definitions import CLASS_MEASURES, PLACE_MEASURES
 from hilum.tasks.injury.report.findings import findings
 from hilum.tasks.injury.report.tables import class_bars, class_table, place_table
+from hilum.tasks.lungs.report.filled import filled_slice
 from hilum.tasks.lungs.report.section import Figure
 from hilum.tasks.spec import Section, TaskResult
 
@@ -85,7 +81,18 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
     out = []
     for plane, count in ((Plane.AXIAL, _AXIAL), (Plane.CORONAL, 1)):
         if can_show(canonical, plane):
-            out += [_figure(placed, tissue, plane, index) for index in _most(shown, plane, box, count)]
+            for index in _most(shown, plane, box, count):
+                out.append(
+                    filled_slice(
+                        placed,
+                        tissue,
+                        plane,
+                        index,
+                        [INJURY[kind] for kind in SHOWN],
+                        described="lungs outlined, classes of injury filled",
+                        dashed=(InjuryClass.EMPHYSEMA,),
+                    )
+                )
     return out
 
 
@@ -100,27 +107,3 @@ def _most(shown: npt.NDArray[np.bool_], plane: Plane, box: Box, count: int) -> l
         out.append(index)
         profile[max(0, index - apart) : index + apart] = 0
     return sorted(out, reverse=True)
-
-
-def _figure(placed: PlacedLabels, tissue: npt.NDArray[np.uint8], plane: Plane, index: int) -> Figure:
-    shown = slice_image(placed, plane, index)
-    marked = oriented(tissue, plane, index, shown_box(placed))
-    fills = [
-        Fill(
-            outline(marked == kind, shown.pixel_mm), INJURY[kind].colour, dashed=kind is InjuryClass.EMPHYSEMA
-        )
-        for kind in SHOWN
-    ]
-    meta = placed.volume.meta
-    number, count = shown.number
-    name = f"{plane.value.capitalize()}: slice" if meta.orientation_known else "Slice"
-    caption = f"{name} {number} of {count}"
-    drawn = plate(
-        shown,
-        title=f"{caption} on axis {shown.file_axis} of the file, lungs outlined, classes of injury filled",
-        scale=meta.spacing_known,
-        letters=meta.orientation_known,
-        fills=fills,
-    )
-    width, height = shown.size_mm
-    return Figure(drawn, caption, width / height)

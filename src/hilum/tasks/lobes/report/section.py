@@ -9,23 +9,19 @@ import numpy.typing as npt
 from hilum.core.labels import LOBES, Lung
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
-from hilum.drawing.slice_svg import Fill, plate
 from hilum.drawing.slices import (
     LEVEL,
     WINDOW,
     PlacedLabels,
     Plane,
     can_show,
-    oriented,
-    outline,
-    shown_box,
-    slice_image,
 )
 from hilum.drawing.svg import hex_colour
 from hilum.imaging.morphology import bounding_box
 from hilum.measures import Measures
 from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.measures import FISSURE_SEEN
+from hilum.tasks.lungs.report.filled import filled_slice
 from hilum.tasks.lungs.report.section import Figure
 from hilum.tasks.lungs.report.tables import DASH, Cell, Notes, Row, Table, lookup
 from hilum.tasks.spec import Section, TaskResult
@@ -111,23 +107,16 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
         inner = -1 if lung is Lung.LEFT else 1
         line = filled[::inner]
         for part in _PARTS:
-            figures.append(_figure(placed, lobes, int(line[int(part * (len(line) - 1))]), named))
+            index = int(line[int(part * (len(line) - 1))])
+            figures.append(
+                filled_slice(
+                    placed,
+                    lobes,
+                    Plane.SAGITTAL,
+                    index,
+                    LOBES.values(),
+                    described="lobes filled",
+                    where=f"{named} lung",
+                )
+            )
     return figures
-
-
-def _figure(placed: PlacedLabels, lobes: npt.NDArray[np.uint8], index: int, side: str) -> Figure:
-    shown = slice_image(placed, Plane.SAGITTAL, index)
-    marked = oriented(lobes, Plane.SAGITTAL, index, shown_box(placed))
-    fills = [Fill(outline(marked == value, shown.pixel_mm), info.colour) for value, info in LOBES.items()]
-    meta = placed.volume.meta
-    number, count = shown.number
-    caption = f"Sagittal, {side} lung: slice {number} of {count}"
-    drawn = plate(
-        shown,
-        title=f"{caption} on axis {shown.file_axis} of the file, lobes filled",
-        scale=meta.spacing_known,
-        letters=meta.orientation_known,
-        fills=fills,
-    )
-    width, height = shown.size_mm
-    return Figure(drawn, caption, width / height)

@@ -10,21 +10,17 @@ from hilum.anatomy.pleura import FLUID, GAS, SIDE_RULE
 from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.volume import Volume
 from hilum.drawing.numbers import format_number
-from hilum.drawing.slice_svg import Fill, plate
 from hilum.drawing.slices import (
     LEVEL,
     WINDOW,
     PlacedLabels,
     Plane,
     can_show,
-    oriented,
-    outline,
-    shown_box,
-    slice_image,
 )
 from hilum.drawing.svg import hex_colour
 from hilum.imaging.morphology import bounding_box
 from hilum.measures import Measures
+from hilum.tasks.lungs.report.filled import filled_slice
 from hilum.tasks.lungs.report.section import Figure
 from hilum.tasks.lungs.report.tables import Cell, Notes, Row, Table, lookup
 from hilum.tasks.pleura.measures import DEFINITIONS
@@ -95,28 +91,12 @@ def _figures(volume: Volume, found: TaskResult) -> list[Figure]:
     box = bounding_box((pleura > 0) | (lungs > 0))
     placed = PlacedLabels(canonical, lungs, orientation, box)
     planes = [plane for plane in (Plane.CORONAL, Plane.AXIAL) if can_show(canonical, plane)]
-    return [_figure(placed, pleura, plane) for plane in planes]
-
-
-def _figure(placed: PlacedLabels, pleura: npt.NDArray[np.uint8], plane: Plane) -> Figure:
-    across = tuple(axis for axis in range(3) if axis != plane.axis)
-    index = int(np.argmax(np.count_nonzero(pleura, axis=across)))
-    shown = slice_image(placed, plane, index)
-    marked = oriented(pleura, plane, index, shown_box(placed))
-    fills = [
-        Fill(outline(marked == value, shown.pixel_mm), info.colour, dashed=value == GAS)
-        for value, info in PLEURA.items()
-    ]
-    meta = placed.volume.meta
-    number, count = shown.number
-    name = f"{plane.value.capitalize()}: slice" if meta.orientation_known else "Slice"
-    caption = f"{name} {number} of {count}"
-    drawn = plate(
-        shown,
-        title=f"{caption} on axis {shown.file_axis} of the file, lungs outlined, fluid and free gas filled",
-        scale=meta.spacing_known,
-        letters=meta.orientation_known,
-        fills=fills,
-    )
-    width, height = shown.size_mm
-    return Figure(drawn, caption, width / height)
+    out = []
+    for plane in planes:
+        across = tuple(axis for axis in range(3) if axis != plane.axis)
+        index = int(np.argmax(np.count_nonzero(pleura, axis=across)))
+        described = "lungs outlined, fluid and free gas filled"
+        out.append(
+            filled_slice(placed, pleura, plane, index, PLEURA.values(), described=described, dashed=(GAS,))
+        )
+    return out
