@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,15 @@ def test_input_that_cannot_be_measured_is_refused_in_words(bad: str) -> None:
     with pytest.raises(expected) as caught:
         segment_vessels(volume, lungs)
     assert caught.value.hint or bad == "other shape"
+
+
+def test_measures_do_not_depend_on_what_was_prepared_for_the_segmentation() -> None:
+    volume, lungs = TWO_TUBES.draw()
+    segmentation = segment_vessels(volume, lungs)
+    anew = replace(segmentation, prepared=None)
+    # Calibration moves the HU after the vessels were found.
+    for scan in (volume, replace(volume, hu=(volume.hu * 0.98 - 30).astype(np.int16))):
+        kept, fresh = (measure_vessels(scan, given)["vessels"] for given in (segmentation, anew))
+        assert {id_: value.value for id_, value in kept.items()} == {
+            id_: value.value for id_, value in fresh.items()
+        }

@@ -144,6 +144,7 @@ def segment_vessels(volume: Volume, lungs: LabelVolume, progress: Progress | Non
         LabelVolume.on_grid_of(volume, scan.restore(found.vessels).astype(np.uint8), VESSELS),
         MODEL,
         beside={LUNGS.name: lungs, LEFT_OUT.name: LabelVolume.on_grid_of(volume, left_out, LEFT_OUT)},
+        prepared=scan.known,
     )
 
 
