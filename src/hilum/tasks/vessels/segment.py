@@ -56,7 +56,8 @@ class VesselRules:
         lumen_mm3: Least volume of a lumen: dark noise is smaller.
         wall_mm: Walls lie within this distance of a lumen.
         wall_depth_mm: Walls are no deeper than this in solid tissue.
-        halo_mm: A wall shines this far beyond its voxels, so that no axis of a vessel lies there.
+        halo_mm: The wall of a known airway shines this far beyond its voxels: no axis of a vessel lies there,
+            and no border but that of solid tissue.
         solid_hu: Contrast of tissue without air.
         blood_hu: Contrast of blood in a vessel wider than the blur: half of the usual.
         solid_mm: Depth in tissue of that contrast from which it is a wide vessel.
@@ -193,8 +194,9 @@ def find_vessels(scan: VesselScan, airways: Mask | None = None, rules: VesselRul
         walls &= distance_to(wide, scan.spacing) > rules.wide_rim_mm
         core = (core & ~walls) | wide
     else:
-        walls = airways
-        core = (core & ~dilate(walls, rules.halo_mm, scan.spacing)) | (wide & ~walls)
+        near = dilate(airways, rules.halo_mm, scan.spacing)
+        core = (core & ~near) | (wide & ~airways)
+        walls = airways | (near & (contrast < rules.solid_hu))
     core &= ~bodies
     core = _with_seeds(core, seed, scan, rules)
     vessels = _to_half_contrast(core, contrast, bodies | walls, scan, least, rules)
