@@ -125,8 +125,8 @@ def judged(chest: Chest, found_lungs: bool) -> dict[str, float]:
     mask, spacing = segmentation.labels.data > 0, chest.volume.spacing
     skeleton = np.argwhere(skeletonize(mask))
     places = skeleton @ chest.volume.affine[:3, :3].T + chest.volume.affine[:3, 3]
-    _, piece = KDTree(found.pieces.centre).query(places, workers=-1)
-    wide = skeleton[found.pieces.area_mm2[piece] >= np.pi * WIDE_MM**2]
+    _, point = KDTree(found.pieces.points).query(places, workers=-1)
+    wide = skeleton[found.pieces.area_mm2[found.pieces.piece[point]] >= np.pi * WIDE_MM**2]
     tp = chest.vessels[tuple(wide.T)].mean()
     ts = mask[skeletonize(chest.wide)].mean()
     size = chest.vessels.sum()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +75,8 @@ class Segmentation:
         flags: Findings about how the labels were made.
         beside: Label maps of other tasks that the same pass gave, by the name of their label set.
         facts: Numbers that were found on the way, by name; the measures of the task use them.
+        prepared: What the task estimated of the scan on the way and measures with, small enough to be kept;
+            None if nothing.
     """
 
     labels: LabelVolume
@@ -84,6 +86,7 @@ class Segmentation:
     flags: tuple[Flag, ...] = ()
     beside: Mapping[str, LabelVolume] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
+    prepared: Any = None
 
     def __repr__(self) -> str:
         made = f"{self.model.name} {self.model.version}".strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from hilum.core.errors import HilumError, InputError, UsageError
 from hilum.core.flag_limits import LIMITS
 from hilum.core.flags import Flag, FlagCode, Severity
 from hilum.core.label_volume import LabelVolume
-from hilum.core.labels import LUNGS, VESSELS
+from hilum.core.labels import AIRWAYS, LUNGS, VESSELS
 from hilum.core.volume import Volume
 from hilum.tasks.registry import TASKS
 from hilum.tasks.vessels.measures import MeasuredVessels, collect_vessels, measure_vessels
@@ -89,6 +91,30 @@ def test_the_inside_of_consolidated_lung_is_left_out() -> None:
     assert segmentation.beside[LEFT_OUT.name].data[30, 30, 28] == 2
 
 
+def test_a_nodule_is_left_out_and_the_vessels_on_it_and_beside_it_are_found() -> None:
+    feeding, beside = ((30.5, 30.5, 6), (30.5, 30.5, 22), 1.2), ((44.5, 20.5, 8), (44.5, 20.5, 48), 3.2)
+    volume, lungs = LungBox(tubes=[feeding, beside], balls=[((30.5, 30.5, 28), 6.0)]).draw()
+    segmentation = segment_vessels(volume, lungs)
+    found = segmentation.labels.data > 0
+    assert not found[25:36, 25:36, 22:34].any()
+    assert segmentation.beside[LEFT_OUT.name].data[30, 30, 28] == 2
+    assert found[30, 30, 8:17].all()
+    assert found[43:46, 19:22, 10:46].all()
+
+
+def test_airways_that_are_known_are_no_vessels_and_the_artery_beside_one_is_whole() -> None:
+    airway = ((30.5, 30.5, 8), (30.5, 30.5, 48), 2.0, 1.0)
+    volume, lungs = LungBox(airways=[airway], tubes=[((30.5, 36.5, 8), (30.5, 36.5, 48), 1.8)]).draw()
+    x, y, _ = np.indices(volume.shape)
+    away = np.hypot(x + 0.5 - 30.5, y + 0.5 - 30.5)
+    known = np.where(away <= 2.0, 1, np.where(away <= 3.4, 2, 0)).astype(np.uint8)
+    airways = LabelVolume.on_grid_of(volume, known, AIRWAYS)
+    found = segment_vessels(volume, lungs, airways=airways).labels.data > 0
+    assert not found[known > 0].any()
+    assert not found[24:38, 24:31, 10:46].any()
+    assert found[30, 36, 12:44].all()
+
+
 def test_noise_alone_holds_next_to_no_vessels() -> None:
     volume, lungs = LungBox(noise_hu=40.0).draw()
     found = segment_vessels(volume, lungs).labels.data > 0
@@ -151,3 +177,15 @@ def test_input_that_cannot_be_measured_is_refused_in_words(bad: str) -> None:
     with pytest.raises(expected) as caught:
         segment_vessels(volume, lungs)
     assert caught.value.hint or bad == "other shape"
+
+
+def test_measures_do_not_depend_on_what_was_prepared_for_the_segmentation() -> None:
+    volume, lungs = TWO_TUBES.draw()
+    segmentation = segment_vessels(volume, lungs)
+    anew = replace(segmentation, prepared=None)
+    # Calibration moves the HU after the vessels were found.
+    for scan in (volume, replace(volume, hu=(volume.hu * 0.98 - 30).astype(np.int16))):
+        kept, fresh = (measure_vessels(scan, given)["vessels"] for given in (segmentation, anew))
+        assert {id_: value.value for id_, value in kept.items()} == {
+            id_: value.value for id_, value in fresh.items()
+        }

@@ -49,7 +49,7 @@ def collect_vessels(volume: Volume, segmentation: Segmentation) -> MeasuredVesse
         segmentation: The vessels; beside it the lungs and what was left out.
     """
     lungs = segmentation.beside[LUNGS.name]
-    scan = prepare(volume, lungs)
+    scan = prepare(volume, lungs, segmentation.prepared)
     vessels = scan.crop(segmentation.labels) > 0
     left_out = scan.crop(segmentation.beside[LEFT_OUT.name]) > 0
     lung_ml, lung_g = {}, {}

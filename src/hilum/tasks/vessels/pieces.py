@@ -58,6 +58,8 @@ class VesselPieces:
         radius_mm: Median radius in the mask: the distance to its outside.
         volume_ml: Volume by conservation of contrast; noise makes that of a thin piece negative at times.
         mask_ml: Volume of the mask.
+        points: Position of the points of the centrelines in RAS mm, shape (m, 3).
+        piece: The piece of each point, shape (m,).
         blood_hu: HU of blood in this scan.
         blood_read: Whether it was read in this scan; else it is :data:`BLOOD_HU`.
     """
@@ -68,6 +70,8 @@ class VesselPieces:
     radius_mm: _Values
     volume_ml: _Values
     mask_ml: _Values
+    points: _Values
+    piece: npt.NDArray[np.intp]
     blood_hu: float
     blood_read: bool
 
@@ -99,27 +103,30 @@ def measure_pieces(scan: VesselScan, vessels: Mask, left_out: Mask) -> VesselPie
     )
     points, widths, owner, length = _cut(prune_spurs(graph))
     points, widths, owner, length = _without_covered(points, widths, owner, length)
-    if not len(length):
-        none = np.zeros(0)
-        return VesselPieces(np.zeros((0, 3)), np.zeros(0, np.uint8), none, none, none, none, blood, read)
     share = _blood_share(scan, vessels, blood)
     share[left_out & ~vessels] = 0
     volume, mask = _sums(scan, vessels, share, points, widths, owner, len(length))
     centre = np.stack([_mean(points[:, axis], owner, len(length)) for axis in range(3)], axis=1)
-    voxel = np.rint(centre / scan.spacing).astype(np.intp)
-    side = _sides(scan, voxel)
-    start = [part.start for part in scan.box]
-    affine = scan.volume.canonical().affine
     return VesselPieces(
-        centre=(centre / scan.spacing + start) @ affine[:3, :3].T + affine[:3, 3],
-        side=side,
+        centre=_to_ras(centre, scan),
+        side=_sides(scan, np.rint(centre / scan.spacing).astype(np.intp)),
         length_mm=length,
         radius_mm=_mean(widths, owner, len(length)),
         volume_ml=volume * scan.voxel_ml,
         mask_ml=mask * scan.voxel_ml,
+        points=_to_ras(points, scan),
+        piece=owner,
         blood_hu=blood,
         blood_read=read,
     )
+
+
+def _to_ras(points: _Values, scan: VesselScan) -> _Values:
+    """Bring positions in mm of the crop to RAS mm."""
+    start = [part.start for part in scan.box]
+    affine = scan.volume.canonical().affine
+    out: _Values = (points / scan.spacing + start) @ affine[:3, :3].T + affine[:3, 3]
+    return out
 
 
 def _blood(scan: VesselScan, radius: Floats) -> tuple[float, bool]:
@@ -203,6 +210,8 @@ def _sums(
     count: int,
 ) -> tuple[_Values, _Values]:
     """Sum the share of blood, and the voxels of the mask, over the voxels of each piece."""
+    if not count:
+        return np.zeros(0), np.zeros(0)
     near = (scan.lungs > 0) & (distance_to(vessels, scan.spacing) <= MARGIN_MM)
     voxels = np.argwhere(near)
     places: _Values = (voxels * scan.spacing).astype(np.float64)

@@ -11,9 +11,10 @@ from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS, VESSELS, LabelInfo, LabelSet
 from hilum.core.segmentation import ModelInfo, Progress, Segmentation
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import Mask, components, depth, distance_to, touching
+from hilum.imaging.morphology import Mask, components, depth, dilate, distance_to, touching
 from hilum.imaging.shape_filters import Contrast, tubeness
 from hilum.tasks.vessels.coarse import Coarse
+from hilum.tasks.vessels.nodules import nodules
 from hilum.tasks.vessels.prepare import Floats, VesselScan, prepare
 
 __all__ = ["LEFT_OUT", "MODEL", "RULES", "FoundVessels", "VesselRules", "find_vessels", "segment_vessels"]
@@ -23,9 +24,9 @@ MODEL = ModelInfo("vessels", "1.0")
 LEFT_OUT = LabelSet(
     name="left_out",
     version="1.0",
-    definition="Bright tissue in the lungs that is no vessel: walls of airways beside a lumen, dense tissue.",
+    definition="What lies beside vessels in the lungs and is none: airways with their walls, dense tissue.",
     labels=(
-        LabelInfo(1, "wall_beside_lumen", "Wall of an airway", (230, 159, 0), "89187006"),
+        LabelInfo(1, "airway", "Airway with its wall", (230, 159, 0), "89187006"),
         LabelInfo(2, "dense_tissue", "Dense tissue", (120, 120, 120), "85756007"),
     ),
 )
@@ -55,6 +56,8 @@ class VesselRules:
         lumen_mm3: Least volume of a lumen: dark noise is smaller.
         wall_mm: Walls lie within this distance of a lumen.
         wall_depth_mm: Walls are no deeper than this in solid tissue.
+        halo_mm: The wall of a known airway shines this far beyond its voxels: no axis of a vessel lies there,
+            and no border but that of solid tissue.
         solid_hu: Contrast of tissue without air.
         blood_hu: Contrast of blood in a vessel wider than the blur: half of the usual.
         solid_mm: Depth in tissue of that contrast from which it is a wide vessel.
@@ -63,6 +66,7 @@ class VesselRules:
         body_mm: Depth in solid tissue of what is no vessel, unless ``wide_scale_mm`` sees a tube.
         body_ratio: Response at ``wide_scale_mm`` as a share of the contrast, from which it is a tube.
         body_mm3: Least volume of that: where wide vessels meet they are no tubes either.
+        body_rim_mm: Solid tissue within this distance of that is its rim.
         hazy_mm3: Least volume of what lies so deep and is no blood.
         half: A vessel ends at this share of the largest contrast near by.
         half_mm: What near by means.
@@ -87,6 +91,7 @@ class VesselRules:
     lumen_mm3: float = 15.0
     wall_mm: float = 2.0
     wall_depth_mm: float = 1.5
+    halo_mm: float = 1.0
     solid_hu: float = 350.0
     blood_hu: float = 480.0
     solid_mm: float = 1.6
@@ -95,6 +100,7 @@ class VesselRules:
     hazy_mm3: float = 30.0
     body_mm: float = 4.5
     body_ratio: float = 0.06
+    body_rim_mm: float = 9.0
     body_mm3: float = 300.0
     half: float = 0.5
     half_mm: float = 1.0
@@ -110,7 +116,7 @@ class FoundVessels:
 
     Attributes:
         vessels: The vessels.
-        walls: Voxels beside a lumen that look like its wall.
+        walls: Voxels beside a lumen that look like its wall; all of the airways where these are known.
         bodies: Dense tissue too thick for a vessel.
     """
 
@@ -119,39 +125,52 @@ class FoundVessels:
     bodies: Mask
 
 
-def segment_vessels(volume: Volume, lungs: LabelVolume, progress: Progress | None = None) -> Segmentation:
+def segment_vessels(
+    volume: Volume,
+    lungs: LabelVolume,
+    progress: Progress | None = None,
+    *,
+    airways: LabelVolume | None = None,
+) -> Segmentation:
     """Find the vessels in the lungs of a scan.
 
     Args:
         volume: The scan.
         lungs: The lungs on its grid.
         progress: Called with the part done and what is being done.
+        airways: Lumen and wall of the airways on its grid; without them walls are recognised by the dark
+            tubes beside them, which finds less of them.
 
     Returns:
         Label map of the label set ``vessels``; beside it ``lungs`` and :data:`LEFT_OUT`.
 
     Raises:
         HilumError: As :func:`hilum.tasks.vessels.prepare.prepare`.
+        GeometryError: The airways lie elsewhere.
     """
+    if airways is not None:
+        airways.require_grid_of(volume)
     tell = progress or (lambda fraction, what: None)
     tell(0.0, "parenchyma")
     scan = prepare(volume, lungs)
     tell(0.2, "vessels")
-    found = find_vessels(scan)
+    found = find_vessels(scan, None if airways is None else scan.crop(airways) > 0)
     left_out = scan.restore(found.walls).astype(np.uint8)
     left_out[scan.restore(found.bodies)] = 2
     return Segmentation(
         LabelVolume.on_grid_of(volume, scan.restore(found.vessels).astype(np.uint8), VESSELS),
         MODEL,
         beside={LUNGS.name: lungs, LEFT_OUT.name: LabelVolume.on_grid_of(volume, left_out, LEFT_OUT)},
+        prepared=scan.known,
     )
 
 
-def find_vessels(scan: VesselScan, rules: VesselRules = RULES) -> FoundVessels:
+def find_vessels(scan: VesselScan, airways: Mask | None = None, rules: VesselRules = RULES) -> FoundVessels:
     """Find the vessels in a cropped scan.
 
     Args:
         scan: The scan.
+        airways: Airways with their walls, where they are known.
         rules: Constants of the method.
 
     Returns:
@@ -164,12 +183,20 @@ def find_vessels(scan: VesselScan, rules: VesselRules = RULES) -> FoundVessels:
     solid = contrast > rules.solid_hu
     solid_depth = depth(np.pad(solid, 1), scan.spacing)[1:-1, 1:-1, 1:-1]
     bodies = _bodies(contrast, solid_depth, widest, scan, rules)
+    bodies |= nodules(solid, solid_depth, scan.inside, scan.spacing)
     tubes = np.maximum(tubes, widest, out=tubes)
-    core, seed, walls = _cores(contrast, tubes, scan, least, rules)
+    core, seed = _cores(contrast, tubes, scan, least, rules)
     wide = _wide(contrast, bodies, scan, rules) & (tubes > rules.body_ratio * contrast)
-    walls &= solid_depth <= rules.wall_depth_mm
-    walls &= distance_to(wide, scan.spacing) > rules.wide_rim_mm
-    core = (core & ~walls) | wide
+    if airways is None:
+        walls = _walls(contrast, tubes, scan, rules)
+        seed &= ~walls
+        walls &= solid_depth <= rules.wall_depth_mm
+        walls &= distance_to(wide, scan.spacing) > rules.wide_rim_mm
+        core = (core & ~walls) | wide
+    else:
+        near = dilate(airways, rules.halo_mm, scan.spacing)
+        core = (core & ~near) | (wide & ~airways)
+        walls = airways | (near & (contrast < rules.solid_hu))
     core &= ~bodies
     core = _with_seeds(core, seed, scan, rules)
     vessels = _to_half_contrast(core, contrast, bodies | walls, scan, least, rules)
@@ -192,14 +219,19 @@ def _tubes(contrast: Floats, scan: VesselScan, least: float, rules: VesselRules)
 
 def _cores(
     contrast: Floats, tubes: Floats, scan: VesselScan, least: float, rules: VesselRules
-) -> tuple[Mask, Mask, Mask]:
-    """Voxels near the axes of tubes, those that a vessel must have some of, and walls of airways."""
+) -> tuple[Mask, Mask]:
+    """Voxels near the axes of tubes, and those that a vessel must have some of."""
     core = (contrast > least) & (tubes > rules.ratio * contrast)
     seed = core & (contrast > max(rules.seed_hu, rules.seed_noise * scan.noise_hu))
     seed &= tubes > rules.seed_ratio * contrast
-    beside = distance_to(_lumens(contrast, scan, rules), scan.spacing) <= rules.wall_mm
-    wall = beside & (tubes < rules.wall_ratio * contrast)
-    return core, seed & ~wall, wall
+    return core, seed
+
+
+def _walls(contrast: Floats, tubes: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
+    """Voxels beside a lumen that are no axis of a tube."""
+    beside: Mask = distance_to(_lumens(contrast, scan, rules), scan.spacing) <= rules.wall_mm
+    beside &= tubes < rules.wall_ratio * contrast
+    return beside
 
 
 def _lumens(contrast: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
@@ -222,12 +254,16 @@ def _lumens(contrast: Floats, scan: VesselScan, rules: VesselRules) -> Mask:
 def _bodies(
     contrast: Floats, solid_depth: Floats, wide: Floats, scan: VesselScan, rules: VesselRules
 ) -> Mask:
-    """Solid tissue too thick for a vessel: consolidation, masses."""
+    """Solid tissue too thick for a vessel, with its rim: consolidation, masses."""
     deep = (solid_depth > rules.body_mm) & (wide < rules.body_ratio * contrast)
     deep = _larger(deep, rules.body_mm3, scan)
     if not deep.any():
         return deep
-    return distance_to(deep, scan.spacing) <= rules.body_mm + max(scan.spacing)
+    away = distance_to(deep, scan.spacing)
+    # The outermost layer of the lungs counts here: dense tissue is often where a mask is too wide.
+    dense = (scan.lungs > 0) & (scan.hu - scan.parenchyma > rules.solid_hu)
+    near: Mask = away <= rules.body_mm + max(scan.spacing)
+    return near | (dense & (away <= rules.body_rim_mm))
 
 
 def _wide(contrast: Floats, bodies: Mask, scan: VesselScan, rules: VesselRules) -> Mask:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hilum.core.flag_limits import LIMITS
 from hilum.core.flags import Flag, FlagCode, Severity
-from hilum.core.labels import LOBES, LUNGS, VESSELS
+from hilum.core.labels import AIRWAYS, LOBES, LUNGS, VESSELS
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Measures
@@ -23,7 +23,8 @@ def _load(model: str, device: str) -> Find:
 
 
 def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress | None) -> Segmentation:
-    return segment_vessels(volume, found[LUNGS.name].labels, progress)
+    airways = found[AIRWAYS.name].labels if AIRWAYS.name in found else None
+    return segment_vessels(volume, found[LUNGS.name].labels, progress, airways=airways)
 
 
 def _collect(volume: Volume, segmentation: Segmentation) -> MeasuredVessels:
@@ -84,5 +85,6 @@ VESSELS_TASK = Task(
     summary=_summary,
     headline=("blood_volume", "bv5"),
     needs=(LUNGS.name,),
+    after=(AIRWAYS.name,),
     write=_write,
 )
