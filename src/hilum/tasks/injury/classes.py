@@ -33,6 +33,10 @@ CONSOLIDATION_ML = 0.5
 WIDEST_VESSEL_MM = 15.0
 #: The same near the hila, where vessels, nodes and bronchi lie side by side.
 HILAR_MM = 20.0
+#: So far beyond the neighbourhood of the hila, mm, their vessels are side by side still.
+HILAR_VESSELS_MM = 12.0
+#: Denser than this, HU, is blood with contrast agent: consolidated lung stays below 120 HU (Konietzke 2021).
+BLOOD_HU = 140.0
 #: How far thinner parts hang on to a thick one, mm.
 CONSOLIDATION_REACH_MM = 40.0
 #: What is dense within this distance of a piece belongs to it, mm.
@@ -40,7 +44,7 @@ CONSOLIDATION_RIM_MM = 4.1
 #: Gaps up to this width are air in the bronchi of consolidated lung, mm.
 BRONCHOGRAM_MM = 4.0
 #: Beside this much consolidated lung, mL, a round one wider than this, mm, is taken for one more patch.
-PATCHY_ML, PATCHY_NODULE_MM = 20.0, 20.0
+PATCHY_ML, PATCHY_NODULE_MM = 20.0, 24.0
 #: Lung is hazy where it is denser than expected by this much, HU, and at least this dense. In ten real scans
 #: without diffuse disease 0.1 to 1.6 % of the blocks away from dense ones rise by more than 100 HU.
 GROUND_GLASS_RISE_HU = 100.0
@@ -87,13 +91,16 @@ class Classes:
     ground_glass: Floats
 
 
-def classify(fields: Fields, expected: Expected, hila: Mask, known: Mask | None = None) -> Classes:
+def classify(
+    fields: Fields, expected: Expected, hila: Mask, blur: Floats, known: Mask | None = None
+) -> Classes:
     """Find the injured blocks.
 
     Args:
         fields: The lungs on blocks.
         expected: What is expected of them.
         hila: Blocks near the hila.
+        blur: Rise in HU that blur explains, see :func:`hilum.tasks.injury.rim.blurred_rise`.
         known: Blocks of vessels and airways that another task found; None without.
     """
     lung, spacing = fields.lung, fields.spacing
@@ -110,7 +117,7 @@ def classify(fields: Fields, expected: Expected, hila: Mask, known: Mask | None 
         consolidated = _consolidated(dense, tubes, nodules, hila, fields)
     rise = _rise(fields, expected)
     haze_edge = _haze_edge(rise, lung, spacing)
-    hazy = _hazy(rise, haze_edge, dense | tubes | nodules, hila, fields)
+    hazy = _hazy(rise, rise - blur, haze_edge, dense | tubes | nodules, hila, fields)
     dark = _dark(fields, lung)
     # A border lies half-way between the HU of the two sides.
     beside_haze = dilate(hazy, HALO_MM, spacing)
@@ -151,10 +158,14 @@ def _consolidated(dense: Mask, tubes: Mask, nodules: Mask, hila: Mask, fields: F
     spacing = fields.spacing
     whole = close_(dense, BRONCHOGRAM_MM / 2, spacing) & fields.lung & ~nodules
     thick = open_(whole, CONSOLIDATION_MM / 2, spacing)
+    hila = dilate(hila, HILAR_VESSELS_MM, spacing) & fields.lung
     wide = np.where(hila, np.float32(HILAR_MM / 2), np.float32(WIDEST_VESSEL_MM / 2))
     seeds = (depth(dense & ~nodules, spacing) > wide) & fields.lung
-    rest = open_(thick & ~tubes & ~hila, CONSOLIDATION_MM / 2, spacing)
+    # Thinner than three blocks, a vessel and consolidated lung look alike.
+    least = max(CONSOLIDATION_MM / 2, 1.01 * max(spacing))
+    rest = open_(thick & ~tubes & ~hila, least, spacing)
     seeds |= _large(rest, CONSOLIDATION_ML / fields.block_ml)
+    seeds &= ~dilate(fields.mean > BLOOD_HU, HALO_MM, spacing)
     beyond_tubes = _grown(seeds, thick & ~tubes, spacing, CONSOLIDATION_REACH_MM)
     return _grown(beyond_tubes, thick, spacing, WIDEST_VESSEL_MM / 2)
 
@@ -168,15 +179,24 @@ def _grown(seeds: Mask, inside: Mask, spacing: Spacing, reach_mm: float) -> Mask
     return out
 
 
-def _hazy(rise: Floats, edge: Floats, dense: Mask, hila: Mask, fields: Fields) -> Mask:
-    """Haze that reaches farther than the blurred rim of dense structures."""
+def _hazy(rise: Floats, own_rise: Floats, edge: Floats, dense: Mask, hila: Mask, fields: Fields) -> Mask:
+    """Haze that reaches farther than the blurred rim of dense structures.
+
+    Args:
+        rise: HU above what is expected.
+        own_rise: The same without what blur explains.
+        edge: Rise at the border of haze.
+        dense: Dense structures in the lungs.
+        hila: Blocks near the hila.
+        fields: The lungs on blocks.
+    """
     spacing = fields.spacing
     clear = fields.lung & ~dilate(dense, HALO_MM, spacing)
-    sure = (rise > GROUND_GLASS_RISE_HU) & clear
+    sure = (own_rise > GROUND_GLASS_RISE_HU) & clear
     own = _large(sure & ~hila, GROUND_GLASS_ML / fields.block_ml)
     own |= _large(sure, HILAR_GROUND_GLASS_ML / fields.block_ml)
     raised = (rise > edge) & fields.lung
-    near = _grown(own, raised & clear, spacing, GROUND_GLASS_REACH_MM)
+    near = _grown(own, (own_rise > edge) & clear, spacing, GROUND_GLASS_REACH_MM)
     return np.asarray(dilate(near, HALO_MM + 1, spacing) & raised)
 
 

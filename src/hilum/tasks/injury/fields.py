@@ -76,6 +76,7 @@ class Fields:
         dark: The same as ``mean``, smoothed until noise is about :data:`DARK_NOISE_HU`: what is judged by
         low HU. dark_sigma_mm: Standard deviation of the Gaussian of ``dark``, mm.
         depth: Distance to the nearest block that is not lung, mm.
+        outside: Mean HU of what is not lung in a block; -1000 where all of it is lung.
     """
 
     box: Box
@@ -88,6 +89,7 @@ class Fields:
     dark: Floats
     dark_sigma_mm: float
     depth: Floats
+    outside: Floats
 
     @property
     def lung(self) -> Mask:
@@ -160,7 +162,16 @@ def lung_fields(hu: npt.NDArray[Any], lungs: npt.NDArray[np.uint8], spacing: Spa
     depth = np.asarray(ndimage.distance_transform_edt(np.pad(lung, 1), size), np.float32)[1:-1, 1:-1, 1:-1]
     wide = _dark_sigma(total, weight, known, size)
     dark = mean if wide <= SIGMA_MM else _filled(sums, weight, wide, size)
-    return Fields(box, factors, size, share, sides, mean, smooth, dark, wide, depth)
+    outside = _outside(view, labels, factors)
+    return Fields(box, factors, size, share, sides, mean, smooth, dark, wide, depth, outside)
+
+
+def _outside(view: npt.NDArray[Any], labels: npt.NDArray[np.uint8], factors: tuple[int, int, int]) -> Floats:
+    """Mean HU of the voxels of a block that are not lung; -1000 where there is none."""
+    beside = labels == 0
+    count = _block_sums(beside, factors)
+    total = _block_sums(beside, factors, view)
+    return np.where(count > 0, total / np.maximum(count, 1), np.float32(-1000)).astype(np.float32)
 
 
 def _dark_sigma(total: Floats, weight: Floats, known: Mask, spacing: Spacing) -> float:

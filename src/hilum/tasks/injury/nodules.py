@@ -1,6 +1,13 @@
-"""Nodules: round solid bodies of 6 to 30 mm that are no part of a vessel."""
+"""Nodules: round solid bodies of 6 to 30 mm, alone or with vessels and pleura that hang on to them.
+
+A nodule is a peak of the response to blobs that is curved alike in all directions and that has little
+dense lung round it. Branching points of vessels are blobs, too, but flat in one direction, and vessels
+leave them on all sides.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -13,19 +20,38 @@ __all__ = ["nodule_blocks"]
 
 #: Scales at which blobs are looked for, mm: a ball of radius r answers most at 0.58 r.
 BLOB_SCALES_MM = (1.8, 3.0, 4.5, 6.5)
-#: Response from which a block is the middle of a blob, HU; a ball of 900 HU contrast reaches about 200, 99
-#: % of the blocks of vessels of digital chests stay below 90.
-BLOB_HU = 110.0
+#: Least response times roundness, HU, and the same near the hila, where vessels branch. Digital chests with
+#: seeds from 110 on: nodules have at least 110, other peaks at most 64. Real scans: see docs/models/injury.md.
+ROUND_HU, HILAR_ROUND_HU = 75.0, 100.0
+#: Response below which no peak is looked at, HU.
+BLOB_HU = 90.0
 #: Diameters of the ball of the same volume, mm.
 DIAMETER_MM = (6.0, 30.0)
-#: The same for a piece that is not round as a whole, HU.
-ATTACHED_HU = 150.0
-#: Such a nodule reaches this many times as far from its middle as the nearest block outside.
+#: A nodule is wider than this many blocks along each axis: what is smaller looks round whatever it is.
+RESOLVED_BLOCKS = 2.5
+#: A nodule with vessels reaches this many times as far from its middle as the nearest block outside.
 ROUND_REACH = 1.4
 #: Round it, to this distance, mm, less than this share is dense: vessels, not a larger piece.
-SHELL_MM, SHELL_SHARE = 4.0, 0.25
-#: Least share of the ball round its centre, with the radius of the farthest block, that a nodule fills.
+SHELL_MM, SHELL_SHARE = 4.0, 0.12
+#: Least share of the ball round its centre, with the radius of the farthest block, that a piece fills which
+#: is a nodule as a whole.
 COMPACT = 0.30
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Where nodules are looked for: dense blocks without thin vessels, and their distance to others, mm."""
+
+    core: Mask
+    inside: Floats
+    hila: Mask
+    spacing: Spacing
+    most_mm: float
+
+    @property
+    def least_mm(self) -> float:
+        """Smallest diameter that the blocks resolve, at least 6 mm."""
+        return max(DIAMETER_MM[0], RESOLVED_BLOCKS * max(self.spacing))
 
 
 def nodule_blocks(
@@ -36,7 +62,7 @@ def nodule_blocks(
     Args:
         image: HU of the blocks; beyond the lungs what is expected of lung.
         dense: Blocks that may be nodule.
-        hila: Blocks near the hila: round parts of vessels there are no nodules.
+        hila: Blocks near the hila.
         spacing: Size of a block in mm.
         most_mm: Largest diameter.
 
@@ -44,25 +70,31 @@ def nodule_blocks(
         The blocks of all nodules.
     """
     out = np.zeros(dense.shape, bool)
-    if not dense.any():
-        return out
-    core = _opened(dense, spacing)
-    labels, counts = components(core, 26)
-    if len(counts) < 2:
+    core = _opened(dense, spacing) if dense.any() else out
+    if not core.any():
         return out
     response = map_eigenvalues(image, spacing, BLOB_SCALES_MM, _blob, core)
-    strength = ndimage.maximum(response, labels, np.arange(1, len(counts)))
-    block = float(np.prod(spacing))
-    low, high = (np.pi / 6 * d**3 / block for d in (DIAMETER_MM[0], most_mm))
+    roundness = map_eigenvalues(image, spacing, BLOB_SCALES_MM, _roundness, core)
+    top = ndimage.maximum_filter(response, 3, mode="nearest")
+    score = response * roundness
+    least = np.where(hila, np.float32(HILAR_ROUND_HU), np.float32(ROUND_HU))
+    peaks = np.argwhere((response == top) & (response >= BLOB_HU) & (score >= least) & core)
+    labels, counts = components(core, 26)
+    search = _Search(core, np.asarray(depth(core, spacing), np.float32), hila, spacing, most_mm)
     boxes = ndimage.find_objects(labels.astype(np.int32))
-    for number, (count, peak) in enumerate(zip(counts[1:], strength, strict=True), start=1):
+    high = np.pi / 6 * most_mm**3 / float(np.prod(spacing))
+    for peak in peaks:
+        number = int(labels[tuple(peak)])
         part = boxes[number - 1]
-        if part is None or peak < BLOB_HU or not 0.4 * low <= count <= high:
+        ball = _ball(peak, search)
+        if ball is None or part is None:
             continue
         body = labels[part] == number
-        if _compact(body, spacing):
+        if counts[number] <= high and _compact(body, spacing):
             out[part] |= body
-    out |= _attached(response, core & ~out, core & ~hila, spacing, most_mm)
+        else:
+            where, inside = ball
+            out[where] |= inside & core[where]
     grown: Mask = dilate(out, 1.01 * max(spacing), spacing) & dense
     return grown
 
@@ -74,30 +106,25 @@ def _opened(dense: Mask, spacing: Spacing) -> Mask:
     return np.asarray(dilate(inside, radius, spacing) & dense)
 
 
-def _attached(response: Floats, core: Mask, allowed: Mask, spacing: Spacing, most_mm: float) -> Mask:
-    """Round parts of larger pieces: nodules with the vessels that hang on to them."""
-    out = np.zeros(core.shape, bool)
-    top = ndimage.maximum_filter(response, 3, mode="nearest")
-    peaks = np.argwhere((response == top) & (response >= ATTACHED_HU) & core & allowed)
-    inside = depth(core, spacing) if len(peaks) else response
-    for peak in peaks:
-        radius = ROUND_REACH * float(inside[tuple(peak)])
-        if not DIAMETER_MM[0] <= 2 * radius <= most_mm:
-            continue
-        reach = radius + SHELL_MM
-        part = tuple(
-            slice(max(0, int(at - reach / step)), int(at + reach / step) + 2)
-            for at, step in zip(peak, spacing, strict=True)
-        )
-        lines = [
-            step * (np.arange(piece.start, min(piece.stop, n)) - at)
-            for piece, n, at, step in zip(part, core.shape, peak, spacing, strict=True)
-        ]
-        away = np.sqrt(sum(x**2 for x in np.ix_(*lines)))
-        shell = (away > radius) & (away <= reach)
-        if core[part][shell].mean() < SHELL_SHARE:
-            out[part] |= core[part] & (away <= radius)
-    return out
+def _ball(peak: np.ndarray, search: _Search) -> tuple[tuple[slice, ...], Mask] | None:
+    """The ball of a nodule round a peak; None where its size is wrong or too much round it is dense."""
+    radius = ROUND_REACH * float(search.inside[tuple(peak)])
+    if not search.least_mm <= 2 * radius <= search.most_mm:
+        return None
+    reach = radius + SHELL_MM
+    part = tuple(
+        slice(max(0, int(at - reach / step)), int(at + reach / step) + 2)
+        for at, step in zip(peak, search.spacing, strict=True)
+    )
+    lines = [
+        step * (np.arange(piece.start, min(piece.stop, n)) - at)
+        for piece, n, at, step in zip(part, search.core.shape, peak, search.spacing, strict=True)
+    ]
+    away = np.sqrt(sum(x**2 for x in np.ix_(*lines)))
+    shell = (away > radius) & (away <= reach)
+    if search.core[part][shell].mean() > SHELL_SHARE:
+        return None
+    return part, np.asarray(away <= radius)
 
 
 def _compact(mask: Mask, spacing: Spacing) -> bool:
@@ -111,3 +138,10 @@ def _compact(mask: Mask, spacing: Spacing) -> bool:
 def _blob(eigenvalues: Eigenvalues) -> Floats:
     """Response to a bright blob: curved in every direction."""
     return np.maximum(-eigenvalues[0], 0)
+
+
+def _roundness(eigenvalues: Eigenvalues) -> Floats:
+    """Least over most curvature of a blob, 0 to 1: 1 for a ball."""
+    least, _, most = eigenvalues
+    clear = least < -np.float32(BLOB_HU)
+    return np.where(clear, least / np.minimum(most, np.float32(-1)), np.float32(0)).astype(np.float32)

@@ -16,6 +16,7 @@ from hilum.tasks.injury.classes import EMPHYSEMA_HU, classify, emphysema_edge
 from hilum.tasks.injury.expected import expected_density
 from hilum.tasks.injury.fields import CLIP_HU, Fields, lung_fields
 from hilum.tasks.injury.hila import hilar_blocks
+from hilum.tasks.injury.rim import blurred_rise
 from hilum.tasks.injury.voxels import draw_classes
 
 __all__ = ["Tissue", "find_tissue"]
@@ -59,7 +60,8 @@ def find_tissue(volume: Volume, lungs: LabelVolume, tubes: npt.NDArray[np.bool_]
         return Tissue(LabelVolume.on_grid_of(volume, empty, INJURY), {})
     expected = expected_density(fields, volume.affine)
     known = None if tubes is None else fields.share_of(tubes) >= 0.5
-    classes = classify(fields, expected, hilar_blocks(fields, volume.affine), known)
+    blur = blurred_rise(fields, volume.affine, expected.hu)
+    classes = classify(fields, expected, hilar_blocks(fields, volume.affine), blur, known)
     noise = _noise(volume.hu[fields.box], lungs.data[fields.box])
     edge = emphysema_edge(fields, expected)
     drawn = draw_classes(volume.hu, lungs.data, fields, classes, edge, noise, tubes)
