@@ -10,11 +10,11 @@ from scipy import ndimage
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LOBES
 from hilum.core.volume import Volume
+from hilum.tasks.lobes.columns import Surface, columns
 from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.labelling import label_lobes
 from hilum.tasks.lobes.prior import load_prior
 from hilum.tasks.lobes.registration import ToTemplate
-from hilum.tasks.lobes.surfaces import Surface, columns
 
 #: How a patient differs from the template: turned, scaled and shifted.
 TURN = np.array([[0.95, 0.06, 0.0], [-0.06, 0.9, 0.08], [0.0, -0.08, 0.85]])

@@ -23,6 +23,7 @@ from hilum.synthesis.phantoms.fields import (
     smooth_max,
     smooth_min,
 )
+from hilum.synthesis.phantoms.fissures import FissureShapes
 
 __all__ = ["LUNG_BOX", "Anatomy", "Body", "Lobe"]
 
@@ -138,8 +139,15 @@ class Body:
 class Anatomy:
     """Fields of a chest. Every method takes broadcastable coordinates and returns a field in mm."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, fissures: FissureShapes | None = None) -> None:
+        """Make the chest of a body.
+
+        Args:
+            body: What differs between chests.
+            fissures: Their shapes; None for the same smooth ones in each chest.
+        """
         self.body = body
+        self.shapes = fissures
         w, d = body.width, body.depth
         cage = {-230: 128, -160: 134, -100: 136, -40: 132, 20: 124, 60: 112, 100: 94, 125: 78}
         deep = {-230: 84, -160: 88, -100: 92, -40: 90, 20: 82, 60: 72, 100: 56, 125: 46}
@@ -289,6 +297,10 @@ class Anatomy:
 
     def _fissure_planes(self, p: Coordinates, side: int) -> tuple[Array, Array | None]:
         """Signed distance above the oblique fissure and, on the right, height above the horizontal one."""
+        if self.shapes is not None:
+            if side < 0:
+                return self.shapes.left_oblique.above(p), None
+            return self.shapes.right_oblique.above(p), self.shapes.right_horizontal.above(p)
         x, y, z = p
         bow = np.float32(0.0016) * (np.abs(x) - np.float32(70)) ** 2
         # From the back at the height of the fourth rib down to the front third of the diaphragm.

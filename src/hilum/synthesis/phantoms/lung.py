@@ -21,6 +21,7 @@ from hilum.synthesis.phantoms.fields import (
     lerp_into,
 )
 from hilum.synthesis.phantoms.findings import AirwayFinding
+from hilum.synthesis.phantoms.fissures import draw_fissures
 from hilum.synthesis.phantoms.full_trees import grow_full_trees
 from hilum.synthesis.phantoms.injury import PATCHES, Injuries
 from hilum.synthesis.phantoms.trees import Detail, Kind, Tree, grow_trees
@@ -76,7 +77,8 @@ class ChestModel:
     ) -> None:
         self.body = body
         self.detail = detail
-        self.anatomy = Anatomy(body)
+        # Chests without lobes in their truth keep their plain fissures.
+        self.anatomy = Anatomy(body, draw_fissures(seed) if detail is Detail.FULL else None)
         full = detail is Detail.FULL
         self.trees: dict[Kind, Tree] = (
             grow_full_trees(self.anatomy, seed, findings) if full else grow_trees(self.anatomy, seed)

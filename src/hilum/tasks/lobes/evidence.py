@@ -13,6 +13,7 @@ from hilum.imaging.hessian import Eigenvalues, eigenvalues_3x3, hessian_blocks, 
 from hilum.imaging.interpolation import along_axis
 from hilum.imaging.morphology import bounding_box, erode
 from hilum.imaging.shape_filters import plate_response
+from hilum.tasks.lobes.vessel_trees import TREE_HU, VesselTrees, find_vessel_trees
 
 __all__ = ["Evidence", "LungGrid", "find_evidence"]
 
@@ -107,6 +108,7 @@ class Evidence:
         vessels: Centres of blocks with vessels, (m, 3) RAS mm.
         amounts: Volume of vessels in each, (m,) mm3.
         vascularity: Share of the lung that is vessel.
+        trees: Small trees of vessels.
     """
 
     plates: Floats
@@ -115,6 +117,7 @@ class Evidence:
     vessels: Floats
     amounts: Floats
     vascularity: float
+    trees: VesselTrees
 
 
 def find_evidence(grid: LungGrid) -> dict[Lung, Evidence]:
@@ -133,6 +136,7 @@ def find_evidence(grid: LungGrid) -> dict[Lung, Evidence]:
     low, high = _VESSEL_HU
     share = np.clip((above - low) / (high - low), 0, 1) * inner
     share[tuple(index.T)] = 0  # a thick fissure is as bright as a small vessel
+    trees = find_vessel_trees((above > TREE_HU) & inner, grid.labels, grid.affine, sides)
     out = {}
     for side in sides:
         mine = of_plate == side.value
@@ -146,6 +150,7 @@ def find_evidence(grid: LungGrid) -> dict[Lung, Evidence]:
             centres[filled],
             blocks[filled].astype(float) * volume,
             float(blocks.sum()) / max(lung, 1),
+            trees[side],
         )
     return out
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from hilum.core.labels import Lobe, Lung
 from hilum.imaging.interpolation import along_axis
+from hilum.tasks.lobes.columns import Surface
 from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.registration import ToTemplate
-from hilum.tasks.lobes.surfaces import Surface
 
 __all__ = ["label_lobes"]
 

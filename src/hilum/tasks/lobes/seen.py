@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from hilum.tasks.lobes.columns import Columns, Surface, columns
 from hilum.tasks.lobes.evidence import LungGrid
 from hilum.tasks.lobes.frames import Fissure
 from hilum.tasks.lobes.registration import ToTemplate
-from hilum.tasks.lobes.surfaces import SIDES, Columns, Surface, columns, in_front
+from hilum.tasks.lobes.surfaces import SIDES, in_front
 
 __all__ = ["CHANCE_MM", "SEEN_HU", "WITHIN_MM", "seen_percent"]
 

@@ -4,7 +4,8 @@
 
 CIP/fissures is ``Resources/LungLobeAtlasData`` of the Chest Imaging Platform: points and transforms of 100
 subjects, and the template lungs. The label maps of lungs give the mean lungs. ``--errors`` prints the errors
-of subjects left out and writes nothing.
+of subjects left out and writes nothing. ``--chests`` writes the fissures of digital chests, which come from
+every second subject, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy.typing as npt
 
 from hilum.io.itk import load_itk
 from hilum.tasks.lobes.frames import Fissure
+from hilum.tasks.lobes.prior import load_prior
+from hilum.training.recipes.lobes.chests import write_chest_fissures
 from hilum.training.recipes.lobes.fit import (
     SMOOTH_SUBJECTS,
     fit_gaussian,
@@ -60,8 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--errors", type=int, metavar="FOLDS", help="folds; as many as subjects: leave-one-out"
     )
+    parser.add_argument("--chests", type=Path, metavar="FILE", help="write the fissures of digital chests")
     chosen = parser.parse_args(arguments)
     subjects = read_subjects(chosen.fissures)
+    if chosen.chests:
+        write_chest_fissures(subjects, load_prior().lungs, chosen.chests)
+        return
     if chosen.errors:
         print(json.dumps(_errors(subjects, chosen.errors), indent=1))
         return
