@@ -71,6 +71,7 @@ def test_thick_slices_give_the_central_airways_and_a_flag(thick_slices) -> None:
     assert 5 < ml < 60
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_cut_beside_the_trachea_is_refused(thin_slices) -> None:
     """Half a chest: the trachea lies on the side of the slices, and so does air beside the body."""
     canonical = thin_slices.volume.canonical()
