@@ -251,6 +251,7 @@ hilum finds (`benchmarks/airway_arteries.py`), range over both:
 | 5 to 8 | 9 of 14, 10 of 14 | 0.5 to 1.8 | 0.043 to 0.072 | -0.045 to -0.043 | 0.56 to 0.70 |
 | all | 161 of 185, 216 of 239 | 0.09 to 0.12 | 0.022 to 0.030 | -0.017 to -0.013 | 0.83 to 0.84 |
 
+With 40 HU of noise (seed 200) 134 of 166 branches had an artery, off by 0.09 mm, and the ratio was off by 0.026.
 The median of all branches was 0.696 and 0.764, drawn 0.713 and 0.777. One branch in six is off by more than 15 %, on another
 chest mostly since a neighbour was taken for the artery, so look at the ratio of a single branch before you use it; near the hilum
 it is the worst. The arteries of these chests run beside their airways more regularly than a patient's.
@@ -282,6 +283,7 @@ The lumen is thinned to its centreline. Loops are cut where the lumen is narrowe
   less than they should.
 - **Side**: that of the lung in which most of what hangs on the branch lies.
 - **Lobe**, where `lobes` is among the tasks: {LOBE_RULE}.
+  On a digital chest (seed 200, 15 HU, lobes and airways as found) all 410 branches with a lobe had the lobe that was drawn.
 - What leaves the trachea and never reaches a lung is left out, and so are other parts of this kind below 15 mm.
 
 Counts and lengths depend on what a scan shows: on its slices, dose, kernel and depth of breath. Compare like scans

@@ -43,12 +43,14 @@ def test_the_artery_beside_a_branch_is_measured_without_its_wall(beside_artery) 
     assert branch.calibre.artery_mm == pytest.approx(4.0, abs=0.25)
 
 
+@pytest.mark.slow
 def test_walls_that_pass_for_vessels_are_no_arteries(tubes) -> None:
     """The mask of the vessels holds the wall of the left lower branch alone."""
     wall = vessels_of(tubes, ((24, 20, 42), (22, 18, 8), 3.0)) & ~tubes.lumen
     assert ratios(measure_airway_tree(tubes.volume, tubes.lumen, tubes.lungs, vessels=wall)) == []
 
 
+@pytest.mark.slow
 def test_a_vessel_that_crosses_or_lies_apart_is_no_artery(beside_artery) -> None:
     across = ((10, 18, 20), (17, 26, 20), 2.0)
     apart = ((10, 18, 40), (10, 18, 8), 2.0)

@@ -9,6 +9,7 @@ from hilum.core.errors import GeometryError, InputError, UsageError
 from hilum.core.label_volume import LabelVolume
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import components
+from hilum.tasks.airways.prepare import prepare
 from hilum.tasks.airways.segment import AirwayMasks, segment_airways
 
 
@@ -68,6 +69,20 @@ def test_thick_slices_give_the_central_airways_and_a_flag(thick_slices) -> None:
     assert "airways_thick_slices" in {flag.code for flag in masks.flags}
     ml = np.count_nonzero(masks.lumen) * thick_slices.volume.voxel_volume_ml
     assert 5 < ml < 60
+
+
+@pytest.mark.slow
+def test_a_scan_that_is_cut_beside_the_trachea_is_refused(thin_slices) -> None:
+    """Half a chest: the trachea lies on the side of the slices, and so does air beside the body."""
+    canonical = thin_slices.volume.canonical()
+    lungs = Volume(thin_slices.lungs.astype(np.int16), thin_slices.volume.affine).canonical().hu
+    whole = prepare(thin_slices.volume, thin_slices.lungs > 0)
+    middle = whole.box[0].start + int(np.median(np.argwhere(whole.seed)[:, 0]))
+    affine = canonical.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * middle
+    half = Volume(np.ascontiguousarray(canonical.hu[middle:]), affine)
+    with pytest.raises(InputError, match="No trachea is in view"):
+        segment_airways(half, lungs[middle:])
 
 
 def test_a_scan_without_a_trachea_is_refused(thin_slices) -> None:

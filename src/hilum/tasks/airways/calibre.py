@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,15 +119,21 @@ def measure_airway_tree(
         _beside_parent(found, calibres[branch.parent] if branch.parent >= 0 else None)
         for branch, found in zip(tree.branches, calibres, strict=True)
     ]
+    measured = tree.with_calibres(calibres)
     if vessels is not None and coarsest_mm(volume) <= ARTERY_SLICE_MM:
-        beside = arteries_of(tree.branches, calibres, vessels[box], scan, volume.hu[box], affine, blur)
-        calibres = [
-            found if found is None else replace(found, artery_mm=artery)
-            for found, artery in zip(calibres, beside, strict=True)
-        ]
-    return MeasuredAirways(
-        tree.with_calibres(calibres), blur, lumen_hu, lobes is not None, vessels is not None
-    )
+        measured = _with_arteries(
+            measured, arteries_of(tree.branches, calibres, vessels[box], scan, volume.hu[box], affine, blur)
+        )
+    return MeasuredAirways(measured, blur, lumen_hu, lobes is not None, vessels is not None)
+
+
+def _with_arteries(tree: AirwayTree, diameters: Sequence[float | None]) -> AirwayTree:
+    """Give the calibre of each branch the diameter of its artery."""
+    pairs = zip(tree.branches, diameters, strict=True)
+    return tree.with_calibres([
+        None if branch.calibre is None else replace(branch.calibre, artery_mm=artery)
+        for branch, artery in pairs
+    ])  # fmt: skip
 
 
 def _grouped(tree: AirwayTree, scan: Interpolated) -> list[Sections]:

@@ -106,12 +106,14 @@ def prepare(volume: Volume, lungs: Mask) -> AirwayScan:
         )
     canonical = volume.canonical()
     scan = Scan.of(canonical)
-    if scan.airways is None or scan.order != (0, 1, 2):
+    seed = None
+    if scan.airways is not None and scan.order == (0, 1, 2):
+        seed = _native(scan.airways.trachea, scan.reduced.factors, canonical.shape)
+    if seed is None or _at_side(seed):
         raise InputError(
             "No trachea is in view, and the airways are grown from it.",
             "Give a scan that reaches above the bifurcation of the trachea, or leave the task airways out.",
         )
-    seed = _native(scan.airways.trachea, scan.reduced.factors, canonical.shape)
     inside = Volume(lungs.astype(np.int16), volume.affine).canonical().hu > 0
     x, y, z = (float(step) for step in canonical.spacing)
     spacing = (x, y, z)
@@ -138,6 +140,11 @@ def _native(blocks: Mask, factors: tuple[int, int, int], shape: tuple[int, int, 
     for axis, factor in enumerate(factors):
         out = np.repeat(out, factor, axis)
     return out[: shape[0], : shape[1], : shape[2]]
+
+
+def _at_side(seed: Mask) -> bool:
+    """Whether air reaches the side of the slices: a trachea cut there, or air beside a cut body."""
+    return bool(seed[[0, -1]].any() or seed[:, [0, -1]].any())
 
 
 def _noise(hu: npt.NDArray[np.float32], air: Mask, spacing: Spacing) -> float:
