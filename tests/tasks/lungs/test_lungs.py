@@ -232,6 +232,7 @@ def test_what_neither_network_is_sure_of_is_bowel() -> None:
     require_lung(labels, 0.78 * even, 0.7 * even)
 
 
+@pytest.mark.slow
 def test_confidence_tells_a_chest_from_nonsense(
     model: LearnedLungs, healthy: Phantom, found: Segmentation
 ) -> None:
