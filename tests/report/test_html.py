@@ -223,7 +223,7 @@ def test_projections_are_withheld_without_hu(boxes, make_result):
     cut = Flag("cut", Severity.ERROR, "Cut.", (), ("volume", "mass"))
     document = Document(render_report(make_result(boxes.volume, labels, (cut,))))
     assert len(document.of_class("projection")) == 3
-    assert "the pictures show what was imaged" in document.text
+    assert "the images show what was scanned" in document.text
     assert "adds up to the CT lung weight" not in document.text
 
 

@@ -243,7 +243,10 @@ const box = document.querySelector("#columns fieldset input"); box.click();
 const cells = () => document.querySelectorAll("thead th").length;
 out.cell = cells();
 type(document.querySelector("#columns .find input"), "Measure 7");
-out.left = [...document.querySelectorAll("#columns label")].filter((line) => !line.hidden).length;
+const seen = (line) => getComputedStyle(line).display !== "none";
+out.left = [...document.querySelectorAll("#columns label")].filter(seen).length;
+document.querySelector('#columns [data-group="lungs"] button').click(); out.found_only = cells();
+type(document.querySelector("#columns .find input"), "");
 document.querySelector('#columns [data-group="lungs"] button').click();
 out.every = cells(); out.wide = document.getElementById("scroll").className;
 document.querySelector("#columns .find button").click();
@@ -255,6 +258,7 @@ out.usual = cells(); out.narrow = document.getElementById("scroll").className;
     assert out["found"] == ["site/scan-1", "site/scan-3"]
     assert out["cell"] == 5  # thumbnail, scan, flags, volume, and the one just chosen
     assert out["left"] == 18  # 7, 17, ... 70 to 79
+    assert out["found_only"] == 5 + 18
     assert (out["every"], out["wide"]) == (95, "scroll wide")
     assert (out["usual"], out["narrow"]) == (4, "scroll")
 

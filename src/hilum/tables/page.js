@@ -2,7 +2,7 @@
 (() => {
 const D = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const N = D.scans.length, CHUNK = 60, MINUS = "\u2212", THIN = "\u202f", DASH = "\u2014";
+const N = D.scans.length, CHUNK = 60, FEW = 60, MINUS = "\u2212", THIN = "\u202f", DASH = "\u2014";
 const RANK = { error: 3, warning: 2, info: 1 };
 const LEVELS = [[3, "Withheld", "#a3123a"], [2, "Check", "#e3a008"], [1, "Note", "#6f8596"], [0, "No flag", "#1d6b3f"]];
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
@@ -209,7 +209,7 @@ function drawChoices() {
     return made;
   };
   for (const [group, list] of groups) {
-    const of = element("span", {}), names = list.map((c) => c.name), inside = element("fieldset", {}, element("legend", {}, group));
+    const of = element("span", {}), inside = element("fieldset", {}, element("legend", {}, group));
     for (const c of list) {
       const box = element("input", { type: "checkbox" }), line = element("label", {}, box, ` ${label(c)}`);
       box.checked = state.shown.has(c.name);
@@ -217,9 +217,11 @@ function drawChoices() {
       boxes.push([c, box, line]);
       inside.append(line);
     }
-    const every = element("p", {}, button("All", () => [...state.shown, ...names]), " ", button("None", () => [...state.shown].filter((name) => !names.includes(name))));
-    const part = element("details", { "data-group": group }, element("summary", {}, group, of), every, inside);
-    part.open = list.some((c) => state.shown.has(c.name));
+    const listed = () => boxes.filter(([c, , line]) => c.group === group && !line.hidden).map(([c]) => c.name);
+    const every = element("p", {}, button("All", () => [...state.shown, ...listed()]), " ",
+      button("None", () => { const gone = new Set(listed()); return [...state.shown].filter((name) => !gone.has(name)); }));
+    const part = element("details", { "data-group": group }, element("summary", {}, group[0].toUpperCase() + group.slice(1), of), every, inside);
+    part.open = columns.length <= FEW && list.some((c) => state.shown.has(c.name)); // more hide what groups there are
     parts.push({ list, of, part, was: part.open });
   }
   find.addEventListener("input", () => {

@@ -69,7 +69,10 @@ def test_more_of_a_sign_never_lowers_the_chance_of_failure(model: LearnedLungs) 
     assert chance_of_failure(dict.fromkeys(calibration.weights, 1.0), calibration) > 0.99
 
 
-@pytest.mark.parametrize(("seed", "dense_hu"), [(31, 20.0), (32, 40.0), (33, 70.0)])
+@pytest.mark.parametrize(
+    ("seed", "dense_hu"),
+    [(31, 20.0), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((32, 40.0), (33, 70.0)))],
+)
 def test_two_lungs_without_air_are_refused_or_flagged(
     seed: int, dense_hu: float, model: LearnedLungs
 ) -> None:

@@ -47,7 +47,7 @@ def test_lungs_cut_by_the_scanners_circle_are_lungs(
     assert (found == np.where(true & seen, chest.labels, 0))[found > 0].mean() > 0.95
 
 
-@pytest.mark.parametrize("darker", [0, -60])
+@pytest.mark.parametrize("darker", [pytest.param(0, marks=pytest.mark.slow), -60])
 def test_half_a_chest_is_lung_up_to_its_edge(model: LearnedLungs, chest: Phantom, darker: int) -> None:
     """However much of the edge a lung takes, and however dark emphysema makes it."""
     true = chest.labels > 0

@@ -81,22 +81,33 @@ def test_consolidated_lung_is_lung(model: LearnedLungs, sick: Phantom) -> None:
     assert learned > classic + 0.3
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def orientations() -> list[Any]:
+    """Orders and directions of the axes; each order once in the quick tests, all in the slow ones."""
+    flips = ((0, 0, 0), (1, 0, 1), (1, 1, 1))
+    return [
+        pytest.param(order, flip, marks=() if n == (k + 1) % len(flips) else pytest.mark.slow)
+        for k, order in enumerate(itertools.permutations(range(3)))
+        for n, flip in enumerate(flips)
+    ]
+
+
+@pytest.mark.parametrize(("order", "flips"), orientations())
 def test_no_order_or_direction_of_the_axes_swaps_the_lungs(
-    order: tuple[int, int, int], model: LearnedLungs, healthy: Phantom, found: Segmentation
+    order: tuple[int, int, int],
+    flips: tuple[int, int, int],
+    model: LearnedLungs,
+    healthy: Phantom,
+    found: Segmentation,
 ) -> None:
-    for flips in ((0, 0, 0), (1, 0, 1), (1, 1, 1)):
-        affine = healthy.volume.affine.copy()
-        hu, labels = healthy.volume.hu, found.labels.data
-        for axis in np.flatnonzero(flips):
-            shift = np.eye(4)
-            shift[axis, axis], shift[axis, 3] = -1, hu.shape[axis] - 1
-            affine = affine @ shift
-            hu, labels = np.flip(hu, axis), np.flip(labels, axis)
-        volume = Volume(
-            np.ascontiguousarray(hu.transpose(order)), affine[:, [*order, 3]], healthy.volume.meta
-        )
-        assert np.array_equal(model(volume).labels.data, labels.transpose(order))
+    affine = healthy.volume.affine.copy()
+    hu, labels = healthy.volume.hu, found.labels.data
+    for axis in np.flatnonzero(flips):
+        shift = np.eye(4)
+        shift[axis, axis], shift[axis, 3] = -1, hu.shape[axis] - 1
+        affine = affine @ shift
+        hu, labels = np.flip(hu, axis), np.flip(labels, axis)
+    volume = Volume(np.ascontiguousarray(hu.transpose(order)), affine[:, [*order, 3]], healthy.volume.meta)
+    assert np.array_equal(model(volume).labels.data, labels.transpose(order))
 
 
 def test_threads_do_not_change_a_byte(healthy: Phantom) -> None:
@@ -221,6 +232,7 @@ def test_what_neither_network_is_sure_of_is_bowel() -> None:
     require_lung(labels, 0.78 * even, 0.7 * even)
 
 
+@pytest.mark.slow
 def test_confidence_tells_a_chest_from_nonsense(
     model: LearnedLungs, healthy: Phantom, found: Segmentation
 ) -> None:

@@ -35,12 +35,14 @@ def test_fluid_is_found_and_is_no_lung(effusion: Phantom, found: Segmentation) -
     assert -30 < np.median(effusion.volume.hu[fluid]) < 60
 
 
+@pytest.mark.slow
 def test_a_healthy_chest_has_no_fluid_and_no_free_gas(model: LearnedLungs) -> None:
     chest = make_phantom(seed=21, spacing=SPACING, orientation="RAS")
     pleura = model(chest.volume).beside["pleura"].data
     assert np.count_nonzero(pleura) * chest.volume.voxel_volume_ml < 5
 
 
+@pytest.mark.slow
 def test_free_gas_is_found_and_is_no_lung(model: LearnedLungs) -> None:
     chest = make_phantom(seed=44, spacing=SPACING, orientation="RAS", injury="pneumothorax:0.5")
     found = model(chest.volume)
