@@ -27,8 +27,8 @@ class GrowthRules:
         least_mm: Shortest extent of a part that is joined across a gap.
     """
 
-    lumen: float = 0.5
-    passable: float = 0.1
+    lumen: float = 0.6
+    passable: float = 0.2
     gap_cost: float = 13.0
     least_mm: float = 3.0
 
