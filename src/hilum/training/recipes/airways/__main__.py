@@ -26,6 +26,8 @@ from hilum.training.recipes.airways.train import train_classifier
 from hilum.training.recipes.airways.voxels import Rows, case_rows, phantom_rows
 
 _FIRST_EPOCHS, _EPOCHS = 3.0, 5.0
+#: Seeds of a round.
+_SEEDS = 1000
 
 
 def main() -> None:
@@ -36,7 +38,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--phantoms", nargs="+", type=Path, help="folders of 'hilum phantom --trees full'")
     parser.add_argument("--scans", nargs="+", help="real scans with their lungs, as SCAN:LUNGS:PAINTED")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--first", type=Path, help="a classifier that labels the scans in the first round")
     given = parser.parse_args()
     phantoms = [_phantom(folder) for folder in given.phantoms]
@@ -59,7 +61,7 @@ def _scan(given: str, classifier: Classifier, drawn: list[Drawn], number: int) -
     case = real_case(read(path), _map(lungs) > 0, classifier)
     out = [case_rows(case)]
     for seed in range(int(count)):
-        random = np.random.default_rng([number, seed])
+        random = np.random.default_rng(number * _SEEDS + seed)
         out.append(case_rows(painted_case(case, drawn[seed % len(drawn)], random)))
     for rows in out:
         counted = rows.weight > 0

@@ -1,7 +1,7 @@
 """Real scans on voxels of 1 mm that train the classifier: as they are, and with airways painted into them.
 
 Their labels: 0 no lumen, 1 lumen, :data:`UNSURE` for what does not count. Lumen is the tree that hilum finds
-by growth, rules and the classifier of the round before, where a wall stands round nearly all of a branch.
+by growth, rules and the classifier of the round before, where a wall stands round most of a branch.
 What that classifier takes for lumen elsewhere is a hard negative without a wall round it, unsure with one.
 Painted airways are lumen: their truth is known, and the texture round them is real.
 """
@@ -41,8 +41,10 @@ _APART_MM = 3.0
 _DOUBTFUL = 0.1
 #: A wall is brighter than the lumen by this, HU.
 _RIM_HU = 80.0
+#: What lies this near to what is unsure is unsure, too, mm.
+_ROUND_MM = 2.0
 #: A branch is lumen where it is walled for so much of its length, and that much brighter round it, HU.
-_SURE = PruningRules(walled=0.75, rise_hu=70.0)
+_SURE = PruningRules(walled=0.6, rise_hu=50.0)
 #: Share of the vessels with an airway painted beside them, and trees painted in other places.
 _BESIDE, _ELSEWHERE = 0.3, 25
 #: Standard deviation of the point spread of painted airways, mm.
@@ -111,8 +113,8 @@ def real_case(volume: Volume, lungs: Mask, classifier: Classifier) -> Case:
     hard = np.zeros(lumen.shape, bool)
     hard.ravel()[index[rim_hu(scan.smooth, scan.spacing, index) < _RIM_HU]] = True
     labels = np.zeros(lumen.shape, np.uint8)
-    labels[likely >= _DOUBTFUL] = UNSURE
     labels[dilate(lumen, max(scan.spacing), scan.spacing)] = UNSURE
+    labels[dilate((likely >= _DOUBTFUL) & ~near & ~hard, _ROUND_MM, scan.spacing)] = UNSURE
     labels[hard] = 0
     labels[lumen] = 1
     return Case(
