@@ -44,3 +44,15 @@ def test_what_lies_beyond_a_gap_is_left_where_it_is_shorter_than_a_branch() -> N
 
 def test_nothing_is_added_where_nothing_is_likely() -> None:
     assert length([GROWTH.lumen - 0.01] * 10) == 0
+
+
+def test_a_cavity_of_the_lumen_is_filled_and_a_hole_that_is_open_is_not() -> None:
+    likelihood = np.zeros((20, 12, 12), np.float32)
+    likelihood[2:18, 3:9, 3:9] = 0.9
+    likelihood[10, 6, 6] = 0.0
+    likelihood[14, 6, 6:] = 0.0
+    trunk = np.zeros(likelihood.shape, bool)
+    trunk[2, 3:9, 3:9] = True
+    found = grow_tree(likelihood, trunk, (1.0, 1.0, 1.0))
+    assert found[10, 6, 6]
+    assert not found[14, 6, 6]

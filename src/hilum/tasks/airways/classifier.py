@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -80,9 +81,20 @@ def weights_sha256() -> str:
 
 
 @lru_cache(1)
-def load_classifier() -> Classifier:
-    """Load the classifier that comes with hilum."""
-    with as_file(files("hilum.tasks.airways") / _FILE) as path, np.load(path, allow_pickle=False) as stored:
+def load_classifier(path: Path | None = None) -> Classifier:
+    """Load a classifier.
+
+    Args:
+        path: The file; None for the one that comes with hilum.
+    """
+    if path is None:
+        with as_file(files("hilum.tasks.airways") / _FILE) as shipped:
+            return _read(shipped)
+    return _read(path)
+
+
+def _read(path: Path) -> Classifier:
+    with np.load(path, allow_pickle=False) as stored:
         dips, rays, lines = (read_network(stored, stage) for stage in _STAGES)
         return Classifier(dips, rays, lines, float(stored["least"]))
 

@@ -25,12 +25,14 @@ class GrowthRules:
         passable: A gap is crossed over voxels of at least this likelihood.
         gap_cost: Dearest gap: a mm costs 1 / likelihood, so that this is 4 mm at 0.3.
         least_mm: Shortest extent of a part that is joined across a gap.
+        cavity_ml: Cavities of the lumen up to this volume, in mL, are filled.
     """
 
-    lumen: float = 0.5
-    passable: float = 0.1
+    lumen: float = 0.6
+    passable: float = 0.2
     gap_cost: float = 13.0
     least_mm: float = 3.0
+    cavity_ml: float = 0.03
 
 
 #: The rules in use.
@@ -73,8 +75,20 @@ def grow_tree(likelihood: _Floats, trunk: Mask, spacing: Spacing, rules: GrowthR
     kept &= ~_islands(kept, index, known, spacing, rules.least_mm)
     grown = known.copy()
     grown.ravel()[index[kept]] = True
-    out[box] |= grown
+    out[box] |= _without_cavities(grown, spacing, rules.cavity_ml)
     return out
+
+
+def _without_cavities(lumen: Mask, spacing: Spacing, most_ml: float) -> Mask:
+    """Fill the small cavities of a lumen: each would be a loop of its skeleton."""
+    import cc3d
+
+    most = most_ml * 1000.0 / float(np.prod(spacing))
+    labels = cc3d.connected_components(np.pad(~lumen, 1, constant_values=True), connectivity=6)
+    counts = np.bincount(labels.ravel())
+    cavity = (counts <= most) & (np.arange(len(counts)) > 0)
+    filled: Mask = lumen | cavity[labels][1:-1, 1:-1, 1:-1]
+    return filled
 
 
 def _graph(

@@ -15,7 +15,7 @@ from hilum.core.segmentation import Segmentation
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, bounding_box, erode
 
-__all__ = ["AirwayScan", "lungs_mask", "prepare"]
+__all__ = ["AirwayScan", "lungs_mask", "prepare", "smoothing_mm"]
 
 Spacing = tuple[float, float, float]
 #: The box reaches this far beyond lungs and trachea, mm: the wall of the outermost airway.
@@ -159,9 +159,14 @@ def _noise(hu: npt.NDArray[np.float32], air: Mask, spacing: Spacing) -> float:
     )
 
 
+def smoothing_mm(noise_hu: float) -> float:
+    """Standard deviation in mm of the Gaussian that smooths a scan of this noise in HU."""
+    return min(_SMOOTH_MM_PER_HU * noise_hu, _MOST_SMOOTH_MM)
+
+
 def _smoothed(hu: npt.NDArray[np.float32], spacing: Spacing, noise_hu: float) -> npt.NDArray[np.float32]:
     from scipy import ndimage
 
-    sigma = min(_SMOOTH_MM_PER_HU * noise_hu, _MOST_SMOOTH_MM)
+    sigma = smoothing_mm(noise_hu)
     out: npt.NDArray[np.float32] = ndimage.gaussian_filter(hu, [sigma / step for step in spacing], truncate=3)
     return out

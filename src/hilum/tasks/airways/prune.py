@@ -36,8 +36,8 @@ class PruningRules:
         sure_mm: Wider airways, by radius in mm, are left alone: main bronchi lie against soft tissue.
     """
 
-    walled: float = 0.6
-    rise_hu: float = 50.0
+    walled: float = 0.7
+    rise_hu: float = 70.0
     noisy_hu: float = 32.0
     sure: float = 0.8
     sure_mm: float = 4.0

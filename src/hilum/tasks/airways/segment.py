@@ -29,7 +29,7 @@ __all__ = ["AirwayMasks", "model_info", "segment_airways"]
 
 def model_info() -> ModelInfo:
     """What makes the masks: the rules of this version, and the weights of the classifier."""
-    return ModelInfo("airways", "1", weights_sha256())
+    return ModelInfo("airways", "2", weights_sha256())
 
 
 @dataclass(frozen=True, eq=False)

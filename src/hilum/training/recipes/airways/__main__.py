@@ -1,4 +1,11 @@
-"""``python -m hilum.training.recipes.airways OUT.npz --phantoms FOLDER... --scans SCAN:LUNGS...``."""
+"""Train the classifier of the airways.
+
+    python -m hilum.training.recipes.airways OUT.npz --phantoms FOLDER... --scans SCAN:LUNGS:PAINTED...
+
+The first classifier knows phantoms alone. In each round the classifier of the round before labels the scans,
+and the next one learns from phantoms, scans, and scans with airways painted into them. PAINTED is how many of
+those are made of a scan. ``--first`` goes on from a classifier.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +14,75 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hilum.core.labels import AIRWAYS
 from hilum.io import read
+from hilum.tasks.airways.classifier import Classifier, load_classifier
+from hilum.training.recipes.airways.branches import Drawn, read_drawn
+from hilum.training.recipes.airways.cases import painted_case, real_case
 from hilum.training.recipes.airways.fit import as_arrays
 from hilum.training.recipes.airways.train import train_classifier
-from hilum.training.recipes.airways.voxels import Rows, phantom_rows, scan_rows
+from hilum.training.recipes.airways.voxels import Rows, case_rows, phantom_rows
 
-_FIRST_EPOCHS, _EPOCHS = 3.0, 6.0
+_FIRST_EPOCHS, _EPOCHS = 3.0, 5.0
+#: Seeds of a round.
+_SEEDS = 1000
 
 
 def main() -> None:
     """Train and write the file that hilum ships."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--phantoms", nargs="+", type=Path, help="folders of 'hilum phantom --trees full'")
-    parser.add_argument("--scans", nargs="*", default=[], help="real scans with their lungs, as SCAN:LUNGS")
+    parser.add_argument("--scans", nargs="+", help="real scans with their lungs, as SCAN:LUNGS:PAINTED")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--first", type=Path, help="a classifier that labels the scans in the first round")
     given = parser.parse_args()
     phantoms = [_phantom(folder) for folder in given.phantoms]
-    classifier = train_classifier(phantoms, epochs=_FIRST_EPOCHS if given.scans else _EPOCHS)
-    if given.scans:
-        pairs = [pair.split(":") for pair in given.scans]
-        real = [scan_rows(read(scan), _mask(lungs), classifier) for scan, lungs in pairs]
-        for rows, (scan, _) in zip(real, pairs, strict=True):
-            counted = rows.weight > 0
-            print(
-                scan,
-                f"{rows.truth.sum()} lumen, {(counted & ~rows.truth).sum()} not, {(~counted).sum()} unsure",
-            )
-        classifier = train_classifier([*phantoms, *real], epochs=_EPOCHS)
+    drawn = [read_drawn(next(folder.glob("*_branches.csv"))) for folder in given.phantoms]
+    if given.first:
+        classifier = load_classifier(given.first)
+    else:
+        classifier = train_classifier(phantoms, epochs=_FIRST_EPOCHS)
+    for number in range(given.rounds):
+        real = [rows for scan in given.scans for rows in _scan(scan, classifier, drawn, number)]
+        classifier = train_classifier([*real, *phantoms], epochs=_EPOCHS)
     stages = {"dips": classifier.dips, "rays": classifier.rays, "lines": classifier.lines}
     arrays: dict[str, Any] = {"least": np.float32(classifier.least), **as_arrays(stages)}
     np.savez_compressed(given.out, **arrays)
+
+
+def _scan(given: str, classifier: Classifier, drawn: list[Drawn], number: int) -> list[Rows]:
+    """Rows of a scan as it is, and with airways painted into it, others in each round."""
+    path, lungs, count = given.rsplit(":", 2)
+    case = real_case(read(path), _map(lungs) > 0, classifier)
+    out = [case_rows(case)]
+    for seed in range(int(count)):
+        random = np.random.default_rng(number * _SEEDS + seed)
+        out.append(case_rows(painted_case(case, drawn[seed % len(drawn)], random)))
+    for rows in out:
+        counted = rows.weight > 0
+        negatives = np.count_nonzero(counted & ~rows.truth)
+        print(path, f"{rows.truth.sum()} lumen, {negatives} not, {(~counted).sum()} unsure", flush=True)
+    return out
 
 
 def _phantom(folder: Path) -> Rows:
     (scan,) = folder.glob("*_ct.nii.gz")
     stem = str(scan).removesuffix("_ct.nii.gz")
     lumen = next(info.value for info in AIRWAYS.labels if info.name == "airway_lumen")
-    print(folder.name)
-    return phantom_rows(read(scan), _mask(f"{stem}_lungs.nii.gz"), _map(f"{stem}_airways.nii.gz") == lumen)
+    print(folder.name, flush=True)
+    lungs, airways = (_map(f"{stem}_{kind}.nii.gz") for kind in ("lungs", "airways"))
+    return phantom_rows(read(scan), lungs > 0, airways == lumen)
 
 
-def _map(path: str) -> np.ndarray:  # type: ignore[type-arg]
+def _map(path: str) -> npt.NDArray[Any]:
     import nibabel as nib
 
-    return np.asarray(nib.load(path).dataobj)
-
-
-def _mask(path: str) -> np.ndarray:  # type: ignore[type-arg]
-    return _map(path) > 0
+    return np.asarray(nib.load(path).dataobj)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

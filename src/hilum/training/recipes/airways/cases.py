@@ -1,8 +1,9 @@
-"""Cases for the network of the airways on voxels of 1 mm: phantoms, real scans, and branches painted into those.
+"""Real scans on voxels of 1 mm that train the classifier: as they are, and with airways painted into them.
 
-Labels: 0 neither, 1 lumen, 2 wall, 3 vessel, :data:`UNSURE` for what does not count. Phantoms give exact
-truth. In real scans the lumen is the tree that hilum finds by growth, rules and a first classifier; what that
-classifier takes for lumen without a wall round it is a hard negative; with a wall round it, it is unsure.
+Their labels: 0 no lumen, 1 lumen, :data:`UNSURE` for what does not count. Lumen is the tree that hilum finds
+by growth, rules and the classifier of the round before, where a wall stands round most of a branch.
+What that classifier takes for lumen elsewhere is a hard negative without a wall round it, unsure with one.
+Painted airways are lumen: their truth is known, and the texture round them is real.
 """
 
 from __future__ import annotations
@@ -16,33 +17,34 @@ from scipy import ndimage
 
 from hilum.anatomy.airway_trunk import grow_trunk
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import Mask, depth, dilate, erode
+from hilum.imaging.interpolation import along_axis
+from hilum.imaging.morphology import Mask, dilate, erode
 from hilum.tasks.airways.classifier import Classifier, likelihood
 from hilum.tasks.airways.domain import where_airways_are
 from hilum.tasks.airways.features import rim_hu
 from hilum.tasks.airways.grow import grow_tree
-from hilum.tasks.airways.millimetres import to_millimetres
-from hilum.tasks.airways.prepare import AirwayScan, prepare
-from hilum.tasks.airways.prune import prune_leaks, tree_of
-from hilum.tasks.airways.wall import wall_of
+from hilum.tasks.airways.prepare import AirwayScan, prepare, smoothing_mm
+from hilum.tasks.airways.prune import PruningRules, prune_leaks, tree_of
 from hilum.training.recipes.airways.branches import Drawn, beside_vessels, transplanted
 from hilum.training.recipes.airways.paint import Look, paint
 
-__all__ = ["UNSURE", "Case", "painted_case", "phantom_case", "real_case"]
+__all__ = ["UNSURE", "Case", "painted_case", "real_case"]
 
 _Floats = npt.NDArray[np.float32]
 _Bytes = npt.NDArray[np.uint8]
 _GRID = (1.0, 1.0, 1.0)
 #: Label of voxels that do not count.
 UNSURE = 255
-#: Smoothed HU of vessels in the lungs of real scans, and how far from airways they are taken, mm.
-_VESSEL_HU, _APART_MM = -550.0, 3.0
+#: Hard negatives, and vessels that get an airway beside them, are at least this far from airways, mm.
+_APART_MM = 3.0
 #: What the first classifier gives from here on is unsure or a hard negative.
 _DOUBTFUL = 0.1
 #: A wall is brighter than the lumen by this, HU.
 _RIM_HU = 80.0
-#: Lumens up to this radius are thin, mm.
-_THIN_MM = 2.6
+#: What lies this near to what is unsure is unsure, too, mm.
+_ROUND_MM = 2.0
+#: A branch is lumen where it is walled for so much of its length, and that much brighter round it, HU.
+_SURE = PruningRules(walled=0.6, rise_hu=50.0)
 #: Share of the vessels with an airway painted beside them, and trees painted in other places.
 _BESIDE, _ELSEWHERE = 0.3, 25
 #: Standard deviation of the point spread of painted airways, mm.
@@ -57,7 +59,6 @@ class Case:
         hu: HU, not smoothed.
         labels: Label of each voxel.
         lungs: Lungs.
-        thin: Flat indices of the lumen of thin airways.
         hard: Flat indices of hard negatives.
         noise_hu: Noise of the scan.
         smooth_mm: Gaussian by which it is smoothed before the network sees it.
@@ -67,7 +68,6 @@ class Case:
     hu: _Floats
     labels: _Bytes
     lungs: Mask
-    thin: npt.NDArray[np.intp]
     hard: npt.NDArray[np.intp]
     noise_hu: float
     smooth_mm: float
@@ -78,35 +78,26 @@ class Case:
         return np.asarray(ndimage.gaussian_filter(self.hu, self.smooth_mm, truncate=3), np.float32)
 
 
+def _positions(scan: AirwayScan, axis: int) -> npt.NDArray[np.float64]:
+    """Voxels of 1 mm along an axis, in voxels of the crop; the first voxel keeps its centre."""
+    step = scan.spacing[axis]
+    return np.arange(int((scan.hu.shape[axis] - 1) * step + 1e-6) + 1) / step
+
+
+def _linear(values: _Floats, scan: AirwayScan) -> _Floats:
+    """Bring HU of the crop to voxels of 1 mm."""
+    for axis in range(3):
+        values = along_axis(values, axis, _positions(scan, axis))
+    return values
+
+
 def _nearest(values: npt.NDArray[Any], scan: AirwayScan) -> _Bytes:
     """Bring labels of the crop to voxels of 1 mm."""
     out: npt.NDArray[Any] = values
-    for axis, step in enumerate(scan.spacing):
-        count = int((values.shape[axis] - 1) * step + 1e-6) + 1
-        at = np.minimum(np.rint(np.arange(count) / step).astype(int), values.shape[axis] - 1)
-        out = np.take(out, at, axis)
+    for axis in range(3):
+        at = np.rint(_positions(scan, axis)).astype(int)
+        out = np.take(out, np.minimum(at, values.shape[axis] - 1), axis)
     return np.ascontiguousarray(out, np.uint8)
-
-
-def _case(scan: AirwayScan, labels: npt.NDArray[Any], hard: Mask | None, ends: Any = None) -> Case:
-    marks = _nearest(labels, scan)
-    lumen = marks == 1
-    thin = lumen & (ndimage.maximum_filter(depth(lumen, _GRID), 5) <= _THIN_MM)
-    negatives = np.zeros(0, np.intp) if hard is None else np.flatnonzero(_nearest(hard, scan))
-    smooth = min(0.0175 * scan.noise_hu, 0.7)
-    return Case(
-        to_millimetres(scan.hu, scan.spacing), marks, _nearest(scan.lungs, scan) > 0, np.flatnonzero(thin),
-        negatives, scan.noise_hu, smooth, np.zeros((0, 2, 3)) if ends is None else ends,
-    )  # fmt: skip
-
-
-def phantom_case(volume: Volume, lungs: Mask, airways: _Bytes, vessels: _Bytes) -> Case:
-    """Return a phantom with its exact labels, all on one grid."""
-    scan = prepare(volume, lungs)
-    labels = np.where(vessels > 0, 3, 0)
-    labels[airways > 0] = airways[airways > 0]
-    canonical = Volume(labels.astype(np.int16), volume.affine).canonical().hu
-    return _case(scan, canonical[scan.box], None)
 
 
 def real_case(volume: Volume, lungs: Mask, classifier: Classifier) -> Case:
@@ -116,21 +107,21 @@ def real_case(volume: Volume, lungs: Mask, classifier: Classifier) -> Case:
     where = where_airways_are(scan, trunk)
     likely = likelihood(scan.smooth, scan.spacing, where, trunk, classifier)
     grown = grow_tree(likely, trunk, scan.spacing)
-    lumen = prune_leaks(grown, trunk, likely, scan).lumen
-    wall = wall_of(lumen, scan.smooth, scan.spacing)
-    doubtful = (likely >= _DOUBTFUL) & ~dilate(lumen, _APART_MM, scan.spacing)
-    index = np.flatnonzero(doubtful)
+    lumen = prune_leaks(grown, trunk, likely, scan, _SURE).lumen
+    near = dilate(lumen, _APART_MM, scan.spacing)
+    index = np.flatnonzero((likely >= _DOUBTFUL) & ~near)
     hard = np.zeros(lumen.shape, bool)
     hard.ravel()[index[rim_hu(scan.smooth, scan.spacing, index) < _RIM_HU]] = True
     labels = np.zeros(lumen.shape, np.uint8)
-    away = ~dilate(lumen, _APART_MM, scan.spacing)
-    labels[(scan.smooth > _VESSEL_HU) & erode(scan.lungs, 1.5, scan.spacing) & away] = 3
     labels[dilate(lumen, max(scan.spacing), scan.spacing)] = UNSURE
-    labels[dilate(doubtful & ~hard, 2.0, scan.spacing)] = UNSURE
+    labels[dilate((likely >= _DOUBTFUL) & ~near & ~hard, _ROUND_MM, scan.spacing)] = UNSURE
     labels[hard] = 0
-    labels[wall] = 2
     labels[lumen] = 1
-    return _case(scan, labels, hard, _ends(lumen, likely, scan))
+    return Case(
+        _linear(scan.hu, scan), _nearest(labels, scan), _nearest(scan.lungs, scan) > 0,
+        np.flatnonzero(_nearest(hard, scan)), scan.noise_hu, smoothing_mm(scan.noise_hu),
+        _ends(lumen, likely, scan),
+    )  # fmt: skip
 
 
 def _ends(lumen: Mask, weight: _Floats, scan: AirwayScan) -> npt.NDArray[np.float64]:
@@ -159,10 +150,7 @@ def painted_case(case: Case, drawn: Drawn, random: np.random.Generator) -> Case:
     sigma = random.uniform(*_POINT_SPREAD_MM)
     look = Look((sigma, sigma, sigma), case.noise_hu, random.uniform(-200, 40), random.uniform(0, 150))
     hu, marks = paint(case.hu, tubes, look, random)
-    labels = case.labels.copy()
-    marks[case.labels == 1] = 0
-    labels[marks > 0] = marks[marks > 0]
-    lumen = marks == 1
-    hard = case.hard[labels.ravel()[case.hard] == 0]
-    thin = np.union1d(case.thin, np.flatnonzero(lumen & (depth(lumen, _GRID) <= _THIN_MM)))
-    return replace(case, hu=hu, labels=labels, thin=thin, hard=hard)
+    labels = np.where((marks == 1) & (case.labels != 1), 1, case.labels)
+    labels[(marks > 1) & (case.labels != 1)] = 0
+    hard = case.hard[(marks.ravel()[case.hard] == 0)]
+    return replace(case, hu=hu, labels=labels.astype(np.uint8), hard=hard)

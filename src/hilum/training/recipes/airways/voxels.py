@@ -1,8 +1,7 @@
 """Rows for the classifier of the airways: what it sees of voxels, whether they are lumen, what they count.
 
-Phantoms give exact truth. Real scans give real texture: there the lumen that grows from the trachea by
-threshold is taken as lumen; what a first classifier takes for lumen although no wall stands round it is taken
-as no lumen; what it takes for lumen with a wall round it is unsure and does not count.
+Phantoms give exact truth. Real scans give real texture; how they are labelled says
+:mod:`hilum.training.recipes.airways.cases`.
 """
 
 from __future__ import annotations
@@ -15,23 +14,20 @@ import numpy.typing as npt
 
 from hilum.anatomy.airway_trunk import grow_trunk
 from hilum.core.volume import Volume
-from hilum.imaging.morphology import Mask, depth, dilate, distance_to
-from hilum.tasks.airways.classifier import Classifier, likelihood
+from hilum.imaging.morphology import Mask, depth, dilate
 from hilum.tasks.airways.domain import where_airways_are
-from hilum.tasks.airways.features import candidates, rim_hu
+from hilum.tasks.airways.features import candidates
 from hilum.tasks.airways.prepare import AirwayScan, prepare
+from hilum.training.recipes.airways.cases import UNSURE, Case
 
-__all__ = ["Rows", "phantom_rows", "scan_rows"]
+__all__ = ["Rows", "case_rows", "phantom_rows"]
 
 _Floats = npt.NDArray[np.float32]
 #: Lumens wider than twice this, mm, are left to the growth by threshold.
 _THIN_MM = 2.5
 #: Weight of a positive row of a real scan, and of a hard negative one.
 _REAL_POSITIVE, _REAL_NEGATIVE = 2.0, 2.0
-#: What a first classifier gives from here on is doubtful or a hard negative.
-_DOUBTFUL = 0.15
-#: A wall is brighter than the lumen by this, HU (the rim rule of the judge).
-_RIM_HU = 80.0
+_GRID = (1.0, 1.0, 1.0)
 
 
 @dataclass(eq=False)
@@ -64,30 +60,22 @@ def phantom_rows(volume: Volume, lungs: Mask, lumen: Mask) -> Rows:
     return Rows(scan, trunk, index, curved, truth, np.ones(len(index), np.float32))
 
 
-def scan_rows(volume: Volume, lungs: Mask, classifier: Classifier) -> Rows:
-    """Return the candidates of a real scan, labelled without hands.
-
-    Args:
-        volume: The scan.
-        lungs: Its lungs.
-        classifier: A first one, trained on phantoms.
-    """
-    scan = prepare(volume, lungs)
-    tree = grow_trunk(scan.smooth, scan.seed, scan.spacing).lumen
-    wide = dilate(depth(tree, scan.spacing) > _THIN_MM, _THIN_MM, scan.spacing) & tree
-    where = where_airways_are(scan, tree)
-    index, curved = candidates(scan.smooth, scan.spacing, where & ~wide)
-    likely = likelihood(scan.smooth, scan.spacing, where, tree, classifier).ravel()[index]
-    rim = rim_hu(scan.smooth, scan.spacing, index)
-    lumen = tree.ravel()[index]
-    near = (distance_to(tree, scan.spacing).ravel()[index] <= 1.5 * max(scan.spacing)) & ~lumen
-    doubtful = ~lumen & (likely >= _DOUBTFUL)
-    hard = doubtful & (rim < _RIM_HU)
+def case_rows(case: Case) -> Rows:
+    """Return the candidates of a real scan, as it is or painted."""
+    smooth, lumen = case.smoothed(), case.labels == 1
+    wide = dilate(depth(lumen, _GRID) > _THIN_MM, _THIN_MM, _GRID) & lumen
+    everywhere = (slice(None), slice(None), slice(None))
+    volume = Volume(case.hu, np.eye(4))
+    scan = AirwayScan(case.hu, smooth, _GRID, case.lungs, wide, case.noise_hu, everywhere, volume)
+    index, curved = candidates(smooth, _GRID, where_airways_are(scan, wide) & ~wide)
+    labels = case.labels.ravel()[index]
+    hard = np.zeros(case.labels.size, bool)
+    hard[case.hard] = True
     weight = np.ones(len(index), np.float32)
-    weight[lumen] = _REAL_POSITIVE
-    weight[hard] = _REAL_NEGATIVE
-    weight[(doubtful & ~hard) | near] = 0.0
-    return Rows(scan, wide, index, curved, lumen, weight)
+    weight[hard[index]] = _REAL_NEGATIVE
+    weight[labels == 1] = _REAL_POSITIVE
+    weight[labels == UNSURE] = 0.0
+    return Rows(scan, wide, index, curved, labels == 1, weight)
 
 
 def on_crop(scan: AirwayScan, mask: npt.NDArray[Any]) -> Mask:
