@@ -59,7 +59,7 @@ HILAR_GROUND_GLASS_ML = 3.0
 GROUND_GLASS_REACH_MM = 30.0
 #: The blurred rim of a dense structure is no haze to this distance, mm.
 HALO_MM = 5.0
-#: Beyond this share of the lungs haze is disease, and haze beside heart and diaphragm is taken for more of it.
+#: Beyond this share of the lungs haze is disease, and haze beside heart and diaphragm is more of it.
 #: Nine real scans without diffuse disease have at most 1.4 %.
 WIDESPREAD_SHARE = 0.02
 #: A hazy piece reaches to the pleura where at least this share of it stands above blur.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from hilum.imaging.hessian import Eigenvalues, map_eigenvalues
@@ -106,7 +107,7 @@ def _opened(dense: Mask, spacing: Spacing) -> Mask:
     return np.asarray(dilate(inside, radius, spacing) & dense)
 
 
-def _ball(peak: np.ndarray, search: _Search) -> tuple[tuple[slice, ...], Mask] | None:
+def _ball(peak: npt.NDArray[np.intp], search: _Search) -> tuple[tuple[slice, ...], Mask] | None:
     """The ball of a nodule round a peak; None where its size is wrong or too much round it is dense."""
     radius = ROUND_REACH * float(search.inside[tuple(peak)])
     if not search.least_mm <= 2 * radius <= search.most_mm:
