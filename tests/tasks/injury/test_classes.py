@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import erfc
 
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import InjuryClass
@@ -74,6 +75,39 @@ def test_a_vessel_is_neither_nodule_nor_consolidation(make_box: MakeBox) -> None
     tissue = found(box)
     assert injured_share(tissue, box) == 0
     assert (tissue.labels.data == InjuryClass.TUBE)[tube].mean() > 0.9
+
+
+def blurred_base(box: Box) -> np.ndarray:
+    """Blur the lowest voxels of the lungs with what lies below them, as breathing does."""
+    z = 2.0 * np.arange(100) - 19.0
+    share = 0.5 * erfc(z / (4.5 * 2**0.5))
+    rim = np.broadcast_to(share[None, None, :], box.lungs.shape) * (box.lungs > 0)
+    return np.asarray(box.hu + rim * (40.0 - box.hu), np.float32)
+
+
+def test_blur_above_the_diaphragm_is_no_ground_glass(make_box: MakeBox) -> None:
+    box = make_box()
+    box.hu = blurred_base(box)
+    assert injured_share(found(box), box) < 0.002
+
+
+def test_ground_glass_reaches_to_the_blurred_diaphragm(make_box: MakeBox) -> None:
+    box = make_box()
+    base = np.zeros_like(box.lungs, bool)
+    base[75:120, 15:75, 10:22] = True
+    box.hu[base] += 260.0
+    box.hu = blurred_base(box)
+    assert (found(box).labels.data == InjuryClass.GROUND_GLASS)[base].mean() > 0.7
+
+
+def test_a_nodule_on_a_vessel_is_found_and_the_vessel_is_not(make_box: MakeBox) -> None:
+    box = make_box()
+    x, y = np.ix_(2.0 * np.arange(130) - 195, 2.0 * np.arange(90) - 90)
+    tube = np.broadcast_to(((x**2 + y**2) <= 3.0**2)[:, :, None], box.lungs.shape) & (box.lungs > 0)
+    ball = box.ball(RIGHT_MM, 8.0)
+    box.hu[tube | ball] = 40.0
+    nodule = found(box).labels.data == InjuryClass.NODULE
+    assert dice(nodule, ball) > 0.7
 
 
 def test_noise_does_not_make_emphysema(make_box: MakeBox) -> None:

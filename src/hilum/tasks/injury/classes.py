@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from hilum.imaging.morphology import Mask, close_, components, depth, dilate, open_
 from hilum.tasks.injury.expected import Expected
-from hilum.tasks.injury.fields import Fields, Floats, Spacing
+from hilum.tasks.injury.fields import BLOCK_MM, Fields, Floats, Spacing
 from hilum.tasks.injury.nodules import nodule_blocks
 from hilum.tasks.injury.tubes import tube_blocks
 
@@ -59,6 +59,11 @@ HILAR_GROUND_GLASS_ML = 3.0
 GROUND_GLASS_REACH_MM = 30.0
 #: The blurred rim of a dense structure is no haze to this distance, mm.
 HALO_MM = 5.0
+#: Beyond this share of the lungs haze is disease, and haze beside heart and diaphragm is more of it.
+#: Nine real scans without diffuse disease have at most 1.4 %.
+WIDESPREAD_SHARE = 0.02
+#: A hazy piece reaches to the pleura where at least this share of it stands above blur.
+STANDING_SHARE = 0.5
 #: Lung is emphysema-like below this HU, smoothed, and in clusters of at least this many mm3.
 EMPHYSEMA_HU = -950.0
 EMPHYSEMA_MM3 = 20.0
@@ -118,6 +123,8 @@ def classify(
     rise = _rise(fields, expected)
     haze_edge = _haze_edge(rise, lung, spacing)
     hazy = _hazy(rise, rise - blur, haze_edge, dense | tubes | nodules, hila, fields)
+    if hazy.sum() > WIDESPREAD_SHARE * lung.sum():
+        hazy = _hazy(rise, rise, haze_edge, dense | tubes | nodules, hila, fields)
     dark = _dark(fields, lung)
     # A border lies half-way between the HU of the two sides.
     beside_haze = dilate(hazy, HALO_MM, spacing)
@@ -160,6 +167,8 @@ def _consolidated(dense: Mask, tubes: Mask, nodules: Mask, hila: Mask, fields: F
     thick = open_(whole, CONSOLIDATION_MM / 2, spacing)
     hila = dilate(hila, HILAR_VESSELS_MM, spacing) & fields.lung
     wide = np.where(hila, np.float32(HILAR_MM / 2), np.float32(WIDEST_VESSEL_MM / 2))
+    # A depth is known to a block, so what must lie deep in thick slices lies deeper by what they add.
+    wide = wide + np.float32(max(0.0, max(spacing) - BLOCK_MM))
     seeds = (depth(dense & ~nodules, spacing) > wide) & fields.lung
     # Thinner than three blocks, a vessel and consolidated lung look alike.
     least = max(CONSOLIDATION_MM / 2, 1.01 * max(spacing))
@@ -196,8 +205,19 @@ def _hazy(rise: Floats, own_rise: Floats, edge: Floats, dense: Mask, hila: Mask,
     own = _large(sure & ~hila, GROUND_GLASS_ML / fields.block_ml)
     own |= _large(sure, HILAR_GROUND_GLASS_ML / fields.block_ml)
     raised = (rise > edge) & fields.lung
-    near = _grown(own, (own_rise > edge) & clear, spacing, GROUND_GLASS_REACH_MM)
+    standing = (own_rise > edge) & clear
+    whole = _grown(own, raised & clear, spacing, GROUND_GLASS_REACH_MM)
+    near = _grown(own, standing, spacing, GROUND_GLASS_REACH_MM) | _mostly(whole, standing)
     return np.asarray(dilate(near, HALO_MM + 1, spacing) & raised)
+
+
+def _mostly(mask: Mask, standing: Mask) -> Mask:
+    """The pieces of a mask of which at least :data:`STANDING_SHARE` stands above blur."""
+    labels, counts = components(mask, 26)
+    keep = np.bincount(labels[standing], minlength=len(counts)) >= STANDING_SHARE * counts
+    keep[0] = False
+    out: Mask = keep[labels]
+    return out
 
 
 def _dark(fields: Fields, lung: Mask) -> Mask:

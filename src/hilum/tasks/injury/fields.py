@@ -46,6 +46,8 @@ SIGMA_MM = 1.0
 DARK_NOISE_HU = 12.0
 #: Noise is measured where the lung is aerated, HU.
 _AERATED_HU = -750.0
+#: Blocks from neighbour to neighbour for this: noise of soft kernels reaches over more than one.
+_DARK_LAG = 2
 #: What is brighter than its surroundings and narrower than this is vessel, airway wall or fissure, mm.
 OPENING_MM = 6.0
 #: Standard deviation of the Gaussian that smooths what is left without them, mm.
@@ -178,8 +180,11 @@ def _dark_sigma(total: Floats, weight: Floats, known: Mask, spacing: Spacing) ->
     """Standard deviation in mm of the Gaussian that brings the noise of the blocks to "
     ":data:`DARK_NOISE_HU`."""
     values = np.where(known, total / np.maximum(weight, 1), np.nan)
-    bend = values[1:-1] - (values[:-2] + values[2:]) / 2
-    bend = bend[np.isfinite(bend) & (values[1:-1] < _AERATED_HU)]
+    if len(values) <= 2 * _DARK_LAG:
+        return SIGMA_MM
+    middle = values[_DARK_LAG:-_DARK_LAG]
+    bend = middle - (values[: -2 * _DARK_LAG] + values[2 * _DARK_LAG :]) / 2
+    bend = bend[np.isfinite(bend) & (middle < _AERATED_HU)]
     if not bend.size:
         return SIGMA_MM
     # 1.4826 makes a median absolute deviation a standard deviation; the bend has 1.5 times the variance.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from hilum.imaging.hessian import Eigenvalues, map_eigenvalues
@@ -20,13 +21,13 @@ __all__ = ["nodule_blocks"]
 
 #: Scales at which blobs are looked for, mm: a ball of radius r answers most at 0.58 r.
 BLOB_SCALES_MM = (1.8, 3.0, 4.5, 6.5)
-#: Least response times roundness, HU, and the same near the hila, where vessels branch. Digital chests with
-#: seeds from 110 on: nodules have at least 110, other peaks at most 64. Real scans: see docs/models/injury.md.
+#: Least response times roundness, HU, and the same near the hila, where vessels branch. In two digital chests
+#: (seeds 110 and 112) nodules have at least 110, other peaks with little round them at most 64.
 ROUND_HU, HILAR_ROUND_HU = 75.0, 100.0
 #: Response below which no peak is looked at, HU.
 BLOB_HU = 90.0
-#: Diameters of the ball of the same volume, mm.
-DIAMETER_MM = (6.0, 30.0)
+#: Diameters, mm. A nodule of 6 mm is a millimetre less wide on blocks without thin structures.
+DIAMETER_MM = (5.0, 30.0)
 #: A nodule is wider than this many blocks along each axis: what is smaller looks round whatever it is.
 RESOLVED_BLOCKS = 2.5
 #: A nodule with vessels reaches this many times as far from its middle as the nearest block outside.
@@ -50,7 +51,7 @@ class _Search:
 
     @property
     def least_mm(self) -> float:
-        """Smallest diameter that the blocks resolve, at least 6 mm."""
+        """Smallest diameter that is taken, at least what the blocks resolve."""
         return max(DIAMETER_MM[0], RESOLVED_BLOCKS * max(self.spacing))
 
 
@@ -106,7 +107,7 @@ def _opened(dense: Mask, spacing: Spacing) -> Mask:
     return np.asarray(dilate(inside, radius, spacing) & dense)
 
 
-def _ball(peak: np.ndarray, search: _Search) -> tuple[tuple[slice, ...], Mask] | None:
+def _ball(peak: npt.NDArray[np.intp], search: _Search) -> tuple[tuple[slice, ...], Mask] | None:
     """The ball of a nodule round a peak; None where its size is wrong or too much round it is dense."""
     radius = ROUND_REACH * float(search.inside[tuple(peak)])
     if not search.least_mm <= 2 * radius <= search.most_mm:

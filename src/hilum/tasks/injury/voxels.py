@@ -20,6 +20,11 @@ BRIGHT_HU = 250.0
 #: Standard deviation of the Gaussian that decides on the voxels of emphysema, mm: finer than the blocks,
 #: since its holes are small. White noise of 40 HU in voxels of 1 mm falls to 10 HU.
 FINE_MM = 0.7
+#: Where neighbours this far apart, mm, differ by more than this after that, HU, single voxels tell no hole:
+#: noise of soft kernels reaches over some voxels. Digital chests have 10, real scans 21 to 30.
+TEXTURE_MM, TEXTURE_HU = 2.5, 24.0
+#: HU of aerated lung, in which this is measured.
+_AERATED_HU = (-960.0, -800.0)
 #: Emphysema is drawn where its score on the blocks is above this: up to a block beyond its border there.
 _NEAR = -0.6
 
@@ -84,5 +89,22 @@ def _fine(voxels: npt.NDArray[Any], fields: Fields, classes: Classes, noise_hu: 
     out = np.zeros(voxels.shape, np.float32)
     clipped = np.clip(np.nan_to_num(voxels[part], nan=CLIP_HU[0]), *CLIP_HU).astype(np.float32)
     sigma = [FINE_MM / step for step in steps]
-    out[part] = ndimage.gaussian_filter(clipped, sigma, mode="nearest", truncate=3.0)
+    smooth: Floats = ndimage.gaussian_filter(clipped, sigma, mode="nearest", truncate=3.0)
+    if _texture(smooth, steps) > TEXTURE_HU:
+        return None
+    out[part] = smooth
     return out
+
+
+def _texture(smooth: Floats, steps: list[float]) -> float:
+    """Standard deviation of what differs between neighbours :data:`TEXTURE_MM` apart in aerated lung, HU."""
+    axis = int(np.argmin(steps))
+    lag = max(1, round(TEXTURE_MM / steps[axis]))
+    lines = np.moveaxis(smooth, axis, 0)
+    if lines.shape[0] <= 2 * lag:
+        return 0.0
+    middle = lines[lag:-lag]
+    inside = (middle > _AERATED_HU[0]) & (middle < _AERATED_HU[1])
+    bend = (middle - (lines[: -2 * lag] + lines[2 * lag :]) / 2)[inside]
+    # 1.4826 makes a median absolute deviation a standard deviation; the bend has 1.5 times the variance.
+    return float(1.4826 * np.median(np.abs(bend)) / 1.5**0.5) if bend.size else 0.0
