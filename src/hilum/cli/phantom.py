@@ -32,6 +32,9 @@ def command(
     expiration: Annotated[
         float, typer.Option(min=0, max=1, help="How far the patient has breathed out, 0 to 1.")
     ] = 0.0,
+    smoker_walls: Annotated[
+        float, typer.Option(min=0, max=1, help="How much thicker airway walls are, as in smokers, 0 to 1.")
+    ] = 0.0,
     trees: Annotated[
         str,
         typer.Option(help="coarse, or full for branches down to a lumen of 1.2 mm, with their label maps."),
@@ -73,6 +76,7 @@ def command(
                     noise_hu=noise,
                     prone=prone,
                     expiration=expiration,
+                    smoker_walls=smoker_walls,
                     trees=trees,
                     airway_findings=airway_findings,
                 )

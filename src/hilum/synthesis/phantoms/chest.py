@@ -67,6 +67,7 @@ def make_phantom(
     kernel: str | Kernel = Kernel.STANDARD,
     prone: bool = False,
     expiration: float = 0.0,
+    smoker_walls: float = 0.0,
     arms_down: bool = False,
     size: float = 1.0,
     coverage: tuple[float, float] = (0.0, 1.0),
@@ -87,6 +88,8 @@ def make_phantom(
         prone: Whether the patient lies face down.
         expiration: How far the patient has breathed out, 0 to 1: the diaphragm stands higher, and the lung is
             denser, below more than above.
+        smoker_walls: How much thicker the airway walls in the lungs are, 0 to 1: up to half as thick again,
+            in the upper lobes three quarters; no other sign of smoking.
         arms_down: Whether the arms lie beside the chest.
         size: Scale of the chest; 1 is an adult of about 1.75 m.
         coverage: Part of the foot-head field to keep; (0, 0.7) cuts the top of the chest. The truth always
@@ -113,6 +116,8 @@ def make_phantom(
         raise UsageError(f"noise_hu is {noise_hu}; it must be between 0 and 200 HU.")
     if not 0.0 <= float(expiration) <= 1.0:
         raise UsageError(f"expiration is {expiration}; it must be between 0 and 1.")
+    if not 0.0 <= float(smoker_walls) <= 1.0:
+        raise UsageError(f"smoker_walls is {smoker_walls}; it must be between 0 and 1.")
     try:
         chosen = Kernel(kernel)
     except ValueError:
@@ -140,7 +145,12 @@ def make_phantom(
         prone=body.prone,
     )
     model, truth = _model(
-        body, seed, tuple(sorted(severity.items())), detail, tuple(sorted(findings.items()))
+        body,
+        seed,
+        tuple(sorted(severity.items())),
+        detail,
+        tuple(sorted(findings.items())),
+        float(smoker_walls),
     )
     image = render(model, grid, seed=seed, noise_hu=float(noise_hu), kernel=chosen, injury=bool(severity))
     thickness = float(np.linalg.norm(grid.affine[:3, grid.slices]))
@@ -166,6 +176,8 @@ def make_phantom(
         "injury": {kind.value: value for kind, value in severity.items()},
         "body": model.body.as_dict(),
     }
+    if smoker_walls:
+        parameters["smoker_walls"] = float(smoker_walls)
     known: TreeTruth | None = None
     if detail is Detail.FULL:
         parameters["trees"] = detail.value
@@ -191,9 +203,10 @@ def _model(
     severity: tuple[tuple[Pathology, float], ...],
     detail: Detail,
     findings: tuple[tuple[AirwayFinding, float], ...],
+    smoker_walls: float,
 ) -> tuple[ChestModel, Truth]:
     """Build a chest and integrate its truth, once for all renderings."""
-    model = ChestModel(body, seed, dict(severity), detail, dict(findings))
+    model = ChestModel(body, seed, dict(severity), detail, dict(findings), smoker_walls)
     return model, integrate(model)
 
 

@@ -24,6 +24,7 @@ from hilum.synthesis.phantoms.findings import AirwayFinding
 from hilum.synthesis.phantoms.fissures import draw_fissures
 from hilum.synthesis.phantoms.full_trees import grow_full_trees
 from hilum.synthesis.phantoms.injury import PATCHES, Injuries
+from hilum.synthesis.phantoms.smoker import thicken_walls
 from hilum.synthesis.phantoms.trees import Detail, Kind, Tree, grow_trees
 from hilum.synthesis.phantoms.tubes import FineTubes, Tubes
 
@@ -65,6 +66,7 @@ class ChestModel:
         severity: Severity by injury.
         detail: How fine the trees are.
         findings: Severity by finding in the airways; full trees only.
+        smoker_walls: How much thicker airway walls are, 0 to 1.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class ChestModel:
         severity: dict[Pathology, float],
         detail: Detail = Detail.COARSE,
         findings: Mapping[AirwayFinding, float] = MappingProxyType({}),
+        smoker_walls: float = 0.0,
     ) -> None:
         self.body = body
         self.detail = detail
@@ -83,6 +86,8 @@ class ChestModel:
         self.trees: dict[Kind, Tree] = (
             grow_full_trees(self.anatomy, seed, findings) if full else grow_trees(self.anatomy, seed)
         )
+        if smoker_walls:
+            self.trees[Kind.AIRWAY] = thicken_walls(self.trees[Kind.AIRWAY], smoker_walls)
         self.injuries = Injuries(self.anatomy, seed, severity)
         tubes = FineTubes if full else Tubes
         vessels = self.trees[Kind.ARTERY] + self.trees[Kind.VEIN]

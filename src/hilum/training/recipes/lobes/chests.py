@@ -17,7 +17,7 @@ from hilum.tasks.lobes.registration import register
 from hilum.training.recipes.lobes.fit import fit_gaussian, make_frames, observe
 from hilum.training.recipes.lobes.points import Subject
 
-__all__ = ["chest_subjects", "prior_subjects", "write_chest_fissures"]
+__all__ = ["other_subjects", "write_chest_fissures"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,13 +29,8 @@ _STEP_MM = 12.0
 _VOXEL_MM = 4.0
 
 
-def chest_subjects(subjects: Sequence[Subject]) -> Sequence[Subject]:
-    """Return the subjects that give digital chests their fissures."""
-    return subjects[::2]
-
-
-def prior_subjects(subjects: Sequence[Subject]) -> Sequence[Subject]:
-    """Return the others, for a prior that has not seen the fissures of digital chests."""
+def other_subjects(subjects: Sequence[Subject]) -> Sequence[Subject]:
+    """Return the subjects from which digital chests have no fissures."""
     return subjects[1::2]
 
 
@@ -47,7 +42,7 @@ def write_chest_fissures(subjects: Sequence[Subject], lungs: MeanLungs, path: Pa
         lungs: Mean lungs in the space of the points, on which the lungs of the chest are laid.
         path: The file.
     """
-    chosen = chest_subjects(subjects)
+    chosen = subjects[::2]
     frames = make_frames(chosen)
     mean, covariance = fit_gaussian([observe(subject, frames) for subject in chosen], frames)
     variances, vectors = np.linalg.eigh(covariance)
