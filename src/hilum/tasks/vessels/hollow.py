@@ -43,7 +43,7 @@ def hollow(core: Mask, scan: VesselScan) -> Mask:
 
     out = np.zeros(core.shape, bool)
     contrast = scan.hu - scan.parenchyma
-    size = [2 * max(1, round(_MIDDLE_MM / step)) + 1 for step in scan.spacing]
+    size = [2 * round(_MIDDLE_MM / step) + 1 for step in scan.spacing]
     sigma = [_SMOOTH_MM / step for step in scan.spacing]
     tissue = np.maximum(_TISSUE_HU - scan.parenchyma[core], np.float32(1))
     middle = ndimage.maximum_filter(contrast, size)[core] / tissue
