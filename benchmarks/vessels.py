@@ -8,9 +8,11 @@ and of fissures more than 1.5 mm from vessels and airways, that is called vessel
 vessels. Prints a line a chest and writes ``benchmarks/out/vessels.json``.
 
     hilum phantom -o FOLDER --trees full --seed 200
-    python benchmarks/vessels.py FOLDER... [--found-lungs] [--block 1,1,1]
+    python benchmarks/vessels.py FOLDER... [--found-lungs] [--airways] [--nodules] [--block 1,1,1]
 
-``--block 1,1,2`` averages voxels first, as thicker slices do.
+``--airways`` runs the task ``airways`` first, whose masks keep walls out. ``--nodules`` puts 24 solid nodules
+of 6 to 24 mm into the lungs and tells how much of each is called vessel. ``--block 1,1,2`` averages voxels
+first, as thicker slices do.
 """
 
 from __future__ import annotations
@@ -25,20 +27,28 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 from scipy.spatial import KDTree
 
 from hilum.core.label_volume import LabelVolume
 from hilum.core.labels import LUNGS
+from hilum.core.segmentation import ModelInfo, Segmentation
 from hilum.core.volume import ScanMeta, Volume
 from hilum.imaging.morphology import distance_to
 from hilum.imaging.skeleton import skeletonize
 from hilum.pipeline import SegmentOptions, run
+from hilum.tasks.registry import TASKS
 from hilum.tasks.vessels.measures import collect_vessels, measure_vessels
-from hilum.tasks.vessels.segment import segment_vessels
+from hilum.tasks.vessels.segment import LEFT_OUT, segment_vessels
 
 HERE = Path(__file__).parent
 WIDE_MM = 1.0
 FISSURE_AWAY_MM = 1.5
+#: Nodules: how many, radius and least distance between them in mm, HU, blur and noise of the chests.
+NODULES, NODULE_RADIUS_MM, NODULES_APART_MM = 24, (3.0, 12.0), 15.0
+NODULE_HU, BLUR_MM, NOISE_HU = 35.0, 0.65, 15.0
+#: A nodule counts as left out where at most this share of it is called vessel.
+LEFT_OUT_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,13 +122,64 @@ def averaged(chest: Chest, block: tuple[int, int, int]) -> Volume:
     return Volume(np.rint(hu).astype(np.int16), affine, chest.volume.meta)
 
 
-def judged(chest: Chest, found_lungs: bool) -> dict[str, float]:
+def with_nodules(chest: Chest, seed: int) -> tuple[Volume, np.ndarray]:
+    """Put uneven ellipsoids into the lungs, some on vessels and on the pleura; return their numbers."""
+    rng, spacing = np.random.default_rng(seed), np.array(chest.volume.spacing)
+    hu, numbers = chest.volume.hu.astype(np.float32), np.zeros(chest.lungs.shape, np.uint8)
+    points, taken = np.argwhere(chest.lungs > 0), []
+    while len(taken) < NODULES:
+        centre, radius = points[rng.integers(len(points))] * spacing, rng.uniform(*NODULE_RADIUS_MM)
+        if any(np.linalg.norm(centre - at) < radius + other + NODULES_APART_MM for at, other in taken):
+            continue
+        reach = 1.3 * radius + 4
+        low = np.maximum(0, ((centre - reach) / spacing).astype(int))
+        high = np.minimum(hu.shape, ((centre + reach) / spacing).astype(int) + 2)
+        box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        lines = [np.arange(a, b) * s - c for a, b, s, c in zip(low, high, spacing, centre, strict=True)]
+        half = radius * rng.uniform(0.8, 1.2, 3)
+        away = np.sqrt(sum((x / a) ** 2 for x, a in zip(np.ix_(*lines), half, strict=True)))
+        bumps = ndimage.gaussian_filter(rng.normal(size=away.shape), 3 / spacing)
+        edge = radius * (1 - away * (1 + 0.06 * bumps / bumps.std()))
+        inside = (edge > 0) & (chest.lungs[box] > 0)
+        weight = np.clip(edge + 0.5, 0, 1) * (chest.lungs[box] > 0)
+        weight = ndimage.gaussian_filter(weight, BLUR_MM / spacing)
+        hu[box] += weight * (NODULE_HU + rng.normal(0, NOISE_HU, away.shape) - hu[box])
+        taken.append((centre, radius))
+        numbers[box][inside] = len(taken)
+    return Volume(np.rint(hu).astype(np.int16), chest.volume.affine, chest.volume.meta), numbers
+
+
+def judged_nodules(chest: Chest, airways: bool) -> dict[str, float]:
+    """How many nodules are left out of the vessels, and what else is, in mL of true vessels."""
+    lungs = LabelVolume.on_grid_of(chest.volume, chest.lungs, LUNGS)
+    volume, numbers = with_nodules(chest, seed=7)
+    segmentation = segment_vessels(volume, lungs, airways=known_airways(volume, lungs, airways))
+    mask, dense = segmentation.labels.data > 0, segmentation.beside[LEFT_OUT.name].data == 2
+    shares = ndimage.mean(mask, numbers, np.arange(1, NODULES + 1))
+    away = distance_to(numbers > 0, volume.spacing) > 5
+    return {
+        "left_out": float((shares <= LEFT_OUT_SHARE).sum()),
+        "half_vessel": float((shares > 0.5).sum()),
+        "vessels_lost_ml": float((dense & chest.vessels & away).sum()) * volume.voxel_volume_ml,
+    }
+
+
+def known_airways(volume: Volume, lungs: LabelVolume, wanted: bool) -> LabelVolume | None:
+    """Lumen and wall by the task ``airways``, where they are wanted."""
+    if not wanted:
+        return None
+    found = {"lungs": Segmentation(lungs, ModelInfo("truth", "1"))}
+    return TASKS["airways"].load("", "auto")(volume, found, None).labels
+
+
+def judged(chest: Chest, found_lungs: bool, with_airways: bool) -> dict[str, float]:
     """Find and measure the vessels of a chest, and compare them with the truth."""
     lungs = LabelVolume.on_grid_of(chest.volume, chest.lungs, LUNGS)
     if found_lungs:
         lungs = run(chest.volume, SegmentOptions()).segmentations["lungs"].labels
+    airways = known_airways(chest.volume, lungs, with_airways)
     cpu, wall = time.process_time(), time.perf_counter()
-    segmentation = segment_vessels(chest.volume, lungs)
+    segmentation = segment_vessels(chest.volume, lungs, airways=airways)
     found = collect_vessels(chest.volume, segmentation)
     values = measure_vessels(chest.volume, segmentation, (), found)["vessels"]
     row = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
@@ -164,6 +225,8 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--found-lungs", action="store_true")
+    parser.add_argument("--airways", action="store_true")
+    parser.add_argument("--nodules", action="store_true")
     parser.add_argument("--block", default="1,1,1")
     parser.add_argument("--out", type=Path, default=HERE / "out" / "vessels.json")
     args = parser.parse_args()
@@ -173,8 +236,10 @@ def main() -> None:
         chest = load(folder)
         if max(block) > 1:
             rows[folder.name] = thick(chest, block)
+        elif args.nodules:
+            rows[folder.name] = judged_nodules(chest, args.airways)
         else:
-            rows[folder.name] = judged(chest, args.found_lungs)
+            rows[folder.name] = judged(chest, args.found_lungs, args.airways)
         shown = "  ".join(
             f"{key} {value:.3g}" for key, value in rows[folder.name].items() if value is not None
         )

@@ -115,6 +115,17 @@ def test_airways_that_are_known_are_no_vessels_and_the_artery_beside_one_is_whol
     assert found[30, 36, 12:44].all()
 
 
+def test_a_small_airway_without_a_visible_lumen_is_no_vessel_and_a_thin_vessel_is_one() -> None:
+    thin = [((x, y, 8), (x, y, 48), 0.5) for x in (10.5, 18.5, 42.5, 50.5) for y in (12.5, 22.5, 40.5, 50.5)]
+    vessel, airway = ((26.5, 16.5, 8), (26.5, 16.5, 48), 1.0), ((30.5, 30.5, 8), (30.5, 30.5, 48), 0.75, 0.5)
+    volume, lungs = LungBox(tubes=[*thin, vessel], airways=[airway]).draw()
+    found = segment_vessels(volume, lungs).labels.data > 0
+    assert volume.hu[30, 30, 10:46].mean() > -700  # the lumen does not show
+    assert found[29:32, 29:32, 10:46].mean() < 0.1
+    assert found[26, 16, 10:46].all()
+    assert found[18, 22, 10:46].mean() > 0.9
+
+
 def test_noise_alone_holds_next_to_no_vessels() -> None:
     volume, lungs = LungBox(noise_hu=40.0).draw()
     found = segment_vessels(volume, lungs).labels.data > 0

@@ -14,13 +14,25 @@ from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, components, depth, dilate, distance_to, touching
 from hilum.imaging.shape_filters import Contrast, tubeness
 from hilum.tasks.vessels.coarse import Coarse
+from hilum.tasks.vessels.hollow import hollow
 from hilum.tasks.vessels.nodules import nodules
 from hilum.tasks.vessels.prepare import Floats, VesselScan, prepare
 
-__all__ = ["LEFT_OUT", "MODEL", "RULES", "FoundVessels", "VesselRules", "find_vessels", "segment_vessels"]
+__all__ = [
+    "KNOWN_AIRWAYS",
+    "LEFT_OUT",
+    "MODEL",
+    "RULES",
+    "FoundVessels",
+    "VesselRules",
+    "find_vessels",
+    "segment_vessels",
+]
 
-MODEL = ModelInfo("vessels", "1.0")
-#: What is bright in the lungs and is no vessel.
+MODEL = ModelInfo("vessels", "1.1")
+#: Fact of a segmentation: 1 where the airways were known, else 0.
+KNOWN_AIRWAYS = "known_airways"
+#: What lies beside vessels and is none.
 LEFT_OUT = LabelSet(
     name="left_out",
     version="1.0",
@@ -161,6 +173,7 @@ def segment_vessels(
         LabelVolume.on_grid_of(volume, scan.restore(found.vessels).astype(np.uint8), VESSELS),
         MODEL,
         beside={LUNGS.name: lungs, LEFT_OUT.name: LabelVolume.on_grid_of(volume, left_out, LEFT_OUT)},
+        facts={KNOWN_AIRWAYS: float(airways is not None)},
         prepared=scan.known,
     )
 
@@ -187,16 +200,18 @@ def find_vessels(scan: VesselScan, airways: Mask | None = None, rules: VesselRul
     tubes = np.maximum(tubes, widest, out=tubes)
     core, seed = _cores(contrast, tubes, scan, least, rules)
     wide = _wide(contrast, bodies, scan, rules) & (tubes > rules.body_ratio * contrast)
+    beside_wide = distance_to(wide, scan.spacing) <= rules.wide_rim_mm
+    small = hollow(core, scan) & ~beside_wide
     if airways is None:
         walls = _walls(contrast, tubes, scan, rules)
         seed &= ~walls
         walls &= solid_depth <= rules.wall_depth_mm
-        walls &= distance_to(wide, scan.spacing) > rules.wide_rim_mm
+        walls = (walls & ~beside_wide) | small
         core = (core & ~walls) | wide
     else:
         near = dilate(airways, rules.halo_mm, scan.spacing)
-        core = (core & ~near) | (wide & ~airways)
-        walls = airways | (near & (contrast < rules.solid_hu))
+        core = (core & ~near & ~small) | (wide & ~airways)
+        walls = airways | small | (near & (contrast < rules.solid_hu))
     core &= ~bodies
     core = _with_seeds(core, seed, scan, rules)
     vessels = _to_half_contrast(core, contrast, bodies | walls, scan, least, rules)

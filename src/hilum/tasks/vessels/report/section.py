@@ -16,6 +16,7 @@ from hilum.tasks.spec import Section, TaskResult
 from hilum.tasks.vessels.definitions import VESSEL_MEASURES, VESSEL_REGIONS
 from hilum.tasks.vessels.measures import MeasuredVessels
 from hilum.tasks.vessels.report.picture import CLASS_COLOURS, vessel_picture
+from hilum.tasks.vessels.segment import KNOWN_AIRWAYS
 
 __all__ = ["vessels_section"]
 
@@ -48,6 +49,7 @@ def vessels_section(volume: Volume, found: TaskResult) -> Section:
         "coloured": shown,
         "contract_version": VESSELS.version,
         "definition": VESSELS.definition,
+        "known_airways": bool(found.segmentation.facts.get(KNOWN_AIRWAYS)),
         "formulae": list(VESSEL_MEASURES.values()),
     }
     return Section("hilum.tasks.vessels.report", "vessels.html.j2", "vessels_method.html.j2", values)
