@@ -10,13 +10,15 @@ scans, since seconds depend on the machine.
 from __future__ import annotations
 
 import argparse
-import html
+import http.server
 import json
+import queue
 import re
 import shutil
 import statistics
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import hilum
@@ -29,7 +31,8 @@ from hilum.tasks.registry import TASKS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 #: Reading offsetHeight makes the browser lay the page out, so that style and layout are in the time.
-STEPS = """<script>(() => {
+STEPS = """<script>(function drive() {
+if (document.body.dataset.ready === undefined) { setTimeout(drive, 1); return; }
 const timed = (step) => {
   const start = performance.now();
   step();
@@ -44,7 +47,7 @@ if (document.querySelectorAll("thead button").length > 3) {
   out.sort = timed(press);
   out.filter = timed(() => { flag.value = "0"; flag.dispatchEvent(new Event("change")); });
 }
-document.body.dataset.out = JSON.stringify(out);
+fetch("/", { method: "POST", body: JSON.stringify(out) });
 })();</script></body>"""
 
 
@@ -72,12 +75,45 @@ def made_up(count: int, columns: tuple[Column, ...]) -> ScanTable:
     return ScanTable(columns, rows, places, flags)
 
 
-def times(page: Path, profile: Path) -> dict[str, float]:
-    """Load the page once and return milliseconds."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1366,768"]
-    command = [BROWSER, *flags, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
-    dom = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    return json.loads(html.unescape(re.search(r'data-out="([^"]*)"', dom)[1]))
+class Server(http.server.ThreadingHTTPServer):
+    """Serves one page to a browser on this machine, and takes the times that the page sends back."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.page = b""
+        self.found: queue.Queue[dict[str, float]] = queue.Queue()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def times(self, profile: Path) -> dict[str, float]:
+        """Load the page once and return milliseconds."""
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1366,768"]
+        address = f"http://127.0.0.1:{self.server_port}/"
+        # With a port for a debugger the browser stays until it is told to go.
+        own = [f"--user-data-dir={profile}", "--remote-debugging-port=0", address]
+        with subprocess.Popen([BROWSER, *flags, *own], stderr=subprocess.DEVNULL) as browser:
+            try:
+                return self.found.get(timeout=300)
+            finally:
+                browser.terminate()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self._answer(self.server.page if self.path == "/" else b"")
+
+    def do_POST(self) -> None:
+        self.server.found.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._answer(b"")
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def main() -> None:
@@ -90,6 +126,7 @@ def main() -> None:
     if BROWSER is None:
         raise SystemExit("Chromium is not installed.")
     with tempfile.TemporaryDirectory() as folder:
+        server = Server()
         found: dict[int, dict[str, float]] = {}
         columns = all_columns(options.results)
         print(f"{len(columns)} columns", flush=True)
@@ -98,10 +135,9 @@ def main() -> None:
             if options.keep is not None:
                 options.keep.mkdir(parents=True, exist_ok=True)
                 (options.keep / f"{count}.html").write_text(text, "utf-8")
-            page = Path(folder) / f"{count}.html"
             bare = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
-            page.write_text(bare.replace("</body>", STEPS), "utf-8")
-            runs = [times(page, Path(folder) / "profile") for _ in range(options.repeat)]
+            server.page = bare.replace("</body>", STEPS).encode()
+            runs = [server.times(Path(folder) / "profile") for _ in range(options.repeat)]
             found[count] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
             empty = found[0]["load"]
             ratios = ", ".join(f"{key} {value / empty:.2f}" for key, value in found[count].items())

@@ -19,6 +19,7 @@ from hilum.tables.columns import Column, Kind
 from hilum.tables.folders import ScanFolder
 from hilum.tables.page import render_index
 from hilum.tables.scans import FoundFlag, ScanTable
+from support.index_page import data_of
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
@@ -28,11 +29,14 @@ EVIL = "<script>document.title='owned'<"
 def shown(page: Path, profile: Path, steps: str = "", size: str = "1366,768") -> str:
     """Return the page as Chromium has it after the steps, a script that sets ``out`` to plain data.
 
-    The steps are added to a copy without the policy, which forbids all scripts but the page's own.
+    The steps are added to a copy without the policy, which forbids all scripts but the page's own. They run
+    when the page has unpacked its data. Virtual time runs on only when the page is idle.
     """
     if steps:
         text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
-        script = f"<script>{{let out;{steps};document.body.dataset.out=JSON.stringify(out)}}</script></body>"
+        run = f"let out;{steps};document.body.dataset.out=JSON.stringify(out)"
+        wait = "if(document.body.dataset.ready===undefined){setTimeout(drive,5);return}"
+        script = f"<script>(function drive(){{{wait}{run}}})()</script></body>"
         page = page.with_name("driven.html")
         page.write_text(text.replace("</body>", script), "utf-8")
     command = [
@@ -41,6 +45,7 @@ def shown(page: Path, profile: Path, steps: str = "", size: str = "1366,768") ->
         "--no-sandbox",
         "--disable-gpu",
         "--no-first-run",
+        "--virtual-time-budget=60000",
         f"--window-size={size}",
     ]
     own = [f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
@@ -99,7 +104,7 @@ def test_thumbnails_are_linked_not_inlined_and_told_where_they_are_missing(resul
     make_scan(results / "z", report=False)
     write_tables(results)
     page = (results / "index.html").read_text("utf-8")
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    data = data_of(page)
     assert data["files"] == [3, 3, 3, 0]
     assert data["links"] == ["a", "b/ct-2", "b/ct-10", ""]
     assert "data:image" not in page
@@ -127,7 +132,7 @@ def test_the_page_shows_at_first_what_fits_and_groups_of_columns_whole():
             (Column("scan", "Scan", Kind.TEXT, "scan"), *columns), (("a", *(1.0 for _ in names)),)
         )
         page = render_index(table, Path("/results"))
-        return json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["shown"]
+        return data_of(page)["shown"]
 
     lungs = [
         f"{part}_volume_ml" for part in ("right_lung", "left_lung", "lungs", "pleural_fluid", "pleural_gas")

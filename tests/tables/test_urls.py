@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import pytest
 
 from hilum.cli.app import run
 from hilum.core.errors import OutputError, UsageError
 from hilum.tables import read_results, write_tables
 from hilum.tables.remote import WRITING
+from support.index_page import data_of
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -28,7 +26,7 @@ def bucket(results):
 
 
 def links(page: bytes) -> list[str]:
-    return json.loads(re.search(r'id="data">(.*?)</script>', page.decode(), re.S)[1])["links"]
+    return data_of(page.decode())["links"]
 
 
 def test_tables_of_results_at_a_url_are_those_of_the_folder_and_go_there(results, bucket):

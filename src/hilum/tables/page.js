@@ -1,7 +1,11 @@
 "use strict";
-(() => {
-const D = JSON.parse(document.getElementById("data").textContent);
+(async () => {
 const $ = (id) => document.getElementById(id);
+if (!("DecompressionStream" in window)) {
+  $("status").textContent = "This page needs a browser of 2023 or later; all numbers are in scans.csv.";
+  return;
+}
+const D = await unpacked($("data").textContent);
 const N = D.scans.length, CHUNK = 60, FEW = 60, MINUS = "\u2212", THIN = "\u202f", DASH = "\u2014";
 const RANK = { error: 3, warning: 2, info: 1 };
 const LEVELS = [[3, "Withheld", "#a3123a"], [2, "Check", "#e3a008"], [1, "Note", "#6f8596"], [0, "No flag", "#1d6b3f"]];
@@ -16,6 +20,12 @@ const haystack = D.scans.map((scan, r) => [scan, ...columns.filter((c) => !c.num
 const initial = () => ({ sort: "scan", way: 1, search: "", flag: "", level: null, shown: new Set(D.shown), ranges: [] });
 let state = initial(), order = [], drawn = 0;
 
+// The data are JSON, compressed by gzip, as base64.
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
 function element(name, attributes = {}, ...children) {
   const svg = /^(svg|g|path|rect|text|line|circle|title)$/.test(name);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
