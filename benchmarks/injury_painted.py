@@ -1,6 +1,6 @@
 """Classes of injured lung on lesions painted into real lungs: known shape, real texture.
 
-    python benchmarks/injury_painted.py DATA               # scans that nothing was tuned on
+    python benchmarks/injury_painted.py DATA               # scans on whose paintings nothing was tuned
     python benchmarks/injury_painted.py DATA --tuning      # the others
 
 A painting has ground glass, consolidation and nodules, or emphysema and nodules. Lesions have smooth random
