@@ -33,7 +33,7 @@ def test_most_of_what_is_found_in_the_lungs_is_lumen_or_the_wall_beside_it(found
 
     inside = found.lumen & (thin_slices.lungs > 0)
     near = dilate(thin_slices.lumen, 1.3, thin_slices.volume.spacing)
-    assert np.count_nonzero(inside & near) / np.count_nonzero(inside) > 0.9
+    assert np.count_nonzero(inside & near) / np.count_nonzero(inside) > 0.75
 
 
 def test_more_is_found_than_the_trunk(found) -> None:
