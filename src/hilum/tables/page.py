@@ -75,8 +75,8 @@ def render_index(table: ScanTable, out: Path, *, linked: bool = True) -> str:
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
     data = json.dumps(_data(table, out, linked), separators=(",", ":"), allow_nan=False)
-    # Hundreds of columns of thousands of scans are then a third as large. Without its time, a page of the same
-    # results has the same bytes.
+    # Hundreds of columns of thousands of scans are then a third as large. No time goes in, so that the same
+    # results give the same bytes.
     packed = base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode()
     return render_page(
         "index.html.j2",
