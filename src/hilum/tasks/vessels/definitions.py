@@ -25,7 +25,7 @@ VESSEL_REGIONS: Mapping[str, tuple[str, str]] = MappingProxyType({
     "vessels": ("Both", Side.LUNGS.value),
 })  # fmt: skip
 
-_TITLES = {"bv5": "below 5 mm2", "bv5_10": "5 to below 10 mm2", "bv10_plus": "from 10 mm2 on"}
+_TITLES = {"bv5": "below 5 mm²", "bv5_10": "5 to below 10 mm²", "bv10_plus": "from 10 mm² on"}
 _CAUSES = (
     "slice thickness", "noise (dose)", "reconstruction kernel", "depth of inspiration", "mask",
     "lung cut by the field of view", "consolidation",
@@ -66,7 +66,7 @@ def _volumes() -> tuple[MeasureInfo, ...]:
         _info("blood_volume", "Total blood vessel volume", "mL", group, f"{_INTEGRAL}; walls included",
               _SOURCE, _CAUSES, formula_id="tbv.integral.1"),
         *by_area,
-        _info("bv5_share", "Vessels below 5 mm2, share", "%", group, "100 x bv5 / blood_volume", _SOURCE,
+        _info("bv5_share", "Vessels below 5 mm², share", "%", group, "100 x bv5 / blood_volume", _SOURCE,
               _CAUSES, formula_id="bv5_share.integral.1", high=100.0, undefined="No vessel was found here."),
         _info("mask_volume", "Vessels, volume of the mask", "mL", group,
               "number of voxels of the label map x voxel volume", "by definition", _CAUSES,

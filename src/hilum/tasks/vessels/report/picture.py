@@ -24,6 +24,8 @@ _SHADES, _DARKEST = 64, 0.25
 #: Part of the brightness that is lost from the front of the lungs to the back.
 _HAZE = 0.35
 _MARGIN_MM = 8.0
+#: Height of the letters of direction, mm: about as tall as those of the figure of the airways.
+_LETTER_MM = 14.0
 #: Radius of a vessel of 5 mm2.
 _WIDE_MM = 1.26
 
@@ -122,7 +124,8 @@ def _svg(
     children = [element("title", title), picture]
     if letters:
         left, right = view.letters
-        children.append(text(1.0, height / 2, left, font_size=7.0, fill="#333"))
-        children.append(text(width + _MARGIN_MM + 1, height / 2, right, font_size=7.0, fill="#333"))
+        look = {"font_size": _LETTER_MM, "font_weight": "600", "fill": "#333"}
+        children.append(text(0.0, _LETTER_MM, left, **look))
+        children.append(text(width + 2 * _MARGIN_MM, _LETTER_MM, right, text_anchor="end", **look))
     box = f"0 0 {width + 2 * _MARGIN_MM:.2f} {height:.2f}"
     return element("svg", *children, viewBox=box, role="img", aria_label=title, class_="tree")
