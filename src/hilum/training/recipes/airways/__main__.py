@@ -4,7 +4,7 @@
 
 The first classifier knows phantoms alone. In each round the classifier of the round before labels the scans,
 and the next one learns from phantoms, scans, and scans with airways painted into them. PAINTED is how many of
-those are made of a scan. ``--first`` goes on from a classifier.
+those are made of a scan. Each case is learned on coarser voxels, too. ``--first`` goes on from a classifier.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hilum.io import read
 from hilum.tasks.airways.classifier import Classifier, load_classifier
 from hilum.training.recipes.airways.branches import Drawn, read_drawn
 from hilum.training.recipes.airways.cases import painted_case, real_case
+from hilum.training.recipes.airways.coarse import coarser_case
 from hilum.training.recipes.airways.fit import as_arrays
 from hilum.training.recipes.airways.train import train_classifier
 from hilum.training.recipes.airways.voxels import Rows, case_rows, phantom_rows
@@ -28,6 +29,8 @@ from hilum.training.recipes.airways.voxels import Rows, case_rows, phantom_rows
 _FIRST_EPOCHS, _EPOCHS = 3.0, 5.0
 #: Seeds of a round.
 _SEEDS = 1000
+#: Voxels of the coarser cases, mm: a thin scan of half resolution, and the finest of most thick ones.
+_COARSER_MM = (1.4, 2.0)
 
 
 def main() -> None:
@@ -41,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--first", type=Path, help="a classifier that labels the scans in the first round")
     given = parser.parse_args()
-    phantoms = [_phantom(folder) for folder in given.phantoms]
+    phantoms = [rows for folder in given.phantoms for rows in _phantom(folder)]
     drawn = [read_drawn(next(folder.glob("*_branches.csv"))) for folder in given.phantoms]
     if given.first:
         classifier = load_classifier(given.first)
@@ -56,13 +59,15 @@ def main() -> None:
 
 
 def _scan(given: str, classifier: Classifier, drawn: list[Drawn], number: int) -> list[Rows]:
-    """Rows of a scan as it is, and with airways painted into it, others in each round."""
+    """Rows of a scan as it is, and with airways painted into it, others in each round, by turns coarser."""
     path, lungs, count = given.rsplit(":", 2)
     case = real_case(read(path), _map(lungs) > 0, classifier)
-    out = [case_rows(case)]
+    cases = [case]
     for seed in range(int(count)):
         random = np.random.default_rng(number * _SEEDS + seed)
-        out.append(case_rows(painted_case(case, drawn[seed % len(drawn)], random)))
+        cases.append(painted_case(case, drawn[seed % len(drawn)], random))
+    coarser = [coarser_case(one, _COARSER_MM[turn % 2]) for turn, one in enumerate(cases)]
+    out = [case_rows(one) for one in (*cases, *coarser)]
     for rows in out:
         counted = rows.weight > 0
         negatives = np.count_nonzero(counted & ~rows.truth)
@@ -70,13 +75,14 @@ def _scan(given: str, classifier: Classifier, drawn: list[Drawn], number: int) -
     return out
 
 
-def _phantom(folder: Path) -> Rows:
+def _phantom(folder: Path) -> list[Rows]:
+    """Rows of a phantom as it is and on coarser voxels."""
     (scan,) = folder.glob("*_ct.nii.gz")
     stem = str(scan).removesuffix("_ct.nii.gz")
     lumen = next(info.value for info in AIRWAYS.labels if info.name == "airway_lumen")
     print(folder.name, flush=True)
     lungs, airways = (_map(f"{stem}_{kind}.nii.gz") for kind in ("lungs", "airways"))
-    return phantom_rows(read(scan), lungs > 0, airways == lumen)
+    return [phantom_rows(read(scan), lungs > 0, airways == lumen, mm) for mm in (None, *_COARSER_MM)]
 
 
 def _map(path: str) -> npt.NDArray[Any]:

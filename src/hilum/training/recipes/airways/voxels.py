@@ -19,6 +19,7 @@ from hilum.tasks.airways.domain import where_airways_are
 from hilum.tasks.airways.features import candidates
 from hilum.tasks.airways.prepare import AirwayScan, prepare
 from hilum.training.recipes.airways.cases import UNSURE, Case
+from hilum.training.recipes.airways.coarse import PART, WHOLE, area_means, coarser_volume
 
 __all__ = ["Rows", "case_rows", "phantom_rows"]
 
@@ -27,7 +28,8 @@ _Floats = npt.NDArray[np.float32]
 _THIN_MM = 2.5
 #: Weight of a positive row of a real scan, and of a hard negative one.
 _REAL_POSITIVE, _REAL_NEGATIVE = 2.0, 2.0
-_GRID = (1.0, 1.0, 1.0)
+#: Weight of the rows of coarser grids, which have fewer voxels of lumen.
+_COARSE = 2.0
 
 
 @dataclass(eq=False)
@@ -51,23 +53,37 @@ class Rows:
     weight: _Floats
 
 
-def phantom_rows(volume: Volume, lungs: Mask, lumen: Mask) -> Rows:
-    """Return the candidates of a phantom with its exact lumen, all on one grid."""
+def phantom_rows(volume: Volume, lungs: Mask, lumen: Mask, mm: float | None = None) -> Rows:
+    """Return the candidates of a phantom with its exact lumen, all on one grid.
+
+    Args:
+        volume: The phantom.
+        lungs: Lungs on its grid.
+        lumen: Lumen of its airways.
+        mm: The phantom is averaged to voxels of this size; None leaves it as it is.
+    """
+    share = np.asarray(lumen, np.float32)
+    if mm is not None:
+        volume, factors = coarser_volume(volume, mm)
+        lungs, share = area_means(lungs, factors) >= WHOLE, area_means(share, factors)
     scan = prepare(volume, lungs)
     trunk = grow_trunk(scan.smooth, scan.seed, scan.spacing).lumen
     index, curved = candidates(scan.smooth, scan.spacing, where_airways_are(scan, trunk) & ~trunk)
-    truth = on_crop(scan, lumen).ravel()[index]
-    return Rows(scan, trunk, index, curved, truth, np.ones(len(index), np.float32))
+    truth, partly = (on_crop(scan, share >= least).ravel()[index] for least in (WHOLE, PART))
+    weight = np.full(len(index), 1.0 if mm is None else _COARSE, np.float32)
+    weight[partly & ~truth] = 0.0
+    return Rows(scan, trunk, index, curved, truth, weight)
 
 
 def case_rows(case: Case) -> Rows:
     """Return the candidates of a real scan, as it is or painted."""
     smooth, lumen = case.smoothed(), case.labels == 1
-    wide = dilate(depth(lumen, _GRID) > _THIN_MM, _THIN_MM, _GRID) & lumen
+    grid = (case.step_mm, case.step_mm, case.step_mm)
+    wide = dilate(depth(lumen, grid) > _THIN_MM, _THIN_MM, grid) & lumen
     everywhere = (slice(None), slice(None), slice(None))
-    volume = Volume(case.hu, np.eye(4))
-    scan = AirwayScan(case.hu, smooth, _GRID, case.lungs, wide, case.noise_hu, everywhere, volume)
-    index, curved = candidates(smooth, _GRID, where_airways_are(scan, wide) & ~wide)
+    volume = Volume(case.hu, np.diag([*grid, 1.0]))
+    scan = AirwayScan(case.hu, smooth, grid, case.lungs, wide, case.noise_hu, everywhere, volume)
+    index, curved = candidates(smooth, grid, where_airways_are(scan, wide) & ~wide)
     labels = case.labels.ravel()[index]
     hard = np.zeros(case.labels.size, bool)
     hard[case.hard] = True
@@ -75,6 +91,8 @@ def case_rows(case: Case) -> Rows:
     weight[hard[index]] = _REAL_NEGATIVE
     weight[labels == 1] = _REAL_POSITIVE
     weight[labels == UNSURE] = 0.0
+    if case.step_mm > 1.0:
+        weight *= _COARSE
     return Rows(scan, wide, index, curved, labels == 1, weight)
 
 
