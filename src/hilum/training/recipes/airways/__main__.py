@@ -4,7 +4,8 @@
 
 The first classifier knows phantoms alone. In each round the classifier of the round before labels the scans,
 and the next one learns from phantoms, scans, and scans with airways painted into them. PAINTED is how many of
-those are made of a scan. Each case is learned on coarser voxels, too. ``--first`` goes on from a classifier.
+those are made of a scan. Phantoms, scans and painted scans are learned on coarser voxels, too. ``--first`` goes
+on from a classifier.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from hilum.training.recipes.airways.fit import as_arrays
 from hilum.training.recipes.airways.train import train_classifier
 from hilum.training.recipes.airways.voxels import Rows, case_rows, phantom_rows
 
+#: Passes over the rows: of the first classifier and of the ones of each round.
 _FIRST_EPOCHS, _EPOCHS = 3.0, 5.0
 #: Seeds of a round.
 _SEEDS = 1000
