@@ -4,8 +4,7 @@
 
 The first classifier knows phantoms alone. In each round the classifier of the round before labels the scans,
 and the next one learns from phantoms, scans, and scans with airways painted into them. PAINTED is how many of
-those are made of a scan. Phantoms, scans and painted scans are learned on coarser voxels, too. ``--first`` goes
-on from a classifier.
+those are made of a scan. All are learned on coarser voxels, too. ``--first`` goes on from a classifier.
 """
 
 from __future__ import annotations
