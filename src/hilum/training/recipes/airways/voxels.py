@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.anatomy.airway_trunk import grow_trunk
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, depth, dilate
 from hilum.tasks.airways.domain import where_airways_are
@@ -24,12 +23,11 @@ from hilum.training.recipes.airways.coarse import PART, WHOLE, area_means, coars
 __all__ = ["Rows", "case_rows", "phantom_rows"]
 
 _Floats = npt.NDArray[np.float32]
+Spacing = tuple[float, float, float]
 #: Lumens wider than twice this, mm, are left to the growth by threshold.
 _THIN_MM = 2.5
 #: Weight of a positive row of a real scan, and of a hard negative one.
 _REAL_POSITIVE, _REAL_NEGATIVE = 2.0, 2.0
-#: Weight of the rows of coarser grids, which have fewer voxels of lumen.
-_COARSE = 2.0
 
 
 @dataclass(eq=False)
@@ -67,19 +65,20 @@ def phantom_rows(volume: Volume, lungs: Mask, lumen: Mask, mm: float | None = No
         volume, factors = coarser_volume(volume, mm)
         lungs, share = area_means(lungs, factors) >= WHOLE, area_means(share, factors)
     scan = prepare(volume, lungs)
-    trunk = grow_trunk(scan.smooth, scan.seed, scan.spacing).lumen
-    index, curved = candidates(scan.smooth, scan.spacing, where_airways_are(scan, trunk) & ~trunk)
-    truth, partly = (on_crop(scan, share >= least).ravel()[index] for least in (WHOLE, PART))
-    weight = np.full(len(index), 1.0 if mm is None else _COARSE, np.float32)
+    whole, part = (on_crop(scan, share >= least) for least in (WHOLE, PART))
+    wide = _wide(whole, scan.spacing)
+    index, curved = candidates(scan.smooth, scan.spacing, where_airways_are(scan, wide) & ~wide)
+    truth, partly = whole.ravel()[index], part.ravel()[index]
+    weight = np.ones(len(index), np.float32)
     weight[partly & ~truth] = 0.0
-    return Rows(scan, trunk, index, curved, truth, weight)
+    return Rows(scan, wide, index, curved, truth, weight)
 
 
 def case_rows(case: Case) -> Rows:
     """Return the candidates of a real scan, as it is or painted."""
     smooth, lumen = case.smoothed(), case.labels == 1
     grid = (case.step_mm, case.step_mm, case.step_mm)
-    wide = dilate(depth(lumen, grid) > _THIN_MM, _THIN_MM, grid) & lumen
+    wide = _wide(lumen, grid)
     everywhere = (slice(None), slice(None), slice(None))
     volume = Volume(case.hu, np.diag([*grid, 1.0]))
     scan = AirwayScan(case.hu, smooth, grid, case.lungs, wide, case.noise_hu, everywhere, volume)
@@ -91,9 +90,12 @@ def case_rows(case: Case) -> Rows:
     weight[hard[index]] = _REAL_NEGATIVE
     weight[labels == 1] = _REAL_POSITIVE
     weight[labels == UNSURE] = 0.0
-    if case.step_mm > 1.0:
-        weight *= _COARSE
     return Rows(scan, wide, index, curved, labels == 1, weight)
+
+
+def _wide(lumen: Mask, spacing: Spacing) -> Mask:
+    """Lumen of wide airways, which is no candidate."""
+    return dilate(depth(lumen, spacing) > _THIN_MM, _THIN_MM, spacing) & lumen
 
 
 def on_crop(scan: AirwayScan, mask: npt.NDArray[Any]) -> Mask:
