@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hilum.core.volume import Volume
 from hilum.training.recipes.airways.cases import UNSURE, Case
 
-__all__ = ["PART", "WHOLE", "area_means", "coarser_case", "coarser_volume"]
+__all__ = ["area_means", "coarser_case", "coarser_volume"]
 
 _Floats = npt.NDArray[np.float32]
 #: Share of a voxel from which on it is lumen, and from which on it does not count.
