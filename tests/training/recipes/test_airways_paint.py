@@ -5,8 +5,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from hilum.core.volume import Volume
 from hilum.training.recipes.airways.branches import Drawn, beside_vessels, read_drawn, transplanted
 from hilum.training.recipes.airways.cases import UNSURE, Case, painted_case
+from hilum.training.recipes.airways.coarse import area_means, coarser_case, coarser_volume
 from hilum.training.recipes.airways.paint import Look, Tube, paint
 from hilum.training.recipes.airways.voxels import case_rows
 
@@ -122,3 +124,41 @@ def test_rows_of_a_painted_scan_know_lumen_and_leave_out_what_is_unsure(lung, tr
     marks = painted.labels.ravel()[rows.index]
     assert (rows.weight[marks == UNSURE] == 0).all()
     assert (rows.weight[rows.truth] > 1).all()
+
+
+def test_means_over_blocks_keep_the_total_of_what_they_cover(random) -> None:
+    values = random.standard_normal((12, 10, 9))
+    means = area_means(values, (2.0, 2.5, 3.0))
+    assert means.shape == (6, 4, 3)
+    assert np.allclose(
+        means[1, 0, 2], (values[2:4, :2, 6:].sum() + 0.5 * values[2:4, 2, 6:].sum()) / 15, atol=1e-5
+    )
+    assert np.isclose(means.mean(), values.mean(), atol=1e-6)
+
+
+def test_a_coarser_voxel_lies_in_the_middle_of_the_voxels_it_is_made_of() -> None:
+    affine = np.diag([-1.0, -1.0, 0.5, 1.0])
+    affine[:3, 3] = 40, 30, -20
+    coarse, factors = coarser_volume(Volume(np.zeros((20, 20, 20), np.float32), affine), 2.0)
+    assert factors == (2.0, 2.0, 4.0)
+    assert coarse.shape == (10, 10, 5)
+    assert np.allclose(coarse.spacing, 2.0)
+    assert np.allclose(coarse.affine[:3, 3], affine[:3, :3] @ [0.5, 0.5, 1.5] + affine[:3, 3])
+
+
+def test_on_coarser_voxels_lumen_fills_half_and_a_part_of_it_does_not_count(lung) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[10:12, 10:12] = 1  # fills voxels of 2 mm
+    labels[20:22, 20:21] = 1  # fills half
+    labels[31:32, 31:32] = 1  # fills a quarter
+    labels[4:6, 4:6] = UNSURE
+    hard = np.flatnonzero((np.indices(SHAPE)[0] // 2 == 4) & (labels == 0))
+    case = Case(lung, labels, np.ones(SHAPE, bool), hard, 10.0, 0.3, np.zeros((0, 2, 3)))
+    coarse = coarser_case(case, 2.0)
+    assert (coarse.labels[5, 5] == 1).all()
+    assert (coarse.labels[10, 10] == 1).all()
+    assert (coarse.labels[15, 15] == UNSURE).all()
+    assert (coarse.labels[2, 2] == UNSURE).all()
+    assert np.count_nonzero(coarse.labels) == 4 * coarse.labels.shape[2]
+    assert set(np.unravel_index(coarse.hard, coarse.labels.shape)[0]) == {4}
+    assert case_rows(coarse).scan.spacing == (2.0, 2.0, 2.0)

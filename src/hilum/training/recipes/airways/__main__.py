@@ -3,8 +3,9 @@
     python -m hilum.training.recipes.airways OUT.npz --phantoms FOLDER... --scans SCAN:LUNGS:PAINTED...
 
 The first classifier knows phantoms alone. In each round the classifier of the round before labels the scans,
-and the next one learns from phantoms, scans, and scans with airways painted into them. PAINTED is how many of
-those are made of a scan. ``--first`` goes on from a classifier.
+and the next one learns from phantoms, scans, and scans with airways painted into them, all on coarser voxels,
+too. PAINTED is how many of those are made of a scan; one whose slices are thick is learned painted only.
+``--first`` goes on from a classifier.
 """
 
 from __future__ import annotations
@@ -21,13 +22,19 @@ from hilum.io import read
 from hilum.tasks.airways.classifier import Classifier, load_classifier
 from hilum.training.recipes.airways.branches import Drawn, read_drawn
 from hilum.training.recipes.airways.cases import painted_case, real_case
+from hilum.training.recipes.airways.coarse import coarser_case
 from hilum.training.recipes.airways.fit import as_arrays
 from hilum.training.recipes.airways.train import train_classifier
 from hilum.training.recipes.airways.voxels import Rows, case_rows, phantom_rows
 
-_FIRST_EPOCHS, _EPOCHS = 3.0, 5.0
+#: Passes over the rows: of the first classifier and of the ones of each round.
+_FIRST_EPOCHS, _EPOCHS = 6.0, 5.0
 #: Seeds of a round.
 _SEEDS = 1000
+#: Voxels of the coarser cases, mm: a thin scan of half resolution, and the finest of most thick ones.
+_COARSER_MM = (1.4, 2.0)
+#: Of scans with thicker slices than this, mm, small airways cannot be labelled.
+_THIN_SLICES_MM = 1.5
 
 
 def main() -> None:
@@ -46,23 +53,27 @@ def main() -> None:
     if given.first:
         classifier = load_classifier(given.first)
     else:
-        classifier = train_classifier(phantoms, epochs=_FIRST_EPOCHS)
+        classifier = train_classifier([grids[0] for grids in phantoms], epochs=_FIRST_EPOCHS)
     for number in range(given.rounds):
         real = [rows for scan in given.scans for rows in _scan(scan, classifier, drawn, number)]
-        classifier = train_classifier([*real, *phantoms], epochs=_EPOCHS)
+        made = [rows for grids in phantoms for rows in grids]
+        classifier = train_classifier([*real, *made], epochs=_EPOCHS)
     stages = {"dips": classifier.dips, "rays": classifier.rays, "lines": classifier.lines}
     arrays: dict[str, Any] = {"least": np.float32(classifier.least), **as_arrays(stages)}
     np.savez_compressed(given.out, **arrays)
 
 
 def _scan(given: str, classifier: Classifier, drawn: list[Drawn], number: int) -> list[Rows]:
-    """Rows of a scan as it is, and with airways painted into it, others in each round."""
+    """Rows of a scan as it is, and with airways painted into it, others in each round, by turns coarser."""
     path, lungs, count = given.rsplit(":", 2)
-    case = real_case(read(path), _map(lungs) > 0, classifier)
-    out = [case_rows(case)]
+    volume = read(path)
+    case = real_case(volume, _map(lungs) > 0, classifier)
+    cases = [case] if max(volume.spacing) <= _THIN_SLICES_MM else []
     for seed in range(int(count)):
         random = np.random.default_rng(number * _SEEDS + seed)
-        out.append(case_rows(painted_case(case, drawn[seed % len(drawn)], random)))
+        cases.append(painted_case(case, drawn[seed % len(drawn)], random))
+    coarser = [coarser_case(one, _COARSER_MM[turn % 2]) for turn, one in enumerate(cases)]
+    out = [case_rows(one) for one in (*cases, *coarser)]
     for rows in out:
         counted = rows.weight > 0
         negatives = np.count_nonzero(counted & ~rows.truth)
@@ -70,13 +81,14 @@ def _scan(given: str, classifier: Classifier, drawn: list[Drawn], number: int) -
     return out
 
 
-def _phantom(folder: Path) -> Rows:
+def _phantom(folder: Path) -> list[Rows]:
+    """Rows of a phantom as it is, then on coarser voxels."""
     (scan,) = folder.glob("*_ct.nii.gz")
     stem = str(scan).removesuffix("_ct.nii.gz")
     lumen = next(info.value for info in AIRWAYS.labels if info.name == "airway_lumen")
     print(folder.name, flush=True)
     lungs, airways = (_map(f"{stem}_{kind}.nii.gz") for kind in ("lungs", "airways"))
-    return phantom_rows(read(scan), lungs > 0, airways == lumen)
+    return [phantom_rows(read(scan), lungs > 0, airways == lumen, mm) for mm in (None, *_COARSER_MM)]
 
 
 def _map(path: str) -> npt.NDArray[Any]:

@@ -53,7 +53,7 @@ _POINT_SPREAD_MM = (0.6, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A scan on voxels of 1 mm.
+    """A scan on cubic voxels, of 1 mm unless it was made coarser.
 
     Attributes:
         hu: HU, not smoothed.
@@ -62,7 +62,8 @@ class Case:
         hard: Flat indices of hard negatives.
         noise_hu: Noise of the scan.
         smooth_mm: Gaussian by which it is smoothed before the network sees it.
-        ends: Where the tree ends: position and direction, shape (n, 2, 3) in mm.
+        ends: Where the tree ends: position and direction, shape (n, 2, 3) in voxels.
+        step_mm: Side of a voxel in mm.
     """
 
     hu: _Floats
@@ -72,10 +73,13 @@ class Case:
     noise_hu: float
     smooth_mm: float
     ends: npt.NDArray[np.float64]
+    step_mm: float = 1.0
 
     def smoothed(self) -> _Floats:
         """HU as the network sees them."""
-        return np.asarray(ndimage.gaussian_filter(self.hu, self.smooth_mm, truncate=3), np.float32)
+        return np.asarray(
+            ndimage.gaussian_filter(self.hu, self.smooth_mm / self.step_mm, truncate=3), np.float32
+        )
 
 
 def _positions(scan: AirwayScan, axis: int) -> npt.NDArray[np.float64]:

@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.anatomy.airway_trunk import grow_trunk
 from hilum.core.volume import Volume
 from hilum.imaging.morphology import Mask, depth, dilate
 from hilum.tasks.airways.domain import where_airways_are
 from hilum.tasks.airways.features import candidates
 from hilum.tasks.airways.prepare import AirwayScan, prepare
 from hilum.training.recipes.airways.cases import UNSURE, Case
+from hilum.training.recipes.airways.coarse import PART, WHOLE, area_means, coarser_volume
 
 __all__ = ["Rows", "case_rows", "phantom_rows"]
 
 _Floats = npt.NDArray[np.float32]
+Spacing = tuple[float, float, float]
 #: Lumens wider than twice this, mm, are left to the growth by threshold.
 _THIN_MM = 2.5
 #: Weight of a positive row of a real scan, and of a hard negative one.
 _REAL_POSITIVE, _REAL_NEGATIVE = 2.0, 2.0
-_GRID = (1.0, 1.0, 1.0)
 
 
 @dataclass(eq=False)
@@ -51,23 +51,38 @@ class Rows:
     weight: _Floats
 
 
-def phantom_rows(volume: Volume, lungs: Mask, lumen: Mask) -> Rows:
-    """Return the candidates of a phantom with its exact lumen, all on one grid."""
+def phantom_rows(volume: Volume, lungs: Mask, lumen: Mask, mm: float | None = None) -> Rows:
+    """Return the candidates of a phantom with its exact lumen, all on one grid.
+
+    Args:
+        volume: The phantom.
+        lungs: Lungs on its grid.
+        lumen: Lumen of its airways.
+        mm: The phantom is averaged to voxels of this size; None leaves it as it is.
+    """
+    share = np.asarray(lumen, np.float32)
+    if mm is not None:
+        volume, factors = coarser_volume(volume, mm)
+        lungs, share = area_means(lungs, factors) >= WHOLE, area_means(share, factors)
     scan = prepare(volume, lungs)
-    trunk = grow_trunk(scan.smooth, scan.seed, scan.spacing).lumen
-    index, curved = candidates(scan.smooth, scan.spacing, where_airways_are(scan, trunk) & ~trunk)
-    truth = on_crop(scan, lumen).ravel()[index]
-    return Rows(scan, trunk, index, curved, truth, np.ones(len(index), np.float32))
+    whole, part = (on_crop(scan, share >= least) for least in (WHOLE, PART))
+    wide = _wide(whole, scan.spacing)
+    index, curved = candidates(scan.smooth, scan.spacing, where_airways_are(scan, wide) & ~wide)
+    truth, partly = whole.ravel()[index], part.ravel()[index]
+    weight = np.ones(len(index), np.float32)
+    weight[partly & ~truth] = 0.0
+    return Rows(scan, wide, index, curved, truth, weight)
 
 
 def case_rows(case: Case) -> Rows:
     """Return the candidates of a real scan, as it is or painted."""
     smooth, lumen = case.smoothed(), case.labels == 1
-    wide = dilate(depth(lumen, _GRID) > _THIN_MM, _THIN_MM, _GRID) & lumen
+    grid = (case.step_mm, case.step_mm, case.step_mm)
+    wide = _wide(lumen, grid)
     everywhere = (slice(None), slice(None), slice(None))
-    volume = Volume(case.hu, np.eye(4))
-    scan = AirwayScan(case.hu, smooth, _GRID, case.lungs, wide, case.noise_hu, everywhere, volume)
-    index, curved = candidates(smooth, _GRID, where_airways_are(scan, wide) & ~wide)
+    volume = Volume(case.hu, np.diag([*grid, 1.0]))
+    scan = AirwayScan(case.hu, smooth, grid, case.lungs, wide, case.noise_hu, everywhere, volume)
+    index, curved = candidates(smooth, grid, where_airways_are(scan, wide) & ~wide)
     labels = case.labels.ravel()[index]
     hard = np.zeros(case.labels.size, bool)
     hard[case.hard] = True
@@ -76,6 +91,11 @@ def case_rows(case: Case) -> Rows:
     weight[labels == 1] = _REAL_POSITIVE
     weight[labels == UNSURE] = 0.0
     return Rows(scan, wide, index, curved, labels == 1, weight)
+
+
+def _wide(lumen: Mask, spacing: Spacing) -> Mask:
+    """Lumen of wide airways, which is no candidate."""
+    return dilate(depth(lumen, spacing) > _THIN_MM, _THIN_MM, spacing) & lumen
 
 
 def on_crop(scan: AirwayScan, mask: npt.NDArray[Any]) -> Mask:
