@@ -139,7 +139,9 @@ def bounding_box(
 def components(mask: Mask, connectivity: int = 6) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Label connected components in 3-D; return the labels and the voxel count of each (index 0: outside)."""
     labels = cc3d.connected_components(mask, connectivity=connectivity)
-    return labels.astype(np.uint32, copy=False), np.bincount(labels.ravel())
+    counts = np.bincount(labels[mask], minlength=1)  # counting the voxels outside as well takes longer
+    counts[0] = mask.size - counts.sum()
+    return labels.astype(np.uint32, copy=False), counts
 
 
 def components_2d(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
