@@ -103,8 +103,9 @@ def candidates(hu: _Floats, spacing: Spacing, where: Mask) -> tuple[npt.NDArray[
         )
     found.append(np.stack([hu.ravel()[index] + 850.0, around.ravel()[index] + 850.0], axis=1))
     rising = np.argsort(index)
-    seen = np.clip(np.concatenate(found, axis=1)[rising] / _UNIT_HU, -_CLIP, _CLIP)
-    return index[rising], seen.astype(np.float32)
+    seen = np.concatenate(found, axis=1)[rising]
+    seen /= np.float32(_UNIT_HU)
+    return index[rising], np.clip(seen, -_CLIP, _CLIP, out=seen)
 
 
 def _brightest_near(hu: _Floats, spacing: Spacing) -> _Floats:
@@ -168,7 +169,7 @@ def voxel_features(hu: _Floats, spacing: Spacing, index: npt.NDArray[np.intp], c
         rays = (sampler(places) - centre) / _UNIT_HU
         np.clip(rays, -_CLIP, _CLIP, out=rays)
         parts = [centre / _UNIT_HU + 8.5, *_spread(rays), *_tube(rays)]
-        return np.stack([*parts, *curved[part].T], axis=1).astype(np.float32)
+        return np.stack([*parts, *curved[part].T], axis=1).astype(np.float32, copy=False)
 
     return _in_blocks(one, len(index))
 
@@ -234,7 +235,7 @@ def line_features(likelihood: _Floats, spacing: Spacing, index: npt.NDArray[np.i
             along.mean(axis=0),
             short[-1], short[-2], short[-3], near.mean(axis=0), whole[-1], whole[-2], whole[-3],
         ]  # fmt: skip
-        return np.stack(parts, axis=1).astype(np.float32)
+        return np.stack(parts, axis=1).astype(np.float32, copy=False)
 
     return _in_blocks(one, len(index))
 
