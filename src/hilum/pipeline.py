@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hilum.anatomy.given import given_segmentation
+from hilum.core.cores import one_blas_thread
 from hilum.core.errors import NotAChestError, ResourceError, UsageError
 from hilum.core.flags import Flag, FlagCode, Severity, worst_first
 from hilum.core.label_volume import LabelVolume
@@ -167,11 +168,12 @@ def run(
         fingerprint = volume.fingerprint()
         if admit is not None:
             admit(volume, fingerprint)
-        with clock.stage("segment", 0.15):
-            found = _segment(volume, finders, clock.part(0.15, 0.7))
-        arguments = {"source": source_name(source), **options.named()}
-        given = _Given(volume, found, options.tasks, fingerprint)
-        return _finish(given, options.calibrate, arguments, clock)
+        with one_blas_thread():
+            with clock.stage("segment", 0.15):
+                found = _segment(volume, finders, clock.part(0.15, 0.7))
+            arguments = {"source": source_name(source), **options.named()}
+            given = _Given(volume, found, options.tasks, fingerprint)
+            return _finish(given, options.calibrate, arguments, clock)
     except MemoryError as error:
         raise ResourceError(
             "The scan needs more memory than is free.", "Close other programs, or use a larger machine."

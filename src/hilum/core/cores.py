@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
-__all__ = ["THREADS", "core_count", "thread_count"]
+from threadpoolctl import threadpool_limits
+
+__all__ = ["THREADS", "core_count", "one_blas_thread", "thread_count"]
 
 #: The environment variable by which OpenMP, BLAS, OpenVINO, torch and hilum take their number of threads.
 THREADS = "OMP_NUM_THREADS"
@@ -27,6 +32,40 @@ def thread_count(most: int = 4) -> int:
     wanted = os.environ.get(THREADS, "")
     share = int(wanted) if wanted.isdecimal() and int(wanted) > 0 else most
     return max(1, min(most, core_count(), share))
+
+
+class _Blas:
+    """The limit on the threads of BLAS, which is one for the process, and how many ask for it now."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.users = 0
+        self.limit: threadpool_limits | None = None
+
+
+_blas = _Blas()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS use one thread.
+
+    Matrix products of hilum are small: more threads spend their time waiting for one another, most of all
+    where other programs use the cores. With one the sums are also in one order on any number of cores. May be
+    entered by several threads; the limit ends when the last one leaves.
+    """
+    with _blas.lock:
+        if _blas.users == 0:
+            _blas.limit = threadpool_limits(1, user_api="blas")
+        _blas.users += 1
+    try:
+        yield
+    finally:
+        with _blas.lock:
+            _blas.users -= 1
+            if _blas.users == 0 and _blas.limit is not None:
+                _blas.limit.restore_original_limits()
+                _blas.limit = None
 
 
 @lru_cache(maxsize=1)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hilum.core.cores import thread_count
 from hilum.core.errors import UsageError
+from hilum.imaging.morphology import bounding_box
 
 __all__ = [
     "Eigenvalues",
@@ -187,8 +188,6 @@ def map_eigenvalues(
 
     def one(box: tuple[slice, ...]) -> None:
         inside = None if mask is None else mask[box]
-        if inside is not None and not inside.any():
-            return
         best: _Floats | None = None
         for kernels in by_scale:
             parts = _derivatives(image, box, kernels)
@@ -202,7 +201,7 @@ def map_eigenvalues(
                 out[box][inside] = best
 
     with ThreadPoolExecutor(thread_count()) as pool:
-        list(pool.map(one, _blocks(image.shape)))
+        list(pool.map(one, _blocks(image.shape, mask)))
     return out
 
 
@@ -234,15 +233,13 @@ def hessian_blocks(
         raise UsageError(f"mask has shape {mask.shape}, expected that of the image, {image.shape}.")
     kernels = tuple(GaussianKernels.make(sigma, step) for step in spacing)
 
-    def one(box: tuple[slice, ...]) -> _T | None:
+    def one(box: tuple[slice, ...]) -> _T:
         inside = mask[box]
-        if not inside.any():
-            return None
         index = np.argwhere(inside) + [part.start for part in box]
         return use(index, [part[inside] for part in _derivatives(image, box, kernels)])
 
     with ThreadPoolExecutor(thread_count()) as pool:
-        return [found for found in pool.map(one, _blocks(image.shape)) if found is not None]
+        return list(pool.map(one, _blocks(image.shape, mask)))
 
 
 def smallest_eigenvector(derivatives: Sequence[_Floats], smallest: _Floats) -> npt.NDArray[np.float32]:
@@ -266,13 +263,24 @@ def smallest_eigenvector(derivatives: Sequence[_Floats], smallest: _Floats) -> n
     return out
 
 
-def _blocks(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
-    """Cut an array into blocks along its first two axes."""
+def _blocks(shape: tuple[int, ...], mask: _Mask | None) -> list[tuple[slice, ...]]:
+    """Cut an array into blocks along its first two axes, each no larger than what it holds of a mask."""
     rows = [
         [slice(first, min(first + step, size)) for first in range(0, size, step)]
         for size, step in zip(shape[:2], _BLOCK, strict=True)
     ]
-    return [(*pair, slice(0, shape[2])) for pair in product(*rows)]
+    whole = [(*pair, slice(0, shape[2])) for pair in product(*rows)]
+    if mask is None:
+        return whole
+    return [part for block in whole if (part := _part_of(block, mask)) is not None]
+
+
+def _part_of(block: tuple[slice, ...], mask: _Mask) -> tuple[slice, ...] | None:
+    """Shrink a block to the voxels of a mask in it; None where there are none."""
+    box = bounding_box(mask[block])
+    if box is None:
+        return None
+    return tuple(slice(a.start + b.start, a.start + b.stop) for a, b in zip(block, box, strict=True))
 
 
 def _derivatives(

@@ -125,21 +125,25 @@ def bounding_box(
     mask: Mask, pad_mm: float = 0.0, spacing: Spacing = (1, 1, 1)
 ) -> tuple[slice, slice, slice] | None:
     """Return the slices that hold ``mask``, widened by ``pad_mm``; None where it is empty."""
-    box = []
+    box, part = [], mask
     for axis in range(3):
         other = tuple(a for a in range(3) if a != axis)
-        hit = np.flatnonzero(mask.any(axis=other))
+        hit = np.flatnonzero(part.any(axis=other))
         if hit.size == 0:
             return None
+        first, last = int(hit[0]), int(hit[-1])
+        part = part[(slice(None),) * axis + (slice(first, last + 1),)]  # the rest is empty
         pad = int(np.ceil(pad_mm / spacing[axis]))
-        box.append(slice(max(0, int(hit[0]) - pad), min(mask.shape[axis], int(hit[-1]) + 1 + pad)))
+        box.append(slice(max(0, first - pad), min(mask.shape[axis], last + 1 + pad)))
     return box[0], box[1], box[2]
 
 
 def components(mask: Mask, connectivity: int = 6) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
     """Label connected components in 3-D; return the labels and the voxel count of each (index 0: outside)."""
     labels = cc3d.connected_components(mask, connectivity=connectivity)
-    return labels.astype(np.uint32, copy=False), np.bincount(labels.ravel())
+    counts = np.bincount(labels[mask], minlength=1)  # counting the voxels outside as well takes longer
+    counts[0] = mask.size - counts.sum()
+    return labels.astype(np.uint32, copy=False), counts
 
 
 def components_2d(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.core.cores import thread_count
-from hilum.imaging.hessian import eigenvalues_3x3, hessian
+from hilum.imaging.hessian import eigenvalues_3x3, hessian_blocks
 from hilum.imaging.morphology import Mask
 
 __all__ = ["candidates", "line_features", "rim_hu", "voxel_features"]
@@ -78,35 +78,50 @@ def candidates(hu: _Floats, spacing: Spacing, where: Mask) -> tuple[npt.NDArray[
         Flat indices, rising, and what the first network sees of them, shape (n, 8): the eigenvalues of the
         Hessian at each scale, the HU, and the largest HU within :data:`_WALL_MM`; all over 100 HU.
     """
+    around = _brightest_near(hu, spacing)
+
+    def dips(
+        voxels: npt.NDArray[np.intp], derivatives: list[_Floats]
+    ) -> tuple[npt.NDArray[np.intp], _Floats]:
+        values = np.stack(eigenvalues_3x3(derivatives), axis=1)
+        dip = (values[:, 0] > _LEAST_DIP_HU) & (around[tuple(voxels.T)] > _WALL_HU)
+        kept = dip | (values[:, 1] > _LEAST_TUBE_HU)
+        return np.ravel_multi_index(tuple(voxels[kept].T), hu.shape), values[kept]
+
+    def curved(_: npt.NDArray[np.intp], derivatives: list[_Floats]) -> _Floats:
+        return np.stack(eigenvalues_3x3(derivatives), axis=1)
+
+    first, *wider = SCALES_MM
+    parts = hessian_blocks(hu, spacing, first, where & (hu < _DARK_HU), dips)
+    index = np.concatenate([np.zeros(0, np.intp), *(part[0] for part in parts)])
+    found = [np.concatenate([np.zeros((0, 3), np.float32), *(part[1] for part in parts)])]
+    kept = np.zeros(hu.shape, bool)
+    kept.ravel()[index] = True
+    for sigma in wider:  # the blocks, and so the voxels, come in one order at each scale
+        found.append(
+            np.concatenate([np.zeros((0, 3), np.float32), *hessian_blocks(hu, spacing, sigma, kept, curved)])
+        )
+    found.append(np.stack([hu.ravel()[index] + 850.0, around.ravel()[index] + 850.0], axis=1))
+    rising = np.argsort(index)
+    seen = np.concatenate(found, axis=1)[rising]
+    seen /= np.float32(_UNIT_HU)
+    return index[rising], np.clip(seen, -_CLIP, _CLIP, out=seen)
+
+
+def _brightest_near(hu: _Floats, spacing: Spacing) -> _Floats:
+    """Largest HU within :data:`_WALL_MM` of each voxel along each axis."""
     from scipy import ndimage
 
-    halo = int(np.ceil(3.5 * max(SCALES_MM) / spacing[0])) + 1
+    size = [1 + 2 * round(_WALL_MM / step) for step in spacing]
+    out = np.empty_like(hu)
 
-    def one(part: tuple[slice, slice]) -> tuple[npt.NDArray[np.intp], _Floats]:
+    def one(part: tuple[slice, slice]) -> None:
         outer, inner = part
-        wanted = np.zeros(hu[outer].shape, bool)
-        wanted[inner] = where[outer][inner] & (hu[outer][inner] < _DARK_HU)
-        if not wanted.any():
-            return np.zeros(0, np.intp), np.zeros((0, 3 * len(SCALES_MM) + 2), np.float32)
-        index = np.flatnonzero(wanted)
-        size = [1 + 2 * round(_WALL_MM / step) for step in spacing]
-        around = ndimage.maximum_filter(hu[outer], size).ravel()[index]
-        found: list[_Floats] = []
-        for number, sigma in enumerate(SCALES_MM):
-            derivatives = hessian(hu[outer], spacing, sigma).reshape(6, -1)
-            found.append(np.stack(eigenvalues_3x3(list(derivatives[:, index])), axis=1))
-            if number == 0:
-                dip = (found[0][:, 0] > _LEAST_DIP_HU) & (around > _WALL_HU)
-                kept = dip | (found[0][:, 1] > _LEAST_TUBE_HU)
-                index, around, found = index[kept], around[kept], [values[kept] for values in found]
-        plane = hu.shape[1] * hu.shape[2]
-        found.append(np.stack([hu[outer].ravel()[index] + 850.0, around + 850.0], axis=1))
-        seen = np.clip(np.concatenate(found, axis=1) / _UNIT_HU, -_CLIP, _CLIP)
-        return index + outer.start * plane, seen.astype(np.float32)
+        out[outer][inner] = ndimage.maximum_filter(hu[outer], size)[inner]
 
     with ThreadPoolExecutor(thread_count()) as pool:
-        parts = list(pool.map(one, slabs(hu.shape[0], halo)))
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        list(pool.map(one, slabs(hu.shape[0], size[0] // 2)))
+    return out
 
 
 class _Sampler:
@@ -154,7 +169,7 @@ def voxel_features(hu: _Floats, spacing: Spacing, index: npt.NDArray[np.intp], c
         rays = (sampler(places) - centre) / _UNIT_HU
         np.clip(rays, -_CLIP, _CLIP, out=rays)
         parts = [centre / _UNIT_HU + 8.5, *_spread(rays), *_tube(rays)]
-        return np.stack([*parts, *curved[part].T], axis=1).astype(np.float32)
+        return np.stack([*parts, *curved[part].T], axis=1).astype(np.float32, copy=False)
 
     return _in_blocks(one, len(index))
 
@@ -220,7 +235,7 @@ def line_features(likelihood: _Floats, spacing: Spacing, index: npt.NDArray[np.i
             along.mean(axis=0),
             short[-1], short[-2], short[-3], near.mean(axis=0), whole[-1], whole[-2], whole[-3],
         ]  # fmt: skip
-        return np.stack(parts, axis=1).astype(np.float32)
+        return np.stack(parts, axis=1).astype(np.float32, copy=False)
 
     return _in_blocks(one, len(index))
 

@@ -103,9 +103,11 @@ def measure_pieces(scan: VesselScan, vessels: Mask, left_out: Mask) -> VesselPie
     )
     points, widths, owner, length = _cut(prune_spurs(graph))
     points, widths, owner, length = _without_covered(points, widths, owner, length)
-    share = _blood_share(scan, vessels, blood)
+    away = distance_to(vessels, scan.spacing)
+    share = _blood_share(scan, away, blood)
     share[left_out & ~vessels] = 0
-    volume, mask = _sums(scan, vessels, share, points, widths, owner, len(length))
+    near = (scan.lungs > 0) & (away <= MARGIN_MM)
+    volume, mask = _sums(scan, vessels, near, share, points, widths, owner, len(length))
     centre = np.stack([_mean(points[:, axis], owner, len(length)) for axis in range(3)], axis=1)
     return VesselPieces(
         centre=_to_ras(centre, scan),
@@ -191,11 +193,14 @@ def _without_covered(
     return points[~covered], widths[~covered], renumbered[owner[~covered]], length[kept]
 
 
-def _blood_share(scan: VesselScan, vessels: Mask, blood: float) -> Floats:
-    """Share of blood in each voxel near a vessel; 0 where parenchyma is too dense to tell."""
-    away = scan.inside & (distance_to(vessels, scan.spacing) > _AWAY_MM)
-    away &= np.abs(scan.hu - scan.parenchyma) < 2.5 * max(scan.noise_hu, 1.0)
-    background = local_mean(scan.hu, away, scan.spacing)
+def _blood_share(scan: VesselScan, away: Floats, blood: float) -> Floats:
+    """Share of blood in each voxel near a vessel; 0 where parenchyma is too dense to tell.
+
+    ``away`` is the distance to the vessels in mm.
+    """
+    clear = scan.inside & (away > _AWAY_MM)
+    clear &= np.abs(scan.hu - scan.parenchyma) < 2.5 * max(scan.noise_hu, 1.0)
+    background = local_mean(scan.hu, clear, scan.spacing)
     share = (scan.hu - background) / np.maximum(blood - background, 1.0)
     return np.where(background < min(_DENSE_HU, blood - 100), share, np.float32(0)).astype(np.float32)
 
@@ -203,16 +208,16 @@ def _blood_share(scan: VesselScan, vessels: Mask, blood: float) -> Floats:
 def _sums(
     scan: VesselScan,
     vessels: Mask,
+    near: Mask,
     share: Floats,
     points: _Values,
     widths: _Values,
     owner: npt.NDArray[np.intp],
     count: int,
 ) -> tuple[_Values, _Values]:
-    """Sum the share of blood, and the voxels of the mask, over the voxels of each piece."""
+    """Sum the share of blood, and the voxels of the mask, over the voxels of each piece, all near vessels."""
     if not count:
         return np.zeros(0), np.zeros(0)
-    near = (scan.lungs > 0) & (distance_to(vessels, scan.spacing) <= MARGIN_MM)
     voxels = np.argwhere(near)
     places: _Values = (voxels * scan.spacing).astype(np.float64)
     piece = owner[_nearest(points, widths, places)]

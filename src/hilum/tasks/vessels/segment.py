@@ -294,7 +294,7 @@ def _hazy(vessels: Mask, contrast: Floats, scan: VesselScan, rules: VesselRules)
     """Places too wide for a vessel of their density, such as ground glass: deep in a vessel lies blood."""
     inner = depth(np.pad(vessels, 1), scan.spacing)[1:-1, 1:-1, 1:-1] > rules.hazy_mm
     inner = _larger(inner & (contrast < rules.blood_hu), rules.hazy_mm3, scan)
-    return distance_to(inner, scan.spacing) <= rules.hazy_mm + max(scan.spacing)
+    return dilate(inner, rules.hazy_mm + max(scan.spacing), scan.spacing)
 
 
 def _with_seeds(core: Mask, seed: Mask, scan: VesselScan, rules: VesselRules) -> Mask:
