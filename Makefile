@@ -37,11 +37,11 @@ else
 endif
 
 test: lint types walls
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
 	$(BIN)/python -m pytest -q --doctest-modules src/hilum
 
 test-slow: $(DEV_MARK)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-all: test test-slow
 
