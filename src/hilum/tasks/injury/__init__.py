@@ -1,1 +1,1 @@
-"""The task ``injury``: what the lungs hold, told apart by tissue."""
+"""The task ``injury``: what the lungs hold, classified by tissue."""

@@ -1,8 +1,8 @@
-"""The task ``injury``: the tissue of the lungs, told apart."""
+"""The task ``injury``: the tissue of the lungs, classified."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from hilum.core.flags import Flag
 from hilum.core.labels import INJURY, LUNGS, PLEURA, InjuryClass
@@ -13,12 +13,12 @@ from hilum.measures import Measures
 from hilum.tasks.injury.definitions import INJURED
 from hilum.tasks.injury.doubts import injury_flags
 from hilum.tasks.injury.measures import LOBES_NAME, collect_injury, measure_injury, region_of
-from hilum.tasks.injury.places import Amounts, Place
+from hilum.tasks.injury.places import Place
 from hilum.tasks.spec import Find, Section, Task, TaskResult
 
 __all__ = ["INJURY_TASK"]
 
-#: Tasks whose label maps take the place of tubes told by shape, where both were asked for.
+#: Tasks whose label maps take the place of tubes found by shape, where both were asked for.
 _TUBES = ("vessels", "airways")
 
 
@@ -43,16 +43,6 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
         beside[LOBES_NAME] = found[LOBES_NAME].labels
     info = ModelInfo("injury-rules", __version__)
     return Segmentation(tissue.labels, info, beside=beside, facts=tissue.facts)
-
-
-def _collect(volume: Volume, segmentation: Segmentation) -> Amounts:
-    return collect_injury(volume, segmentation)
-
-
-def _measure(
-    volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], amounts: Amounts | None
-) -> Measures:
-    return measure_injury(volume, segmentation, flags, amounts)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
@@ -83,8 +73,8 @@ INJURY_TASK = Task(
     label_set=INJURY,
     models=(),
     load=_load,
-    collect=_collect,
-    measure=_measure,
+    collect=collect_injury,
+    measure=measure_injury,
     check=_check,
     section=_section,
     summary=_summary,

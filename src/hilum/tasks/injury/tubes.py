@@ -1,4 +1,4 @@
-"""Bright tubes on blocks: vessels and airway walls, told by shape alone.
+"""Bright tubes on blocks: vessels and airway walls, found by shape alone.
 
 This stands in for the label maps of the tasks that find vessels and airways.
 """

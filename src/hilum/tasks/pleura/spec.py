@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from hilum.core.errors import ModelError
 from hilum.core.flags import Flag
 from hilum.core.labels import LUNGS, PLEURA
 from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
-from hilum.measures import LabelVoxels, Measures
+from hilum.measures import Measures
 from hilum.tasks.pleura.measures import collect_pleura, measure_pleura
 from hilum.tasks.spec import Find, Section, Task, TaskResult
 
@@ -31,16 +31,6 @@ def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress 
             "Leave the task pleura out, or use the model lungs on a scan of more than a few slices.",
         )
     return Segmentation(pleura, lungs.model, beside={LUNGS.name: lungs.labels})
-
-
-def _collect(volume: Volume, segmentation: Segmentation) -> LabelVoxels:
-    return collect_pleura(volume, segmentation)
-
-
-def _measure(
-    volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], voxels: LabelVoxels | None
-) -> Measures:
-    return measure_pleura(volume, segmentation, flags, voxels)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
@@ -71,8 +61,8 @@ PLEURA_TASK = Task(
     label_set=PLEURA,
     models=(),
     load=_load,
-    collect=_collect,
-    measure=_measure,
+    collect=collect_pleura,
+    measure=measure_pleura,
     check=_check,
     section=_section,
     summary=_summary,

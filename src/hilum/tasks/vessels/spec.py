@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hilum.core.flag_limits import LIMITS
@@ -12,7 +12,7 @@ from hilum.core.segmentation import Progress, Segmentation
 from hilum.core.volume import Volume
 from hilum.measures import Measures
 from hilum.tasks.spec import Find, Section, Task, TaskResult
-from hilum.tasks.vessels.measures import MeasuredVessels, collect_vessels, measure_vessels, slice_mm
+from hilum.tasks.vessels.measures import collect_vessels, measure_vessels, slice_mm
 from hilum.tasks.vessels.segment import MODEL, segment_vessels
 
 __all__ = ["VESSELS_TASK"]
@@ -25,16 +25,6 @@ def _load(model: str, device: str) -> Find:
 def _find(volume: Volume, found: Mapping[str, Segmentation], progress: Progress | None) -> Segmentation:
     airways = found[AIRWAYS.name].labels if AIRWAYS.name in found else None
     return segment_vessels(volume, found[LUNGS.name].labels, progress, airways=airways)
-
-
-def _collect(volume: Volume, segmentation: Segmentation) -> MeasuredVessels:
-    return collect_vessels(volume, segmentation)
-
-
-def _measure(
-    volume: Volume, segmentation: Segmentation, flags: Sequence[Flag], vessels: MeasuredVessels | None
-) -> Measures:
-    return measure_vessels(volume, segmentation, flags, vessels)
 
 
 def _check(volume: Volume, segmentation: Segmentation) -> tuple[Flag, ...]:
@@ -78,8 +68,8 @@ VESSELS_TASK = Task(
     compared=(LOBES.name,),
     models=(MODEL.name,),
     load=_load,
-    collect=_collect,
-    measure=_measure,
+    collect=collect_vessels,
+    measure=measure_vessels,
     check=_check,
     section=_section,
     summary=_summary,
